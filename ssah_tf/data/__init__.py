@@ -1,0 +1,8 @@
+"""Images: where they come from, how a file is decoded, which part each plays, how batches form."""
+
+from ssah_tf.data.class_folders import load_class_folders
+from ssah_tf.data.fashion import load_fashion
+from ssah_tf.data.image_set import ImageSet
+from ssah_tf.data.split import Split, make_split
+
+__all__ = ["ImageSet", "Split", "load_class_folders", "load_fashion", "make_split"]

@@ -1,0 +1,113 @@
+"""A set of images with ids, labels and content hashes, wherever its pixels lie."""
+
+import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ssah_tf.data.images import decode
+from ssah_tf.errors import DataError
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images as values: what they are called, what they show, what they contain.
+
+    Attributes:
+        name: What the set is called in reports.
+        ids: One unique name an image: the path below `root`, or a name such as `train/00042`.
+        labels: uint8 `(n, classes)`, multi-hot. A row of zeros is an image without a label.
+        classes: Class names, in the order of the columns of `labels`.
+        digests: SHA-256 (hex) of each image's content; equal for exact duplicates.
+        pixels: uint8 `(n, side, side, 3)` if the set is held in memory, else `None`.
+        root: Folder of the files if the set is read from disk, else `None`.
+    """
+
+    name: str
+    ids: tuple[str, ...]
+    labels: np.ndarray
+    classes: tuple[str, ...]
+    digests: tuple[str, ...]
+    pixels: np.ndarray | None = None
+    root: Path | None = None
+
+    def __post_init__(self):
+        if not self.ids:
+            raise DataError(f"{self.name}: no images found")
+        if self.labels.shape != (len(self.ids), len(self.classes)):
+            raise DataError(
+                f"{self.name}: labels of shape {self.labels.shape}, "
+                f"expected {(len(self.ids), len(self.classes))}"
+            )
+        if len(set(self.ids)) != len(self.ids):
+            raise DataError(f"{self.name}: two images have the same id")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether any image has more than one label."""
+        return bool((self.labels.sum(axis=1) > 1).any())
+
+    def positions(self, ids: tuple[str, ...]) -> np.ndarray:
+        """Positions of `ids` in this set, int64 `(len(ids),)`.
+
+        Raises:
+            DataError: An id is not in the set.
+        """
+        where = {name: position for position, name in enumerate(self.ids)}
+        missing = [name for name in ids if name not in where]
+        if missing:
+            raise DataError(
+                f"{self.name}: {len(missing)} images of the split are not there any more, "
+                f"for example {missing[0]!r}"
+            )
+        return np.array([where[name] for name in ids], dtype=np.int64)
+
+    def read(self, positions: np.ndarray, size: int) -> np.ndarray:
+        """Pixels of the images at `positions`, decoded in parallel where they lie on disk.
+
+        Returns:
+            uint8 `(len(positions), size, size, 3)`.
+
+        Raises:
+            DataError: The set is held in memory at another size.
+            ImageError: A file cannot be read.
+        """
+        positions = np.asarray(positions, dtype=np.int64)
+        if self.pixels is not None:
+            if self.pixels.shape[1] != size:
+                raise DataError(
+                    f"{self.name} holds images of {self.pixels.shape[1]} px, "
+                    f"but the recipe asks for image_size {size}"
+                )
+            return self.pixels[positions]
+        out = np.empty((len(positions), size, size, 3), dtype=np.uint8)
+
+        def one(row: int) -> None:
+            out[row] = decode(self.root / self.ids[positions[row]], size)
+
+        # Pillow releases the interpreter lock while it decodes and resizes: threads are enough.
+        list(decoder_pool().map(one, range(len(positions))))
+        return out
+
+
+_pool: ThreadPoolExecutor | None = None
+
+
+def decoder_pool() -> ThreadPoolExecutor:
+    """The threads that decode image files: one a core, shared by the whole process."""
+    global _pool
+    if _pool is None:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        _pool = ThreadPoolExecutor(max_workers=cores or 1, thread_name_prefix="decode")
+    return _pool
+
+
+def content_digest(content: bytes) -> str:
+    """SHA-256 of an image's content, as hexadecimal text."""
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,71 @@
+"""The one rule by which an image file becomes the array that an encoder takes."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from ssah_tf.errors import ImageError
+
+#: File name endings that count as images when a folder is scanned.
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+
+#: Images with more pixels than this are refused before they are decoded.
+MAX_PIXELS = 200_000_000
+
+
+def decode(source: str | Path | bytes, size: int, name: str | None = None) -> np.ndarray:
+    """Decode an image file, crop it to its central square and resize that.
+
+    The rule, in this order: Pillow's decoder, the first frame, EXIF orientation applied,
+    transparency laid on white, RGB, centre crop to a square, bilinear resize with antialiasing.
+
+    Args:
+        source: Path of the file, or its bytes.
+        size: Side of the square result in pixels.
+        name: What error messages call the image; the path by default.
+
+    Returns:
+        uint8 array of shape `(size, size, 3)`, RGB.
+
+    Raises:
+        ImageError: The file is missing, empty, corrupt, truncated or too large. One line.
+    """
+    name = name or ("image" if isinstance(source, bytes) else str(source))
+    try:
+        file = io.BytesIO(source) if isinstance(source, bytes) else source
+        with Image.open(file) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ImageError(
+                    f"{name}: {image.width} x {image.height} pixels, the limit is {MAX_PIXELS:,}"
+                )
+            image = ImageOps.exif_transpose(image)
+            rgb = to_rgb(image)
+        square = ImageOps.fit(rgb, (size, size), method=Image.Resampling.BILINEAR)
+    except ImageError:
+        raise
+    except FileNotFoundError:
+        raise ImageError(f"{name}: no such file") from None
+    except MemoryError:
+        raise ImageError(f"{name}: not enough memory to decode it") from None
+    # Pillow raises almost any exception on a damaged file: struct.error, SyntaxError, KeyError...
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ImageError(f"{name}: cannot be read as an image ({reason})") from None
+    return np.asarray(square, dtype=np.uint8)
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Convert any Pillow mode to RGB; transparent parts are laid on white.
+
+    16-bit grey is scaled to 8 bits (Pillow's own conversion would clip it).
+    """
+    if image.mode in {"I;16", "I;16B", "I;16L", "I"}:
+        grey = np.asarray(image).astype(np.int64)
+        image = Image.fromarray(np.clip(grey >> 8, 0, 255).astype(np.uint8))
+    if image.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image.convert("RGB")

@@ -1,0 +1,53 @@
+"""The interface of a supervised loss, and the form that all pair losses share."""
+
+import keras
+import tensorflow as tf
+
+from ssah_tf.losses.pairs import balanced_mean, code_similarity, shares_label
+from ssah_tf.models.replicas import gather_batch
+
+
+class SupervisedLoss(keras.layers.Layer):
+    """What labelled codes should look like; a layer, so that it may own weights.
+
+    To add a loss, subclass this (or `PairLoss`), register it for saving, and name it in
+    `ssah_tf.losses.SUPERVISED_LOSSES`; the game needs no change.
+    """
+
+    def call(self, anchors, anchor_labels, others, other_labels):
+        """Loss of this replica's anchors against the others of all replicas.
+
+        Args:
+            anchors: Relaxed codes u, float32 `(batch, bits)` in [-1, 1].
+            anchor_labels: float32 `(batch, classes)`, multi-hot.
+            others: Relaxed codes v, float32 `(batch, bits)`: of the same images, or of their hard
+                samples.
+            other_labels: float32 `(batch, classes)`.
+
+        Returns:
+            Scalar: this replica's share of the loss; the shares add up to the loss of the global
+            batch.
+        """
+        raise NotImplementedError
+
+
+class PairLoss(SupervisedLoss):
+    """Mean over the similar pairs plus mean over the dissimilar ones, halved.
+
+    The two kinds are averaged separately, or else the few similar pairs would drown.
+    """
+
+    def similar(self, similarity):
+        """Loss of a similar pair with code similarity u.v / K in [-1, 1]."""
+        raise NotImplementedError
+
+    def dissimilar(self, similarity):
+        """Loss of a dissimilar pair with code similarity u.v / K in [-1, 1]."""
+        raise NotImplementedError
+
+    def call(self, anchors, anchor_labels, others, other_labels):
+        """See `SupervisedLoss.call`."""
+        same = shares_label(anchor_labels, gather_batch(other_labels))  # (b, B)
+        similarity = code_similarity(anchors, gather_batch(others))  # (b, B)
+        values = tf.where(same > 0, self.similar(similarity), self.dissimilar(similarity))
+        return balanced_mean(values, same)

@@ -1,0 +1,34 @@
+"""Numbers for image search with binary codes, each with its protocol beside it.
+
+Everything here is NumPy on packed codes: uint8 `(n, ceil(bits / 8))` in `numpy.packbits` order,
+the last byte padded with zeros. Two images are relevant to each other if they share a label.
+"""
+
+from ssah_tf.metrics.bootstrap import bootstrap_interval
+from ssah_tf.metrics.codes import CodeStatistics, code_statistics
+from ssah_tf.metrics.hamming import hamming_distances, pack_codes, unpack_codes
+from ssah_tf.metrics.relevance import relevance
+from ssah_tf.metrics.result import RetrievalResult
+from ssah_tf.metrics.retrieval import evaluate_retrieval
+from ssah_tf.metrics.sorted_order import sorted_average_precision
+from ssah_tf.metrics.tie_aware import (
+    precision_recall_by_radius,
+    tie_aware_average_precision,
+    tie_aware_precision,
+)
+
+__all__ = [
+    "CodeStatistics",
+    "RetrievalResult",
+    "bootstrap_interval",
+    "code_statistics",
+    "evaluate_retrieval",
+    "hamming_distances",
+    "pack_codes",
+    "precision_recall_by_radius",
+    "relevance",
+    "sorted_average_precision",
+    "tie_aware_average_precision",
+    "tie_aware_precision",
+    "unpack_codes",
+]

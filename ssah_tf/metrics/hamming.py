@@ -1,0 +1,147 @@
+"""Packed binary codes and the Hamming distances between them."""
+
+import numpy as np
+
+# Query rows are taken so many at a time that the temporaries stay in the processor's cache.
+_BLOCK_ELEMENTS = 1 << 16
+
+
+def pack_codes(u: np.ndarray) -> np.ndarray:
+    """Packs real-valued network outputs, or codes in {-1, +1}, into bits by their sign.
+
+    A value >= 0 becomes bit 1 and a value < 0 bit 0, so sign(0) is +1 here and everywhere.
+
+    Args:
+        u: Signed floats or integers `(n, bits)`.
+
+    Returns:
+        uint8 `(n, ceil(bits / 8))` in `numpy.packbits` order, the tail padded with zeros.
+
+    Raises:
+        ValueError: `u` is not a signed number array of two dimensions, or has a NaN.
+    """
+    u = np.asarray(u)
+    if u.ndim != 2 or u.shape[1] == 0:
+        raise ValueError(f"u: received shape {u.shape}, expected (n, bits) with bits >= 1")
+    # In {0, 1} every value is >= 0: such an array would silently become all ones.
+    if not (np.issubdtype(u.dtype, np.floating) or np.issubdtype(u.dtype, np.signedinteger)):
+        raise ValueError(
+            f"u: received dtype {u.dtype}, expected signed numbers (float or int); "
+            "pack bits in {0, 1} with numpy.packbits(bits, axis=1)"
+        )
+    if np.isnan(u).any():
+        raise ValueError("u: received NaN, expected numbers; the network has diverged")
+    return np.packbits(u >= 0, axis=1)
+
+
+def unpack_codes(codes: np.ndarray, bits: int) -> np.ndarray:
+    """The codes as vectors of -1 and +1: the inverse of `pack_codes`.
+
+    Args:
+        codes: Packed codes, uint8 `(n, ceil(bits / 8))`.
+        bits: Length of a code.
+
+    Returns:
+        int8 `(n, bits)`.
+
+    Raises:
+        ValueError: `codes` is not packed codes of `bits` bits.
+    """
+    codes = check_codes("codes", codes, bits)
+    ones = np.unpackbits(codes, axis=1, count=bits)
+    return (2 * ones.astype(np.int8) - 1).astype(np.int8)
+
+
+def hamming_distances(query: np.ndarray, database: np.ndarray) -> np.ndarray:
+    """Hamming distance of every query to every database code, exact.
+
+    The result has `q * n` elements: give the queries in chunks if that is too much. Padded bits
+    are zero on both sides and never differ, so the number of bits is not needed.
+
+    Args:
+        query: Packed codes, uint8 `(q, bytes)`.
+        database: Packed codes, uint8 `(n, bytes)`.
+
+    Returns:
+        `(q, n)`, uint8 for codes of up to 31 bytes and uint16 beyond (256 bits can all differ).
+
+    Raises:
+        ValueError: Either is not uint8 of two dimensions, or their widths differ.
+    """
+    query, database = _as_packed("query", query), _as_packed("database", database)
+    if query.shape[1] != database.shape[1]:
+        raise ValueError(
+            f"query: received {query.shape[1]} bytes a code, expected {database.shape[1]} "
+            "as in the database; encode both with the same model"
+        )
+    query_words, database_words = bit_words(query), bit_words(database)
+    dtype = np.uint8 if query.shape[1] < 32 else np.uint16
+    distances = np.empty((len(query), len(database)), dtype=dtype)
+    rows = max(1, _BLOCK_ELEMENTS // max(1, len(database)))
+    for start in range(0, len(query), rows):
+        block = slice(start, start + rows)
+        # (rows, 1) ^ (1, n) -> (rows, n), one machine word of the code at a time.
+        first = np.bitwise_count(query_words[0, block, None] ^ database_words[0, None, :])
+        distances[block] = first
+        for query_word, database_word in zip(query_words[1:], database_words[1:], strict=True):
+            distances[block] += np.bitwise_count(query_word[block, None] ^ database_word[None, :])
+    return distances
+
+
+def bit_words(packed: np.ndarray) -> np.ndarray:
+    """The packed bits of each row as machine words, the smallest unsigned type that fits.
+
+    Args:
+        packed: uint8 `(n, bytes)`.
+
+    Returns:
+        uint8, uint16, uint32 or uint64 `(words, n)`, contiguous along `n`; missing bytes are zero.
+    """
+    rows, width = packed.shape
+    size = next((size for size in (1, 2, 4) if width <= size), 8)
+    words = -(-width // size)
+    if words * size != width:
+        packed = np.pad(packed, ((0, 0), (0, words * size - width)))
+    packed = np.ascontiguousarray(packed)
+    return np.ascontiguousarray(packed.view(f"u{size}").reshape(rows, words).T)
+
+
+def check_codes(name: str, codes: np.ndarray, bits: int) -> np.ndarray:
+    """`codes` as an array, if they are packed codes of `bits` bits with a clean tail.
+
+    Args:
+        name: What the caller calls the codes, for the message.
+        codes: uint8 `(n, ceil(bits / 8))`.
+        bits: Length of a code.
+
+    Raises:
+        ValueError: Wrong dtype, dimensions, width or `bits`, no codes, or a padded bit is set.
+    """
+    if isinstance(bits, bool) or not isinstance(bits, int | np.integer) or bits < 1:
+        raise ValueError(f"bits: received {bits!r}, expected a whole number >= 1")
+    codes = _as_packed(name, codes)
+    width = -(-int(bits) // 8)
+    if codes.shape[1] != width:
+        raise ValueError(
+            f"{name}: received {codes.shape[1]} bytes a code, expected {width} for {bits} bits"
+        )
+    if len(codes) == 0:
+        raise ValueError(f"{name}: received no codes, expected at least one")
+    padding = (1 << (8 * width - int(bits))) - 1
+    if (codes[:, -1] & np.uint8(padding)).any():
+        raise ValueError(
+            f"{name}: received ones in the padding after bit {bits}, expected zeros; "
+            "check the number of bits, or pack with numpy.packbits"
+        )
+    return codes
+
+
+def _as_packed(name: str, codes: np.ndarray) -> np.ndarray:
+    codes = np.asarray(codes)
+    if codes.dtype != np.uint8:
+        raise ValueError(
+            f"{name}: received dtype {codes.dtype}, expected packed uint8 codes; use pack_codes"
+        )
+    if codes.ndim != 2 or codes.shape[1] == 0:
+        raise ValueError(f"{name}: received shape {codes.shape}, expected (n, bytes)")
+    return codes

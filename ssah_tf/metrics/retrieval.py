@@ -1,0 +1,156 @@
+"""Evaluates binary codes as a search engine: every query against the whole database."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ssah_tf.metrics.bootstrap import bootstrap_interval
+from ssah_tf.metrics.hamming import check_codes, hamming_distances
+from ssah_tf.metrics.relevance import check_labels, label_words, shared_bits
+from ssah_tf.metrics.result import RetrievalResult
+from ssah_tf.metrics.sorted_order import sorted_average_precision
+from ssah_tf.metrics.tie_aware import (
+    precision_recall_by_radius,
+    tie_aware_average_precision,
+    tie_aware_precision,
+)
+
+# Distances held at a time: 1 MiB of uint8, and as much again of relevance.
+_CHUNK_ELEMENTS = 1 << 20
+
+
+def evaluate_retrieval(
+    query_codes: np.ndarray,
+    query_labels: np.ndarray,
+    database_codes: np.ndarray,
+    database_labels: np.ndarray,
+    bits: int,
+    *,
+    cutoffs: Sequence[int] = (100, 1000, 5000),
+    radius: int = 2,
+    seed: int = 0,
+    n_bootstrap: int = 1000,
+) -> RetrievalResult:
+    """Ranks the database by Hamming distance to each query and measures what comes first.
+
+    All numbers are exact. Memory grows with the database and with queries x bits, never with
+    queries x database. A query that is itself in the database finds itself: keep them apart.
+
+    Args:
+        query_codes: Packed codes, uint8 `(q, ceil(bits / 8))`.
+        query_labels: Multi-hot, uint8 or bool `(q, classes)`.
+        database_codes: Packed codes, uint8 `(n, ceil(bits / 8))`.
+        database_labels: Multi-hot, uint8 or bool `(n, classes)`.
+        bits: Length of a code.
+        cutoffs: Ranks k for AP@k and P@k. One beyond the database is allowed: the missing places
+            count as not relevant.
+        radius: Hamming radius of the precision within a ball, 0 to `bits`.
+        seed: Seed of the bootstrap.
+        n_bootstrap: Resamples of the bootstrap; 0 leaves the interval out.
+
+    Returns:
+        The numbers; `RetrievalResult.definitions()` states how each is computed.
+
+    Raises:
+        ValueError: Codes, labels or options that do not fit; the message says what was expected.
+    """
+    query_codes = check_codes("query_codes", query_codes, bits)
+    database_codes = check_codes("database_codes", database_codes, bits)
+    query_labels = check_labels("query_labels", query_labels, len(query_codes))
+    database_labels = check_labels("database_labels", database_labels, len(database_codes))
+    if query_labels.shape[1] != database_labels.shape[1]:
+        raise ValueError(
+            f"query_labels: received {query_labels.shape[1]} classes, expected "
+            f"{database_labels.shape[1]} as in database_labels"
+        )
+    cutoffs = _check_cutoffs(cutoffs)
+    if not _is_whole(radius) or not 0 <= radius <= bits:
+        raise ValueError(f"radius: received {radius!r}, expected a whole number from 0 to {bits}")
+    if not _is_whole(n_bootstrap) or n_bootstrap < 0:
+        raise ValueError(f"n_bootstrap: received {n_bootstrap!r}, expected a whole number >= 0")
+
+    counts, relevant, sorted_ap = _rank_all(
+        query_codes, query_labels, database_codes, database_labels, bits, cutoffs
+    )
+    ap = tie_aware_average_precision(counts, relevant)  # (q,)
+    precision, recall = precision_recall_by_radius(counts, relevant)  # (q, bits + 1) each
+    sorted_means = sorted_ap.mean(axis=0)
+    return RetrievalResult(
+        queries=len(query_codes),
+        database=len(database_codes),
+        bits=int(bits),
+        cutoffs=cutoffs,
+        radius=int(radius),
+        map_tie_aware=float(ap.mean()),
+        map_interval=bootstrap_interval(ap, n_bootstrap=n_bootstrap, seed=seed)
+        if n_bootstrap
+        else None,
+        map_tie_aware_at_k={
+            k: float(tie_aware_average_precision(counts, relevant, k).mean()) for k in cutoffs
+        },
+        map_sorted=float(sorted_means[0]),
+        map_sorted_at_k=dict(zip(cutoffs, sorted_means[1:].tolist(), strict=True)),
+        precision_at_k={k: float(tie_aware_precision(counts, relevant, k).mean()) for k in cutoffs},
+        precision_in_radius=float(precision[:, radius].mean()),
+        empty_ball_share=float((counts[:, : radius + 1].sum(axis=1) == 0).mean()),
+        radius_precision=tuple(precision.mean(axis=0).tolist()),
+        radius_recall=tuple(recall.mean(axis=0).tolist()),
+        queries_without_relevant=int((relevant.sum(axis=1) == 0).sum()),
+        map_per_class=_mean_per_class(ap, query_labels),
+        n_bootstrap=int(n_bootstrap),
+        seed=seed,
+        average_precision=tuple(ap.tolist()),
+    )
+
+
+def _rank_all(
+    query_codes: np.ndarray,
+    query_labels: np.ndarray,
+    database_codes: np.ndarray,
+    database_labels: np.ndarray,
+    bits: int,
+    cutoffs: tuple[int, ...],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Everything that needs the database, chunk by chunk of queries.
+
+    Returns:
+        Database images at each distance and the relevant ones among them, both int64
+        `(q, bits + 1)`; sorted AP and AP@k, float64 `(q, 1 + cutoffs)`.
+    """
+    q = len(query_codes)
+    counts = np.empty((q, bits + 1), dtype=np.int64)
+    relevant_counts = np.empty((q, bits + 1), dtype=np.int64)
+    sorted_ap = np.empty((q, 1 + len(cutoffs)))
+    query_words, database_words = label_words(query_labels), label_words(database_labels)
+
+    rows = max(1, _CHUNK_ELEMENTS // len(database_codes))
+    for start in range(0, q, rows):
+        chunk = slice(start, min(start + rows, q))
+        distances = hamming_distances(query_codes[chunk], database_codes)  # (chunk, n)
+        relevant = shared_bits(query_words[:, chunk], database_words)  # (chunk, n)
+        for i, row, hit in zip(range(start, chunk.stop), distances, relevant, strict=True):
+            counts[i] = np.bincount(row, minlength=bits + 1)
+            relevant_counts[i] = np.bincount(row[hit], minlength=bits + 1)
+            ap, at = sorted_average_precision(row, hit, cutoffs)
+            sorted_ap[i] = ap, *at
+    return counts, relevant_counts, sorted_ap
+
+
+def _mean_per_class(ap: np.ndarray, labels: np.ndarray) -> tuple[float | None, ...]:
+    members = labels.astype(np.float64)  # (q, classes)
+    sizes = members.sum(axis=0)
+    sums = ap @ members
+    return tuple(
+        float(total / size) if size else None for total, size in zip(sums, sizes, strict=True)
+    )
+
+
+def _check_cutoffs(cutoffs: Sequence[int]) -> tuple[int, ...]:
+    cutoffs = tuple(cutoffs)
+    if not all(_is_whole(k) and k >= 1 for k in cutoffs):
+        raise ValueError(f"cutoffs: received {cutoffs}, expected whole numbers >= 1")
+    return tuple(sorted({int(k) for k in cutoffs}))
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)

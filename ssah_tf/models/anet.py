@@ -1,0 +1,142 @@
+"""A-Net, the adversary: an encoder-decoder that learns where to occlude and how far to rotate."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from ssah_tf.models.deformation import Deformer
+from ssah_tf.models.occlusion import choose_cells
+from ssah_tf.models.replicas import random_gumbel, random_uniform
+
+
+@keras.saving.register_keras_serializable(package="ssah_tf")
+class ANet(Deformer):
+    """Encoder-decoder over the grids of the occlusion, with one head a scale and several angles.
+
+    A stem brings the image to the finest grid (at most 32 x 32 cells whatever its size, so that
+    the cost hardly depends on it); two strided convolutions reach the coarser grids, and a decoder
+    with skips comes back. Each scale has a 1-channel head whose highest scores are occluded; the
+    coarsest features give `angle_heads` angles, max_angle * tanh(.), of which one is drawn for
+    each image. Gumbel noise on the scores makes the choice a draw without replacement from their
+    softmax; `noise` is its scale, 0 always takes the highest.
+
+    Args:
+        width: Channels of the stem; the coarser levels have twice as many.
+        angle_heads: Number of angles proposed for an image.
+        noise: Scale of the Gumbel noise on the scores.
+        **kwargs: Arguments of `Deformer`.
+
+    Input shape: `(batch, size, size, 3)`, 0 to 255.
+    Output shape: the same, float32.
+    """
+
+    def __init__(
+        self,
+        image_size: int,
+        *args,
+        width: int = 32,
+        angle_heads: int = 4,
+        noise: float = 1.0,
+        **kwargs,
+    ):
+        super().__init__(image_size, *args, **kwargs)
+        self.width = width
+        self.angle_heads = angle_heads
+        self.noise = noise
+
+        def conv(name, filters, kernel=3, stride=1):
+            return keras.Sequential(
+                [
+                    layers.Conv2D(filters, kernel, stride, padding="same", use_bias=False),
+                    layers.BatchNormalization(synchronized=True, momentum=0.9),
+                    layers.ReLU(),
+                ],
+                name=name,
+            )
+
+        cell = self.finest_cell
+        self.encoder = [
+            conv("stem", width, kernel=max(3, cell), stride=cell),
+            conv("down_1", 2 * width, stride=2),
+            conv("down_2", 2 * width, stride=2),
+        ]
+        if self.occlusion:
+            self.decoder = [conv("up_0", width), conv("up_1", 2 * width)]
+            self.score_heads = [layers.Conv2D(1, 1, name=f"scores_{s}") for s in self.scales]
+        if self.rotation:
+            # The first proposals are spread over the range; A-Net learns to leave them.
+            spread = np.arctanh(np.linspace(-0.75, 0.75, angle_heads)) if angle_heads > 1 else 0.0
+            self.angle_head = layers.Dense(
+                angle_heads,
+                kernel_initializer=keras.initializers.RandomNormal(stddev=0.01, seed=0),
+                bias_initializer=lambda shape, dtype: keras.ops.full(shape, spread, dtype),
+                name="angles",
+            )
+
+    @property
+    def finest_cell(self) -> int:
+        """Width in pixels of the cells of scale 0."""
+        return self.grids[0][0] >> self.scales[0]
+
+    def build(self, input_shape):
+        """Create the weights by one symbolic pass."""
+        if not self.built:
+            self.features(keras.KerasTensor((None, *input_shape[1:])))
+        self.built = True
+
+    def features(self, images, training=False):
+        """Scores of the cells, `(batch, n, n)` for each of `grids`, and proposed angles.
+
+        Either is `None` if that part is switched off.
+        """
+        x = (images - keras.ops.convert_to_tensor(self.fill)) / 64.0
+        levels = []
+        for block in self.encoder:
+            x = block(x, training=training)
+            levels.append(x)
+        angles = scores = None
+        if self.rotation:
+            angles = self.angle_head(keras.ops.mean(x, axis=(1, 2)))  # (B, heads)
+        if self.occlusion:
+            decoded = [x]  # coarsest first
+            for level in (1, 0):
+                n = levels[level].shape[1]
+                x = keras.ops.repeat(keras.ops.repeat(x, 2, axis=1), 2, axis=2)[:, :n, :n]
+                x = keras.ops.concatenate([x, levels[level]], axis=-1)
+                x = self.decoder[level](x, training=training)
+                decoded.append(x)
+            scores = [
+                keras.ops.squeeze(head(decoded[2 - scale]), -1)
+                for scale, head in zip(self.scales, self.score_heads, strict=True)
+            ]
+        return scores, angles
+
+    def choose(self, images, seed, training):
+        """Cells by score plus noise; one of the proposed angles. See `Deformer.choose`."""
+        scores, proposals = self.features(images, training=training)
+        batch = tf.shape(images)[0]
+        seeds = None if seed is None else tf.random.split(seed, 4)
+        marks = []
+        if self.occlusion:
+            for i, (score, (_, n)) in enumerate(zip(scores, self.grids, strict=True)):
+                flat = tf.reshape(score, [batch, n * n])
+                if seeds is not None and self.noise:
+                    flat += self.noise * random_gumbel(seeds[i], (batch, n * n))
+                marks.append(tf.reshape(choose_cells(flat, self.cell_counts[i]), [batch, n, n]))
+        if not self.rotation:
+            return marks, None
+        head = tf.zeros([batch], tf.int32)
+        if seeds is not None:
+            head = random_uniform(seeds[3], (batch,), 0, self.angle_heads, tf.int32)
+        chosen = tf.gather(proposals, head, axis=1, batch_dims=1)  # (B,)
+        return marks, self.max_radians * tf.tanh(chosen)
+
+    def get_config(self):
+        """Arguments that make an equal A-Net."""
+        return {
+            **super().get_config(),
+            "width": self.width,
+            "angle_heads": self.angle_heads,
+            "noise": self.noise,
+        }

@@ -1,0 +1,10 @@
+"""Backbones of H-Net by name; each takes RGB pixels of 0 to 255 and gives a feature vector."""
+
+from ssah_tf.models.backbones.alexnet import AlexNet
+from ssah_tf.models.backbones.convnet import ConvNet
+from ssah_tf.models.backbones.resnet20 import ResNet20
+
+#: Every backbone that a recipe can name.
+BACKBONES = {"convnet": ConvNet, "resnet20": ResNet20, "alexnet": AlexNet}
+
+__all__ = ["BACKBONES", "AlexNet", "ConvNet", "ResNet20"]

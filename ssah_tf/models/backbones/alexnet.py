@@ -1,0 +1,124 @@
+"""AlexNet (Krizhevsky et al., NIPS 2012), the backbone of the SSAH paper, from scratch."""
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from ssah_tf.models.backbones.backbone import Backbone
+from ssah_tf.models.replicas import random_uniform
+
+
+@keras.saving.register_keras_serializable(package="ssah_tf")
+class AlexNet(Backbone):
+    """Five convolutions and two fully connected layers with dropout, one tower, no LRN.
+
+    The layer sizes are those of the one-tower variant (Krizhevsky 2014). An adaptive average
+    pooling to 6 x 6 cells lets it take any image of 63 px or more; 224 px is its own size.
+
+    Args:
+        units: Size of the two fully connected layers, 4096 in the paper.
+        dropout: Share of their inputs that is dropped in training.
+        seed: Seed of the dropout.
+        **kwargs: Arguments of `Backbone`.
+    """
+
+    min_size = 63
+
+    def __init__(self, units: int = 4096, dropout: float = 0.5, seed: int = 0, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.dropout = dropout
+        self.seed = seed
+        relu = {"activation": "relu", "padding": "same"}
+        self.convolutions = [
+            layers.ZeroPadding2D(2),
+            layers.Conv2D(64, 11, 4, activation="relu"),
+            layers.MaxPooling2D(3, 2),
+            layers.Conv2D(192, 5, **relu),
+            layers.MaxPooling2D(3, 2),
+            layers.Conv2D(384, 3, **relu),
+            layers.Conv2D(256, 3, **relu),
+            layers.Conv2D(256, 3, **relu),
+            layers.MaxPooling2D(3, 2),
+        ]
+        self.drops = [ReplicaDropout(dropout, seed=seed + i) for i in range(2)]
+        self.dense = [layers.Dense(units, activation="relu") for _ in range(2)]
+
+    def features(self, x, training):
+        """Features of normalised images, `(batch, units)`."""
+        for layer in self.convolutions:
+            x = layer(x)
+        x = adaptive_average_pool(x, 6)  # (B, 6, 6, 256)
+        x = keras.ops.reshape(x, (-1, 6 * 6 * 256))
+        for drop, dense in zip(self.drops, self.dense, strict=True):
+            x = dense(drop(x, training=training))
+        return x
+
+    def get_config(self):
+        """Arguments that make an equal backbone."""
+        own = {"units": self.units, "dropout": self.dropout, "seed": self.seed}
+        return {**super().get_config(), **own}
+
+
+def adaptive_average_pool(x, cells: int):
+    """Mean over `cells` x `cells` areas, `(batch, h, w, c) -> (batch, cells, cells, c)`.
+
+    Area i of n covers the rows floor(i h / n) to ceil((i + 1) h / n), as in PyTorch; areas overlap
+    where h is not a multiple of n. Written as two products with small constant matrices.
+    """
+
+    def weights(length):
+        rows = [[0.0] * length for _ in range(cells)]
+        for i in range(cells):
+            first, last = i * length // cells, -(-(i + 1) * length // cells)
+            for j in range(first, last):
+                rows[i][j] = 1.0 / (last - first)
+        return keras.ops.convert_to_tensor(rows, dtype=x.dtype)
+
+    if x.shape[1:3] == (cells, cells):
+        return x
+    x = keras.ops.einsum("ih,bhwc->biwc", weights(x.shape[1]), x)
+    return keras.ops.einsum("jw,biwc->bijc", weights(x.shape[2]), x)
+
+
+@keras.saving.register_keras_serializable(package="ssah_tf")
+class ReplicaDropout(layers.Layer):
+    """Dropout whose mask differs between replicas and is the same for any number of them.
+
+    `keras.layers.Dropout` draws the same numbers on every replica of a strategy.
+
+    Args:
+        rate: Share of the inputs to drop.
+        seed: Seed of the masks; the number of the call is part of it.
+    """
+
+    def __init__(self, rate: float, seed: int = 0, **kwargs):
+        super().__init__(**kwargs)
+        if not 0 <= rate < 1:
+            raise ValueError(f"rate must be at least 0 and below 1. Received: rate={rate}")
+        self.rate = rate
+        self.seed = seed
+
+    def build(self, input_shape):
+        """Create the counter of calls, which is saved with the model."""
+        self.calls = self.add_weight(
+            name="calls",
+            shape=(),
+            dtype="int32",
+            initializer="zeros",
+            trainable=False,
+            aggregation="only_first_replica",
+        )
+
+    def call(self, x, training=False):
+        """Drop, and scale what is left by 1 / (1 - rate)."""
+        if not training or not self.rate:
+            return x
+        seed = tf.stack([self.seed, tf.convert_to_tensor(self.calls)])
+        keep = random_uniform(seed, (tf.shape(x)[0], *x.shape[1:])) >= self.rate
+        self.calls.assign_add(1)
+        return tf.where(keep, x / (1 - self.rate), tf.zeros_like(x))
+
+    def get_config(self):
+        """Arguments that make an equal layer."""
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed}

@@ -1,0 +1,275 @@
+"""SSAH: the min-max game between A-Net, which makes hard samples, and H-Net, which hashes them."""
+
+from contextlib import contextmanager
+
+import keras
+import tensorflow as tf
+
+from ssah_tf.losses import (
+    adversarial_loss,
+    consistency_loss,
+    own_pair_adversarial_loss,
+    quantisation_loss,
+)
+from ssah_tf.losses.supervised_loss import SupervisedLoss
+from ssah_tf.models.deformation import Deformer
+from ssah_tf.models.hnet import HNet
+from ssah_tf.models.pace import Pace
+from ssah_tf.models.replicas import replica_count, sum_over_replicas
+
+#: The stages of a training, in order.
+STAGES = ("hnet_warmup", "anet_warmup", "joint")
+
+
+@keras.saving.register_keras_serializable(package="ssah_tf")
+class SSAH(keras.Model):
+    """H-Net and its adversary, with the two steps of the game in `train_step`.
+
+    Step 1 updates A-Net against a frozen H-Net in inference mode, so that the codes of its hard
+    samples become contrary to their labels, as far as rho allows. Step 2 updates H-Net on the
+    images and on those hard samples, so that the codes are right all the same:
+
+        L = L_S(u, u) + hard [L_S(u^, u^) + L_S(u, u^)] / 2 + consistency L_C + quantisation L_Q
+
+    Hard samples are constants in step 2. Images without a label take part in the adversary's own
+    pairs, in the consistency and in the quantisation.
+
+    Args:
+        hnet: The hashing network.
+        deformer: A-Net, `RandomDeformation` for the control, or `None` for supervised only.
+        supervised_loss: L_S.
+        pace: The self-paced policy that gives rho.
+        hard_weight: Weight of the supervised loss on hard samples.
+        consistency_weight: Weight of the consistency, reached after `ramp_steps` joint steps.
+        quantisation_weight: Weight of the quantisation.
+        ramp_steps: Joint steps in which the consistency rises from 0 to its weight.
+        seed: Seed of all randomness in the game.
+    """
+
+    def __init__(
+        self,
+        hnet: HNet,
+        deformer: Deformer | None,
+        supervised_loss: SupervisedLoss,
+        pace: Pace,
+        *,
+        hard_weight: float = 1.0,
+        consistency_weight: float = 1.0,
+        quantisation_weight: float = 0.1,
+        ramp_steps: int = 0,
+        seed: int = 0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.hnet = hnet
+        self.deformer = deformer
+        self.supervised_loss = supervised_loss
+        self.pace = pace
+        self.hard_weight = hard_weight
+        self.consistency_weight = consistency_weight
+        self.quantisation_weight = quantisation_weight
+        self.ramp_steps = ramp_steps
+        self.seed = seed
+        self.stage = "joint"
+        names = ("loss", "supervised", "hard", "consistency", "quantisation", "adversary", "rho")
+        self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
+
+    def build(self, input_shape):
+        """Create the weights of both networks for images `(batch, size, size, 3)`."""
+        self.hnet.build(input_shape)
+        if self.deformer is not None:
+            self.deformer.build(input_shape)
+        self.built = True
+
+    def compile(self, hnet_optimizer, anet_optimizer=None):
+        """Give each network its optimizer; call it after `build`, within the strategy's scope.
+
+        Args:
+            hnet_optimizer: Keras optimizer of H-Net.
+            anet_optimizer: Keras optimizer of A-Net; not needed if nothing of it is learnt.
+        """
+        super().compile()
+        self.hnet_optimizer = hnet_optimizer
+        self.hnet_optimizer.build(self.hnet.trainable_variables)
+        self.anet_optimizer = anet_optimizer
+        if self.has_adversary:
+            self.anet_optimizer.build(self.deformer.trainable_variables)
+
+    @property
+    def has_adversary(self) -> bool:
+        """Whether the deformation is learnt."""
+        return self.deformer is not None and bool(self.deformer.trainable_variables)
+
+    def begin(self, stage: str) -> None:
+        """Go to a stage, one of `STAGES`; the next `fit` trains it."""
+        if stage not in STAGES:
+            raise ValueError(f"stage must be one of {STAGES}. Received: stage={stage!r}")
+        self.stage = stage
+        self.train_function = None  # Keras traces the step anew
+
+    def call(self, images, training=False):
+        """Relaxed codes of images, `(batch, bits)`."""
+        return self.hnet(images, training=training)
+
+    def train_step(self, batch):
+        """One step of the present stage.
+
+        Args:
+            batch: `images` `(batch, 1 + ratio, size, size, 3)`, the first of each row labelled,
+                and `labels` float32 `(batch, classes)`.
+
+        Returns:
+            Means of the terms since the beginning of the epoch, by name.
+        """
+        labels = batch["labels"]
+        columns = batch["images"].shape[1]
+        images = tf.cast(batch["images"], tf.float32)
+        images = tf.reshape(images, [-1, *images.shape[2:]])  # (B * columns, S, S, 3)
+        step = tf.convert_to_tensor(self.hnet_optimizer.iterations)
+        if self.stage == "anet_warmup":  # H-Net stands still, so its own count would too
+            step = -1 - tf.convert_to_tensor(self.anet_optimizer.iterations)
+        seed = tf.stack([self.seed, tf.cast(step, tf.int32)])
+
+        terms = {}
+        hard = None
+        if self.stage != "hnet_warmup" and self.deformer is not None:
+            if self.has_adversary:
+                hard, terms["adversary"] = self.adversary_step(images, labels, columns, seed)
+            else:
+                hard = self.deformer.deform(images, seed).images
+            hard = tf.stop_gradient(hard)
+        if self.stage != "anet_warmup":
+            terms |= self.hashing_step(images, hard, labels, columns)
+        for name, share in terms.items():
+            self.trackers[name].update_state(share * replica_count())
+        self.trackers["rho"].update_state(tf.convert_to_tensor(self.pace.rho))
+        if self.stage == "joint" and hard is not None:
+            self.pace.step(sum_over_replicas(tf.stop_gradient(terms["hard"])))
+        return {name: self.trackers[name].result() for name in (*terms, "rho")}
+
+    def adversary_step(self, images, labels, columns, seed):
+        """Step 1: make A-Net's hard samples harder for the present H-Net.
+
+        Returns:
+            The hard samples, `(batch * columns, size, size, 3)`, and this replica's share of the
+            adversarial loss.
+        """
+        rho = tf.convert_to_tensor(self.pace.rho)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch([v.value for v in self.deformer.trainable_variables])
+            hard = self.deformer.deform(images, seed, training=True).images
+            u_hard = self.hnet(hard, training=False)
+            loss = adversarial_loss(labelled_rows(u_hard, columns), labels, rho)
+            if columns > 1:
+                clean = self.hnet(unlabelled_rows(images, columns), training=False)
+                loss += own_pair_adversarial_loss(clean, unlabelled_rows(u_hard, columns), rho)
+        variables = self.deformer.trainable_variables
+        gradients = tape.gradient(loss, [v.value for v in variables])
+        self.anet_optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return hard, loss
+
+    def hashing_step(self, images, hard, labels, columns):
+        """Step 2: update H-Net on images and hard samples.
+
+        Returns:
+            This replica's shares of the terms, by name.
+        """
+        terms = {}
+        variables = self.hnet.trainable_variables
+        with tf.GradientTape() as tape:
+            u = self.hnet(images, training=True)  # (B * columns, K)
+            u_labelled = labelled_rows(u, columns)
+            terms["supervised"] = self.supervised_loss(u_labelled, labels, u_labelled, labels)
+            terms["quantisation"] = quantisation_loss(u)
+            loss = terms["supervised"]
+            if hard is not None:
+                v = self.hnet(hard, training=True)
+                v_labelled = labelled_rows(v, columns)
+                terms["hard"] = (
+                    self.supervised_loss(v_labelled, labels, v_labelled, labels)
+                    + self.supervised_loss(u_labelled, labels, v_labelled, labels)
+                ) / 2
+                terms["quantisation"] = (terms["quantisation"] + quantisation_loss(v)) / 2
+                terms["consistency"] = consistency_loss(u, v)
+                loss += self.hard_weight * terms["hard"]
+                loss += self.consistency_weight * self.ramp() * terms["consistency"]
+            loss += self.quantisation_weight * terms["quantisation"]
+        gradients = tape.gradient(loss, [v.value for v in variables])
+        self.hnet_optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return {"loss": loss, **terms}
+
+    def ramp(self):
+        """Rise of the consistency weight, 0 to 1."""
+        if not self.ramp_steps:
+            return 1.0
+        return tf.minimum(tf.convert_to_tensor(self.pace.done) / self.ramp_steps, 1.0)
+
+    @contextmanager
+    def averaged_weights(self):
+        """H-Net with the moving average of its weights, if its optimizer keeps one (`use_ema`)."""
+        optimizer = self.hnet_optimizer
+        if not optimizer.use_ema or not int(optimizer.iterations):
+            yield self.hnet
+            return
+        variables = self.hnet.trainable_variables
+        current = [v.numpy() for v in variables]
+        averages = [v.numpy() for v in optimizer._model_variables_moving_average]
+        for variable, value in zip(variables, averages, strict=True):
+            variable.assign(value)
+        try:
+            yield self.hnet
+        finally:
+            for variable, value in zip(variables, current, strict=True):
+                variable.assign(value)
+
+    def get_config(self):
+        """Arguments that make an equal game."""
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "hnet": serialize(self.hnet),
+            "deformer": None if self.deformer is None else serialize(self.deformer),
+            "supervised_loss": serialize(self.supervised_loss),
+            "pace": serialize(self.pace),
+            "hard_weight": self.hard_weight,
+            "consistency_weight": self.consistency_weight,
+            "quantisation_weight": self.quantisation_weight,
+            "ramp_steps": self.ramp_steps,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Make a game from `get_config`."""
+        for part in ("hnet", "deformer", "supervised_loss", "pace"):
+            if config[part] is not None:
+                config[part] = keras.saving.deserialize_keras_object(config[part])
+        return cls(**config)
+
+    def get_compile_config(self):
+        """Both optimizers, for `compile_from_config`."""
+        serialize = keras.saving.serialize_keras_object
+        return {
+            "hnet_optimizer": serialize(self.hnet_optimizer),
+            "anet_optimizer": self.anet_optimizer and serialize(self.anet_optimizer),
+        }
+
+    def compile_from_config(self, config):
+        """Compile as `get_compile_config` says."""
+        self.compile(
+            **{
+                name: value and keras.saving.deserialize_keras_object(value)
+                for name, value in config.items()
+            }
+        )
+
+
+def labelled_rows(rows: tf.Tensor, columns: int) -> tf.Tensor:
+    """The labelled images of a batch, `(batch * columns, ...) -> (batch, ...)`."""
+    return rows[::columns]
+
+
+def unlabelled_rows(rows: tf.Tensor, columns: int) -> tf.Tensor:
+    """The others, `(batch * columns, ...) -> (batch * (columns - 1), ...)`."""
+    grouped = tf.reshape(rows, [-1, columns, *rows.shape[1:]])
+    return tf.reshape(grouped[:, 1:], [-1, *rows.shape[1:]])

@@ -1,0 +1,73 @@
+"""H-Net, the hashing network: a backbone and a hash layer of K bits."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+
+@keras.saving.register_keras_serializable(package="ssah_tf")
+class HNet(keras.Model):
+    """Images to relaxed codes u = tanh(W f(x) + c) in [-1, 1]^K; a bit is 1 where u >= 0.
+
+    Args:
+        backbone: Layer from pixels to features, preprocessing included.
+        bits: Code length K.
+
+    Input shape: `(batch, height, width, 3)`, RGB, 0 to 255, uint8 or float.
+    Output shape: `(batch, bits)`, float32.
+    """
+
+    def __init__(self, backbone: layers.Layer, bits: int, **kwargs):
+        super().__init__(**kwargs)
+        if bits < 1:
+            raise ValueError(f"bits must be at least 1. Received: bits={bits}")
+        self.backbone = backbone
+        self.bits = bits
+        # Codes are compared in float32 whatever the precision of the backbone.
+        self.hash_layer = layers.Dense(bits, dtype="float32", name="hash")
+        self._compiled_call = None
+
+    def build(self, input_shape):
+        """Create the weights."""
+        self.backbone.build(input_shape)
+        self.hash_layer.build((None, self.backbone.feature_size))
+        self.built = True
+
+    def logits(self, images, training=False):
+        """Inputs of the tanh, float32 `(batch, bits)`; their signs are the code."""
+        return self.hash_layer(self.backbone(images, training=training))
+
+    def call(self, images, training=False):
+        """Relaxed codes u, float32 `(batch, bits)` in [-1, 1]."""
+        return keras.ops.tanh(self.logits(images, training=training))
+
+    def encode(self, batches) -> np.ndarray:
+        """Packed codes of all images in an iterable of batches, in order.
+
+        Args:
+            batches: Iterable of uint8 `(batch, height, width, 3)`, for example a
+                `tf.data.Dataset`.
+
+        Returns:
+            uint8 `(images, ceil(bits / 8))`, in the order of `numpy.packbits`.
+        """
+        # Not `predict`: under MirroredStrategy it would give every image once a replica.
+        if self._compiled_call is None:
+            self._compiled_call = tf.function(self.__call__, reduce_retracing=True)
+        codes = [np.packbits(self._compiled_call(batch).numpy() >= 0, axis=1) for batch in batches]
+        return np.concatenate(codes) if codes else np.zeros((0, -(-self.bits // 8)), np.uint8)
+
+    def get_config(self):
+        """Arguments that make an equal H-Net."""
+        return {
+            **super().get_config(),
+            "backbone": keras.saving.serialize_keras_object(self.backbone),
+            "bits": self.bits,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Make an H-Net from `get_config`."""
+        backbone = keras.saving.deserialize_keras_object(config.pop("backbone"))
+        return cls(backbone, **config)

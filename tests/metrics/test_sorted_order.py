@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score
+
+from ssah_tf.metrics import sorted_average_precision
+
+
+def test_ties_stay_in_database_order():
+    """Distances 1 0 1 2 and relevance 1 1 0 1: the ranking is 1 1 0 1, AP (1 + 1 + 3/4)/3 = 11/12.
+
+    With the two tied images the other way round it is 1 0 1 1, AP (1 + 2/3 + 3/4)/3 = 29/36.
+    """
+    distances = np.array([1, 0, 1, 2], dtype=np.uint8)
+    ap, _ = sorted_average_precision(distances, np.array([1, 1, 0, 1], bool))
+    assert ap == pytest.approx(11 / 12, abs=1e-12)
+    ap, _ = sorted_average_precision(distances, np.array([0, 1, 1, 1], bool))
+    assert ap == pytest.approx(29 / 36, abs=1e-12)
+
+
+def test_cutoffs_divide_by_the_hits_found():
+    """Ranking 0 1 0 1 1 0. AP@1 = 0; AP@2 = AP@3 = 1/2; AP@4 = (1/2 + 2/4)/2; all: + 3/5 over 3."""
+    distances = np.arange(6, dtype=np.uint8)
+    ap, at = sorted_average_precision(
+        distances, np.array([0, 1, 0, 1, 1, 0], bool), (1, 2, 3, 4, 100)
+    )
+    assert ap == pytest.approx(1.6 / 3, abs=1e-12)
+    assert at == pytest.approx([0, 1 / 2, 1 / 2, 1 / 2, 1.6 / 3], abs=1e-12)
+
+
+def test_without_ties_equals_scikit_learn():
+    rng = np.random.default_rng(1)
+    for dtype in (np.uint8, np.uint16):
+        distances, relevant = rng.permutation(200).astype(dtype), rng.random(200) < 0.2
+        expected = average_precision_score(relevant, -distances.astype(int))
+        ap, _ = sorted_average_precision(distances, relevant)
+        assert ap == pytest.approx(expected, abs=1e-12)
+
+
+def test_nothing_relevant_is_zero():
+    ap, at = sorted_average_precision(np.zeros(3, np.uint8), np.zeros(3, bool), (1, 2))
+    assert (ap, at) == (0.0, [0.0, 0.0])
+
+
+def test_refuses():
+    with pytest.raises(ValueError, match=r"received shapes \(3,\) and \(4,\)"):
+        sorted_average_precision(np.zeros(3, np.uint8), np.zeros(4, bool))
+    with pytest.raises(ValueError, match=r"cutoffs: received \(5, 0\), expected ranks >= 1"):
+        sorted_average_precision(np.zeros(3, np.uint8), np.zeros(3, bool), (5, 0))

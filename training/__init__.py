@@ -1,0 +1,1 @@
+"""The stage that trains and evaluates; installs as `ssah_tf.training`. Needs the extra `train`."""

@@ -1,0 +1,48 @@
+"""The picture of hard samples at rising pace beside their originals."""
+
+import numpy as np
+
+from ssah_tf.files import atomic_path
+from ssah_tf.training.run import Run
+
+#: Moments of the joint stage in the picture.
+MOMENTS = 5
+
+
+def draw_album(run: Run) -> None:
+    """Draw `hard_samples.png` from the album of a run; nothing if it has none.
+
+    A column an image; the first row shows the originals, the rows below the hard samples of later
+    and later epochs, with their rho.
+    """
+    if not run.album_path.is_file():
+        return
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    with np.load(run.album_path, allow_pickle=False) as album:
+        originals, hard = album["originals"], album["hard"]
+        epochs, rho = album["epochs"], album["rho"]
+    moments = np.unique(np.linspace(0, len(hard) - 1, MOMENTS).round().astype(int))
+    rows = [("original", originals)]
+    rows += [(f"epoch {epochs[m] + 1}\nρ = {rho[m]:.2f}", hard[m]) for m in moments]
+    figure, axes = pyplot.subplots(
+        len(rows),
+        len(originals),
+        figsize=(1.1 * len(originals) + 1, 1.1 * len(rows)),
+        squeeze=False,
+    )
+    for (title, images), line in zip(rows, axes, strict=True):
+        for image, axis in zip(images, line, strict=True):
+            axis.imshow(image, interpolation="nearest")
+            axis.set_xticks([])
+            axis.set_yticks([])
+            for spine in axis.spines.values():
+                spine.set_visible(False)
+        line[0].set_ylabel(title, rotation=0, ha="right", va="center", fontsize=9)
+    figure.tight_layout(pad=0.4, w_pad=0.2, h_pad=0.2)
+    with atomic_path(run.picture_path) as path:
+        figure.savefig(path, dpi=120)
+    pyplot.close(figure)

@@ -1,0 +1,143 @@
+"""From a recipe to the things it names: images, split, networks, game."""
+
+import inspect
+
+import keras
+import numpy as np
+
+from ssah_tf.data import ImageSet, Split, load_class_folders, load_fashion, make_split
+from ssah_tf.errors import RecipeError
+from ssah_tf.losses import SUPERVISED_LOSSES
+from ssah_tf.models import SSAH, ANet, CompetencePace, HNet, RandomDeformation, SchedulePace
+from ssah_tf.models.backbones import BACKBONES
+from ssah_tf.training.recipe import Optimizer, Recipe
+
+
+def build_images(recipe: Recipe) -> tuple[ImageSet, dict[str, str]]:
+    """The image set of a recipe, and its unreadable files with the reason of each."""
+    if recipe.data.source == "fashion":
+        return load_fashion(), {}
+    return load_class_folders(recipe.data.source)
+
+
+def build_split(recipe: Recipe, images: ImageSet) -> Split:
+    """Draw the split of a recipe; the built-in set has official queries."""
+    data = recipe.data
+    official = recipe.data.source == "fashion"
+    return make_split(
+        images,
+        labelled_per_class=None if data.labelled_per_class == "all" else data.labelled_per_class,
+        validation_per_class=data.validation_per_class,
+        query_per_class=data.query_per_class,
+        query_ids=tuple(i for i in images.ids if i.startswith("test/")) if official else (),
+        seed=recipe.seed,
+    )
+
+
+def build_game(recipe: Recipe, images: ImageSet, split: Split) -> SSAH:
+    """The networks of a recipe with fresh weights, compiled; call it in the strategy's scope.
+
+    Raises:
+        RecipeError: A name or an option that is not there.
+    """
+    keras.utils.set_random_seed(recipe.seed)
+    size = recipe.data.image_size
+    mean, std = channel_statistics(images, split, size)
+    backbone = make("model.backbone", BACKBONES, recipe.model.backbone, recipe.model.options,
+                    mean=mean, std=std)  # fmt: skip
+    joint_steps = recipe.train.joint * recipe.train.steps_per_epoch
+    game = SSAH(
+        HNet(backbone, recipe.model.bits),
+        build_deformer(recipe, mean),
+        make("loss.supervised", SUPERVISED_LOSSES, recipe.loss.supervised, recipe.loss.options),
+        build_pace(recipe, joint_steps),
+        hard_weight=recipe.loss.hard,
+        consistency_weight=recipe.loss.consistency,
+        quantisation_weight=recipe.loss.quantisation,
+        ramp_steps=round(recipe.loss.ramp * joint_steps),
+        seed=recipe.seed,
+    )
+    try:
+        game.build((None, size, size, 3))
+    except ValueError as error:
+        raise RecipeError(f"data.image_size: {error}") from None
+    hnet_steps = recipe.train.steps_per_epoch * (recipe.train.hnet_warmup + recipe.train.joint)
+    game.compile(
+        build_optimizer(recipe.train.hnet, hnet_steps),
+        build_optimizer(recipe.train.anet, joint_steps),
+    )
+    return game
+
+
+def channel_statistics(images: ImageSet, split: Split, size: int, sample: int = 2000):
+    """Mean and standard deviation of each channel over a sample of the training images."""
+    positions = images.positions(split.labelled + split.unlabelled)
+    chosen = positions[:: max(1, len(positions) // sample)][:sample]
+    pixels = images.read(chosen, size).reshape(-1, 3)
+    mean = pixels.mean(axis=0, dtype=np.float64)
+    std = pixels.std(axis=0, dtype=np.float64)
+    return tuple(mean.tolist()), tuple(np.maximum(std, 1.0).tolist())
+
+
+def build_deformer(recipe: Recipe, mean):
+    """A-Net, its random counterpart, or nothing."""
+    adversary = recipe.adversary
+    if adversary.kind == "none" or not (adversary.occlusion or adversary.rotation):
+        return None
+    common = {
+        "occlusion": adversary.occlusion,
+        "rotation": adversary.rotation,
+        "area": adversary.area,
+        "scales": tuple(adversary.scales),
+        "max_angle": adversary.max_angle,
+    }
+    if adversary.kind == "random":
+        return RandomDeformation(recipe.data.image_size, mean, **common)
+    return ANet(
+        recipe.data.image_size,
+        mean,
+        width=adversary.width,
+        angle_heads=adversary.angle_heads,
+        noise=adversary.noise,
+        **common,
+    )
+
+
+def build_pace(recipe: Recipe, joint_steps: int):
+    """The self-paced policy."""
+    pace = recipe.pace
+    if pace.kind == "schedule":
+        return SchedulePace(round(pace.rise * joint_steps), start=pace.start, end=pace.end)
+    return CompetencePace(pace.increment, pace.mastery, pace.wait, start=pace.start, end=pace.end)
+
+
+def build_optimizer(spec: Optimizer, steps: int) -> keras.optimizers.Optimizer:
+    """A Keras optimizer, its rate decaying over `steps` if the recipe says so."""
+    rate = spec.learning_rate
+    if spec.cosine and steps:
+        rate = keras.optimizers.schedules.CosineDecay(rate, steps)
+    common = {"learning_rate": rate, "weight_decay": spec.weight_decay or None}
+    if spec.ema:
+        common |= {"use_ema": True, "ema_momentum": spec.ema}
+    if spec.name == "sgd":
+        return keras.optimizers.SGD(momentum=0.9, nesterov=True, **common)
+    return {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}[spec.name](**common)
+
+
+def make(key: str, registry: dict[str, type], name: str, options: dict, **given):
+    """Make what a recipe names, with its options.
+
+    Raises:
+        RecipeError: The name is not in the registry, or an option does not fit.
+    """
+    if name not in registry:
+        raise RecipeError(f"{key}: no {name!r}, choose from {', '.join(registry)}")
+    known = set(inspect.signature(registry[name].__init__).parameters) - {"self", "kwargs"}
+    for option in options:
+        if option not in known:
+            valid = ", ".join(sorted(known - set(given))) or "none"
+            raise RecipeError(f"{key}: {name} has no option {option!r} (valid: {valid})")
+    try:
+        return registry[name](**options, **given)
+    except (TypeError, ValueError) as error:
+        raise RecipeError(f"{key}: {name}: {error}") from None

@@ -1,0 +1,191 @@
+"""What happens beside the steps: validation, checkpoints, the album of hard samples, progress."""
+
+import math
+import time
+
+import keras
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from ssah_tf.data import ImageSet
+from ssah_tf.data.pipeline import encoding_batches
+from ssah_tf.errors import RunError
+from ssah_tf.files import atomic_path
+from ssah_tf.metrics import evaluate_retrieval
+from ssah_tf.training.run import Run
+
+#: Images that are encoded at once.
+ENCODING_BATCH = 256
+
+
+class StopOnNaN(keras.callbacks.Callback):
+    """Stops with an explanation when the loss is not a number any more."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Look at the running means of the losses.
+
+        Raises:
+            RunError: One of them is not finite.
+        """
+        bad = [name for name, value in (logs or {}).items() if not math.isfinite(value)]
+        if bad:
+            raise RunError(
+                f"{' and '.join(bad)} became NaN or infinite at step {batch + 1} of an epoch: lower "
+                "train.hnet.learning_rate (or train.anet.learning_rate for the adversary); the "
+                "checkpoint before it is kept"
+            )
+
+
+class Validate(keras.callbacks.Callback):
+    """Validation mAP after every epoch, and the encoder with the best one in `model.keras`.
+
+    The validation images ask, the labelled training images answer. Only epochs of the last stage
+    can be selected: before it the game is not complete. Equal numbers: the later epoch.
+    """
+
+    def __init__(self, run: Run, images: ImageSet, last_epochs: range):
+        super().__init__()
+        self.run = run
+        self.images = images
+        self.size = run.recipe.data.image_size
+        split = run.split
+        self.queries = images.positions(split.validation)
+        self.database = images.positions(split.labelled)
+        self.last_epochs = last_epochs
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Measure and, if it is the best so far, save the encoder."""
+        with self.model.averaged_weights() as hnet:
+            logs["validation_map"] = self.validation_map(hnet)
+            if epoch not in self.last_epochs:
+                return
+            best = max(
+                (e["validation_map"] for e in self.run.history if e["epoch"] in self.last_epochs),
+                default=-1.0,
+            )
+            if logs["validation_map"] >= best:
+                with atomic_path(self.run.model_path) as path:
+                    hnet.save(path)
+
+    def validation_map(self, hnet) -> float:
+        """Tie-aware mAP of the validation images against the labelled training images."""
+        codes = [
+            hnet.encode(encoding_batches(self.images, part, size=self.size, batch=ENCODING_BATCH))
+            for part in (self.queries, self.database)
+        ]
+        labels = [self.images.labels[part] for part in (self.queries, self.database)]
+        return evaluate_retrieval(
+            codes[0], labels[0], codes[1], labels[1], hnet.bits, cutoffs=(), n_bootstrap=0
+        ).map_tie_aware
+
+
+class Keep(keras.callbacks.Callback):
+    """A checkpoint and the history after every epoch; what is written is whole."""
+
+    def __init__(self, run: Run):
+        super().__init__()
+        self.run = run
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Start the clock."""
+        self.began = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Write the checkpoint first: an epoch without one is trained again after a crash."""
+        with atomic_path(self.run.checkpoint_path(epoch + 1)) as path:
+            self.model.save_weights(path)
+        entry = {
+            "epoch": epoch,
+            "stage": self.model.stage,
+            "seconds": round(time.monotonic() - self.began, 2),
+            **{name: float(value) for name, value in (logs or {}).items()},
+        }
+        self.run.save_history([*self.run.history[:epoch], entry])
+        self.run.drop_old_checkpoints()
+
+
+class HardSampleAlbum(keras.callbacks.Callback):
+    """Hard samples of the same few images after every joint epoch, in `hard_samples.npz`."""
+
+    #: Images in the album, as many classes as there are.
+    COUNT = 8
+
+    def __init__(self, run: Run, images: ImageSet):
+        super().__init__()
+        self.run = run
+        labelled = images.positions(run.split.labelled)
+        _, first = np.unique(images.labels[labelled].argmax(axis=1), return_index=True)
+        self.originals = images.read(labelled[first][: self.COUNT], run.recipe.data.image_size)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Add the hard samples of this epoch."""
+        if self.model.stage != "joint" or self.model.deformer is None:
+            return
+        hard = self.model.deformer.deform(self.originals, np.array([0, 0], np.int32)).images
+        page = np.clip(np.rint(hard.numpy()), 0, 255).astype(np.uint8)[None]
+        epochs, rho = np.array([epoch]), np.array([float(self.model.pace.rho.numpy())])
+        if self.run.album_path.is_file():
+            with np.load(self.run.album_path, allow_pickle=False) as album:
+                before = album["epochs"] < epoch
+                page = np.concatenate([album["hard"][before], page])
+                epochs = np.concatenate([album["epochs"][before], epochs])
+                rho = np.concatenate([album["rho"][before], rho])
+        with atomic_path(self.run.album_path) as path:
+            np.savez_compressed(path, originals=self.originals, hard=page, epochs=epochs, rho=rho)
+
+
+class Progress(keras.callbacks.Callback):
+    """One bar for the whole training: stage, epoch, losses, rho, validation mAP, time left.
+
+    Where the output is not a terminal, a line an epoch.
+    """
+
+    def __init__(self, epochs: int, done: int, steps_per_epoch: int):
+        super().__init__()
+        self.epochs = epochs
+        self.steps_per_epoch = steps_per_epoch
+        self.console = Console(highlight=False)
+        self.bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[losses]}"),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self.task = self.bar.add_task(
+            "", total=epochs * steps_per_epoch, completed=done * steps_per_epoch, losses=""
+        )
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Name the stage."""
+        self.began = time.monotonic()
+        title = f"{self.model.stage} {epoch + 1}/{self.epochs}"
+        self.bar.update(self.task, description=f"{title:<18}")
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Move the bar."""
+        self.bar.update(self.task, advance=1, losses=describe(logs))
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Leave a line."""
+        self.console.print(
+            f"epoch {epoch + 1:>3}/{self.epochs}  {self.model.stage:<11} {describe(logs)}  "
+            f"{time.monotonic() - self.began:.1f} s",
+            soft_wrap=True,
+        )
+
+    def __enter__(self):
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_):
+        self.bar.stop()
+
+
+def describe(logs: dict | None) -> str:
+    """Losses as one line."""
+    return "  ".join(f"{name} {float(value):.3f}" for name, value in (logs or {}).items())

@@ -1,0 +1,93 @@
+"""Evaluates a run: its queries against its database, every number with its protocol."""
+
+import json
+
+import keras
+import numpy as np
+
+import ssah_tf.models  # noqa: F401  registers the classes that a saved encoder consists of
+from ssah_tf.data import ImageSet
+from ssah_tf.data.pipeline import encoding_batches
+from ssah_tf.errors import RunError
+from ssah_tf.files import write_atomically
+from ssah_tf.metrics import RetrievalResult, code_statistics, evaluate_retrieval
+from ssah_tf.models import HNet
+from ssah_tf.training.build import build_images
+from ssah_tf.training.run import Run
+
+#: Ranks k of mAP@k and P@k, as far as the database reaches.
+CUTOFFS = (10, 100, 1000, 5000)
+
+
+def load_encoder(run: Run) -> HNet:
+    """The selected encoder of a run.
+
+    Raises:
+        RunError: The training has not come so far, or the file is damaged.
+    """
+    if not run.model_path.is_file():
+        raise RunError(
+            f"{run.model_path} is missing: finish the training with "
+            f"`ssah train --resume {run.folder}`"
+        )
+    try:
+        encoder = keras.saving.load_model(run.model_path, compile=False, safe_mode=True)
+    except Exception as error:  # zip, HDF5, JSON and Keras each raise their own
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise RunError(f"{run.model_path}: not a saved encoder ({reason})") from None
+    if not isinstance(encoder, HNet):
+        raise RunError(f"{run.model_path}: holds a {type(encoder).__name__}, not an encoder")
+    return encoder
+
+
+def evaluate(run: Run, images: ImageSet | None = None) -> dict:
+    """Encode queries and database of a run, measure retrieval, write `metrics.json`.
+
+    Args:
+        run: A run with a selected encoder.
+        images: Its images, if they are at hand.
+
+    Returns:
+        What was written: `protocol`, `retrieval` (see `RetrievalResult`), `codes` of the database
+        (see `CodeStatistics`), `classes`, and the epoch that validation selected.
+
+    Raises:
+        RunError: The run has no encoder.
+        DataError: The images have changed since the split was drawn.
+    """
+    recipe, split = run.recipe, run.split
+    if images is None:
+        images, _ = build_images(recipe)
+    split.check(images)
+    encoder = load_encoder(run)
+    result, database_codes = measure(encoder, images, split.query, split.database, recipe)
+    last = [e for e in run.history if e["stage"] == run.history[-1]["stage"]]
+    selected = max(last, key=lambda e: (e["validation_map"], e["epoch"]))
+    report = {
+        "protocol": f"{split.protocol}; {encoder.bits} bits; training seed {recipe.seed}",
+        "selected_epoch": selected["epoch"] + 1,
+        "validation_map": selected["validation_map"],
+        "training_seconds": round(sum(e["seconds"] for e in run.history), 1),
+        "classes": list(images.classes),
+        "retrieval": result.to_dict(),
+        "codes": code_statistics(database_codes, encoder.bits).to_dict(),
+    }
+    write_atomically(run.metrics_path, json.dumps(report, indent=1).encode())
+    return report
+
+
+def measure(
+    encoder: HNet, images: ImageSet, query: tuple[str, ...], database: tuple[str, ...], recipe
+) -> tuple[RetrievalResult, np.ndarray]:
+    """Retrieval of `query` against `database`, and the codes of the database."""
+    codes, labels = [], []
+    for ids in (query, database):
+        positions = images.positions(ids)
+        batches = encoding_batches(images, positions, size=recipe.data.image_size, batch=256)
+        codes.append(encoder.encode(batches))
+        labels.append(images.labels[positions])
+    cutoffs = tuple(k for k in CUTOFFS if k < len(database))
+    result = evaluate_retrieval(
+        codes[0], labels[0], codes[1], labels[1], encoder.bits, cutoffs=cutoffs, seed=recipe.seed
+    )
+    return result, codes[1]

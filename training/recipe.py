@@ -1,0 +1,218 @@
+"""Recipes: YAML files that say everything about a training, checked before it starts."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ssah_tf.errors import RecipeError
+
+#: Folder of the recipes that come with the product.
+RECIPES = Path(__file__).parent / "recipes"
+
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """A part of a recipe: no unknown keys, no silent conversion of types."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Data(Section):
+    """Which images, how they are split, how they are varied."""
+
+    source: str = "fashion"  # the built-in set, or a folder of class folders
+    image_size: Annotated[int, Field(ge=28, le=512)] = 28
+    labelled_per_class: Positive | Literal["all"] = 30  # validation included
+    validation_per_class: Positive = 5
+    query_per_class: Positive = 10  # only if the source has no official queries
+    flip: bool = True
+    shift: Annotated[float, Field(ge=0, le=0.5)] = 0.08  # share of the side
+    cache_mb: Annotated[int, Field(ge=0)] = 1024
+
+
+class Model(Section):
+    """H-Net."""
+
+    backbone: str = "convnet"
+    options: dict[str, Any] = {}  # further arguments of the backbone
+    bits: Annotated[int, Field(ge=1, le=1024)] = 48
+
+
+class Adversary(Section):
+    """A-Net, or what stands in its place for an ablation."""
+
+    kind: Literal["learned", "random", "none"] = "learned"
+    occlusion: bool = True
+    rotation: bool = True
+    area: Annotated[float, Field(gt=0, lt=1)] = 1 / 3
+    scales: list[Literal[0, 1, 2]] = [0, 1, 2]
+    max_angle: Annotated[float, Field(gt=0, le=180)] = 10.0  # degrees
+    width: Positive = 32
+    angle_heads: Positive = 4
+    noise: Weight = 1.0
+
+
+class Pace(Section):
+    """The self-paced policy."""
+
+    kind: Literal["schedule", "competence"] = "schedule"
+    start: Share = 0.1
+    end: Share = 0.5
+    rise: Share = 0.6  # share of the joint steps in which a schedule rises
+    increment: Share = 0.05  # of rho, competence only
+    mastery: Share = 0.98
+    wait: Positive = 20
+
+    @model_validator(mode="after")
+    def _rises(self):
+        if self.start > self.end:
+            raise ValueError(f"pace.start {self.start} is above pace.end {self.end}")
+        return self
+
+
+class Loss(Section):
+    """H-Net's loss: the supervised one by name, and the weights of the other terms."""
+
+    supervised: str = "likelihood"
+    options: dict[str, Any] = {}  # further arguments of the supervised loss
+    hard: Weight = 1.0
+    consistency: Weight = 1.0
+    quantisation: Weight = 0.1
+    ramp: Share = 1 / 3  # share of the joint steps in which the consistency rises to its weight
+
+
+class Optimizer(Section):
+    """A Keras optimizer."""
+
+    name: Literal["sgd", "adam", "adamw"] = "sgd"
+    learning_rate: Annotated[float, Field(gt=0)] = 0.05
+    weight_decay: Weight = 0.0
+    cosine: bool = True  # decay to zero along half a cosine
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0  # moving average of the weights; 0 is off
+
+
+class Train(Section):
+    """Batches, stages and optimizers."""
+
+    batch: Positive = 64  # labelled images a step, over all devices
+    ratio: Annotated[int, Field(ge=0)] = 1  # unlabelled images for each labelled one
+    steps_per_epoch: Positive = 50
+    hnet_warmup: Annotated[int, Field(ge=0)] = 4  # epochs
+    anet_warmup: Annotated[int, Field(ge=0)] = 1
+    joint: Annotated[int, Field(ge=0)] = 11
+    hnet: Optimizer = Optimizer(ema=0.99)
+    anet: Optimizer = Optimizer(name="adam", learning_rate=1e-3, cosine=False)
+
+    @model_validator(mode="after")
+    def _some_training(self):
+        if self.hnet_warmup + self.joint == 0:
+            raise ValueError("train.hnet_warmup and train.joint are both 0: nothing to train")
+        return self
+
+
+class Recipe(Section):
+    """Everything about a training."""
+
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    data: Data = Data()
+    model: Model = Model()
+    adversary: Adversary = Adversary()
+    pace: Pace = Pace()
+    loss: Loss = Loss()
+    train: Train = Train()
+
+    def save(self, path: Path) -> None:
+        """Write the recipe with all its values as YAML."""
+        from ssah_tf.files import write_atomically
+
+        write_atomically(path, yaml.safe_dump(self.model_dump(), sort_keys=False).encode())
+
+
+def load_recipe(name: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        name: Name of a built-in recipe, or path of a YAML file.
+        overrides: `key.key=value` each, the value in YAML; they win over the file.
+
+    Returns:
+        The checked recipe.
+
+    Raises:
+        RecipeError: No such recipe, not YAML, an unknown key, a wrong type or value. One line.
+    """
+    path = find_recipe(name)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise RecipeError(f"{path}: not a YAML file ({' '.join(str(error).split())})") from None
+    if not isinstance(values, dict):
+        raise RecipeError(f"{path}: a recipe is a YAML mapping, not {type(values).__name__}")
+    for override in overrides:
+        apply_override(values, override)
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise RecipeError(f"{path}: {explain(error)}") from None
+
+
+def find_recipe(name: str | Path) -> Path:
+    """Path of a built-in recipe by name, or of a file."""
+    built_in = RECIPES / f"{name}.yaml"
+    if "/" not in str(name) and built_in.is_file():
+        return built_in
+    if Path(name).is_file():
+        return Path(name)
+    names = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
+    raise RecipeError(f"no recipe {str(name)!r}: built in are {names}, or give a YAML file")
+
+
+def apply_override(values: dict, override: str) -> None:
+    """Set one `key.key=value` in nested mappings."""
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise RecipeError(f"--set {override}: expected key=value, for example --set model.bits=64")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise RecipeError(f"--set {override}: {text!r} is not a YAML value") from None
+    *parents, last = key.split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise RecipeError(f"--set {override}: {parent!r} is not a section")
+    values[last] = value
+
+
+def explain(error: ValidationError) -> str:
+    """The first complaint of pydantic as one line, with the nearest valid key for an unknown one."""
+    first = error.errors()[0]
+    place = [str(part) for part in first["loc"]]
+    key = ".".join(place)
+    if first["type"] == "extra_forbidden":
+        valid = list(section_at(place[:-1]).model_fields)
+        near = difflib.get_close_matches(place[-1], valid, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"valid keys: {', '.join(valid)}"
+        return f"unknown key {key!r}; {hint}"
+    if first["type"] == "missing":
+        return f"the key {key!r} is missing"
+    if first["type"] == "value_error":
+        return str(first["ctx"]["error"])
+    return f"{key}: {first['msg'].lower()}, received {first['input']!r}"
+
+
+def section_at(place: list[str]) -> type[Section]:
+    """The section that holds a key."""
+    section: type[Section] = Recipe
+    for name in place:
+        annotation = section.model_fields[name].annotation
+        candidates = [annotation, *get_args(annotation)]
+        section = next(c for c in candidates if isinstance(c, type) and issubclass(c, Section))
+    return section

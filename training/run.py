@@ -1,0 +1,137 @@
+"""The run folder: everything that a training leaves behind, and nothing else."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ssah_tf.data import Split
+from ssah_tf.errors import RunError
+from ssah_tf.files import write_atomically
+from ssah_tf.training.recipe import Recipe, load_recipe
+
+#: Checkpoints that are kept: the newest, and the one before it.
+KEPT_CHECKPOINTS = 2
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder.
+
+    Holds `recipe.yaml`, `split.json`, `history.json`, `checkpoints/`, `model.keras` (the selected
+    encoder), `metrics.json`, `hard_samples.png` (made from `hard_samples.npz`) and `tensorboard/`.
+    """
+
+    folder: Path
+
+    @classmethod
+    def create(cls, folder: Path) -> "Run":
+        """Make an empty run folder.
+
+        Raises:
+            RunError: The folder holds something already, or cannot be made.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if any(folder.iterdir()):
+                raise RunError(
+                    f"{folder} is not empty: go on with --resume {folder}, or name another --output"
+                )
+            (folder / "checkpoints").mkdir()
+        except OSError as error:
+            raise RunError(f"{folder}: cannot be made ({error.strerror})") from None
+        return cls(folder)
+
+    @classmethod
+    def open(cls, folder: Path) -> "Run":
+        """Open an existing run folder.
+
+        Raises:
+            RunError: It is not a run folder.
+        """
+        run = cls(folder)
+        for path in (run.recipe_path, run.split_path):
+            if not path.is_file():
+                raise RunError(f"{folder}: not a run folder ({path.name} is missing)")
+        return run
+
+    @property
+    def recipe_path(self) -> Path:
+        """The resolved recipe."""
+        return self.folder / "recipe.yaml"
+
+    @property
+    def split_path(self) -> Path:
+        """Which image played which part."""
+        return self.folder / "split.json"
+
+    @property
+    def model_path(self) -> Path:
+        """The selected encoder, a Keras model from uint8 RGB to relaxed codes."""
+        return self.folder / "model.keras"
+
+    @property
+    def metrics_path(self) -> Path:
+        """What `evaluate` measured."""
+        return self.folder / "metrics.json"
+
+    @property
+    def history_path(self) -> Path:
+        """One entry an epoch."""
+        return self.folder / "history.json"
+
+    @property
+    def album_path(self) -> Path:
+        """Hard samples of the same few images after every joint epoch."""
+        return self.folder / "hard_samples.npz"
+
+    @property
+    def picture_path(self) -> Path:
+        """Hard samples at rising pace beside their originals."""
+        return self.folder / "hard_samples.png"
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe of the run."""
+        return load_recipe(self.recipe_path)
+
+    @property
+    def split(self) -> Split:
+        """The split of the run."""
+        return Split.load(self.split_path)
+
+    @property
+    def history(self) -> list[dict]:
+        """The epochs so far, oldest first."""
+        if not self.history_path.is_file():
+            return []
+        try:
+            return json.loads(self.history_path.read_bytes())
+        except ValueError as error:
+            raise RunError(f"{self.history_path}: damaged ({error})") from None
+
+    def save_history(self, history: list[dict]) -> None:
+        """Write the epochs so far."""
+        write_atomically(self.history_path, json.dumps(history, indent=1).encode())
+
+    def checkpoint_path(self, epochs: int) -> Path:
+        """Where the state after a number of epochs lies."""
+        return self.folder / "checkpoints" / f"epoch-{epochs:05d}.weights.h5"
+
+    def checkpoints(self) -> list[int]:
+        """Numbers of epochs at which there is a checkpoint, ascending."""
+        found = (self.folder / "checkpoints").glob("epoch-*.weights.h5")
+        return sorted(int(path.name.split(".")[0].removeprefix("epoch-")) for path in found)
+
+    def drop_old_checkpoints(self) -> None:
+        """Remove all checkpoints but the newest ones."""
+        for epochs in self.checkpoints()[:-KEPT_CHECKPOINTS]:
+            os.unlink(self.checkpoint_path(epochs))
+
+
+def new_run_folder(parent: Path, name: str) -> Path:
+    """A folder that is not there yet: `parent/name`, `parent/name-2`, ..."""
+    number = 1
+    while (folder := parent / (name if number == 1 else f"{name}-{number}")).exists():
+        number += 1
+    return folder

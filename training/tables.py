@@ -1,0 +1,88 @@
+"""What a person sees at the end: the numbers of a run, and the stored rows beside them."""
+
+import json
+from importlib import resources
+
+from rich.console import Console
+from rich.table import Table
+
+from ssah_tf.training.recipe import Recipe
+
+
+def print_report(report: dict, console: Console | None = None) -> None:
+    """Print the numbers of an evaluation with their protocol."""
+    console = console or Console(highlight=False)
+    found = report["retrieval"]
+    low, high = found["map_interval"]
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column()
+    table.add_row(
+        "mAP@all, tie-aware",
+        f"{found['map_tie_aware']:.4f}  (95 % interval over queries {low:.4f} to {high:.4f})",
+    )
+    table.add_row("mAP@all, sorted", f"{found['map_sorted']:.4f}  (ties in database order)")
+    for k, precision in found["precision_at_k"].items():
+        table.add_row(
+            f"P@{k}",
+            f"{precision:.4f}  mAP@{k} {found['map_sorted_at_k'][k]:.4f} "
+            f"(sorted, by hits in the top {k})",
+        )
+    table.add_row(
+        f"P@Hamming<={found['radius']}",
+        f"{found['precision_in_radius']:.4f}  (empty balls, {found['empty_ball_share']:.1%}, "
+        "count 0)",
+    )
+    per_class = {
+        name: value
+        for name, value in zip(report["classes"], found["map_per_class"], strict=True)
+        if value is not None
+    }
+    worst, best = min(per_class, key=per_class.get), max(per_class, key=per_class.get)
+    table.add_row(
+        "by class", f"best {best} {per_class[best]:.4f}, worst {worst} {per_class[worst]:.4f}"
+    )
+    codes = report["codes"]
+    table.add_row(
+        "codes",
+        f"{codes['distinct_codes']:,} distinct of {found['database']:,}; mean |share of ones - 1/2| "
+        f"of a bit {codes['mean_imbalance']:.3f}",
+    )
+    table.add_row(
+        "validation",
+        f"mAP {report['validation_map']:.4f} at epoch {report['selected_epoch']}, which was "
+        "selected by it",
+    )
+    console.print()
+    console.print(table)
+    console.print(f"Protocol: {report['protocol']}.", soft_wrap=True)
+
+
+def stored_rows(recipe: Recipe) -> dict | None:
+    """The stored ablation of a built-in recipe, see `ssah_tf.training.ablation`."""
+    file = resources.files(__package__) / "reference" / f"{recipe.name}.json"
+    return json.loads(file.read_text()) if file.is_file() else None
+
+
+def print_stored_rows(stored: dict, console: Console | None = None) -> None:
+    """Print the rows of a stored ablation with their date and machine."""
+    console = console or Console(highlight=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("stored row")
+    table.add_column("mAP@all, tie-aware", justify="right")
+    table.add_column("seeds", justify="right")
+    table.add_column("training", justify="right")
+    for row in stored["rows"]:
+        table.add_row(
+            row["title"],
+            f"{row['mean']:.4f} ± {row['std']:.4f}",
+            " ".join(f"{value:.3f}" for value in row["map"]),
+            f"{row['seconds']:.0f} s",
+        )
+    console.print()
+    console.print(table)
+    console.print(
+        f"Measured {stored['date']} on {stored['machine']}; recompute with `ssah ablation "
+        f"{stored['recipe']}`.",
+        soft_wrap=True,
+    )

@@ -1,0 +1,149 @@
+"""Trains a recipe: warm-up of H-Net, warm-up of A-Net, joint stage; then evaluates the result."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+
+from ssah_tf.data import ImageSet
+from ssah_tf.data.pipeline import training_batches
+from ssah_tf.errors import RunError
+from ssah_tf.models.game import SSAH
+from ssah_tf.training.build import build_game, build_images, build_split
+from ssah_tf.training.callbacks import HardSampleAlbum, Keep, Progress, StopOnNaN, Validate
+from ssah_tf.training.album import draw_album
+from ssah_tf.training.devices import make_strategy
+from ssah_tf.training.recipe import Recipe
+from ssah_tf.training.run import Run
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of epochs in which one stage of the game is trained."""
+
+    name: str
+    first: int  # number of its first epoch, counted over the whole training
+    last: int  # number of the epoch after its last
+
+
+def stages(recipe: Recipe, has_adversary: bool) -> list[Stage]:
+    """The stages of a training, those without an epoch left out."""
+    train = recipe.train
+    lengths = {
+        "hnet_warmup": train.hnet_warmup,
+        "anet_warmup": train.anet_warmup if has_adversary and train.joint else 0,
+        "joint": train.joint,
+    }
+    plan, epoch = [], 0
+    for name, length in lengths.items():
+        if length:
+            plan.append(Stage(name, epoch, epoch + length))
+        epoch += length
+    return plan
+
+
+def start(recipe: Recipe, folder: Path) -> tuple[Run, ImageSet, dict[str, str]]:
+    """Scan the images, draw the split and make the run folder.
+
+    Returns:
+        The run, its images, and the files that cannot be read with the reason of each.
+    """
+    images, bad = build_images(recipe)
+    split = build_split(recipe, images)
+    run = Run.create(folder)
+    split.save(run.split_path)
+    recipe.save(run.recipe_path)  # last: a folder with a recipe can be resumed
+    return run, images, bad
+
+
+def train(run: Run, images: ImageSet, devices: int | None = None) -> None:
+    """Train a run from where it stands to its end.
+
+    The selected encoder, `model.keras`, is the one with the best validation mAP among the epochs
+    of the last stage; the queries are not looked at.
+
+    Args:
+        run: A new run, or one that was interrupted.
+        images: Its images.
+        devices: See `make_strategy`.
+
+    Raises:
+        RecipeError: The recipe names something that is not there.
+        RunError: The loss is not a number any more, or the run cannot be resumed.
+    """
+    recipe, split = run.recipe, run.split
+    split.check(images)
+    strategy = make_strategy(devices)
+    if recipe.train.batch % strategy.num_replicas_in_sync:
+        raise RunError(
+            f"train.batch {recipe.train.batch} cannot be shared evenly by "
+            f"{strategy.num_replicas_in_sync} devices"
+        )
+    with strategy.scope():
+        game = build_game(recipe, images, split)
+    plan = stages(recipe, game.has_adversary)
+    done = restore(run, game)
+    if done < plan[-1].last:
+        per_epoch = recipe.train.steps_per_epoch
+        watchers = [
+            StopOnNaN(),
+            Validate(run, images, range(plan[-1].first, plan[-1].last)),
+            HardSampleAlbum(run, images),
+            keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False),
+            Keep(run),
+        ]
+        with Progress(plan[-1].last, done, per_epoch) as progress:
+            for stage in plan:
+                if done < stage.last:
+                    first = max(done, stage.first)
+                    game.begin(stage.name)
+                    game.fit(
+                        stage_batches(run, images, first, stage.last),
+                        initial_epoch=first,
+                        epochs=stage.last,
+                        steps_per_epoch=per_epoch,
+                        shuffle=False,
+                        verbose=0,
+                        callbacks=[*watchers, progress],
+                    )
+    draw_album(run)
+
+
+def stage_batches(run: Run, images: ImageSet, first: int, last: int):
+    """Batches of the epochs `first` to `last - 1`."""
+    recipe = run.recipe
+    return training_batches(
+        images,
+        run.split,
+        size=recipe.data.image_size,
+        batch=recipe.train.batch,
+        ratio=recipe.train.ratio,
+        steps=last * recipe.train.steps_per_epoch,
+        first_step=first * recipe.train.steps_per_epoch,
+        seed=recipe.seed,
+        flip=recipe.data.flip,
+        shift=recipe.data.shift,
+        cache_mb=recipe.data.cache_mb,
+    )
+
+
+def restore(run: Run, game: SSAH) -> int:
+    """Load the newest whole checkpoint.
+
+    Returns:
+        Number of epochs that are done, 0 without a checkpoint.
+
+    Raises:
+        RunError: There are checkpoints, but none of them can be read.
+    """
+    numbers = run.checkpoints()
+    for epochs in reversed(numbers):
+        try:
+            game.load_weights(run.checkpoint_path(epochs))
+        except (OSError, ValueError, KeyError):
+            continue  # damaged: the one before it is kept for this
+        run.save_history(run.history[:epochs])
+        return epochs
+    if numbers:
+        raise RunError(f"{run.folder}: none of its {len(numbers)} checkpoints can be read")
+    return 0
