@@ -1,6 +1,7 @@
 """The command `ssah`. Nothing heavy is imported before a command needs it."""
 
 import importlib.util
+import json
 import os
 import sys
 from pathlib import Path
@@ -72,7 +73,9 @@ def train(
         run = Run.open(resume)
         images, bad = build_images(run.recipe)
     else:
-        changes = [*(overrides or []), *([f"data.source={data}"] if data else [])]
+        changes = list(overrides or [])
+        if data is not None:  # quoted, since a folder may be called 2024 or "a: b"
+            changes.append(f"data.source={json.dumps(str(data.resolve()), ensure_ascii=False)}")
         chosen = load_recipe(recipe or ("folder" if data else "fashion"), tuple(changes))
         folder = output or new_run_folder(Path("runs"), chosen.name)
         run, images, bad = training.start(chosen, folder)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ssah_tf.errors import RunError
@@ -28,7 +28,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         raise RunError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def write_atomically(path: str | Path, content: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The rows that a claim needs: the same recipe without unlabelled images, without an adversary..."""
+"""The rows that a claim needs: the same recipe with less, at the same steps and batches."""
 
 import json
 import os

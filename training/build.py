@@ -58,9 +58,9 @@ def build_game(recipe: Recipe, images: ImageSet, split: Split) -> SSAH:
         seed=recipe.seed,
     )
     try:
-        game.build((None, size, size, 3))
+        game.build(((None, size, size, 3), (None, len(images.classes))))
     except ValueError as error:
-        raise RecipeError(f"data.image_size: {error}") from None
+        raise RecipeError(f"data.image_size, model.backbone: {error}") from None
     hnet_steps = recipe.train.steps_per_epoch * (recipe.train.hnet_warmup + recipe.train.joint)
     game.compile(
         build_optimizer(recipe.train.hnet, hnet_steps),
@@ -91,16 +91,19 @@ def build_deformer(recipe: Recipe, mean):
         "scales": tuple(adversary.scales),
         "max_angle": adversary.max_angle,
     }
-    if adversary.kind == "random":
-        return RandomDeformation(recipe.data.image_size, mean, **common)
-    return ANet(
-        recipe.data.image_size,
-        mean,
-        width=adversary.width,
-        angle_heads=adversary.angle_heads,
-        noise=adversary.noise,
-        **common,
-    )
+    try:
+        if adversary.kind == "random":
+            return RandomDeformation(recipe.data.image_size, mean, **common)
+        return ANet(
+            recipe.data.image_size,
+            mean,
+            width=adversary.width,
+            angle_heads=adversary.angle_heads,
+            noise=adversary.noise,
+            **common,
+        )
+    except ValueError as error:
+        raise RecipeError(f"adversary: {error}") from None
 
 
 def build_pace(recipe: Recipe, joint_steps: int):

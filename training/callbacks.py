@@ -32,9 +32,9 @@ class StopOnNaN(keras.callbacks.Callback):
         bad = [name for name, value in (logs or {}).items() if not math.isfinite(value)]
         if bad:
             raise RunError(
-                f"{' and '.join(bad)} became NaN or infinite at step {batch + 1} of an epoch: lower "
-                "train.hnet.learning_rate (or train.anet.learning_rate for the adversary); the "
-                "checkpoint before it is kept"
+                f"{' and '.join(bad)} became NaN or infinite at step {batch + 1} of an epoch; "
+                "the last checkpoint is kept: lower train.hnet.learning_rate, or "
+                "train.anet.learning_rate if it is the adversary"
             )
 
 

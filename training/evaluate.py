@@ -61,7 +61,13 @@ def evaluate(run: Run, images: ImageSet | None = None) -> dict:
     split.check(images)
     encoder = load_encoder(run)
     result, database_codes = measure(encoder, images, split.query, split.database, recipe)
-    last = [e for e in run.history if e["stage"] == run.history[-1]["stage"]]
+    stage = "joint" if recipe.train.joint else "hnet_warmup"
+    last = [e for e in run.history if e["stage"] == stage]
+    if not last:
+        raise RunError(
+            f"{run.folder}: interrupted before its first epoch to select from; go on with "
+            f"`ssah train --resume {run.folder}`"
+        )
     selected = max(last, key=lambda e: (e["validation_map"], e["epoch"]))
     report = {
         "protocol": f"{split.protocol}; {encoder.bits} bits; training seed {recipe.seed}",

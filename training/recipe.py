@@ -1,6 +1,7 @@
 """Recipes: YAML files that say everything about a training, checked before it starts."""
 
 import difflib
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -20,7 +21,7 @@ Weight = Annotated[float, Field(ge=0)]
 class Section(BaseModel):
     """A part of a recipe: no unknown keys, no silent conversion of types."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Data(Section):
@@ -135,6 +136,25 @@ class Recipe(Section):
         write_atomically(path, yaml.safe_dump(self.model_dump(), sort_keys=False).encode())
 
 
+class Loader(yaml.SafeLoader):
+    """Safe YAML in which 1e-3 is a number, and a key that comes twice an error."""
+
+    def construct_mapping(self, node, deep=False):
+        """Build a mapping; PyYAML alone would keep the last of two equal keys."""
+        keys = [key.value for key, _ in node.value]
+        for key, _ in node.value:
+            if keys.count(key.value) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} comes twice", key.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
 def load_recipe(name: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
     """Read a recipe.
 
@@ -150,8 +170,8 @@ def load_recipe(name: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
     """
     path = find_recipe(name)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader)
+    except (yaml.YAMLError, ValueError, OSError) as error:
         raise RecipeError(f"{path}: not a YAML file ({' '.join(str(error).split())})") from None
     if not isinstance(values, dict):
         raise RecipeError(f"{path}: a recipe is a YAML mapping, not {type(values).__name__}")
@@ -166,10 +186,13 @@ def load_recipe(name: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
 def find_recipe(name: str | Path) -> Path:
     """Path of a built-in recipe by name, or of a file."""
     built_in = RECIPES / f"{name}.yaml"
-    if "/" not in str(name) and built_in.is_file():
-        return built_in
-    if Path(name).is_file():
-        return Path(name)
+    try:
+        if "/" not in str(name) and built_in.is_file():
+            return built_in
+        if Path(name).is_file():
+            return Path(name)
+    except OSError:
+        pass  # no file can have such a name
     names = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
     raise RecipeError(f"no recipe {str(name)!r}: built in are {names}, or give a YAML file")
 
@@ -180,8 +203,8 @@ def apply_override(values: dict, override: str) -> None:
     if not equals or not key:
         raise RecipeError(f"--set {override}: expected key=value, for example --set model.bits=64")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = yaml.load(text, Loader)
+    except (yaml.YAMLError, ValueError):  # ValueError: 2024-99-99
         raise RecipeError(f"--set {override}: {text!r} is not a YAML value") from None
     *parents, last = key.split(".")
     for parent in parents:
@@ -192,9 +215,11 @@ def apply_override(values: dict, override: str) -> None:
 
 
 def explain(error: ValidationError) -> str:
-    """The first complaint of pydantic as one line, with the nearest valid key for an unknown one."""
+    """The first complaint of pydantic as one line; for an unknown key, the nearest valid one."""
     first = error.errors()[0]
     place = [str(part) for part in first["loc"]]
+    if place[:2] == ["data", "labelled_per_class"]:  # pydantic adds the member of the union
+        return f"data.labelled_per_class: a number above 0 or all, received {first['input']!r}"
     key = ".".join(place)
     if first["type"] == "extra_forbidden":
         valid = list(section_at(place[:-1]).model_fields)

@@ -106,9 +106,12 @@ class Run:
         if not self.history_path.is_file():
             return []
         try:
-            return json.loads(self.history_path.read_bytes())
+            history = json.loads(self.history_path.read_bytes())
         except ValueError as error:
             raise RunError(f"{self.history_path}: damaged ({error})") from None
+        if not isinstance(history, list) or not all(isinstance(e, dict) for e in history):
+            raise RunError(f"{self.history_path}: damaged (not a list of epochs)")
+        return history
 
     def save_history(self, history: list[dict]) -> None:
         """Write the epochs so far."""
@@ -121,7 +124,8 @@ class Run:
     def checkpoints(self) -> list[int]:
         """Numbers of epochs at which there is a checkpoint, ascending."""
         found = (self.folder / "checkpoints").glob("epoch-*.weights.h5")
-        return sorted(int(path.name.split(".")[0].removeprefix("epoch-")) for path in found)
+        numbers = (path.name.removeprefix("epoch-").removesuffix(".weights.h5") for path in found)
+        return sorted(int(number) for number in numbers if number.isdecimal())
 
     def drop_old_checkpoints(self) -> None:
         """Remove all checkpoints but the newest ones."""

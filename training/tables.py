@@ -45,8 +45,8 @@ def print_report(report: dict, console: Console | None = None) -> None:
     codes = report["codes"]
     table.add_row(
         "codes",
-        f"{codes['distinct_codes']:,} distinct of {found['database']:,}; mean |share of ones - 1/2| "
-        f"of a bit {codes['mean_imbalance']:.3f}",
+        f"{codes['distinct_codes']:,} distinct of {found['database']:,}; "
+        f"mean |share of ones - 1/2| of a bit {codes['mean_imbalance']:.3f}",
     )
     table.add_row(
         "validation",

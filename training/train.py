@@ -4,14 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
-from ssah_tf.data import ImageSet
+from ssah_tf.data import ImageSet, Split
 from ssah_tf.data.pipeline import training_batches
 from ssah_tf.errors import RunError
 from ssah_tf.models.game import SSAH
+from ssah_tf.training.album import draw_album
 from ssah_tf.training.build import build_game, build_images, build_split
 from ssah_tf.training.callbacks import HardSampleAlbum, Keep, Progress, StopOnNaN, Validate
-from ssah_tf.training.album import draw_album
 from ssah_tf.training.devices import make_strategy
 from ssah_tf.training.recipe import Recipe
 from ssah_tf.training.run import Run
@@ -98,7 +99,9 @@ def train(run: Run, images: ImageSet, devices: int | None = None) -> None:
                     first = max(done, stage.first)
                     game.begin(stage.name)
                     game.fit(
-                        stage_batches(run, images, first, stage.last),
+                        training_batches_of(
+                            recipe, images, split, first * per_epoch, stage.last * per_epoch
+                        ),
                         initial_epoch=first,
                         epochs=stage.last,
                         steps_per_epoch=per_epoch,
@@ -109,17 +112,18 @@ def train(run: Run, images: ImageSet, devices: int | None = None) -> None:
     draw_album(run)
 
 
-def stage_batches(run: Run, images: ImageSet, first: int, last: int):
-    """Batches of the epochs `first` to `last - 1`."""
-    recipe = run.recipe
+def training_batches_of(
+    recipe: Recipe, images: ImageSet, split: Split, first_step: int, steps: int
+) -> tf.data.Dataset:
+    """Batches of the steps `first_step` to `steps - 1` of a recipe."""
     return training_batches(
         images,
-        run.split,
+        split,
         size=recipe.data.image_size,
         batch=recipe.train.batch,
         ratio=recipe.train.ratio,
-        steps=last * recipe.train.steps_per_epoch,
-        first_step=first * recipe.train.steps_per_epoch,
+        steps=steps,
+        first_step=first_step,
         seed=recipe.seed,
         flip=recipe.data.flip,
         shift=recipe.data.shift,

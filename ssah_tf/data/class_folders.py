@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ssah_tf.data.image_set import ImageSet, content_digest, decoder_pool
-from ssah_tf.data.images import SUFFIXES, decode
+from ssah_tf.data.images import SUFFIXES, decode, printable
 from ssah_tf.errors import DataError, ImageError
 
 #: A folder of one of these names holds images without a label instead of a class.
@@ -33,8 +33,9 @@ def load_class_folders(root: str | Path) -> tuple[ImageSet, dict[str, str]]:
     root = Path(root)
     if not root.is_dir():
         raise DataError(f"{root}: no such folder (expected class folders: {root}/<class>/*.jpg)")
-    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-    found = [(folder.name, path) for folder in folders for path in image_files(folder)]
+    found = [
+        (path.relative_to(root).parts[0], path) for path in image_files(root) if path.parent != root
+    ]
     contents = list(decoder_pool().map(lambda entry: check(entry[1]), found))
 
     bad = {
@@ -77,7 +78,7 @@ def load_class_folders(root: str | Path) -> tuple[ImageSet, dict[str, str]]:
 def image_files(folder: Path) -> list[Path]:
     """Image files below `folder` by their ending, sorted, without following links to folders."""
     paths = []
-    for parent, folders, files in os.walk(folder):
+    for parent, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         paths += [
             Path(parent, name)
@@ -87,13 +88,20 @@ def image_files(folder: Path) -> list[Path]:
     return paths
 
 
+def refuse(error: OSError) -> None:
+    """Stop at a folder that cannot be listed: its images would be missing without a word."""
+    raise DataError(f"{printable(str(error.filename))}: cannot be listed ({error.strerror})")
+
+
 def check(path: Path) -> tuple[str, str]:
     """Content hash of a readable image, or the reason why it cannot be read."""
+    if path.exists() and not path.is_file():
+        return "", f"{printable(str(path))}: not a regular file"
     try:
         content = path.read_bytes()
         decode(content, 8, name=str(path))
     except ImageError as error:
         return "", str(error)
     except OSError as error:
-        return "", f"{path}: {error.strerror}"
+        return "", f"{printable(str(path))}: {error.strerror}"
     return content_digest(content), ""

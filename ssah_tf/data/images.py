@@ -1,10 +1,11 @@
 """The one rule by which an image file becomes the array that an encoder takes."""
 
 import io
+import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ssah_tf.errors import ImageError
 
@@ -12,7 +13,10 @@ from ssah_tf.errors import ImageError
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 
 #: Images with more pixels than this are refused before they are decoded.
-MAX_PIXELS = 200_000_000
+MAX_PIXELS = 150_000_000
+
+# Pillow warns from half of its own limit, 179 million pixels, on; the limit above stands for it.
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 
 def decode(source: str | Path | bytes, size: int, name: str | None = None) -> np.ndarray:
@@ -32,7 +36,7 @@ def decode(source: str | Path | bytes, size: int, name: str | None = None) -> np
     Raises:
         ImageError: The file is missing, empty, corrupt, truncated or too large. One line.
     """
-    name = name or ("image" if isinstance(source, bytes) else str(source))
+    name = printable(name or ("image" if isinstance(source, bytes) else str(source)))
     try:
         file = io.BytesIO(source) if isinstance(source, bytes) else source
         with Image.open(file) as image:
@@ -47,6 +51,10 @@ def decode(source: str | Path | bytes, size: int, name: str | None = None) -> np
         raise
     except FileNotFoundError:
         raise ImageError(f"{name}: no such file") from None
+    except UnidentifiedImageError:
+        raise ImageError(f"{name}: empty, or not an image") from None
+    except Image.DecompressionBombError:
+        raise ImageError(f"{name}: more than {MAX_PIXELS:,} pixels, the limit") from None
     except MemoryError:
         raise ImageError(f"{name}: not enough memory to decode it") from None
     # Pillow raises almost any exception on a damaged file: struct.error, SyntaxError, KeyError...
@@ -54,6 +62,11 @@ def decode(source: str | Path | bytes, size: int, name: str | None = None) -> np
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ImageError(f"{name}: cannot be read as an image ({reason})") from None
     return np.asarray(square, dtype=np.uint8)
+
+
+def printable(name: str) -> str:
+    """A file name on one line: control characters and undecodable bytes as escapes."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -78,9 +78,12 @@ class Split:
         try:
             values = json.loads(Path(path).read_bytes())
             parts = ("labelled", "validation", "unlabelled", "query", "database")
-            ok = set(values) == {f.name for f in fields(cls)} and all(
-                isinstance(values[part], list) and all(isinstance(i, str) for i in values[part])
-                for part in parts
+            ok = (
+                set(values) == {f.name for f in fields(cls)}
+                and all(isinstance(values[part], list) for part in parts)
+                and all(isinstance(name, str) for part in parts for name in values[part])
+                and isinstance(values["seed"], int)
+                and isinstance(values["protocol"], str)
             )
         except FileNotFoundError:
             raise DataError(f"{path}: no such file") from None

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from ssah_tf.losses.pairs import balanced_mean, code_similarity, shares_label
-from ssah_tf.models.replicas import gather_batch
+from ssah_tf.replicas import gather_batch
 
 
 class SupervisedLoss(keras.layers.Layer):
@@ -13,6 +13,17 @@ class SupervisedLoss(keras.layers.Layer):
     To add a loss, subclass this (or `PairLoss`), register it for saving, and name it in
     `ssah_tf.losses.SUPERVISED_LOSSES`; the game needs no change.
     """
+
+    def build(self, anchors_shape, anchor_labels_shape, others_shape=None, other_labels_shape=None):
+        """Create the weights of the loss, if it has any.
+
+        Args:
+            anchors_shape: `(batch, bits)`.
+            anchor_labels_shape: `(batch, classes)`.
+            others_shape: As `anchors_shape`.
+            other_labels_shape: As `anchor_labels_shape`.
+        """
+        self.built = True
 
     def call(self, anchors, anchor_labels, others, other_labels):
         """Loss of this replica's anchors against the others of all replicas.

@@ -7,7 +7,7 @@ from keras import layers
 
 from ssah_tf.models.deformation import Deformer
 from ssah_tf.models.occlusion import choose_cells
-from ssah_tf.models.replicas import random_gumbel, random_uniform
+from ssah_tf.replicas import random_gumbel, random_uniform
 
 
 @keras.saving.register_keras_serializable(package="ssah_tf")

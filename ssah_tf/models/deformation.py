@@ -75,6 +75,10 @@ class Deformer(keras.Model):
         """Largest rotation in radians."""
         return math.radians(self.max_angle)
 
+    def build(self, input_shape):
+        """Create the weights, if a subclass has any."""
+        self.built = True
+
     def choose(self, images: tf.Tensor, seed: tf.Tensor | None, training: bool):
         """Choose cells and angles.
 
@@ -98,6 +102,8 @@ class Deformer(keras.Model):
             The hard samples; gradients reach what `choose` computed.
         """
         images = tf.cast(images, tf.float32)
+        if not self.built:
+            self.build(images.shape)
         marks, angles = self.choose(images, seed, training)
         fill = tf.constant(self.fill)
         if angles is None:

@@ -15,7 +15,7 @@ from ssah_tf.losses.supervised_loss import SupervisedLoss
 from ssah_tf.models.deformation import Deformer
 from ssah_tf.models.hnet import HNet
 from ssah_tf.models.pace import Pace
-from ssah_tf.models.replicas import replica_count, sum_over_replicas
+from ssah_tf.replicas import replica_count, sum_over_replicas
 
 #: The stages of a training, in order.
 STAGES = ("hnet_warmup", "anet_warmup", "joint")
@@ -71,14 +71,25 @@ class SSAH(keras.Model):
         self.ramp_steps = ramp_steps
         self.seed = seed
         self.stage = "joint"
+        self.traced = {}  # the train function of each stage
         names = ("loss", "supervised", "hard", "consistency", "quantisation", "adversary", "rho")
         self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
 
     def build(self, input_shape):
-        """Create the weights of both networks for images `(batch, size, size, 3)`."""
-        self.hnet.build(input_shape)
-        if self.deformer is not None:
-            self.deformer.build(input_shape)
+        """Create all weights.
+
+        Args:
+            input_shape: Pair of shapes, `(batch, size, size, 3)` of images and
+                `(batch, classes)` of labels.
+        """
+        images, labels = (tuple(shape) for shape in input_shape)
+        self.shapes = [list(images), list(labels)]
+        if not self.hnet.built:
+            self.hnet.build(images)
+        if not self.supervised_loss.built:
+            self.supervised_loss.build((None, self.hnet.bits), labels)
+        if self.deformer is not None and not self.deformer.built:
+            self.deformer.build(images)
         self.built = True
 
     def compile(self, hnet_optimizer, anet_optimizer=None):
@@ -90,10 +101,10 @@ class SSAH(keras.Model):
         """
         super().compile()
         self.hnet_optimizer = hnet_optimizer
-        self.hnet_optimizer.build(self.hnet.trainable_variables)
+        build_optimizer(hnet_optimizer, self.hnet.trainable_variables)
         self.anet_optimizer = anet_optimizer
         if self.has_adversary:
-            self.anet_optimizer.build(self.deformer.trainable_variables)
+            build_optimizer(anet_optimizer, self.deformer.trainable_variables)
 
     @property
     def has_adversary(self) -> bool:
@@ -105,7 +116,12 @@ class SSAH(keras.Model):
         if stage not in STAGES:
             raise ValueError(f"stage must be one of {STAGES}. Received: stage={stage!r}")
         self.stage = stage
-        self.train_function = None  # Keras traces the step anew
+        self.train_function = self.traced.get(stage)
+
+    def make_train_function(self, force=False):
+        """Trace the step of the present stage, once."""
+        self.traced[self.stage] = super().make_train_function(force)
+        return self.traced[self.stage]
 
     def call(self, images, training=False):
         """Relaxed codes of images, `(batch, bits)`."""
@@ -190,7 +206,7 @@ class SSAH(keras.Model):
                     + self.supervised_loss(u_labelled, labels, v_labelled, labels)
                 ) / 2
                 terms["quantisation"] = (terms["quantisation"] + quantisation_loss(v)) / 2
-                terms["consistency"] = consistency_loss(u, v)
+                terms["consistency"] = consistency_loss(u, v, u_labelled, labels)
                 loss += self.hard_weight * terms["hard"]
                 loss += self.consistency_weight * self.ramp() * terms["consistency"]
             loss += self.quantisation_weight * terms["quantisation"]
@@ -221,6 +237,14 @@ class SSAH(keras.Model):
         finally:
             for variable, value in zip(variables, current, strict=True):
                 variable.assign(value)
+
+    def get_build_config(self):
+        """What `build` was given."""
+        return {"input_shape": self.shapes}
+
+    def build_from_config(self, config):
+        """Build as `get_build_config` says."""
+        self.build(config["input_shape"])
 
     def get_config(self):
         """Arguments that make an equal game."""
@@ -262,6 +286,13 @@ class SSAH(keras.Model):
                 for name, value in config.items()
             }
         )
+
+
+def build_optimizer(optimizer, variables) -> None:
+    """Create an optimizer's state; scales and biases do not decay."""
+    if optimizer.weight_decay:
+        optimizer.exclude_from_weight_decay(var_list=[v for v in variables if len(v.shape) < 2])
+    optimizer.build(variables)
 
 
 def labelled_rows(rows: tf.Tensor, columns: int) -> tf.Tensor:

@@ -8,7 +8,7 @@ from keras import layers
 
 @keras.saving.register_keras_serializable(package="ssah_tf")
 class HNet(keras.Model):
-    """Images to relaxed codes u = tanh(W f(x) + c) in [-1, 1]^K; a bit is 1 where u >= 0.
+    """Images to relaxed codes u = tanh(BN(W f(x))) in [-1, 1]^K; a bit is 1 where u >= 0.
 
     Args:
         backbone: Layer from pixels to features, preprocessing included.
@@ -25,18 +25,24 @@ class HNet(keras.Model):
         self.backbone = backbone
         self.bits = bits
         # Codes are compared in float32 whatever the precision of the backbone.
-        self.hash_layer = layers.Dense(bits, dtype="float32", name="hash")
+        self.hash_layer = layers.Dense(bits, use_bias=False, dtype="float32", name="hash")
+        # Each bit splits a batch about evenly, and tanh is not saturated from the start.
+        self.hash_norm = layers.BatchNormalization(
+            synchronized=True, momentum=0.9, dtype="float32", name="hash_norm"
+        )
         self._compiled_call = None
 
     def build(self, input_shape):
         """Create the weights."""
         self.backbone.build(input_shape)
         self.hash_layer.build((None, self.backbone.feature_size))
+        self.hash_norm.build((None, self.bits))
         self.built = True
 
     def logits(self, images, training=False):
         """Inputs of the tanh, float32 `(batch, bits)`; their signs are the code."""
-        return self.hash_layer(self.backbone(images, training=training))
+        x = self.hash_layer(self.backbone(images, training=training))
+        return self.hash_norm(x, training=training)
 
     def call(self, images, training=False):
         """Relaxed codes u, float32 `(batch, bits)` in [-1, 1]."""

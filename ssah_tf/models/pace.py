@@ -20,6 +20,7 @@ class Pace(keras.layers.Layer):
         self.end = end
         self.rho = self.state("rho", start)
         self.done = self.state("done", 0)  # joint steps so far
+        self.built = True
 
     def state(self, name: str, value: float):
         """Create a scalar that all replicas share."""

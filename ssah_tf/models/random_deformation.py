@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from ssah_tf.models.deformation import Deformer
 from ssah_tf.models.occlusion import choose_cells
-from ssah_tf.models.replicas import random_uniform
+from ssah_tf.replicas import random_uniform
 
 
 @keras.saving.register_keras_serializable(package="ssah_tf")

@@ -5,7 +5,7 @@ import tensorflow as tf
 from keras import layers
 
 from ssah_tf.models.backbones.backbone import Backbone
-from ssah_tf.models.replicas import random_uniform
+from ssah_tf.replicas import random_uniform
 
 
 @keras.saving.register_keras_serializable(package="ssah_tf")

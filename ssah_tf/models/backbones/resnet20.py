@@ -4,6 +4,7 @@ import keras
 from keras import layers
 
 from ssah_tf.models.backbones.backbone import Backbone
+from ssah_tf.models.backbones.residual_block import ResidualBlock, batch_norm
 
 
 @keras.saving.register_keras_serializable(package="ssah_tf")
@@ -21,7 +22,7 @@ class ResNet20(Backbone):
         self.width = width
         self.blocks = blocks
         self.stem = layers.Conv2D(width, 3, padding="same", use_bias=False)
-        self.stem_norm = _norm()
+        self.stem_norm = batch_norm()
         self.residuals = [
             ResidualBlock(width << stage, stride=2 if stage and not number else 1)
             for stage in range(3)
@@ -38,53 +39,3 @@ class ResNet20(Backbone):
     def get_config(self):
         """Arguments that make an equal backbone."""
         return {**super().get_config(), "width": self.width, "blocks": self.blocks}
-
-
-@keras.saving.register_keras_serializable(package="ssah_tf")
-class ResidualBlock(layers.Layer):
-    """relu(x + f(x)) with f of two convolutions; a strided or widening block projects x.
-
-    Args:
-        filters: Channels of the output.
-        stride: Stride of the first convolution.
-    """
-
-    def __init__(self, filters: int, stride: int = 1, **kwargs):
-        super().__init__(**kwargs)
-        self.filters = filters
-        self.stride = stride
-        self.first = layers.Conv2D(filters, 3, stride, padding="same", use_bias=False)
-        self.first_norm = _norm()
-        self.second = layers.Conv2D(filters, 3, padding="same", use_bias=False)
-        self.second_norm = _norm()
-        self.projection = self.projection_norm = None
-
-    def build(self, input_shape):
-        """Create the weights."""
-        inner = (*input_shape[:3], self.filters)
-        self.first.build(input_shape)
-        self.first_norm.build(inner)
-        self.second.build(inner)
-        self.second_norm.build(inner)
-        if self.stride > 1 or input_shape[-1] != self.filters:
-            self.projection = layers.Conv2D(self.filters, 1, self.stride, use_bias=False)
-            self.projection.build(input_shape)
-            self.projection_norm = _norm()
-            self.projection_norm.build(inner)
-
-    def call(self, x, training=False):
-        """`(batch, h, w, c) -> (batch, h / stride, w / stride, filters)`."""
-        y = keras.ops.relu(self.first_norm(self.first(x), training=training))
-        y = self.second_norm(self.second(y), training=training)
-        if self.projection is not None:
-            x = self.projection_norm(self.projection(x), training=training)
-        return keras.ops.relu(x + y)
-
-    def get_config(self):
-        """Arguments that make an equal block."""
-        return {**super().get_config(), "filters": self.filters, "stride": self.stride}
-
-
-def _norm():
-    # Synchronised: otherwise replicas drift apart and a reloaded model predicts differently.
-    return layers.BatchNormalization(synchronized=True, momentum=0.9)

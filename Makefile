@@ -1,0 +1,44 @@
+# The verbs of ssah-tf. Each does the set-up it needs; `make help` lists them.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+RECIPE ?= fashion
+RUN ?= $(lastword $(sort $(wildcard runs/$(RECIPE)*)))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train evaluate ablation test lint bench clean
+
+help: ## List the verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Make the virtual environment .venv with the tested versions; re-used when current
+
+# Installed anew when the metadata or the tested versions change; sources are used in place.
+$(STAMP): pyproject.toml setup.py constraints.txt
+	$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and 'ssah-tf needs Python 3.11 to 3.13: make PYTHON=python3.11')"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,dev]'
+	@touch $(STAMP)
+
+train: setup ## Train and evaluate the built-in set (RECIPE=fashion)
+	$(BIN)/ssah train $(RECIPE)
+
+evaluate: setup ## Evaluate the newest run (RUN=runs/fashion)
+	$(BIN)/ssah evaluate $(RUN)
+
+ablation: setup ## Train the recipe beside its controls, three seeds each
+	$(BIN)/ssah ablation $(RECIPE)
+
+test: setup ## Run the tests (under 6 minutes on 2 cores)
+	$(BIN)/python -m pytest -q
+
+lint: setup ## Check format and style
+	$(BIN)/ruff format --check . && $(BIN)/ruff check .
+
+bench: setup ## Time evaluation and training steps
+	$(BIN)/python benchmarks/evaluate_speed.py
+	$(BIN)/python benchmarks/training_speed.py
+
+clean: ## Remove the virtual environment and caches; runs stay
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache

@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+
+from ssah_tf.losses import OrthoHash
+from ssah_tf.losses.orthohash import class_targets
+
+
+def test_by_hand_with_a_known_target():
+    """A code on its target: cos 1, others as the targets say; margin 0.2, scale 3."""
+    loss = OrthoHash(scale=3.0, margin=0.2)
+    loss.build((None, 16), (None, 3))
+    targets = loss.targets.numpy()
+    labels = np.eye(3, dtype=np.float32)
+    cosines = targets @ targets.T / 16
+    scores = 3 * (cosines - 0.2 * labels)
+    expected = np.mean(np.log(np.exp(scores).sum(axis=1)) - np.diag(scores))
+    np.testing.assert_allclose(loss(targets, labels, targets, labels), expected, rtol=1e-5)
+
+
+def test_several_labels_share_the_target_distribution():
+    loss = OrthoHash(scale=1.0, margin=0.0)
+    loss.build((None, 16), (None, 3))
+    code, labels = np.ones((1, 16), np.float32), np.float32([[1, 1, 0]])
+    scores = loss.targets.numpy().sum(axis=1) / 16
+    expected = np.log(np.exp(scores).sum()) - (scores[0] + scores[1]) / 2
+    np.testing.assert_allclose(loss(code, labels, code, labels), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("classes", "bits"), [(10, 48), (2, 1), (10, 12), (100, 64), (3000, 16)])
+def test_targets(classes, bits):
+    targets = class_targets(classes, bits, seed=0)
+    assert targets.shape == (classes, bits)
+    assert set(np.unique(targets)) <= {-1.0, 1.0}
+    np.testing.assert_array_equal(targets, class_targets(classes, bits, seed=0))
+
+
+def test_targets_are_far_apart():
+    targets = class_targets(10, 48, seed=0)
+    overlap = targets @ targets.T - 48 * np.eye(10)
+    assert overlap.max() <= 8  # at least 20 of 48 bits differ; random signs give about 16

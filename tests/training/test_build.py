@@ -1,0 +1,244 @@
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from ssah_tf.data import ImageSet
+from ssah_tf.errors import RecipeError
+from ssah_tf.models import ANet, CompetencePace, RandomDeformation, SchedulePace
+from ssah_tf.training.build import (
+    build_deformer,
+    build_game,
+    build_images,
+    build_optimizer,
+    build_pace,
+    build_split,
+    channel_statistics,
+)
+from ssah_tf.training.recipe import load_recipe
+
+SIDE = 28
+SMALL = (
+    "data.source=/photos",  # no official queries; the images come from the test
+    "data.labelled_per_class=6",
+    "data.validation_per_class=2",
+    "data.query_per_class=4",
+    "model.backbone=convnet",
+    "model.options={width: 4}",
+    "model.bits=8",
+    "adversary.width=4",
+)
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Sixty images of three classes."""
+    pixels = np.random.default_rng(0).integers(0, 256, (60, SIDE, SIDE, 3), dtype=np.uint8)
+    return ImageSet(
+        name="set",
+        ids=tuple(f"i{k}" for k in range(60)),
+        labels=np.eye(3, dtype=np.uint8)[np.arange(60) % 3],
+        classes=("a", "b", "c"),
+        digests=tuple(f"d{k}" for k in range(60)),
+        pixels=pixels,
+    )
+
+
+def small(*overrides):
+    return load_recipe("fashion", (*SMALL, *overrides))
+
+
+def game_of(images, *overrides):
+    recipe = small(*overrides)
+    return build_game(recipe, images, build_split(recipe, images))
+
+
+def refused(images, *overrides):
+    with pytest.raises(RecipeError) as caught:
+        game_of(images, *overrides)
+    assert len(str(caught.value).splitlines()) == 1
+    return str(caught.value)
+
+
+def test_split_follows_the_recipe(images):
+    split = build_split(small("seed=9"), images)
+    assert split.seed == 9
+    assert len(split.query) == 12
+    assert len(split.labelled) == 12
+    assert len(split.validation) == 6
+    everything = build_split(small("data.labelled_per_class=all"), images)
+    assert everything.unlabelled == ()
+    assert len(everything.labelled) == 42
+
+
+def test_built_in_set_has_official_queries():
+    recipe = load_recipe("fashion", ("data.query_per_class=1",))
+    images, bad = build_images(recipe)
+    assert bad == {}
+    split = build_split(recipe, images)
+    assert len(split.query) == 1000
+    assert all(name.startswith("test/") for name in split.query)
+
+
+def test_statistics_are_of_the_training_images_alone(images):
+    """Labelled and unlabelled images count; validation and queries are white here and must not."""
+    split = build_split(small(), images)
+    pixels = images.pixels.copy()
+    pixels[..., 1] = 7
+    trained = images.positions(split.labelled + split.unlabelled)
+    others = np.setdiff1d(np.arange(60), trained)
+    pixels[others] = 255
+    mean, std = channel_statistics(replace(images, pixels=pixels), split, SIDE)
+    expected = pixels[trained].astype(float)
+    np.testing.assert_allclose(mean, expected.mean(axis=(0, 1, 2)))
+    np.testing.assert_allclose(std[0], expected[..., 0].std())
+    assert mean[1] == 7
+    assert std[1] == 1  # a constant channel is not divided by zero
+    assert all(type(value) is float for value in mean + std)
+
+
+def test_statistics_of_a_sample(images):
+    """42 + 6 - 6 = 42 training images, a sample of 10: every fourth, of which the first ten."""
+    split = build_split(small(), images)
+    positions = images.positions(split.labelled + split.unlabelled)
+    mean, _ = channel_statistics(images, split, SIDE, sample=10)
+    expected = images.pixels[positions[::4][:10]].mean(axis=(0, 1, 2))
+    np.testing.assert_allclose(mean, expected)
+
+
+def test_game_follows_the_recipe(images):
+    """Joint steps 3 x 10 = 30: the pace rises in half of them, the consistency in a third."""
+    game = game_of(
+        images,
+        "train.joint=3",
+        "train.steps_per_epoch=10",
+        "pace.rise=0.5",
+        "pace.start=0.2",
+        "loss.ramp=0.3333333333333333",
+        "loss.hard=2",
+        "loss.consistency=3",
+        "loss.quantisation=4",
+        "seed=5",
+        "data.source=/photos",
+    )
+    assert game.hnet.bits == 8
+    assert game.hnet(images.pixels[:2]).shape == (2, 8)
+    assert isinstance(game.pace, SchedulePace)
+    assert game.pace.steps == 15
+    assert game.pace.start == 0.2
+    assert game.ramp_steps == 10
+    assert (game.hard_weight, game.consistency_weight, game.quantisation_weight) == (2, 3, 4)
+    assert game.seed == 5
+
+
+def test_seed_makes_the_weights(images):
+    def weights(seed):
+        recipe = small(f"seed={seed}")
+        split = build_split(small("seed=0"), images)
+        return [w.numpy() for w in build_game(recipe, images, split).hnet.trainable_variables]
+
+    one, again, other = weights(1), weights(1), weights(2)
+    for a, b in zip(one, again, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert any((a != b).any() for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (("adversary.kind=none",), type(None)),
+        (("adversary.occlusion=false", "adversary.rotation=false"), type(None)),
+        (("adversary.kind=random",), RandomDeformation),
+        ((), ANet),
+        (("adversary.occlusion=false",), ANet),
+    ],
+)
+def test_deformer(overrides, expected):
+    assert type(build_deformer(small(*overrides), (1, 2, 3))) is expected
+
+
+def test_deformer_takes_its_options():
+    for kind in ("random", "learned"):
+        deformer = build_deformer(
+            small(
+                f"adversary.kind={kind}",
+                "adversary.area=0.2",
+                "adversary.scales=[1]",
+                "adversary.max_angle=33.0",
+                "adversary.rotation=false",
+                "adversary.noise=0.5",
+                "adversary.angle_heads=2",
+            ),
+            (1, 2, 3),
+        )
+        assert deformer.image_size == SIDE
+        assert deformer.fill == (1, 2, 3)
+        assert (deformer.area, deformer.scales, deformer.max_angle) == (0.2, (1,), 33.0)
+        assert (deformer.occlusion, deformer.rotation) == (True, False)
+    assert (deformer.width, deformer.noise, deformer.angle_heads) == (4, 0.5, 2)
+
+
+def test_competence_pace():
+    pace = build_pace(
+        small(
+            "pace.kind=competence",
+            "pace.increment=0.25",
+            "pace.mastery=0.9",
+            "pace.wait=7",
+            "pace.end=0.75",
+        ),
+        30,
+    )
+    assert isinstance(pace, CompetencePace)
+    assert (pace.increment, pace.mastery, pace.wait) == (0.25, 0.9, 7)
+    assert (pace.start, pace.end) == (0.1, 0.75)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("sgd", "SGD"), ("adam", "Adam"), ("adamw", "AdamW")])
+def test_optimizer(name, kind):
+    spec = small(
+        f"train.hnet={{name: {name}, learning_rate: 0.5, weight_decay: 0.25, ema: 0.75}}"
+    ).train.hnet
+    optimizer = build_optimizer(spec, 100)
+    assert type(optimizer).__name__ == kind
+    assert optimizer.weight_decay == 0.25
+    assert optimizer.use_ema
+    assert optimizer.ema_momentum == 0.75
+
+
+def test_rate_falls_along_half_a_cosine():
+    """Rate 0.5 over 100 steps: all of it, half of it, nothing."""
+    spec = small("train.hnet={learning_rate: 0.5}").train.hnet
+    schedule = build_optimizer(spec, 100)._learning_rate
+    assert isinstance(schedule, keras.optimizers.schedules.CosineDecay)
+    np.testing.assert_allclose(
+        [float(schedule(k)) for k in (0, 50, 100)], [0.5, 0.25, 0], atol=1e-7
+    )
+
+
+def test_constant_rate():
+    for text, steps in (("{learning_rate: 0.5, cosine: false}", 100), ("{learning_rate: 0.5}", 0)):
+        optimizer = build_optimizer(small(f"train.hnet={text}").train.hnet, steps)
+        assert float(optimizer.learning_rate) == 0.5
+        assert not callable(optimizer._learning_rate)
+        assert not optimizer.use_ema
+        assert optimizer.weight_decay is None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("model.backbone=vgg",), "model.backbone: no 'vgg', choose from convnet, "),
+        (("model.options.depth=3",), "model.backbone: convnet has no option 'depth' (valid: width"),
+        (("model.options.mean=3",), "model.backbone: convnet has no option 'mean'"),
+        (("model.options.width=wide",), "model.backbone: convnet: "),
+        (("model.options.width=0",), "model.backbone: convnet: "),
+        (("loss.supervised=foo",), "loss.supervised: no 'foo', choose from "),
+        (("loss.options.zeta=1",), "has no option 'zeta'"),
+        (("model.backbone=alexnet", "model.options={}"), "data.image_size, model.backbone: "),
+        (("adversary.scales=[]",), "adversary: "),
+    ],
+)
+def test_what_is_not_there(images, overrides, message):
+    assert message in refused(images, *overrides)
