@@ -247,3 +247,27 @@ def test_a_bug_of_ours_keeps_its_traceback(ssah, monkeypatch):
     monkeypatch.setattr("ssah_tf.training.run.Run.open", lambda folder: FakeRun)
     with pytest.raises(ZeroDivisionError):
         ssah("evaluate", "run")
+
+
+def test_train_on_two_devices(tmp_path):
+    """A whole short training under MirroredStrategy, from the command line to the numbers."""
+    small = {
+        "train.steps_per_epoch": 2,
+        "train.hnet_warmup": 1,
+        "train.joint": 1,
+        "train.batch": 20,
+        "model.options.width": 8,
+        "adversary.width": 8,
+    }
+    words = [word for key, value in small.items() for word in ("--set", f"{key}={value}")]
+    done = subprocess.run(
+        [sys.executable, "-m", "ssah_tf.cli", "train", "--devices", "2", *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "mAP@all, tie-aware" in done.stdout
+    report = json.loads((tmp_path / "runs" / "fashion" / "metrics.json").read_bytes())
+    assert report["retrieval"]["queries"] == 1000
+    assert report["codes"]["codes"] == 5000  # every image once, not once a device

@@ -39,10 +39,10 @@ class StopOnNaN(keras.callbacks.Callback):
 
 
 class Validate(keras.callbacks.Callback):
-    """Validation mAP after every epoch, and the encoder with the best one in `model.keras`.
+    """Validation mAP after every epoch, and the selected encoder in `model.keras`.
 
-    The validation images ask, the labelled training images answer. Only epochs of the last stage
-    can be selected: before it the game is not complete. Equal numbers: the later epoch.
+    The validation images ask, the labelled training images answer. Selected is the best epoch of
+    the last stage by `selected_epoch`; before that stage the game is not complete.
     """
 
     def __init__(self, run: Run, images: ImageSet, last_epochs: range):
@@ -61,11 +61,8 @@ class Validate(keras.callbacks.Callback):
             logs["validation_map"] = self.validation_map(hnet)
             if epoch not in self.last_epochs:
                 return
-            best = max(
-                (e["validation_map"] for e in self.run.history if e["epoch"] in self.last_epochs),
-                default=-1.0,
-            )
-            if logs["validation_map"] >= best:
+            maps = [e["validation_map"] for e in self.run.history if e["epoch"] in self.last_epochs]
+            if selected_epoch([*maps, logs["validation_map"]]) == len(maps):
                 with atomic_path(self.run.model_path) as path:
                     hnet.save(path)
 
@@ -79,6 +76,15 @@ class Validate(keras.callbacks.Callback):
         return evaluate_retrieval(
             codes[0], labels[0], codes[1], labels[1], hnet.bits, cutoffs=(), n_bootstrap=0
         ).map_tie_aware
+
+
+def selected_epoch(maps: list[float]) -> int:
+    """Index of the epoch with the best mean validation mAP over itself and the two before it.
+
+    A validation part is small, so one epoch's value is mostly noise. Equal means: the later epoch.
+    """
+    means = [float(np.mean(maps[max(0, i - 2) : i + 1])) for i in range(len(maps))]
+    return max(range(len(maps)), key=lambda i: (means[i], i))
 
 
 class Keep(keras.callbacks.Callback):

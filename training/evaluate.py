@@ -13,6 +13,7 @@ from ssah_tf.files import write_atomically
 from ssah_tf.metrics import RetrievalResult, code_statistics, evaluate_retrieval
 from ssah_tf.models import HNet
 from ssah_tf.training.build import build_images
+from ssah_tf.training.callbacks import selected_epoch
 from ssah_tf.training.run import Run
 
 #: Ranks k of mAP@k and P@k, as far as the database reaches.
@@ -68,7 +69,7 @@ def evaluate(run: Run, images: ImageSet | None = None) -> dict:
             f"{run.folder}: interrupted before its first epoch to select from; go on with "
             f"`ssah train --resume {run.folder}`"
         )
-    selected = max(last, key=lambda e: (e["validation_map"], e["epoch"]))
+    selected = last[selected_epoch([e["validation_map"] for e in last])]
     report = {
         "protocol": f"{split.protocol}; {encoder.bits} bits; training seed {recipe.seed}",
         "selected_epoch": selected["epoch"] + 1,

@@ -31,8 +31,8 @@ class SSAH(keras.Model):
 
         L = L_S(u, u) + hard [L_S(u^, u^) + L_S(u, u^)] / 2 + consistency L_C + quantisation L_Q
 
-    Hard samples are constants in step 2. Images without a label take part in the adversary's own
-    pairs, in the consistency and in the quantisation.
+    Hard samples are constants in step 2. Images without a label take part in the joint stage: in
+    the adversary's own pairs, the consistency and the quantisation.
 
     Args:
         hnet: The hashing network.
@@ -185,11 +185,13 @@ class SSAH(keras.Model):
         return hard, loss
 
     def hashing_step(self, images, hard, labels, columns):
-        """Step 2: update H-Net on images and hard samples.
+        """Step 2: update H-Net on images and hard samples; without these on labelled images only.
 
         Returns:
             This replica's shares of the terms, by name.
         """
+        if hard is None:
+            images, columns = labelled_rows(images, columns), 1
         terms = {}
         variables = self.hnet.trainable_variables
         with tf.GradientTape() as tape:

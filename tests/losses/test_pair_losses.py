@@ -7,7 +7,6 @@ from ssah_tf.losses import (
     Contrastive,
     Likelihood,
     adversarial_loss,
-    consistency_loss,
     own_pair_adversarial_loss,
     quantisation_loss,
 )
@@ -103,22 +102,6 @@ def test_own_pair_adversarial():
 
 def test_quantisation():
     np.testing.assert_allclose(quantisation_loss(np.float32([[1, -1, 0.5, 0]])), 1.5 / 4)
-
-
-def test_consistency_by_hand_and_its_gradient_is_for_the_hard_sample_only():
-    """Codes (1,1), (1,-1); hard ones (1,1), (1,1): own distances 0 and 1/2, mean 1/4.
-
-    Distances between images: 0, 1/2 / 1/2, 0; between hard samples all 0: squares (0 + 1/4 + 1/4
-    + 0) / 4 = 1/8.
-    """
-    clean = tf.Variable([[1.0, 1.0], [1.0, -1.0]])
-    hard = tf.Variable([[1.0, 1.0], [1.0, 1.0]])
-    with tf.GradientTape() as tape:
-        loss = consistency_loss(clean, hard)
-    assert float(loss) == 0.25 + 0.125
-    gradients = tape.gradient(loss, [clean, hard])
-    assert gradients[0] is None
-    assert np.any(gradients[1].numpy())
 
 
 @pytest.mark.parametrize("name", SUPERVISED_LOSSES)

@@ -8,6 +8,7 @@ from PIL import Image
 
 from ssah_tf.errors import DataError, RecipeError, RunError
 from ssah_tf.metrics import evaluate_retrieval
+from ssah_tf.training.callbacks import selected_epoch
 from ssah_tf.training.evaluate import evaluate, load_encoder
 from ssah_tf.training.recipe import load_recipe
 from ssah_tf.training.run import Run
@@ -96,10 +97,16 @@ def test_report_says_its_protocol(finished):
     assert report["retrieval"]["queries"] == 1000
 
 
-def test_selected_encoder_has_the_best_validation_map_of_the_joint_stage(finished):
+def test_selection_by_hand():
+    """Means over up to three epochs: .5, .45, .5, .467, .5; the last of the equal ones."""
+    assert selected_epoch([0.5, 0.4, 0.6, 0.4, 0.5]) == 4
+    assert selected_epoch([0.9, 0.1, 0.2]) == 0
+
+
+def test_saved_encoder_is_the_selected_one(finished):
     run, images = finished
     joint = [e for e in run.history if e["stage"] == "joint"]
-    best = max(e["validation_map"] for e in joint)
+    best = joint[selected_epoch([e["validation_map"] for e in joint])]["validation_map"]
     report = json.loads(run.metrics_path.read_bytes())
     assert report["validation_map"] == best
     encoder = load_encoder(run)
