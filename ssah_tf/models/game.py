@@ -226,7 +226,7 @@ class SSAH(keras.Model):
     def averaged_weights(self):
         """H-Net with the moving average of its weights, if its optimizer keeps one (`use_ema`)."""
         optimizer = self.hnet_optimizer
-        if not optimizer.use_ema or not int(optimizer.iterations):
+        if not optimizer.use_ema or not optimizer.iterations.numpy():
             yield self.hnet
             return
         variables = self.hnet.trainable_variables

@@ -8,7 +8,7 @@ from PIL import Image
 
 from ssah_tf.errors import DataError, RecipeError, RunError
 from ssah_tf.metrics import evaluate_retrieval
-from ssah_tf.training.callbacks import selected_epoch
+from ssah_tf.training.callbacks import Keep, selected_epoch
 from ssah_tf.training.evaluate import evaluate, load_encoder
 from ssah_tf.training.recipe import load_recipe
 from ssah_tf.training.run import Run
@@ -34,7 +34,7 @@ def finished(tmp_path_factory):
     """A short training that is long enough to learn something."""
     folder = tmp_path_factory.mktemp("runs") / "run"
     run, images = begin(
-        folder, "train.steps_per_epoch=40", "train.hnet_warmup=2", "model.options.width=16"
+        folder, "train.steps_per_epoch=30", "train.hnet_warmup=2", "model.options.width=16"
     )
     train(run, images)
     evaluate(run, images)
@@ -84,7 +84,7 @@ def test_learnt_codes_beat_random_ones_by_far(finished):
         48,
     )
     assert chance.map_tie_aware == pytest.approx(0.1, abs=0.01)
-    assert report["retrieval"]["map_tie_aware"] > 0.45
+    assert report["retrieval"]["map_tie_aware"] > 0.35
 
 
 def test_report_says_its_protocol(finished):
@@ -137,14 +137,19 @@ def test_picture_of_hard_samples(finished):
         assert album["rho"][1] > album["rho"][0]
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    run, images = begin(tmp_path_factory.mktemp("runs") / "whole")
+    train(run, images)
+    return run
+
+
 @pytest.mark.parametrize("stop_after", [1, 3])
-def test_interrupted_and_resumed_it_ends_with_the_same_weights(tmp_path, stop_after, monkeypatch):
+def test_interrupted_and_resumed_it_ends_with_the_same_weights(
+    tmp_path, stop_after, monkeypatch, undisturbed
+):
     """Killed after an epoch of the warm-up, and after one of the joint stage: bit for bit."""
-    from ssah_tf.training.callbacks import Keep
-
-    whole, images = begin(tmp_path / "whole")
-    train(whole, images)
-
+    whole = undisturbed
     halted, images = begin(tmp_path / "halted")
     on_epoch_end = Keep.on_epoch_end
 
@@ -214,6 +219,8 @@ def test_class_folders_of_one_colour_each(tmp_path):
             "data.cache_mb=0",
             "train.batch=12",
             "train.hnet_warmup=3",
+            "train.steps_per_epoch=20",
+            "train.hnet.ema=0.0",
             "model.bits=12",
         ),
     )
