@@ -104,7 +104,7 @@ def test_overrides():
     assert recipe.model.options == {"width": 8}
     assert recipe.data.labelled_per_class == "all"
     assert recipe.data.source == "a=b"
-    assert recipe.data.validation_per_class == 5  # from the file
+    assert recipe.data.validation_per_class == 2  # from the file
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,11 @@ def finished(tmp_path_factory):
     """A short training that is long enough to learn something."""
     folder = tmp_path_factory.mktemp("runs") / "run"
     run, images = begin(
-        folder, "train.steps_per_epoch=30", "train.hnet_warmup=2", "model.options.width=16"
+        folder,
+        "train.steps_per_epoch=40",
+        "train.hnet_warmup=2",
+        "train.hnet.ema=0.9",
+        "model.options.width=16",
     )
     train(run, images)
     evaluate(run, images)
