@@ -17,7 +17,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 #: Makes a training of the README a matter of seconds.
 SMALL = (
     "--set train.steps_per_epoch=2 --set train.hnet_warmup=1 --set train.joint=1 "
-    "--set train.batch=8 --set model.options.width=8 --set adversary.width=8"
+    "--set train.batch=8 --set adversary.width=8"
 )
 
 
