@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -133,9 +134,30 @@ def need(extra: str, command: str) -> None:
     if missing:
         raise SsahError(f"{command} needs {missing[0]}: pip install 'ssah-tf[{extra}]'")
     if extra == "train":
-        # TensorFlow's start-up chatter is no news to a user.
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+        import_tensorflow()
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow without its start-up chatter, which is no news to a user.
+
+    TensorFlow 2.21 writes some lines before its log level counts, so stderr is held back while it
+    is imported, and shown if that fails.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as chatter:
+        os.dup2(chatter.fileno(), 2)
+        try:
+            import tensorflow  # noqa: F401
+        except BaseException:
+            chatter.seek(0)
+            os.write(stderr, chatter.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 def main() -> None:

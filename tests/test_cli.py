@@ -70,6 +70,28 @@ def test_help_is_light(argument):
     assert printed
 
 
+def test_commands_start_without_chatter_of_tensorflow():
+    code = (
+        "from ssah_tf import cli; cli.need('train', 'x'); import tensorflow, os; os.write(2, b'!')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "!")
+
+
+def test_failing_import_of_tensorflow_is_not_silent(tmp_path):
+    (tmp_path / "tensorflow.py").write_text("import os; os.write(2, b'why'); raise OSError")
+    code = "from ssah_tf import cli; cli.import_tensorflow()"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(tmp_path)},
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("why")
+    assert done.stderr.rstrip().endswith("OSError")
+
+
 def test_installed_command():
     """The script beside this Python; one line and no traceback through the real front door."""
     command = Path(sys.executable).with_name("ssah")

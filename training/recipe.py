@@ -34,6 +34,8 @@ class Data(Section):
     query_per_class: Positive = 10  # only if the source has no official queries
     flip: bool = True
     shift: Annotated[float, Field(ge=0, le=0.5)] = 0.08  # share of the side
+    gain: Share = 0.5  # of the exposure: pixels times 1 - gain to 1 + gain
+    offset: Share = 0.12  # then plus or minus up to this share of 255
     cache_mb: Annotated[int, Field(ge=0)] = 1024
 
 
@@ -80,7 +82,7 @@ class Pace(Section):
 class Loss(Section):
     """H-Net's loss: the supervised one by name, and the weights of the other terms."""
 
-    supervised: str = "likelihood"
+    supervised: str = "orthohash"
     options: dict[str, Any] = {}  # further arguments of the supervised loss
     hard: Weight = 1.0
     consistency: Weight = 1.0
@@ -98,6 +100,21 @@ class Optimizer(Section):
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0  # moving average of the weights; 0 is off
 
 
+class HNetOptimizer(Optimizer):
+    """That of H-Net; the moving average is the encoder that is kept, and the teacher."""
+
+    weight_decay: Weight = 0.005
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.99
+
+
+class ANetOptimizer(Optimizer):
+    """That of A-Net."""
+
+    name: Literal["sgd", "adam", "adamw"] = "adam"
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    cosine: bool = False
+
+
 class Train(Section):
     """Batches, stages and optimizers."""
 
@@ -106,9 +123,9 @@ class Train(Section):
     steps_per_epoch: Positive = 50
     hnet_warmup: Annotated[int, Field(ge=0)] = 4  # epochs
     anet_warmup: Annotated[int, Field(ge=0)] = 1
-    joint: Annotated[int, Field(ge=0)] = 11
-    hnet: Optimizer = Optimizer(ema=0.99)
-    anet: Optimizer = Optimizer(name="adam", learning_rate=1e-3, cosine=False)
+    joint: Annotated[int, Field(ge=0)] = 13
+    hnet: HNetOptimizer = HNetOptimizer()
+    anet: ANetOptimizer = ANetOptimizer()
 
     @model_validator(mode="after")
     def _some_training(self):
@@ -120,7 +137,7 @@ class Train(Section):
 class Recipe(Section):
     """Everything about a training."""
 
-    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    name: Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     data: Data = Data()
     model: Model = Model()

@@ -127,6 +127,8 @@ def training_batches_of(
         seed=recipe.seed,
         flip=recipe.data.flip,
         shift=recipe.data.shift,
+        gain=recipe.data.gain,
+        offset=recipe.data.offset,
         cache_mb=recipe.data.cache_mb,
     )
 

@@ -72,11 +72,13 @@ def printable(name: str) -> str:
 def to_rgb(image: Image.Image) -> Image.Image:
     """Convert any Pillow mode to RGB; transparent parts are laid on white.
 
-    16-bit grey is scaled to 8 bits (Pillow's own conversion would clip it).
+    16-bit and 32-bit grey is scaled to 8 bits (Pillow's own conversion would clip it); 32-bit
+    values that all fit into 16 bits are taken for 16-bit ones.
     """
     if image.mode in {"I;16", "I;16B", "I;16L", "I"}:
         grey = np.asarray(image).astype(np.int64)
-        image = Image.fromarray(np.clip(grey >> 8, 0, 255).astype(np.uint8))
+        shift = 24 if grey.max() > 0xFFFF else 8
+        image = Image.fromarray(np.clip(grey >> shift, 0, 255).astype(np.uint8))
     if image.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")

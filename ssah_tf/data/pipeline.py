@@ -34,6 +34,8 @@ def training_batches(
     seed: int = 0,
     flip: bool = True,
     shift: float = 0.08,
+    gain: float = 0.0,
+    offset: float = 0.0,
     cache_mb: int = 1024,
 ) -> tf.data.Dataset:
     """Batches of the steps `first_step` to `steps - 1`; the same step always gives the same batch.
@@ -49,6 +51,8 @@ def training_batches(
         seed: Seed of order and augmentation.
         flip: Weak augmentation: mirror.
         shift: Weak augmentation: largest shift as a share of the side.
+        gain: Weak augmentation: largest change of the factor of the pixels.
+        offset: Weak augmentation: largest addition to the pixels as a share of 255.
         cache_mb: Memory in MiB that decoded images may take; beyond it files are decoded anew.
 
     Returns:
@@ -75,9 +79,8 @@ def training_batches(
     def load(step):
         pixels, target = tf.numpy_function(fetch, [step], (tf.uint8, tf.float32))
         pixels = tf.ensure_shape(pixels, [batch * (1 + ratio), size, size, 3])
-        pixels = weak_augment(
-            pixels, tf.stack([tf.cast(seed, tf.int64), step]), flip=flip, shift=shift
-        )
+        step_seed = tf.stack([tf.cast(seed, tf.int64), step])
+        pixels = weak_augment(pixels, step_seed, flip=flip, shift=shift, gain=gain, offset=offset)
         return {
             "images": tf.reshape(pixels, [batch, 1 + ratio, size, size, 3]),
             "labels": tf.ensure_shape(target, [batch, labels.shape[1]]),

@@ -37,9 +37,9 @@ class Split:
         """Refuse parts that overlap, by id or by content.
 
         Raises:
-            DataError: A part is empty that must not be, an id is unknown, an image is in two
-                parts, or a query image (or an exact copy of one) is among the training or
-                database images.
+            DataError: A part is empty that must not be, an id is unknown or twice in a part, an
+                image is in two parts, or a query image (or an exact copy of one) is among the
+                training or database images.
         """
         for part in ("labelled", "query", "database"):
             if not getattr(self, part):
@@ -52,6 +52,9 @@ class Split:
                 if name in seen:
                     raise DataError(f"image {name!r} is in {seen[name]} and in {part}")
                 seen[name] = part
+        for part in ("query", "database"):
+            if len(set(getattr(self, part))) != len(getattr(self, part)):
+                raise DataError(f"an image is twice in the {part} part")
         known = {
             images.digests[position]: f"{images.ids[position]!r} of the {part} part"
             for part, ids in {**trained, "database": self.database}.items()
@@ -122,7 +125,10 @@ def make_split(
 
     Raises:
         DataError: A class has too few images for what was asked.
+        ValueError: Neither `query_per_class` nor `query_ids` is given.
     """
+    if query_per_class is None and not query_ids:
+        raise ValueError("give query_per_class or query_ids: without queries nothing is measured")
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(images))
     has_label = images.labels.any(axis=1)

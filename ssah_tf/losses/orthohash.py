@@ -51,10 +51,18 @@ class OrthoHash(SupervisedLoss):
         return self.scale * tf.matmul(unit, tf.math.l2_normalize(targets, axis=1), transpose_b=True)
 
     def sample_losses(self, codes, labels):
-        """Cross-entropy of each image, `(batch,)`."""
+        """Cross-entropy of each code to labels, multi-hot or a distribution, `(batch,)`."""
         wanted = labels / tf.maximum(tf.reduce_sum(labels, axis=1, keepdims=True), 1)
         scores = self.class_scores(codes) - self.scale * self.margin * tf.minimum(labels, 1.0)
         return tf.nn.softmax_cross_entropy_with_logits(wanted, scores)
+
+    def posterior(self, codes, support, support_labels):
+        """Softmax of the class scores. See `SupervisedLoss.posterior`."""
+        return tf.nn.softmax(self.class_scores(codes))
+
+    def losses_to(self, codes, targets, support, support_labels):
+        """`sample_losses`. See `SupervisedLoss.losses_to`."""
+        return self.sample_losses(codes, targets)
 
     def call(self, anchors, anchor_labels, others, other_labels):
         """Mean over both kinds of codes. See `SupervisedLoss.call`."""

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from ssah_tf.losses.class_vote import class_vote
 from ssah_tf.losses.pairs import balanced_mean, code_similarity, shares_label
 from ssah_tf.replicas import gather_batch
 
@@ -40,6 +41,34 @@ class SupervisedLoss(keras.layers.Layer):
             batch.
         """
         raise NotImplementedError
+
+    def posterior(self, codes, support, support_labels):
+        """Which classes codes stand for; unless a loss knows better, `class_vote`.
+
+        Args:
+            codes: Relaxed codes, float32 `(batch, bits)`.
+            support: Relaxed codes of this replica's labelled images, float32 `(labelled, bits)`.
+            support_labels: float32 `(labelled, classes)`, multi-hot.
+
+        Returns:
+            float32 `(batch, classes)`, rows sum to 1.
+        """
+        return class_vote(codes, support, support_labels)
+
+    def losses_to(self, codes, targets, support, support_labels):
+        """Loss of each code against a distribution over the classes: cross-entropy.
+
+        Args:
+            codes: Relaxed codes, float32 `(batch, bits)`.
+            targets: float32 `(batch, classes)`, rows sum to 1.
+            support: As for `posterior`; no gradient reaches it.
+            support_labels: As for `posterior`.
+
+        Returns:
+            float32 `(batch,)`.
+        """
+        found = self.posterior(codes, tf.stop_gradient(support), support_labels)
+        return -tf.reduce_sum(targets * tf.math.log(found + 1e-8), axis=1)
 
 
 class PairLoss(SupervisedLoss):

@@ -27,12 +27,13 @@ class SSAH(keras.Model):
 
     Step 1 updates A-Net against a frozen H-Net in inference mode, so that the codes of its hard
     samples become contrary to their labels, as far as rho allows. Step 2 updates H-Net on the
-    images and on those hard samples, so that the codes are right all the same:
+    labelled images and on all hard samples, so that the codes are right all the same:
 
         L = L_S(u, u) + hard [L_S(u^, u^) + L_S(u, u^)] / 2 + consistency L_C + quantisation L_Q
 
     Hard samples are constants in step 2. Images without a label take part in the joint stage: in
-    the adversary's own pairs, the consistency and the quantisation.
+    the adversary's own pairs, and in the consistency, whose teacher is the moving average of
+    H-Net's weights.
 
     Args:
         hnet: The hashing network.
@@ -147,15 +148,18 @@ class SSAH(keras.Model):
         seed = tf.stack([self.seed, tf.cast(step, tf.int32)])
 
         terms = {}
-        hard = None
+        hard = meaning = None
         if self.stage != "hnet_warmup" and self.deformer is not None:
+            meaning = tf.stop_gradient(self.teacher(images))  # (B * columns, K)
             if self.has_adversary:
-                hard, terms["adversary"] = self.adversary_step(images, labels, columns, seed)
+                hard, terms["adversary"] = self.adversary_step(
+                    images, meaning, labels, columns, seed
+                )
             else:
                 hard = self.deformer.deform(images, seed).images
             hard = tf.stop_gradient(hard)
         if self.stage != "anet_warmup":
-            terms |= self.hashing_step(images, hard, labels, columns)
+            terms |= self.hashing_step(images, hard, meaning, labels, columns)
         for name, share in terms.items():
             self.trackers[name].update_state(share * replica_count())
         self.trackers["rho"].update_state(tf.convert_to_tensor(self.pace.rho))
@@ -163,7 +167,22 @@ class SSAH(keras.Model):
             self.pace.step(sum_over_replicas(tf.stop_gradient(terms["hard"])))
         return {name: self.trackers[name].result() for name in (*terms, "rho")}
 
-    def adversary_step(self, images, labels, columns, seed):
+    def teacher(self, images):
+        """Codes by the moving average of H-Net's weights, in inference mode, `(batch, bits)`.
+
+        By the weights themselves if the optimizer keeps no average (`use_ema`).
+        """
+        if not self.hnet_optimizer.use_ema:
+            return self.hnet(images, training=False)
+        codes, _ = self.hnet.stateless_call(
+            [v.value for v in self.hnet_optimizer._model_variables_moving_average],
+            [v.value for v in self.hnet.non_trainable_variables],
+            images,
+            training=False,
+        )
+        return codes
+
+    def adversary_step(self, images, meaning, labels, columns, seed):
         """Step 1: make A-Net's hard samples harder for the present H-Net.
 
         Returns:
@@ -177,41 +196,55 @@ class SSAH(keras.Model):
             u_hard = self.hnet(hard, training=False)
             loss = adversarial_loss(labelled_rows(u_hard, columns), labels, rho)
             if columns > 1:
-                clean = self.hnet(unlabelled_rows(images, columns), training=False)
-                loss += own_pair_adversarial_loss(clean, unlabelled_rows(u_hard, columns), rho)
+                clean, deformed = (unlabelled_rows(u, columns) for u in (meaning, u_hard))
+                loss += own_pair_adversarial_loss(clean, deformed, rho)
         variables = self.deformer.trainable_variables
         gradients = tape.gradient(loss, [v.value for v in variables])
         self.anet_optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return hard, loss
 
-    def hashing_step(self, images, hard, labels, columns):
-        """Step 2: update H-Net on images and hard samples; without these on labelled images only.
+    def hashing_step(self, images, hard, meaning, labels, columns):
+        """Step 2: update H-Net on labelled images and on the hard samples of all images.
+
+        Args:
+            images: float32 `(batch * columns, size, size, 3)`.
+            hard: Their hard samples, or `None`: then the labelled images are all.
+            meaning: The teacher's codes of the images, `(batch * columns, bits)`.
+            labels: float32 `(batch, classes)`.
+            columns: 1 + unlabelled images for each labelled one.
 
         Returns:
             This replica's shares of the terms, by name.
         """
-        if hard is None:
-            images, columns = labelled_rows(images, columns), 1
         terms = {}
         variables = self.hnet.trainable_variables
+        seen = labelled_rows(images, columns)
+        if hard is not None:
+            seen = tf.concat([seen, hard], axis=0)
         with tf.GradientTape() as tape:
-            u = self.hnet(images, training=True)  # (B * columns, K)
-            u_labelled = labelled_rows(u, columns)
-            terms["supervised"] = self.supervised_loss(u_labelled, labels, u_labelled, labels)
-            terms["quantisation"] = quantisation_loss(u)
-            loss = terms["supervised"]
+            codes = self.hnet(seen, training=True)
+            batch = labels.shape[0]
+            u, v = codes[:batch], codes[batch:]  # (B, K), (B * columns, K)
+            terms["supervised"] = self.supervised_loss(u, labels, u, labels)
+            terms["quantisation"] = quantisation_loss(codes)
+            loss = terms["supervised"] + self.quantisation_weight * terms["quantisation"]
             if hard is not None:
-                v = self.hnet(hard, training=True)
                 v_labelled = labelled_rows(v, columns)
                 terms["hard"] = (
                     self.supervised_loss(v_labelled, labels, v_labelled, labels)
-                    + self.supervised_loss(u_labelled, labels, v_labelled, labels)
+                    + self.supervised_loss(u, labels, v_labelled, labels)
                 ) / 2
-                terms["quantisation"] = (terms["quantisation"] + quantisation_loss(v)) / 2
-                terms["consistency"] = consistency_loss(u, v, u_labelled, labels)
                 loss += self.hard_weight * terms["hard"]
+            if hard is not None and columns > 1:
+                terms["consistency"] = consistency_loss(
+                    self.supervised_loss,
+                    unlabelled_rows(v, columns),
+                    u,
+                    unlabelled_rows(meaning, columns),
+                    labelled_rows(meaning, columns),
+                    labels,
+                )
                 loss += self.consistency_weight * self.ramp() * terms["consistency"]
-            loss += self.quantisation_weight * terms["quantisation"]
         gradients = tape.gradient(loss, [v.value for v in variables])
         self.hnet_optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return {"loss": loss, **terms}

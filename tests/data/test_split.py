@@ -174,6 +174,11 @@ def test_refused(changes, message):
         draw(balanced(), **changes)
 
 
+def test_without_queries_is_refused():
+    with pytest.raises(ValueError, match="query_per_class or query_ids"):
+        make_split(balanced(), labelled_per_class=5, validation_per_class=1)
+
+
 def test_official_query_with_a_copy_is_refused():
     digests = [f"d{k}" for k in range(60)]
     digests[59] = "d0"
@@ -216,6 +221,8 @@ def test_check_passes(images, split):
         ({"unlabelled": ("i5",)}, "'i5' is in labelled and in unlabelled"),
         ({"unlabelled": ("i2",)}, "'i2' is in unlabelled and in validation"),
         ({"labelled": ("i1", "i1")}, "'i1' is in labelled and in labelled"),
+        ({"query": ("i0", "i0")}, "twice in the query part"),
+        ({"database": ("i1", "i1")}, "twice in the database part"),
         ({"query": ("i0", "i1")}, "query image 'i1'"),
         ({"unlabelled": ("i0",)}, "query image 'i0'"),
         ({"database": ("i0", "i1")}, "query image 'i0'"),

@@ -1,55 +1,74 @@
 import numpy as np
 import tensorflow as tf
 
-from ssah_tf.losses.consistency import consistency_loss, semantics
+from ssah_tf.losses import Likelihood, OrthoHash, consistency_loss
+from ssah_tf.losses.class_vote import class_vote
 
 SUPPORT = np.float32([[1, 1], [1, -1], [-1, -1]])
 LABELS = np.float32([[1, 0], [0, 1], [1, 1]])  # the third image has both labels
 
 
-def test_semantics_by_hand():
+def test_vote_by_hand():
     """u = (1, 1): similarities 1, 0, -1, at t = 0.1 weights of e^10, 1, e^-10."""
     weights = np.exp([10.0, 0.0, -10.0])
     weights /= weights.sum()
     expected = weights @ np.array([[1, 0], [0, 1], [0.5, 0.5]])
-    np.testing.assert_allclose(semantics(np.float32([[1, 1]]), SUPPORT, LABELS)[0], expected)
+    np.testing.assert_allclose(class_vote(np.float32([[1, 1]]), SUPPORT, LABELS)[0], expected)
     assert expected[0] > 0.9999
 
 
-def test_loss_against_plain_numpy(rng):
-    clean = np.tanh(rng.normal(size=(5, 8)))
-    hard = np.tanh(rng.normal(size=(5, 8)))
-    support = np.tanh(rng.normal(size=(4, 8)))
-    labels = np.eye(3)[[0, 1, 2, 0]]
-
-    def meaning(u):
-        scores = np.exp(u @ support.T / 8 / 0.1)
-        return scores / scores.sum(axis=1, keepdims=True) @ labels
-
-    target = meaning(clean) ** 4
-    target /= target.sum(axis=1, keepdims=True)
-    found = meaning(hard)
-    mean = found.mean(axis=0)
-    expected = -np.mean(np.sum(target * np.log(found), axis=1)) + np.sum(mean * np.log(mean))
-    tensors = [tf.constant(x, tf.float32) for x in (clean, hard, support, labels)]
-    np.testing.assert_allclose(consistency_loss(*tensors), expected, rtol=1e-4)
-
-
-def test_best_is_the_same_meaning_with_all_classes_in_use():
-    """Certain of the right class, both classes used: 0 - log 2. One class for all: worse."""
-    codes, support = SUPPORT[:2], SUPPORT[:2]
-    labels = np.eye(2, dtype=np.float32)
-    best = consistency_loss(*map(tf.constant, (codes, codes, support, labels)))
-    np.testing.assert_allclose(best, -np.log(2), atol=1e-3)
-    collapsed = consistency_loss(*map(tf.constant, (codes, codes[[0, 0]], support, labels)))
-    assert float(collapsed) > 1
+def test_loss_of_hard_samples_against_what_the_teacher_takes_their_images_for(rng):
+    """By hand for a pair loss: the vote of the teacher's codes, against that of H-Net's."""
+    hard, support, clean, clean_support = (
+        np.tanh(rng.normal(size=(n, 8))).astype(np.float32) for n in (5, 4, 5, 4)
+    )
+    labels = np.eye(3, dtype=np.float32)[[0, 1, 2, 0]]
+    target = class_vote(clean, clean_support, labels).numpy()
+    found = class_vote(hard, support, labels).numpy()
+    expected = -np.mean(np.sum(target * np.log(found + 1e-8), axis=1))
+    tensors = [tf.constant(x) for x in (hard, support, clean, clean_support, labels)]
+    np.testing.assert_allclose(consistency_loss(Likelihood(), *tensors), expected, rtol=1e-5)
 
 
 def test_gradient_is_for_the_hard_samples_only():
-    clean, hard, support = (tf.Variable(x) for x in (SUPPORT[:2], SUPPORT[1:] * 0.5, SUPPORT))
+    hard, support, clean = (tf.Variable(x) for x in (SUPPORT[1:] * 0.5, SUPPORT, SUPPORT[:2]))
+    labels = tf.constant(LABELS)
     with tf.GradientTape() as tape:
-        loss = consistency_loss(clean, hard, support, tf.constant(LABELS))
-    of_clean, of_hard, of_support = tape.gradient(loss, [clean, hard, support])
-    assert of_clean is None
-    assert of_support is None
+        loss = consistency_loss(Likelihood(), hard, support, clean, support, labels)
+    of_hard, of_support, of_clean = tape.gradient(loss, [hard, support, clean])
     assert np.any(of_hard.numpy())
+    assert of_support is None
+    assert of_clean is None
+
+
+def test_losses_of_a_pair_loss_are_the_cross_entropy_of_the_vote(rng):
+    codes = np.tanh(rng.normal(size=(5, 8))).astype(np.float32)
+    support = np.tanh(rng.normal(size=(4, 8))).astype(np.float32)
+    labels = np.eye(3, dtype=np.float32)[[0, 1, 2, 0]]
+    targets = rng.dirichlet(np.ones(3), 5).astype(np.float32)
+    scores = np.exp(codes @ support.T / 8 / 0.1)
+    vote = scores / scores.sum(axis=1, keepdims=True) @ labels
+    expected = -np.sum(targets * np.log(vote + 1e-8), axis=1)
+    tensors = [tf.constant(x) for x in (codes, targets, support, labels)]
+    np.testing.assert_allclose(Likelihood().losses_to(*tensors), expected, rtol=1e-4)
+
+
+def test_orthohash_reads_classes_off_its_targets(rng):
+    """A target's own code has cosine 1 to it; the loss is that of labels, which may be soft."""
+    loss = OrthoHash()
+    loss.build((None, 16), (None, 4))
+    codes = tf.convert_to_tensor(loss.targets)
+    posterior = loss.posterior(codes, None, None).numpy()
+    assert np.argmax(posterior, axis=1).tolist() == [0, 1, 2, 3]
+    np.testing.assert_allclose(posterior.sum(axis=1), 1, rtol=1e-6)
+    one_hot = tf.eye(4)
+    np.testing.assert_array_equal(
+        loss.losses_to(codes, one_hot, None, None), loss.sample_losses(codes, one_hot)
+    )
+    other = tf.constant(rng.normal(size=(4, 16)), tf.float32)
+    half = tf.constant([[0.5, 0.5, 0, 0]] * 4)
+    scores = loss.class_scores(other).numpy() - 10 * 0.2 * half.numpy()
+    log_softmax = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(
+        loss.losses_to(other, half, None, None), -log_softmax[:, :2].mean(axis=1), rtol=1e-4
+    )

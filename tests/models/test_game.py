@@ -147,7 +147,21 @@ def test_controls_train_without_an_adversary(deformer):
 
 
 def test_without_unlabelled_images():
-    assert "consistency" in train(make_game(), batches(2, ratio=0))["joint"]
+    logs = train(make_game(), batches(2, ratio=0))["joint"]
+    assert {"hard", "adversary"} <= set(logs)
+    assert "consistency" not in logs
+
+
+def test_teacher_is_h_net_with_its_averaged_weights():
+    game = make_game(ema=True)
+    train(game, batches(3), ["hnet_warmup"])
+    images = FASHION.pixels[:20]
+    with game.averaged_weights() as hnet:
+        expected = hnet(images).numpy()
+    np.testing.assert_allclose(game.teacher(images), expected, atol=1e-6)
+    assert np.max(np.abs(expected - game.hnet(images).numpy())) > 1e-3
+    without = make_game()
+    np.testing.assert_array_equal(without.teacher(images), without.hnet(images))
 
 
 def test_a_net_makes_the_task_of_a_frozen_h_net_harder_and_more_so_at_higher_rho():
@@ -201,15 +215,15 @@ def test_two_devices_equal_one(mirrored, loss):
 
     def make():
         pace = CompetencePace(wait=1, mastery=1.0, increment=0.2)
-        # OrthoHash is steeper: rounding errors grow faster.
-        rate = 1e-4 if loss == "orthohash" else 3e-4
+        # The steeper the loss, the faster rounding errors grow.
+        rate = {"orthohash": 1e-4, "likelihood": 3e-4, "contrastive": 5e-4}[loss]
         return make_game(loss=loss, ema=True, pace=pace, rate=rate)
 
     stages = ["hnet_warmup", "anet_warmup", "joint"] if loss == "likelihood" else ["joint"]
     one = make()
     before = snapshot(one.hnet.trainable_variables)
     expected = train(one, data, stages)
-    assert largest_change(before, one.hnet.trainable_variables) > 2e-4
+    assert largest_change(before, one.hnet.trainable_variables) > 5e-5
     with mirrored.scope():
         two = make()
     found = train(two, data, stages)
@@ -221,7 +235,6 @@ def test_two_devices_equal_one(mirrored, loss):
         np.testing.assert_allclose(a.numpy(), b.numpy(), **close, err_msg=a.path)
     for stage, terms in expected.items():
         for name, values in terms.items():
-            # The consistency is a difference of terms of about 2.
             np.testing.assert_allclose(found[stage][name], values, rtol=1e-4, atol=1e-4)
     assert float(one.pace.rho.numpy()) > 0.1  # the competence did rise
     codes = [np.unpackbits(g.hnet.encode([FASHION.pixels[:100]])) for g in (one, two)]

@@ -104,5 +104,8 @@ def test_refuses():
         HNet(BACKBONES["convnet"](), 0)
     with pytest.raises(ValueError, match="63 px or more"):
         HNet(BACKBONES["alexnet"](), 8).build((None, 32, 32, 3))
+    for name in ("convnet", "resnet20"):
+        with pytest.raises(ValueError, match="width above 8"):
+            HNet(BACKBONES[name](width=8), 8).build((None, 96, 96, 3))
     with pytest.raises(ValueError, match="std"):
         BACKBONES["convnet"](std=(0, 1, 1))

@@ -218,7 +218,8 @@ def test_rate_falls_along_half_a_cosine():
 
 
 def test_constant_rate():
-    for text, steps in (("{learning_rate: 0.5, cosine: false}", 100), ("{learning_rate: 0.5}", 0)):
+    for cosine, steps in (("false", 100), ("true", 0)):
+        text = f"{{learning_rate: 0.5, cosine: {cosine}, ema: 0.0, weight_decay: 0.0}}"
         optimizer = build_optimizer(small(f"train.hnet={text}").train.hnet, steps)
         assert float(optimizer.learning_rate) == 0.5
         assert not callable(optimizer._learning_rate)

@@ -162,6 +162,7 @@ def test_unknown_key(override, message):
         ("train.hnet=adam", "train.hnet: "),
         ("model=convnet", "model: "),
         ("name=a/b", "name: "),
+        ("name='..'", "name: "),
         ("name='a b'", "name: "),
         ('name="a\\n"', "name: "),
         ("seed=-1", "seed: "),
@@ -260,3 +261,10 @@ def test_union_is_named_plainly():
 
 def test_name_that_is_too_long():
     assert "no recipe" in refused(name="x" * 300)
+
+
+def test_partly_given_optimizer_keeps_the_other_defaults():
+    hnet = load_recipe("fashion", ("train.hnet.learning_rate=0.1",)).train.hnet
+    assert (hnet.learning_rate, hnet.weight_decay, hnet.ema) == (0.1, 0.005, 0.99)
+    anet = load_recipe("fashion", ("train.anet.learning_rate=0.1",)).train.anet
+    assert (anet.name, anet.learning_rate, anet.cosine) == ("adam", 0.1, False)

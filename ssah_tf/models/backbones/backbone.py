@@ -48,6 +48,12 @@ class Backbone(keras.layers.Layer):
                 f"{type(self).__name__} takes images of {self.min_size} px or more. "
                 f"Received: {input_shape[1]} x {input_shape[2]} px"
             )
+        if getattr(self, "width", 9) <= 8 and max(input_shape[1:3]) > 64:
+            raise ValueError(
+                f"{type(self).__name__} needs a width above 8 for images above 64 px: narrow "
+                "convolutions corrupt memory there in TensorFlow 2.21 on a CPU. "
+                f"Received: width={self.width}, {input_shape[1]} x {input_shape[2]} px"
+            )
         output = self.features(keras.KerasTensor((None, *input_shape[1:])), False)
         self.feature_size = output.shape[-1]
 
