@@ -8,7 +8,11 @@ from setuptools import find_packages, setup
 
 STAGES = {"ssah_tf.training": "training", "ssah_tf.export": "export"}
 
+packages = find_packages(include=["ssah_tf", "ssah_tf.*"])
+for name, folder in STAGES.items():
+    packages += [name, *(f"{name}.{part}" for part in find_packages(folder))]
+
 setup(
-    packages=find_packages(include=["ssah_tf", "ssah_tf.*"]) + list(STAGES),
+    packages=packages,
     package_dir=STAGES,
 )

@@ -35,7 +35,7 @@ def main() -> None:
 
     result = {"machine": machine(), "recipe": given.recipe, "steps": given.steps, "ms": {}}
     recipe = load_recipe(given.recipe)
-    images, _ = build_images(recipe)
+    images = build_images(recipe).images
     split = build_split(recipe, images)
     for title, overrides in ROWS.items():
         recipe = load_recipe(given.recipe, overrides)

@@ -21,7 +21,21 @@ app = typer.Typer(
 )
 
 #: One module of each extra, by which its presence is known.
-EXTRAS = {"train": ("tensorflow", "keras", "matplotlib", "tensorboard", "pydantic", "yaml")}
+EXTRAS = {
+    "train": (
+        "tensorflow",
+        "keras",
+        "matplotlib",
+        "tensorboard",
+        "pydantic",
+        "yaml",
+        "jinja2",
+        "imagehash",
+    )
+}
+
+data_app = typer.Typer(help="Look at image sets.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
 
 Overrides = Annotated[
     list[str] | None,
@@ -45,8 +59,12 @@ def train(
         str | None, typer.Argument(help="Built-in recipe or YAML file; default: fashion.")
     ] = None,
     data: Annotated[
+        str | None,
+        typer.Option(help="Folder of images, or keras:NAME; the default recipe is then folder."),
+    ] = None,
+    labels: Annotated[
         Path | None,
-        typer.Option(help="Folder of class folders; with it the default recipe is folder."),
+        typer.Option(help="Label file for --data: .csv, .jsonl, or research lists."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option(help="Run folder to make; default: runs/<recipe>.")
@@ -61,6 +79,7 @@ def train(
 ) -> None:
     """Train a recipe, then evaluate the encoder that validation selected."""
     need("train", "ssah train")
+    import_tensorflow()
     from ssah_tf.training import evaluate as evaluation
     from ssah_tf.training import tables
     from ssah_tf.training import train as training
@@ -69,19 +88,23 @@ def train(
     from ssah_tf.training.run import Run, new_run_folder
 
     if resume is not None:
-        if recipe or data or output or overrides:
+        if recipe or data or labels or output or overrides:
             raise SsahError("--resume takes everything from the run folder: name nothing else")
         run = Run.open(resume)
-        images, bad = build_images(run.recipe)
+        loaded = build_images(run.recipe)
     else:
         changes = list(overrides or [])
-        if data is not None:  # quoted, since a folder may be called 2024 or "a: b"
-            changes.append(f"data.source={json.dumps(str(data.resolve()), ensure_ascii=False)}")
+        if labels is not None and data is None:
+            raise SsahError("--labels belongs to a folder of images: name it with --data")
+        if data is not None:
+            changes.append(f"data.source={quoted(data)}")
+        if labels is not None:
+            changes.append(f"data.labels={quoted(str(labels))}")
         chosen = load_recipe(recipe or ("folder" if data else "fashion"), tuple(changes))
         folder = output or new_run_folder(Path("runs"), chosen.name)
-        run, images, bad = training.start(chosen, folder)
-    for reason in bad.values():
-        typer.echo(f"skipped: {reason}", err=True)
+        run, loaded = training.start(chosen, folder)
+    tell_left_out(loaded)
+    images = loaded.images.hold(run.recipe.data.image_size, run.recipe.data.cache_mb)
     typer.echo(f"{run.split.protocol}\nrun folder: {run.folder}")
     try:
         training.train(run, images, devices)
@@ -90,18 +113,96 @@ def train(
     tables.print_report(evaluation.evaluate(run, images))
     if (stored := tables.stored_rows(run.recipe)) is not None:
         tables.print_stored_rows(stored)
-    typer.echo(f"encoder: {run.model_path}")
+    typer.echo(f"encoder: {run.model_path}\nreport: {run.report_path}")
+
+
+def quoted(source: str) -> str:
+    """A source as a value in YAML, paths made absolute; a folder may be called 2024 or "a: b"."""
+    if not source.startswith("keras:"):
+        source = str(Path(source).resolve())
+    return json.dumps(source, ensure_ascii=False)
+
+
+def tell_left_out(loaded) -> None:
+    """Say which files were skipped, and which labels have no file; the first ones by name."""
+    shown = 20
+    for reason in list(loaded.bad.values())[:shown]:
+        typer.echo(f"skipped: {reason}", err=True)
+    if len(loaded.bad) > shown:
+        typer.echo(f"skipped: {len(loaded.bad) - shown} more; see `ssah data check`", err=True)
+    if loaded.missing:
+        typer.echo(
+            f"labels without a file: {len(loaded.missing)}, for example {loaded.missing[0]!r}",
+            err=True,
+        )
+
+
+@data_app.command("check")
+def data_check(
+    data: Annotated[str, typer.Argument(help="Folder of images, keras:NAME, or fashion.")],
+    labels: Annotated[
+        Path | None, typer.Option(help="Label file: .csv, .jsonl, or research lists.")
+    ] = None,
+    near: Annotated[bool, typer.Option(help="Look for near duplicates, too.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    strict: Annotated[bool, typer.Option(help="Exit with 3 on warnings, too.")] = False,
+) -> None:
+    """Look an image set over: counts, bad files, copies, leaks, names.
+
+    Exit code 0: nothing that makes numbers wrong; 3: something that does; 1: cannot be used.
+    """
+    need("train", "ssah data check")
+    from ssah_tf.data.check import check_data
+    from ssah_tf.data.sources import load_images
+    from ssah_tf.training.tables import print_data_report
+
+    report = check_data(load_images(data, None if labels is None else str(labels)), near)
+    if as_json:
+        typer.echo(json.dumps(report.to_dict(), indent=1))
+    else:
+        print_data_report(report)
+    if report.errors() or (strict and report.warnings()):
+        raise typer.Exit(3)
 
 
 @app.command()
 def evaluate(run: Annotated[Path, typer.Argument(help="Run folder.")]) -> None:
     """Measure retrieval of a run's queries against its database."""
     need("train", "ssah evaluate")
+    import_tensorflow()
     from ssah_tf.training import evaluate as evaluation
     from ssah_tf.training import tables
     from ssah_tf.training.run import Run
 
-    tables.print_report(evaluation.evaluate(Run.open(run)))
+    opened = Run.open(run)
+    tables.print_report(evaluation.evaluate(opened))
+    typer.echo(f"report: {opened.report_path}")
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Evaluated run folders.")],
+    output: Annotated[
+        Path | None, typer.Option(help="Page of several runs; default: comparison.html.")
+    ] = None,
+) -> None:
+    """Make the page of a run again, or one page that compares several runs."""
+    need("train", "ssah report")
+    import_tensorflow()
+    from ssah_tf.training.build import build_images
+    from ssah_tf.training.report import write_comparison, write_report
+    from ssah_tf.training.run import Run
+
+    opened = [Run.open(folder) for folder in runs]
+    if len(opened) > 1:
+        page = output or Path("comparison.html")
+        write_comparison(opened, page)
+    else:
+        if output is not None:
+            raise SsahError("--output is for several runs: the page of one lies in its folder")
+        write_report(opened[0], build_images(opened[0].recipe).images)
+        page = opened[0].report_path
+    typer.echo(f"report: {page}")
 
 
 @app.command()
@@ -115,6 +216,7 @@ def ablation(
 ) -> None:
     """Train the recipe beside supervised only and random deformation, with several seeds."""
     need("train", "ssah ablation")
+    import_tensorflow()
     from ssah_tf.training import tables
     from ssah_tf.training.ablation import ablate
 
@@ -133,8 +235,6 @@ def need(extra: str, command: str) -> None:
     missing = [name for name in EXTRAS[extra] if importlib.util.find_spec(name) is None]
     if missing:
         raise SsahError(f"{command} needs {missing[0]}: pip install 'ssah-tf[{extra}]'")
-    if extra == "train":
-        import_tensorflow()
 
 
 def import_tensorflow() -> None:

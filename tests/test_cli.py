@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from ssah_tf import __version__, cli
+from ssah_tf.data import Loaded, load_fashion
 from ssah_tf.errors import SsahError
 from ssah_tf.training import evaluate as evaluation
 from ssah_tf.training import train as training
+from ssah_tf.training.recipe import load_recipe
 
 HEAVY = ("tensorflow", "keras", "matplotlib", "onnxruntime", "yaml", "numpy", "PIL")
 
@@ -72,7 +74,7 @@ def test_help_is_light(argument):
 
 def test_commands_start_without_chatter_of_tensorflow():
     code = (
-        "from ssah_tf import cli; cli.need('train', 'x'); import tensorflow, os; os.write(2, b'!')"
+        "from ssah_tf import cli; cli.import_tensorflow(); import tensorflow, os; os.write(2, b'!')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "!")
@@ -222,6 +224,8 @@ class FakeRun:
     folder = Path("runs/x")
     model_path = Path("runs/x/model.keras")
 
+    recipe = load_recipe("fashion")
+
     class split:
         protocol = "a protocol"
 
@@ -231,13 +235,15 @@ def test_interrupted(ssah, monkeypatch):
         raise KeyboardInterrupt
 
     bad = {"cat/1.png": "cat/1.png: empty, or not an image"}
-    monkeypatch.setattr(training, "start", lambda recipe, folder: (FakeRun, None, bad))
+    loaded = Loaded(load_fashion(), bad, [f"{k}.jpg" for k in range(3)])
+    monkeypatch.setattr(training, "start", lambda recipe, folder: (FakeRun, loaded))
     monkeypatch.setattr(training, "train", interrupted)
     code, out, err = ssah("train")
     assert code == 1
     assert out == "a protocol\nrun folder: runs/x\n"
     assert err.splitlines() == [
         "skipped: cat/1.png: empty, or not an image",
+        "labels without a file: 3, for example '0.jpg'",
         "ssah: interrupted; go on with: ssah train --resume runs/x",
     ]
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ssah_tf.errors import RunError
 from ssah_tf.files import write_atomically
+from ssah_tf.training.build import build_images
 from ssah_tf.training.evaluate import evaluate
 from ssah_tf.training.recipe import load_recipe
 from ssah_tf.training.run import Run
@@ -78,13 +79,11 @@ def one(recipe, folder: Path) -> dict:
             raise RunError(f"{folder} holds a run of another recipe: name another --output")
         if run.metrics_path.is_file():
             return json.loads(run.metrics_path.read_bytes())
-        images = None
+        images = build_images(recipe).images
     else:
         shutil.rmtree(folder, ignore_errors=True)  # killed before its recipe was written
-        run, images, _ = start(recipe, folder)
-    from ssah_tf.training.build import build_images
-
-    images = images or build_images(recipe)[0]
+        run, loaded = start(recipe, folder)
+        images = loaded.images
     keras.backend.clear_session()
     train(run, images)
     return evaluate(run, images)

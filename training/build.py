@@ -5,7 +5,8 @@ import inspect
 import keras
 import numpy as np
 
-from ssah_tf.data import ImageSet, Split, load_class_folders, load_fashion, make_split
+from ssah_tf.data import ImageSet, Loaded, Split, load_images
+from ssah_tf.data.protocols import split_by_protocol
 from ssah_tf.errors import RecipeError
 from ssah_tf.losses import SUPERVISED_LOSSES
 from ssah_tf.models import SSAH, ANet, CompetencePace, HNet, RandomDeformation, SchedulePace
@@ -13,23 +14,21 @@ from ssah_tf.models.backbones import BACKBONES
 from ssah_tf.training.recipe import Optimizer, Recipe
 
 
-def build_images(recipe: Recipe) -> tuple[ImageSet, dict[str, str]]:
-    """The image set of a recipe, and its unreadable files with the reason of each."""
-    if recipe.data.source == "fashion":
-        return load_fashion(), {}
-    return load_class_folders(recipe.data.source)
+def build_images(recipe: Recipe) -> Loaded:
+    """The image set of a recipe, and what was left out of it."""
+    return load_images(recipe.data.source, recipe.data.labels)
 
 
 def build_split(recipe: Recipe, images: ImageSet) -> Split:
-    """Draw the split of a recipe; the built-in set has official queries."""
+    """Draw the split of a recipe."""
     data = recipe.data
-    official = recipe.data.source == "fashion"
-    return make_split(
+    return split_by_protocol(
         images,
+        data.protocol,
         labelled_per_class=None if data.labelled_per_class == "all" else data.labelled_per_class,
+        labelled_share=data.labelled_share,
         validation_per_class=data.validation_per_class,
         query_per_class=data.query_per_class,
-        query_ids=tuple(i for i in images.ids if i.startswith("test/")) if official else (),
         seed=recipe.seed,
     )
 
@@ -54,6 +53,8 @@ def build_game(recipe: Recipe, images: ImageSet, split: Split) -> SSAH:
         hard_weight=recipe.loss.hard,
         consistency_weight=recipe.loss.consistency,
         quantisation_weight=recipe.loss.quantisation,
+        gain=recipe.data.gain,
+        offset=recipe.data.offset,
         ramp_steps=round(recipe.loss.ramp * joint_steps),
         seed=recipe.seed,
     )

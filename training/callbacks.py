@@ -41,8 +41,8 @@ class StopOnNaN(keras.callbacks.Callback):
 class Validate(keras.callbacks.Callback):
     """Validation mAP after every epoch, and the selected encoder in `model.keras`.
 
-    The validation images ask, the labelled training images answer. Selected is the best epoch of
-    the last stage by `selected_epoch`; before that stage the game is not complete.
+    The validation images ask, the labelled training images answer. Selected is an epoch of the
+    last stage by `selected_epoch`; before that stage the game is not complete.
     """
 
     def __init__(self, run: Run, images: ImageSet, last_epochs: range):
@@ -56,35 +56,44 @@ class Validate(keras.callbacks.Callback):
         self.last_epochs = last_epochs
 
     def on_epoch_end(self, epoch, logs=None):
-        """Measure and, if it is the best so far, save the encoder."""
+        """Measure and, if this is the epoch to select so far, save the encoder."""
         with self.model.averaged_weights() as hnet:
-            logs["validation_map"] = self.validation_map(hnet)
+            logs["validation_map"], logs["validation_error"] = self.validation_map(hnet)
             if epoch not in self.last_epochs:
                 return
-            maps = [e["validation_map"] for e in self.run.history if e["epoch"] in self.last_epochs]
-            if selected_epoch([*maps, logs["validation_map"]]) == len(maps):
+            before = [e for e in self.run.history if e["epoch"] in self.last_epochs]
+            if selected_epoch([*before, logs]) == len(before):
                 with atomic_path(self.run.model_path) as path:
                     hnet.save(path)
 
-    def validation_map(self, hnet) -> float:
-        """Tie-aware mAP of the validation images against the labelled training images."""
+    def validation_map(self, hnet) -> tuple[float, float]:
+        """Tie-aware mAP of validation images against labelled ones, and its standard error."""
         codes = [
             hnet.encode(encoding_batches(self.images, part, size=self.size, batch=ENCODING_BATCH))
             for part in (self.queries, self.database)
         ]
         labels = [self.images.labels[part] for part in (self.queries, self.database)]
-        return evaluate_retrieval(
+        found = evaluate_retrieval(
             codes[0], labels[0], codes[1], labels[1], hnet.bits, cutoffs=(), n_bootstrap=0
-        ).map_tie_aware
+        )
+        spread = np.std(found.average_precision) / max(1, found.queries - 1) ** 0.5
+        return found.map_tie_aware, float(spread)
 
 
-def selected_epoch(maps: list[float]) -> int:
-    """Index of the epoch with the best mean validation mAP over itself and the two before it.
+def selected_epoch(epochs: list[dict]) -> int:
+    """Index of the last epoch that is not worse than the best by more than a standard error.
 
-    A validation part is small, so one epoch's value is mostly noise. Equal means: the later epoch.
+    A validation part is small, so the best value is to some extent luck, while the last epochs
+    have the smallest learning rate: without evidence against them they are to be preferred (the
+    one-standard-error rule of Breiman et al., 1984, with the longest training as the simplest
+    model).
+
+    Args:
+        epochs: `validation_map` and its standard error `validation_error` of each epoch.
     """
-    means = [float(np.mean(maps[max(0, i - 2) : i + 1])) for i in range(len(maps))]
-    return max(range(len(maps)), key=lambda i: (means[i], i))
+    best = max(epochs, key=lambda e: e["validation_map"])
+    floor = best["validation_map"] - best["validation_error"]
+    return max(i for i, e in enumerate(epochs) if e["validation_map"] >= floor)
 
 
 class Keep(keras.callbacks.Callback):

@@ -9,15 +9,16 @@ import ssah_tf.models  # noqa: F401  registers the classes that a saved encoder 
 from ssah_tf.data import ImageSet
 from ssah_tf.data.pipeline import encoding_batches
 from ssah_tf.errors import RunError
-from ssah_tf.files import write_atomically
+from ssah_tf.files import atomic_path, write_atomically
 from ssah_tf.metrics import RetrievalResult, code_statistics, evaluate_retrieval
 from ssah_tf.models import HNet
 from ssah_tf.training.build import build_images
 from ssah_tf.training.callbacks import selected_epoch
+from ssah_tf.training.report import write_report
 from ssah_tf.training.run import Run
 
 #: Ranks k of mAP@k and P@k, as far as the database reaches.
-CUTOFFS = (10, 100, 1000, 5000)
+CUTOFFS = (1, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 
 def load_encoder(run: Run) -> HNet:
@@ -42,15 +43,16 @@ def load_encoder(run: Run) -> HNet:
 
 
 def evaluate(run: Run, images: ImageSet | None = None) -> dict:
-    """Encode queries and database of a run, measure retrieval, write `metrics.json`.
+    """Encode queries and database of a run, measure retrieval, write numbers, codes and report.
 
     Args:
         run: A run with a selected encoder.
         images: Its images, if they are at hand.
 
     Returns:
-        What was written: `protocol`, `retrieval` (see `RetrievalResult`), `codes` of the database
-        (see `CodeStatistics`), `classes`, and the epoch that validation selected.
+        What was written to `metrics.json`: `protocol`, `retrieval` (see `RetrievalResult`),
+        `codes` of the database (see `CodeStatistics`), `average_precision` of each query,
+        `classes`, and the epoch that validation selected.
 
     Raises:
         RunError: The run has no encoder.
@@ -58,10 +60,13 @@ def evaluate(run: Run, images: ImageSet | None = None) -> dict:
     """
     recipe, split = run.recipe, run.split
     if images is None:
-        images, _ = build_images(recipe)
+        images = build_images(recipe).images
     split.check(images)
+    images = images.hold(recipe.data.image_size, recipe.data.cache_mb)
     encoder = load_encoder(run)
-    result, database_codes = measure(encoder, images, split.query, split.database, recipe)
+    result, query_codes, database_codes = measure(
+        encoder, images, split.query, split.database, recipe
+    )
     stage = "joint" if recipe.train.joint else "hnet_warmup"
     last = [e for e in run.history if e["stage"] == stage]
     if not last:
@@ -69,24 +74,29 @@ def evaluate(run: Run, images: ImageSet | None = None) -> dict:
             f"{run.folder}: interrupted before its first epoch to select from; go on with "
             f"`ssah train --resume {run.folder}`"
         )
-    selected = last[selected_epoch([e["validation_map"] for e in last])]
+    selected = last[selected_epoch(last)]
     report = {
         "protocol": f"{split.protocol}; {encoder.bits} bits; training seed {recipe.seed}",
         "selected_epoch": selected["epoch"] + 1,
         "validation_map": selected["validation_map"],
+        "validation_error": selected["validation_error"],
         "training_seconds": round(sum(e["seconds"] for e in run.history), 1),
         "classes": list(images.classes),
         "retrieval": result.to_dict(),
         "codes": code_statistics(database_codes, encoder.bits).to_dict(),
+        "average_precision": list(result.average_precision),
     }
+    with atomic_path(run.codes_path) as path:
+        np.savez(path, query=query_codes, database=database_codes)
     write_atomically(run.metrics_path, json.dumps(report, indent=1).encode())
+    write_report(run, images)
     return report
 
 
 def measure(
     encoder: HNet, images: ImageSet, query: tuple[str, ...], database: tuple[str, ...], recipe
-) -> tuple[RetrievalResult, np.ndarray]:
-    """Retrieval of `query` against `database`, and the codes of the database."""
+) -> tuple[RetrievalResult, np.ndarray, np.ndarray]:
+    """Retrieval of `query` against `database`, and the packed codes of both."""
     codes, labels = [], []
     for ids in (query, database):
         positions = images.positions(ids)
@@ -97,4 +107,4 @@ def measure(
     result = evaluate_retrieval(
         codes[0], labels[0], codes[1], labels[1], encoder.bits, cutoffs=cutoffs, seed=recipe.seed
     )
-    return result, codes[1]
+    return result, *codes

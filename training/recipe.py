@@ -16,6 +16,7 @@ RECIPES = Path(__file__).parent / "recipes"
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
+Auto = Literal["auto"]  # found by `ssah_tf.training.auto` from the images
 
 
 class Section(BaseModel):
@@ -27,14 +28,17 @@ class Section(BaseModel):
 class Data(Section):
     """Which images, how they are split, how they are varied."""
 
-    source: str = "fashion"  # the built-in set, or a folder of class folders
-    image_size: Annotated[int, Field(ge=28, le=512)] = 28
+    source: str = "fashion"  # the built-in set, keras:NAME, or a folder
+    labels: str | None = None  # label file of a folder; without one it holds class folders
+    protocol: str = "n-per-class"  # see docs/data.md
+    image_size: Annotated[int, Field(ge=28, le=512)] | Auto = 28
     labelled_per_class: Positive | Literal["all"] = 30  # validation included
+    labelled_share: Annotated[float, Field(gt=0, le=1)] | None = None  # protocol fraction only
     validation_per_class: Positive = 5
     query_per_class: Positive = 10  # only if the source has no official queries
     flip: bool = True
     shift: Annotated[float, Field(ge=0, le=0.5)] = 0.08  # share of the side
-    gain: Share = 0.5  # of the exposure: pixels times 1 - gain to 1 + gain
+    gain: Share = 0.5  # exposure of what H-Net studies: pixels times 1 - gain to 1 + gain
     offset: Share = 0.12  # then plus or minus up to this share of 255
     cache_mb: Annotated[int, Field(ge=0)] = 1024
 
@@ -44,7 +48,7 @@ class Model(Section):
 
     backbone: str = "convnet"
     options: dict[str, Any] = {}  # further arguments of the backbone
-    bits: Annotated[int, Field(ge=1, le=1024)] = 48
+    bits: Annotated[int, Field(ge=1, le=1024)] | Auto = 48
 
 
 class Adversary(Section):
@@ -56,7 +60,7 @@ class Adversary(Section):
     area: Annotated[float, Field(gt=0, lt=1)] = 1 / 3
     scales: list[Literal[0, 1, 2]] = [0, 1, 2]
     max_angle: Annotated[float, Field(gt=0, le=180)] = 10.0  # degrees
-    width: Positive = 32
+    width: Positive = 16
     angle_heads: Positive = 4
     noise: Weight = 1.0
 
@@ -118,18 +122,18 @@ class ANetOptimizer(Optimizer):
 class Train(Section):
     """Batches, stages and optimizers."""
 
-    batch: Positive = 64  # labelled images a step, over all devices
+    batch: Positive | Auto = 64  # labelled images a step, over all devices
     ratio: Annotated[int, Field(ge=0)] = 1  # unlabelled images for each labelled one
     steps_per_epoch: Positive = 50
     hnet_warmup: Annotated[int, Field(ge=0)] = 4  # epochs
     anet_warmup: Annotated[int, Field(ge=0)] = 1
-    joint: Annotated[int, Field(ge=0)] = 13
+    joint: Annotated[int, Field(ge=0)] | Auto = 26
     hnet: HNetOptimizer = HNetOptimizer()
     anet: ANetOptimizer = ANetOptimizer()
 
     @model_validator(mode="after")
     def _some_training(self):
-        if self.hnet_warmup + self.joint == 0:
+        if self.hnet_warmup == self.joint == 0:
             raise ValueError("train.hnet_warmup and train.joint are both 0: nothing to train")
         return self
 
@@ -233,10 +237,13 @@ def apply_override(values: dict, override: str) -> None:
 
 def explain(error: ValidationError) -> str:
     """The first complaint of pydantic as one line; for an unknown key, the nearest valid one."""
-    first = error.errors()[0]
+    first, *others = error.errors()
     place = [str(part) for part in first["loc"]]
-    if place[:2] == ["data", "labelled_per_class"]:  # pydantic adds the member of the union
-        return f"data.labelled_per_class: a number above 0 or all, received {first['input']!r}"
+    choice = ""
+    if place[-1] == "constrained-int":  # pydantic adds the member of the union: a number or a word
+        place.pop()
+        words = [e["ctx"]["expected"] for e in others if e["loc"][:-1] == first["loc"][:-1]]
+        choice = "".join(f", or {word}" for word in words)
     key = ".".join(place)
     if first["type"] == "extra_forbidden":
         valid = list(section_at(place[:-1]).model_fields)
@@ -247,7 +254,7 @@ def explain(error: ValidationError) -> str:
         return f"the key {key!r} is missing"
     if first["type"] == "value_error":
         return str(first["ctx"]["error"])
-    return f"{key}: {first['msg'].lower()}, received {first['input']!r}"
+    return f"{key}: {first['msg'].lower()}{choice}, received {first['input']!r}"
 
 
 def section_at(place: list[str]) -> type[Section]:

@@ -19,7 +19,8 @@ class Run:
     """A run folder.
 
     Holds `recipe.yaml`, `split.json`, `history.json`, `checkpoints/`, `model.keras` (the selected
-    encoder), `metrics.json`, `hard_samples.png` (made from `hard_samples.npz`) and `tensorboard/`.
+    encoder), `metrics.json`, `codes.npz` (of queries and database), `report.html`,
+    `hard_samples.png` (made from `hard_samples.npz`) and `tensorboard/`.
     """
 
     folder: Path
@@ -74,6 +75,16 @@ class Run:
     def metrics_path(self) -> Path:
         """What `evaluate` measured."""
         return self.folder / "metrics.json"
+
+    @property
+    def codes_path(self) -> Path:
+        """Packed codes of the queries and of the database, in the order of the split."""
+        return self.folder / "codes.npz"
+
+    @property
+    def report_path(self) -> Path:
+        """The page to look at."""
+        return self.folder / "report.html"
 
     @property
     def history_path(self) -> Path:

@@ -5,7 +5,9 @@ from importlib import resources
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from ssah_tf.data.images import printable
 from ssah_tf.training.recipe import Recipe
 
 
@@ -22,7 +24,8 @@ def print_report(report: dict, console: Console | None = None) -> None:
         f"{found['map_tie_aware']:.4f}  (95 % interval over queries {low:.4f} to {high:.4f})",
     )
     table.add_row("mAP@all, sorted", f"{found['map_sorted']:.4f}  (ties in database order)")
-    for k, precision in found["precision_at_k"].items():
+    for k in (k for k in ("10", "100", "1000", "5000") if k in found["precision_at_k"]):
+        precision = found["precision_at_k"][k]
         table.add_row(
             f"P@{k}",
             f"{precision:.4f}  mAP@{k} {found['map_sorted_at_k'][k]:.4f} "
@@ -50,12 +53,54 @@ def print_report(report: dict, console: Console | None = None) -> None:
     )
     table.add_row(
         "validation",
-        f"mAP {report['validation_map']:.4f} at epoch {report['selected_epoch']}, which was "
-        "selected by it",
+        f"mAP {report['validation_map']:.4f} ± {report['validation_error']:.4f} at epoch "
+        f"{report['selected_epoch']}, which was selected by it",
     )
     console.print()
     console.print(table)
     console.print(f"Protocol: {report['protocol']}.", soft_wrap=True)
+
+
+def print_data_report(report, console: Console | None = None, shown: int = 10) -> None:
+    """Print what `ssah_tf.data.check` found; the first few of each finding by name."""
+    console = console or Console(highlight=False)
+    console.print(
+        f"{report.name}: {report.images:,} images, {report.labelled:,} with a label "
+        f"({report.labelled / report.images:.1%}), {report.multi_label:,} with several; "
+        f"{len(report.classes)} classes",
+        markup=False,
+    )
+    parts = ["train", "query"] if any("query" in c for c in report.classes.values()) else ["train"]
+    table = Table(box=None, pad_edge=False)
+    table.add_column("class")
+    for part in parts:
+        table.add_column("labelled" if part == "train" else part, justify="right")
+    for name, counts in report.classes.items():
+        table.add_row(Text(printable(name)), *(f"{counts.get(part, 0):,}" for part in parts))
+    console.print(table)
+    findings = {
+        "files that cannot be read": list(report.bad_files.values()),
+        "labels without a file": report.missing_files,
+        "exact copies": [" = ".join(group) for group in report.exact_duplicates],
+        "near duplicates": [" ~ ".join(pair) for pair in report.near_duplicates or ()],
+        "queries with a copy among the training images": report.leaks,
+        "copies with different labels": [" = ".join(group) for group in report.conflicts],
+        "class names that differ by case or spaces only": [
+            " / ".join(group) for group in report.similar_names
+        ],
+    }
+    for title, lines in findings.items():
+        if lines:
+            console.print(f"\n{title}: {len(lines):,}", style="bold", markup=False)
+            for line in lines[:shown]:
+                console.print(f"  {printable(line)}", markup=False, soft_wrap=True)
+            if len(lines) > shown:
+                console.print(f"  and {len(lines) - shown:,} more (--json shows all)")
+    for kind, lines in (("warning", report.warnings()), ("error", report.errors())):
+        for line in lines:
+            console.print(f"{kind}: {line}", markup=False)
+    if not report.warnings() and not report.errors():
+        console.print("no findings")
 
 
 def stored_rows(recipe: Recipe) -> dict | None:

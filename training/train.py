@@ -6,11 +6,12 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from ssah_tf.data import ImageSet, Split
+from ssah_tf.data import ImageSet, Loaded, Split
 from ssah_tf.data.pipeline import training_batches
 from ssah_tf.errors import RunError
 from ssah_tf.models.game import SSAH
 from ssah_tf.training.album import draw_album
+from ssah_tf.training.auto import settle
 from ssah_tf.training.build import build_game, build_images, build_split
 from ssah_tf.training.callbacks import HardSampleAlbum, Keep, Progress, StopOnNaN, Validate
 from ssah_tf.training.devices import make_strategy
@@ -43,18 +44,19 @@ def stages(recipe: Recipe, has_adversary: bool) -> list[Stage]:
     return plan
 
 
-def start(recipe: Recipe, folder: Path) -> tuple[Run, ImageSet, dict[str, str]]:
-    """Scan the images, draw the split and make the run folder.
+def start(recipe: Recipe, folder: Path) -> tuple[Run, Loaded]:
+    """Scan the images, settle what the recipe leaves to them, draw the split, make the run folder.
 
     Returns:
-        The run, its images, and the files that cannot be read with the reason of each.
+        The run, and its images with what was left out of them.
     """
-    images, bad = build_images(recipe)
-    split = build_split(recipe, images)
+    loaded = build_images(recipe)
+    recipe = settle(recipe, loaded.images)
+    split = build_split(recipe, loaded.images)
     run = Run.create(folder)
     split.save(run.split_path)
     recipe.save(run.recipe_path)  # last: a folder with a recipe can be resumed
-    return run, images, bad
+    return run, loaded
 
 
 def train(run: Run, images: ImageSet, devices: int | None = None) -> None:
@@ -74,6 +76,7 @@ def train(run: Run, images: ImageSet, devices: int | None = None) -> None:
     """
     recipe, split = run.recipe, run.split
     split.check(images)
+    images = images.hold(recipe.data.image_size, recipe.data.cache_mb)
     strategy = make_strategy(devices)
     if recipe.train.batch % strategy.num_replicas_in_sync:
         raise RunError(
@@ -127,9 +130,6 @@ def training_batches_of(
         seed=recipe.seed,
         flip=recipe.data.flip,
         shift=recipe.data.shift,
-        gain=recipe.data.gain,
-        offset=recipe.data.offset,
-        cache_mb=recipe.data.cache_mb,
     )
 
 

@@ -3,6 +3,17 @@
 from ssah_tf.data.class_folders import load_class_folders
 from ssah_tf.data.fashion import load_fashion
 from ssah_tf.data.image_set import ImageSet
+from ssah_tf.data.label_file import load_labelled_folder
+from ssah_tf.data.sources import Loaded, load_images
 from ssah_tf.data.split import Split, make_split
 
-__all__ = ["ImageSet", "Split", "load_class_folders", "load_fashion", "make_split"]
+__all__ = [
+    "ImageSet",
+    "Loaded",
+    "Split",
+    "load_class_folders",
+    "load_fashion",
+    "load_images",
+    "load_labelled_folder",
+    "make_split",
+]

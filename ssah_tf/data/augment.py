@@ -9,24 +9,20 @@ def weak_augment(
     *,
     flip: bool,
     shift: float,
-    gain: float = 0.0,
-    offset: float = 0.0,
 ) -> tf.Tensor:
-    """Mirror half of the images, shift each, edges reflected, and change its exposure.
+    """Mirror half of the images, shift each by up to a share of its side, edges reflected.
 
     Args:
         images: uint8 `(batch, side, side, 3)`.
         seed: int32 `(2,)`, stateless.
         flip: Whether to mirror images left to right, each with probability 1/2.
         shift: Largest shift as a share of the side, in either direction.
-        gain: Pixels are multiplied by a factor from 1 - gain to 1 + gain, one an image.
-        offset: Then up to this share of 255 is added or subtracted, one value an image.
 
     Returns:
         uint8 `(batch, side, side, 3)`.
     """
     count = tf.shape(images)[0]
-    seeds = tf.random.split(seed, 4)
+    seeds = tf.random.split(seed, 2)
     if flip:
         mirrored = tf.random.stateless_uniform([count, 1, 1, 1], seeds[0]) < 0.5
         images = tf.where(mirrored, tf.reverse(images, axis=[2]), images)
@@ -41,12 +37,6 @@ def weak_augment(
         columns = reflect(span + offsets[:, 1:], side)  # (batch, side)
         images = tf.gather(images, rows, axis=1, batch_dims=1)
         images = tf.gather(images, columns, axis=2, batch_dims=1)
-    if gain or offset:
-        one_each = [count, 1, 1, 1]
-        factor = tf.random.stateless_uniform(one_each, seeds[2], 1 - gain, 1 + gain)
-        added = 255 * tf.random.stateless_uniform(one_each, seeds[3], -offset, offset)
-        images = tf.cast(images, tf.float32) * factor + added
-        images = tf.cast(tf.round(tf.clip_by_value(images, 0, 255)), tf.uint8)
     return images
 
 

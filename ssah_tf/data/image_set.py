@@ -3,12 +3,13 @@
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from ssah_tf.data.images import decode
+from ssah_tf.data.images import decode, square
 from ssah_tf.errors import DataError
 
 
@@ -24,6 +25,7 @@ class ImageSet:
         digests: SHA-256 (hex) of each image's content; equal for exact duplicates.
         pixels: uint8 `(n, side, side, 3)` if the set is held in memory, else `None`.
         root: Folder of the files if the set is read from disk, else `None`.
+        official_queries: Ids of the images that ask, if the set comes with its own test part.
     """
 
     name: str
@@ -33,6 +35,7 @@ class ImageSet:
     digests: tuple[str, ...]
     pixels: np.ndarray | None = None
     root: Path | None = None
+    official_queries: tuple[str, ...] = ()
 
     def __post_init__(self):
         if not self.ids:
@@ -68,28 +71,42 @@ class ImageSet:
             )
         return np.array([where[name] for name in ids], dtype=np.int64)
 
+    def hold(self, size: int, budget_mb: int) -> "ImageSet":
+        """The same set with all pixels in memory at `size`, if they fit a budget.
+
+        Args:
+            size: Side of the images in pixels.
+            budget_mb: Memory in MiB that they may take; beyond it the set stays as it is, and
+                files are decoded whenever they are read.
+
+        Raises:
+            ImageError: A file cannot be read any more.
+        """
+        held = self.pixels is not None and self.pixels.shape[1] == size
+        if held or len(self) * size * size * 3 > budget_mb * 2**20:
+            return self
+        return replace(self, pixels=self.read(np.arange(len(self)), size))
+
     def read(self, positions: np.ndarray, size: int) -> np.ndarray:
-        """Pixels of the images at `positions`, decoded in parallel where they lie on disk.
+        """Pixels of the images at `positions`, decoded and resized in parallel.
 
         Returns:
             uint8 `(len(positions), size, size, 3)`.
 
         Raises:
-            DataError: The set is held in memory at another size.
             ImageError: A file cannot be read.
         """
         positions = np.asarray(positions, dtype=np.int64)
-        if self.pixels is not None:
-            if self.pixels.shape[1] != size:
-                raise DataError(
-                    f"{self.name} holds images of {self.pixels.shape[1]} px, "
-                    f"but the recipe asks for image_size {size}"
-                )
+        if self.pixels is not None and self.pixels.shape[1] == size:
             return self.pixels[positions]
         out = np.empty((len(positions), size, size, 3), dtype=np.uint8)
 
         def one(row: int) -> None:
-            out[row] = decode(self.root / self.ids[positions[row]], size)
+            position = positions[row]
+            if self.pixels is not None:
+                out[row] = square(Image.fromarray(self.pixels[position]), size)
+            else:
+                out[row] = decode(os.path.join(self.root, self.ids[position]), size)
 
         # Pillow releases the interpreter lock while it decodes and resizes: threads are enough.
         list(decoder_pool().map(one, range(len(positions))))

@@ -23,7 +23,9 @@ def decode(source: str | Path | bytes, size: int, name: str | None = None) -> np
     """Decode an image file, crop it to its central square and resize that.
 
     The rule, in this order: Pillow's decoder, the first frame, EXIF orientation applied,
-    transparency laid on white, RGB, centre crop to a square, bilinear resize with antialiasing.
+    transparency laid on white, RGB, centre crop to a square, bilinear resize with antialiasing. A
+    JPEG of four times `size` or more is decoded at 1/2, 1/4 or 1/8 of its size, which libjpeg
+    does much quicker, but never below twice `size` on its shorter side.
 
     Args:
         source: Path of the file, or its bytes.
@@ -44,9 +46,9 @@ def decode(source: str | Path | bytes, size: int, name: str | None = None) -> np
                 raise ImageError(
                     f"{name}: {image.width} x {image.height} pixels, the limit is {MAX_PIXELS:,}"
                 )
+            image.draft(None, (2 * size, 2 * size))  # JPEG only
             image = ImageOps.exif_transpose(image)
-            rgb = to_rgb(image)
-        square = ImageOps.fit(rgb, (size, size), method=Image.Resampling.BILINEAR)
+            return square(to_rgb(image), size)
     except ImageError:
         raise
     except FileNotFoundError:
@@ -61,7 +63,11 @@ def decode(source: str | Path | bytes, size: int, name: str | None = None) -> np
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ImageError(f"{name}: cannot be read as an image ({reason})") from None
-    return np.asarray(square, dtype=np.uint8)
+
+
+def square(image: Image.Image, size: int) -> np.ndarray:
+    """The central square of an RGB image at a side of `size`, uint8 `(size, size, 3)`."""
+    return np.asarray(ImageOps.fit(image, (size, size), method=Image.Resampling.BILINEAR))
 
 
 def printable(name: str) -> str:

@@ -9,19 +9,6 @@ from ssah_tf.data.sampling import BatchPlan
 from ssah_tf.data.split import Split
 
 
-def held_in_memory(
-    images: ImageSet, positions: np.ndarray, size: int, cache_mb: int
-) -> np.ndarray | None:
-    """Decode the images at `positions` once, if they fit a budget.
-
-    Returns:
-        uint8 `(len(positions), size, size, 3)`, or `None` if that is more than `cache_mb` MiB.
-    """
-    if len(positions) * size * size * 3 > cache_mb * 2**20:
-        return None
-    return images.read(positions, size)
-
-
 def training_batches(
     images: ImageSet,
     split: Split,
@@ -34,9 +21,6 @@ def training_batches(
     seed: int = 0,
     flip: bool = True,
     shift: float = 0.08,
-    gain: float = 0.0,
-    offset: float = 0.0,
-    cache_mb: int = 1024,
 ) -> tf.data.Dataset:
     """Batches of the steps `first_step` to `steps - 1`; the same step always gives the same batch.
 
@@ -51,9 +35,6 @@ def training_batches(
         seed: Seed of order and augmentation.
         flip: Weak augmentation: mirror.
         shift: Weak augmentation: largest shift as a share of the side.
-        gain: Weak augmentation: largest change of the factor of the pixels.
-        offset: Weak augmentation: largest addition to the pixels as a share of 255.
-        cache_mb: Memory in MiB that decoded images may take; beyond it files are decoded anew.
 
     Returns:
         A dataset of dictionaries: `images` uint8 `(batch, 1 + ratio, size, size, 3)`, in each row
@@ -65,22 +46,16 @@ def training_batches(
     labels = images.labels[labelled]
     plan = BatchPlan(labels, labelled, unlabelled, batch=batch, ratio=ratio, seed=seed)
 
-    used = np.concatenate([labelled, unlabelled])
-    held = held_in_memory(images, used, size, cache_mb)
-    where = np.full(len(images), -1, dtype=np.int64)
-    where[used] = np.arange(len(used))
-
     def fetch(step):
         rows = plan.labelled_rows(step)
         positions = np.column_stack([labelled[rows], plan.unlabelled_positions(step)]).reshape(-1)
-        pixels = held[where[positions]] if held is not None else images.read(positions, size)
-        return pixels, labels[rows].astype(np.float32)
+        return images.read(positions, size), labels[rows].astype(np.float32)
 
     def load(step):
         pixels, target = tf.numpy_function(fetch, [step], (tf.uint8, tf.float32))
         pixels = tf.ensure_shape(pixels, [batch * (1 + ratio), size, size, 3])
         step_seed = tf.stack([tf.cast(seed, tf.int64), step])
-        pixels = weak_augment(pixels, step_seed, flip=flip, shift=shift, gain=gain, offset=offset)
+        pixels = weak_augment(pixels, step_seed, flip=flip, shift=shift)
         return {
             "images": tf.reshape(pixels, [batch, 1 + ratio, size, size, 3]),
             "labels": tf.ensure_shape(target, [batch, labels.shape[1]]),

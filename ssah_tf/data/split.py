@@ -100,24 +100,35 @@ class Split:
 def make_split(
     images: ImageSet,
     *,
-    labelled_per_class: int | None,
+    labelled_per_class: int | None = None,
+    labelled_share: float | None = None,
     validation_per_class: int,
     query_per_class: int | None = None,
     query_ids: tuple[str, ...] = (),
+    labelled_in_database: bool = True,
+    as_available: bool = False,
+    protocol: str = "n-per-class",
     seed: int = 0,
 ) -> Split:
     """Draw a split: queries first, then labelled and validation images, the rest is unlabelled.
 
-    Every image that is not a query is in the database. An image that has an exact copy in the set
-    is never drawn as a query. With several labels an image counts for each of its classes.
+    The database is every image with a known label that is not a query: whether an image without
+    one is relevant cannot be said. An image that has an exact copy in the set is never drawn as a
+    query. With several labels an image counts for each of its classes.
 
     Args:
         images: The whole set.
-        labelled_per_class: Labels to use a class, validation included; `None` uses all of them.
+        labelled_per_class: Labels to use a class, validation included.
+        labelled_share: Share of each class's labels to use instead; all of them if neither is
+            given.
         validation_per_class: How many of those choose the model instead of training it.
         query_per_class: Queries to draw a class, if the set has no official ones; at most a fifth
             of a class is taken.
         query_ids: The official queries.
+        labelled_in_database: Whether labelled and validation images are searched, too.
+        as_available: For own photos: a class with too few labels gives one query and one
+            validation image if it has three labels, and none if it has fewer, instead of an error.
+        protocol: Name of the protocol, for its description.
         seed: The same seed draws the same split.
 
     Returns:
@@ -132,6 +143,10 @@ def make_split(
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(images))
     has_label = images.labels.any(axis=1)
+    if not has_label.any():
+        raise DataError(
+            f"{images.name}: no image has a label, so nothing can be learnt or measured"
+        )
 
     if query_ids:
         query = np.sort(images.positions(query_ids))
@@ -139,33 +154,55 @@ def make_split(
     else:
         digests, count = np.unique(np.array(images.digests), return_counts=True)
         copied = np.isin(np.array(images.digests), digests[count > 1])
-        quota = np.minimum(query_per_class, images.labels.sum(axis=0) // 5)
+        size = images.labels.sum(axis=0, dtype=np.int64)
+        least = (size >= 3).astype(np.int64) if as_available else 0
+        quota = np.maximum(np.minimum(query_per_class, size // 5), least)
         query = draw(images, order[(has_label & ~copied)[order]], quota)
         how = f"{len(query)} queries ({query_per_class} a class, at most a fifth)"
     is_query = np.zeros(len(images), dtype=bool)
     is_query[query] = True
 
     rest = order[has_label[order] & ~is_query[order]]
-    available = images.labels[rest].sum(axis=0)
-    per_class = available if labelled_per_class is None else labelled_per_class
-    wanted = np.broadcast_to(per_class, available.shape)
-    for name, n, want in zip(images.classes, available, wanted, strict=True):
-        if n < max(want, validation_per_class + 1):
+    available = images.labels[rest].sum(axis=0, dtype=np.int64)
+    if labelled_share is not None:
+        wanted = np.ceil(labelled_share * available).astype(np.int64)
+    else:
+        per_class = available if labelled_per_class is None else labelled_per_class
+        wanted = np.array(np.broadcast_to(per_class, available.shape))
+    held_out = np.full(len(images.classes), validation_per_class)
+    if as_available:
+        wanted = np.minimum(wanted, available)
+        held_out = np.minimum(held_out, np.maximum(wanted // 5, wanted >= 2))
+    for name, n, want, held in zip(images.classes, available, wanted, held_out, strict=True):
+        if n < want or (not as_available and n < held + 1):
             raise DataError(
                 f"class {name!r} has {n} images besides its queries, but {want} labelled images "
-                f"a class were asked for, of which {validation_per_class} for validation"
+                f"a class were asked for, of which {held} for validation"
             )
-    chosen = rest if labelled_per_class is None else draw(images, rest, wanted)
-    validation = draw(images, chosen, np.full(len(images.classes), validation_per_class))
+    everything = labelled_per_class is None and labelled_share is None
+    chosen = rest if everything else draw(images, rest, wanted)
+    validation = draw(images, chosen, held_out)
     labelled = np.setdiff1d(chosen, validation)
-    if (images.labels[labelled].sum(axis=0) == 0).any():
+    if not as_available and (images.labels[labelled].sum(axis=0) == 0).any():
         raise DataError(
             "validation takes every labelled image of a class: lower validation_per_class"
         )
+    if as_available and not len(validation):
+        raise DataError(
+            f"{images.name}: too few labels to choose a model by; label at least 3 images a class"
+        )
     unlabelled = np.setdiff1d(np.flatnonzero(~is_query), chosen)
-    database = np.flatnonzero(~is_query)
+    database = np.flatnonzero(~is_query & has_label)
+    if not labelled_in_database:
+        database = np.setdiff1d(database, chosen)
 
-    labels = "all" if labelled_per_class is None else f"{labelled_per_class} a class"
+    labels = (
+        "all of them"
+        if everything
+        else f"{labelled_share:.0%} of each class"
+        if labelled_share is not None
+        else f"{labelled_per_class} a class"
+    )
     split = Split(
         *(
             tuple(images.ids[i] for i in np.sort(part))
@@ -173,14 +210,25 @@ def make_split(
         ),
         seed=seed,
         protocol=(
-            f"{images.name}: {how} against a database of {len(database)}; "
+            f"{images.name}, {protocol}: {how} against a database of {len(database)}; "
             f"{len(chosen)} labels ({labels}; {len(validation)} of them for validation), "
-            f"{len(unlabelled)} unlabelled images, which are part of the database; "
-            f"relevant = shares a label; split seed {seed}"
+            f"{len(unlabelled)} unlabelled images; the database holds "
+            f"{describe_database(chosen, unlabelled, database)}; relevant = shares a label; "
+            f"split seed {seed}"
         ),
     )
     split.check(images)
     return split
+
+
+def describe_database(labelled: np.ndarray, unlabelled: np.ndarray, database: np.ndarray) -> str:
+    """Which training images the database holds, since that makes a number higher."""
+    seen = [
+        f"{len(np.intersect1d(part, database))} {name} training images"
+        for name, part in (("labelled", labelled), ("unlabelled", unlabelled))
+        if len(np.intersect1d(part, database))
+    ]
+    return " and ".join(seen) or "no training images"
 
 
 def draw(images: ImageSet, order: np.ndarray, quota: np.ndarray) -> np.ndarray:

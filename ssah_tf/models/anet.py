@@ -35,7 +35,7 @@ class ANet(Deformer):
         self,
         image_size: int,
         *args,
-        width: int = 32,
+        width: int = 16,
         angle_heads: int = 4,
         noise: float = 1.0,
         **kwargs,

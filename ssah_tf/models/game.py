@@ -15,7 +15,7 @@ from ssah_tf.losses.supervised_loss import SupervisedLoss
 from ssah_tf.models.deformation import Deformer
 from ssah_tf.models.hnet import HNet
 from ssah_tf.models.pace import Pace
-from ssah_tf.replicas import replica_count, sum_over_replicas
+from ssah_tf.replicas import random_uniform, replica_count, sum_over_replicas
 
 #: The stages of a training, in order.
 STAGES = ("hnet_warmup", "anet_warmup", "joint")
@@ -43,6 +43,9 @@ class SSAH(keras.Model):
         hard_weight: Weight of the supervised loss on hard samples.
         consistency_weight: Weight of the consistency, reached after `ramp_steps` joint steps.
         quantisation_weight: Weight of the quantisation.
+        gain: What H-Net studies is multiplied by 1 - gain to 1 + gain, one factor an image. The
+            teacher and A-Net see the image as it is.
+        offset: Then up to this share of 255 is added or subtracted.
         ramp_steps: Joint steps in which the consistency rises from 0 to its weight.
         seed: Seed of all randomness in the game.
     """
@@ -57,6 +60,8 @@ class SSAH(keras.Model):
         hard_weight: float = 1.0,
         consistency_weight: float = 1.0,
         quantisation_weight: float = 0.1,
+        gain: float = 0.0,
+        offset: float = 0.0,
         ramp_steps: int = 0,
         seed: int = 0,
         **kwargs,
@@ -69,6 +74,8 @@ class SSAH(keras.Model):
         self.hard_weight = hard_weight
         self.consistency_weight = consistency_weight
         self.quantisation_weight = quantisation_weight
+        self.gain = gain
+        self.offset = offset
         self.ramp_steps = ramp_steps
         self.seed = seed
         self.stage = "joint"
@@ -121,8 +128,9 @@ class SSAH(keras.Model):
 
     def make_train_function(self, force=False):
         """Trace the step of the present stage, once."""
-        self.traced[self.stage] = super().make_train_function(force)
-        return self.traced[self.stage]
+        super().make_train_function(force)
+        self.traced[self.stage] = self.train_function
+        return self.train_function
 
     def call(self, images, training=False):
         """Relaxed codes of images, `(batch, bits)`."""
@@ -159,7 +167,7 @@ class SSAH(keras.Model):
                 hard = self.deformer.deform(images, seed).images
             hard = tf.stop_gradient(hard)
         if self.stage != "anet_warmup":
-            terms |= self.hashing_step(images, hard, meaning, labels, columns)
+            terms |= self.hashing_step(images, hard, meaning, labels, columns, seed)
         for name, share in terms.items():
             self.trackers[name].update_state(share * replica_count())
         self.trackers["rho"].update_state(tf.convert_to_tensor(self.pace.rho))
@@ -203,7 +211,7 @@ class SSAH(keras.Model):
         self.anet_optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return hard, loss
 
-    def hashing_step(self, images, hard, meaning, labels, columns):
+    def hashing_step(self, images, hard, meaning, labels, columns, seed):
         """Step 2: update H-Net on labelled images and on the hard samples of all images.
 
         Args:
@@ -212,14 +220,17 @@ class SSAH(keras.Model):
             meaning: The teacher's codes of the images, `(batch * columns, bits)`.
             labels: float32 `(batch, classes)`.
             columns: 1 + unlabelled images for each labelled one.
+            seed: int32 `(2,)`, of the exposure.
 
         Returns:
             This replica's shares of the terms, by name.
         """
         terms = {}
         variables = self.hnet.trainable_variables
-        seen = labelled_rows(images, columns)
+        of_clean, of_hard = tf.unstack(tf.random.split(seed, 2))
+        seen = expose(labelled_rows(images, columns), of_clean, self.gain, self.offset)
         if hard is not None:
+            hard = expose(hard, of_hard, self.gain, self.offset)
             seen = tf.concat([seen, hard], axis=0)
         with tf.GradientTape() as tape:
             codes = self.hnet(seen, training=True)
@@ -293,6 +304,8 @@ class SSAH(keras.Model):
             "hard_weight": self.hard_weight,
             "consistency_weight": self.consistency_weight,
             "quantisation_weight": self.quantisation_weight,
+            "gain": self.gain,
+            "offset": self.offset,
             "ramp_steps": self.ramp_steps,
             "seed": self.seed,
         }
@@ -321,6 +334,27 @@ class SSAH(keras.Model):
                 for name, value in config.items()
             }
         )
+
+
+def expose(images: tf.Tensor, seed: tf.Tensor, gain: float, offset: float) -> tf.Tensor:
+    """Change the exposure of each image.
+
+    Args:
+        images: float32 `(batch, height, width, 3)`, 0 to 255.
+        seed: int32 `(2,)`.
+        gain: Pixels are multiplied by a factor from 1 - gain to 1 + gain.
+        offset: Then up to this share of 255 is added or subtracted.
+
+    Returns:
+        float32 of the same shape, 0 to 255.
+    """
+    if not gain and not offset:
+        return images
+    of_gain, of_offset = tf.unstack(tf.random.split(seed, 2))
+    one_each = (tf.shape(images)[0], 1, 1, 1)
+    factor = random_uniform(of_gain, one_each, 1 - gain, 1 + gain)
+    added = 255 * random_uniform(of_offset, one_each, -offset, offset)
+    return tf.clip_by_value(images * factor + added, 0, 255)
 
 
 def build_optimizer(optimizer, variables) -> None:

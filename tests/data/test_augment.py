@@ -9,8 +9,8 @@ def images_of(count=64, side=10):
     return tf.constant(pixels)
 
 
-def augmented(images, seed=(1, 2), *, flip=False, shift=0.0, **exposure):
-    return weak_augment(images, tf.constant(seed), flip=flip, shift=shift, **exposure).numpy()
+def augmented(images, seed=(1, 2), *, flip=False, shift=0.0):
+    return weak_augment(images, tf.constant(seed), flip=flip, shift=shift).numpy()
 
 
 def test_reflect():
@@ -106,23 +106,3 @@ def test_in_a_graph():
     np.testing.assert_array_equal(
         graph(images, tf.constant((1, 2))), augmented(images, flip=True, shift=0.2)
     )
-
-
-def test_exposure():
-    """Grey 100, 400 images: the factor within 1 +- .5, then the addition within +- 25.5."""
-    grey = tf.fill([400, 10, 10, 3], tf.constant(100, tf.uint8))
-    values = augmented(grey, gain=0.5).astype(int)
-    assert (values == values[:, :1, :1, :1]).all()  # one factor an image
-    values = values[:, 0, 0, 0]
-    assert 50 <= values.min() < 55 and 145 < values.max() <= 150
-    values = augmented(grey, offset=0.1)[:, 0, 0, 0].astype(int)
-    assert 74 <= values.min() < 78 and 122 < values.max() <= 126
-
-
-def test_exposure_stays_in_range():
-    """White and black, whatever is multiplied or added: no wrap-around of uint8."""
-    for value, side in ((255, 1), (0, -1)):
-        images = tf.fill([100, 10, 10, 3], tf.constant(value, tf.uint8))
-        change = augmented(images, gain=0.5, offset=0.2).astype(int) - value
-        assert (side * change <= 0).all()
-        assert (change == 0).sum() > 0

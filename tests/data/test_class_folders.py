@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssah_tf.data import class_folders, load_class_folders
+from ssah_tf.data import files, load_class_folders
 from ssah_tf.data.image_set import content_digest
 from ssah_tf.errors import DataError
 
@@ -188,5 +188,22 @@ def test_folder_that_cannot_be_listed(root, monkeypatch):
             raise PermissionError(13, "Permission denied", str(path))
         return real(path)
 
-    monkeypatch.setattr(class_folders.os, "scandir", scandir)
+    monkeypatch.setattr(files.os, "scandir", scandir)
     assert refused(root) == f"{root}/dog: cannot be listed (Permission denied)"
+
+
+def test_official_train_and_test_folders(tmp_path):
+    for part, n in (("train", 4), ("test", 2)):
+        for name in ("cat", "dog"):
+            for k in range(n):
+                put(tmp_path / part / name / f"{k}.png", k)
+    put(tmp_path / "train" / "unlabelled" / "0.png")
+    put(tmp_path / "train" / "loose.png")
+    images, _ = load_class_folders(tmp_path)
+    assert images.classes == ("cat", "dog")
+    assert len(images) == 13
+    assert images.official_queries == tuple(
+        f"test/{n}/{k}.png" for n in ("cat", "dog") for k in (0, 1)
+    )
+    put(tmp_path / "bird" / "0.png")  # now train and test are classes like others
+    assert load_class_folders(tmp_path)[0].classes == ("bird", "test", "train")

@@ -1,8 +1,9 @@
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ssah_tf.data import ImageSet
 from ssah_tf.data.image_set import content_digest
@@ -46,8 +47,6 @@ def test_unknown_id():
 def test_read_from_memory():
     images = image_set([[1, 0], [0, 1], [0, 0]])
     np.testing.assert_array_equal(images.read(np.array([2, 1]), 2), images.pixels[[2, 1]])
-    with pytest.raises(DataError, match=r"holds images of 2 px.*image_size 28"):
-        images.read(np.array([0]), 28)
 
 
 def test_read_from_disk(tmp_path):
@@ -86,3 +85,27 @@ def test_refused(changes, message):
 def test_digest_is_sha256():
     assert content_digest(b"abc") == hashlib.sha256(b"abc").hexdigest()
     assert content_digest(b"abc").startswith("ba7816bf")
+
+
+def test_held_images_at_another_size_are_resized_by_the_rule():
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 12, 12, 3), dtype=np.uint8)
+    images = replace(image_set([[1, 0], [0, 1]]), pixels=pixels)
+    for k, found in enumerate(images.read(np.array([0, 1]), 5)):
+        expected = ImageOps.fit(Image.fromarray(pixels[k]), (5, 5), Image.Resampling.BILINEAR)
+        np.testing.assert_array_equal(found, np.asarray(expected))
+
+
+def test_what_fits_is_held(tmp_path):
+    """Eight images of 100 x 100 x 3 bytes are 240,000: within one MiB, not within none."""
+    for k in range(8):
+        Image.new("L", (120, 110), k).save(tmp_path / f"{k}.png")
+    images = replace(
+        image_set(np.eye(8)), ids=tuple(f"{k}.png" for k in range(8)), root=tmp_path, pixels=None
+    )
+    assert images.hold(100, 0) is images
+    held = images.hold(100, 1)
+    assert held.pixels.shape == (8, 100, 100, 3)
+    for path in tmp_path.iterdir():
+        path.unlink()
+    assert held.read(np.array([3, 5]), 100)[:, 0, 0, 0].tolist() == [3, 5]
+    assert held.hold(100, 0) is held

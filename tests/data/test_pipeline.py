@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from ssah_tf.data import ImageSet, Split, load_class_folders, make_split
-from ssah_tf.data.pipeline import encoding_batches, held_in_memory, training_batches
+from ssah_tf.data.pipeline import encoding_batches, training_batches
 
 SIDE = 6
 PLAIN = {"flip": False, "shift": 0.0}
@@ -158,37 +158,9 @@ def folders(tmp_path_factory):
 def test_decoding_once_or_anew_is_the_same(folders):
     split = make_split(folders, labelled_per_class=5, validation_per_class=2, query_per_class=2)
     options = {"batch": 4, "steps": 5, "flip": True, "shift": 0.2}
-    once = batches(folders, split, cache_mb=1, **options)
-    anew = batches(folders, split, cache_mb=0, **options)
-    assert_equal(once, anew)
-
-
-def test_what_fits_is_held(folders, monkeypatch):
-    """Held images are decoded before the first batch, the others with every batch."""
-    split = make_split(folders, labelled_per_class=5, validation_per_class=2, query_per_class=2)
-    asked = []
-    real = ImageSet.read
-
-    def read(self, positions, size):
-        asked.append(len(positions))
-        return real(self, positions, size)
-
-    monkeypatch.setattr(ImageSet, "read", read)
-    used = len(split.labelled) + len(split.unlabelled)
-    batches(folders, split, batch=4, steps=3, cache_mb=1)
-    assert asked == [used]
-    asked.clear()
-    batches(folders, split, batch=4, steps=3, cache_mb=0)
-    assert asked == [12, 12, 12]
-
-
-def test_budget_in_mebibytes(images):
-    """60 images of 6 x 6 x 3 bytes are 6,480 bytes; at 100 repeats 648,000, at 200 1,296,000."""
-    positions = np.arange(60)
-    assert held_in_memory(images, positions, SIDE, 0) is None
-    np.testing.assert_array_equal(held_in_memory(images, positions, SIDE, 1), images.pixels)
-    assert held_in_memory(images, np.tile(positions, 100), SIDE, 1).shape[0] == 6000
-    assert held_in_memory(images, np.tile(positions, 200), SIDE, 1) is None
+    held = folders.hold(SIDE, 1)
+    assert held.pixels is not None
+    assert_equal(batches(held, split, **options), batches(folders, split, **options))
 
 
 def test_encoding_batches_in_order(images):

@@ -74,10 +74,11 @@ def test_every_image_can_be_a_query():
 def test_protocol_says_what_a_number_means():
     protocol = draw(balanced(), seed=7).protocol
     for text in (
-        "set: 12 queries (4 a class, at most a fifth)",
+        "set, n-per-class: 12 queries (4 a class, at most a fifth)",
         "database of 48",
         "18 labels (6 a class; 6 of them for validation)",
-        "30 unlabelled images, which are part of the database",
+        "30 unlabelled images",
+        "the database holds 18 labelled training images and 30 unlabelled training images",
         "relevant = shares a label",
         "split seed 7",
     ):
@@ -109,16 +110,17 @@ def test_all_labels():
     assert counts(images, split.validation) == [2, 2]
     assert counts(images, split.labelled) == [6, 6]
     assert split.unlabelled == ("i20", "i21")
-    assert "16 labels (all; 4 of them for validation)" in split.protocol
+    assert "16 labels (all of them; 4 of them for validation)" in split.protocol
 
 
 def test_images_without_a_label():
-    """They are unlabelled and searched, never a query, never labelled."""
+    """They are unlabelled, never a query, never labelled; no one can say if they are relevant."""
     images = image_set([*np.zeros((30, 3)), *np.repeat(np.eye(3), 20, axis=0)])
     split = draw(images)
     without = {f"i{k}" for k in range(30)}
     assert without <= set(split.unlabelled)
-    assert without <= set(split.database)
+    assert not without & set(split.database)
+    assert len(split.database) == 48
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -74,7 +74,8 @@ def test_split_follows_the_recipe(images):
 
 def test_built_in_set_has_official_queries():
     recipe = load_recipe("fashion", ("data.query_per_class=1",))
-    images, bad = build_images(recipe)
+    loaded = build_images(recipe)
+    images, bad = loaded.images, loaded.bad
     assert bad == {}
     split = build_split(recipe, images)
     assert len(split.query) == 1000

@@ -130,7 +130,7 @@ def test_bad_overrides(override, message):
         ("train.anet.lerning_rate=0.1", "'train.anet.lerning_rate'; did you mean 'learning_rate'?"),
         ("modle.bits=4", "unknown key 'modle'; did you mean 'model'?"),
         ("model.bit=4", "unknown key 'model.bit'; did you mean 'bits'?"),
-        ("data.zzz=4", "unknown key 'data.zzz'; valid keys: source, image_size, "),
+        ("data.zzz=4", "unknown key 'data.zzz'; valid keys: source, labels, protocol, "),
     ],
 )
 def test_unknown_key(override, message):
@@ -140,12 +140,18 @@ def test_unknown_key(override, message):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("model.bits=many", "model.bits: input should be a valid integer, received 'many'"),
+        (
+            "model.bits=many",
+            "model.bits: input should be a valid integer, or 'auto', received 'many'",
+        ),
         ("model.bits='64'", "model.bits: "),
         ("model.bits=64.0", "model.bits: "),
         ("model.bits=true", "model.bits: "),
         ("model.bits=", "model.bits: "),
-        ("model.bits=0", "model.bits: input should be greater than or equal to 1, received 0"),
+        (
+            "model.bits=0",
+            "model.bits: input should be greater than or equal to 1, or 'auto', received 0",
+        ),
         ("model.bits=1025", "model.bits: "),
         ("data.flip=1", "data.flip: "),
         ("data.source=3", "data.source: "),

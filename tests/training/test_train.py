@@ -26,7 +26,8 @@ SMALL = (
 
 
 def begin(folder, *overrides, recipe="fashion"):
-    return start(load_recipe(recipe, (*SMALL, *overrides)), folder)[:2]
+    run, loaded = start(load_recipe(recipe, (*SMALL, *overrides)), folder)
+    return run, loaded.images
 
 
 @pytest.fixture(scope="module")
@@ -101,16 +102,22 @@ def test_report_says_its_protocol(finished):
     assert report["retrieval"]["queries"] == 1000
 
 
+def epochs_of(*maps, error=0.05):
+    return [{"validation_map": value, "validation_error": error} for value in maps]
+
+
 def test_selection_by_hand():
-    """Means over up to three epochs: .5, .45, .5, .467, .5; the last of the equal ones."""
-    assert selected_epoch([0.5, 0.4, 0.6, 0.4, 0.5]) == 4
-    assert selected_epoch([0.9, 0.1, 0.2]) == 0
+    """The last epoch within .05 of the best: .60 allows .56, not .54."""
+    assert selected_epoch(epochs_of(0.4, 0.6, 0.56, 0.54)) == 2
+    assert selected_epoch(epochs_of(0.4, 0.6, 0.54, 0.5)) == 1
+    assert selected_epoch(epochs_of(0.4, 0.6, 0.56, 0.54, error=0.1)) == 3
+    assert selected_epoch(epochs_of(0.6, 0.6, error=0.0)) == 1
 
 
 def test_saved_encoder_is_the_selected_one(finished):
     run, images = finished
     joint = [e for e in run.history if e["stage"] == "joint"]
-    best = joint[selected_epoch([e["validation_map"] for e in joint])]["validation_map"]
+    best = joint[selected_epoch(joint)]["validation_map"]
     report = json.loads(run.metrics_path.read_bytes())
     assert report["validation_map"] == best
     encoder = load_encoder(run)
@@ -228,7 +235,8 @@ def test_class_folders_of_one_colour_each(tmp_path):
             "model.bits=12",
         ),
     )
-    run, images, bad = start(recipe, tmp_path / "run")
+    run, loaded = start(recipe, tmp_path / "run")
+    images, bad = loaded.images, loaded.bad
     assert list(bad) == ["red/broken.jpg"]
     split = run.split
     assert [len(p) for p in (split.labelled, split.validation, split.query)] == [18, 6, 6]

@@ -33,11 +33,13 @@ def load_fashion() -> ImageSet:
         grey = np.concatenate([arrays["x_train"], arrays["x_test"]])  # (6000, 28, 28)
         target = np.concatenate([arrays["y_train"], arrays["y_test"]])  # (6000,)
         counts = {"train": len(arrays["x_train"]), "test": len(arrays["x_test"])}
+    ids = tuple(f"{part}/{i:05d}" for part, n in counts.items() for i in range(n))
     return ImageSet(
         name="fashion",
-        ids=tuple(f"{part}/{i:05d}" for part, n in counts.items() for i in range(n)),
+        ids=ids,
         labels=np.eye(len(CLASSES), dtype=np.uint8)[target],
         classes=CLASSES,
         digests=tuple(content_digest(image.tobytes()) for image in grey),
         pixels=np.repeat(grey[..., None], 3, axis=-1),  # (6000, 28, 28, 3)
+        official_queries=ids[counts["train"] :],
     )

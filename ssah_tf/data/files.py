@@ -1,0 +1,106 @@
+"""Image files on disk: found, read once, and taken into a set or listed with the reason why not."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ssah_tf.data.image_set import ImageSet, content_digest, decoder_pool
+from ssah_tf.data.images import SUFFIXES, decode, printable
+from ssah_tf.errors import DataError, ImageError
+
+#: Share of unreadable files above which a folder is refused.
+MAX_BAD_SHARE = 0.1
+
+
+def image_files(folder: Path) -> list[str]:
+    """Image files below `folder` by their ending, sorted, as paths relative to it.
+
+    Links to folders are not followed; hidden files and folders are passed over.
+
+    Raises:
+        DataError: A folder cannot be listed.
+    """
+    paths = []
+    for parent, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        below = "" if parent == str(folder) else os.path.relpath(parent, folder) + "/"
+        paths += [
+            below + name
+            for name in sorted(files)
+            if os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith(".")
+        ]
+    return paths
+
+
+def refuse(error: OSError) -> None:
+    """Stop at a folder that cannot be listed: its images would be missing without a word."""
+    raise DataError(f"{printable(str(error.filename))}: cannot be listed ({error.strerror})")
+
+
+def read_all(root: Path, ids: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Read and decode every file once, so that training meets no bad one.
+
+    Returns:
+        The content digest of each file, "" for a bad one; and the bad files with their reasons.
+    """
+    found = list(decoder_pool().map(lambda name: check(os.path.join(root, name)), ids))
+    bad = {name: reason for name, (_, reason) in zip(ids, found, strict=True) if reason}
+    return [digest for digest, _ in found], bad
+
+
+def check(path: str) -> tuple[str, str]:
+    """Content digest of a readable image, or the reason why it cannot be read."""
+    try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            return "", f"{printable(path)}: not a regular file"
+        with open(path, "rb") as stream:
+            content = stream.read()
+        decode(content, 8, name=path)
+    except ImageError as error:
+        return "", str(error)
+    except OSError as error:
+        return "", f"{printable(path)}: {error.strerror}"
+    return content_digest(content), ""
+
+
+def file_set(
+    root: Path,
+    ids: Sequence[str],
+    labels: np.ndarray,
+    classes: Sequence[str],
+    queries: frozenset[str] = frozenset(),
+) -> tuple[ImageSet, dict[str, str]]:
+    """The image set of files, without those that cannot be read.
+
+    Args:
+        root: Folder of the files.
+        ids: Their paths relative to it.
+        labels: uint8 `(files, classes)`, multi-hot.
+        classes: Class names.
+        queries: Ids of the official queries.
+
+    Returns:
+        The set, and the bad files with the reason of each.
+
+    Raises:
+        DataError: More than `MAX_BAD_SHARE` of the files are bad.
+    """
+    digests, bad = read_all(root, ids)
+    if ids and len(bad) > MAX_BAD_SHARE * len(ids):
+        example = next(iter(bad.values()))
+        raise DataError(
+            f"{root}: {len(bad)} of {len(ids)} image files cannot be read "
+            f"(at most {MAX_BAD_SHARE:.0%} may be bad), for example {example}"
+        )
+    good = np.flatnonzero([digest != "" for digest in digests])
+    return ImageSet(
+        name=root.resolve().name,
+        ids=tuple(ids[i] for i in good),
+        labels=labels[good],
+        classes=tuple(classes),
+        digests=tuple(digests[i] for i in good),
+        root=root,
+        official_queries=tuple(ids[i] for i in good if ids[i] in queries),
+    ), bad

@@ -1,0 +1,70 @@
+"""Image sets that Keras downloads: `keras:cifar10`, `keras:cifar100`, `keras:fashion_mnist`."""
+
+import numpy as np
+
+from ssah_tf.data.fashion import CLASSES as FASHION
+from ssah_tf.data.image_set import ImageSet, content_digest
+from ssah_tf.errors import DataError
+
+CIFAR10 = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
+
+#: Name of each set -> its class names; numbers where Keras has none.
+KERAS_SETS = {
+    "cifar10": CIFAR10,
+    "cifar100": tuple(f"{i:02d}" for i in range(100)),
+    "fashion_mnist": FASHION,
+}
+
+
+def load_keras_set(name: str) -> ImageSet:
+    """Load a set by its name in `keras.datasets`; its test part is the official queries.
+
+    Returns:
+        Training and test images in memory, ids `train/00000`, ... and `test/00000`, ...
+
+    Raises:
+        DataError: No such set, or it is not in Keras' cache and cannot be downloaded.
+    """
+    if name not in KERAS_SETS:
+        raise DataError(f"keras:{name}: choose from {', '.join(KERAS_SETS)}")
+    import keras
+
+    try:
+        parts = getattr(keras.datasets, name).load_data()
+    except Exception as error:  # urllib, ssl, hashes and files each raise their own
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise DataError(
+            f"keras:{name} is not on this machine and cannot be downloaded ({reason}); run "
+            f"`python -c 'import keras; keras.datasets.{name}.load_data()'` where there is a "
+            "network, and copy ~/.keras/datasets here"
+        ) from None
+    pixels = np.concatenate([x for x, _ in parts])
+    if pixels.ndim == 3:
+        pixels = np.repeat(pixels[..., None], 3, axis=-1)
+    target = np.concatenate([y.reshape(-1) for _, y in parts])
+    classes = KERAS_SETS[name]
+    ids = tuple(
+        f"{part}/{i:05d}"
+        for part, (x, _) in zip(("train", "test"), parts, strict=True)
+        for i in range(len(x))
+    )
+    return ImageSet(
+        name=f"keras:{name}",
+        ids=ids,
+        labels=np.eye(len(classes), dtype=np.uint8)[target],
+        classes=classes,
+        digests=tuple(content_digest(image.tobytes()) for image in pixels),
+        pixels=pixels,
+        official_queries=ids[len(parts[0][0]) :],
+    )

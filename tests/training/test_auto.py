@@ -1,0 +1,62 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssah_tf.data import ImageSet
+from ssah_tf.training import auto
+from ssah_tf.training.recipe import load_recipe
+
+
+def images_of(root, n, classes, size):
+    """Five files; the others are only names, as `settle` looks at a sample."""
+    for k in range(5):
+        Image.new("L", size).save(root / f"{k}.png")
+    return ImageSet(
+        name="set",
+        ids=tuple(f"{k}.png" for k in range(n)),
+        labels=np.eye(classes, dtype=np.uint8)[np.arange(n) % classes],
+        classes=tuple(map(str, range(classes))),
+        digests=tuple(map(str, range(n))),
+        root=root,
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "gpu", "expected"),
+    [
+        ((640, 480), False, 64),
+        ((640, 480), True, 128),
+        ((110, 200), True, 96),
+        ((50, 90), False, 48),
+        ((20, 20), False, 32),
+    ],
+)
+def test_image_size(tmp_path, monkeypatch, size, gpu, expected):
+    monkeypatch.setattr(auto, "has_gpu", lambda: gpu)
+    recipe = auto.settle(load_recipe("folder"), images_of(tmp_path, 5, 2, size))
+    assert recipe.data.image_size == expected
+
+
+def test_bits_and_batch_follow_the_number_of_classes(tmp_path):
+    few = auto.settle(load_recipe("folder"), images_of(tmp_path, 5, 3, (40, 40)))
+    assert (few.model.bits, few.train.batch) == (48, 64)
+    many = images_of(tmp_path, 5, 3, (40, 40))
+    many = replace(many, labels=np.zeros((5, 100), np.uint8), classes=tuple(map(str, range(100))))
+    recipe = auto.settle(load_recipe("folder"), many)
+    assert (recipe.model.bits, recipe.train.batch) == (64, 128)
+
+
+def test_joint_epochs_see_every_image_twice(monkeypatch, tmp_path):
+    """64 unlabelled images a step, 50 steps an epoch: 3,200; 80,000 images twice: 50 epochs."""
+    monkeypatch.setattr(auto, "short_sides", lambda images: [64])
+    for n, expected in ((100, 26), (80_000, 50), (500_000, 60)):
+        images = images_of(tmp_path, n, 2, (40, 40))
+        assert auto.settle(load_recipe("folder"), images).train.joint == expected
+
+
+def test_given_values_stay(tmp_path):
+    given = ("data.image_size=96", "model.bits=12", "train.batch=6", "train.joint=3")
+    recipe = load_recipe("folder", given)
+    assert auto.settle(recipe, images_of(tmp_path, 5, 2, (40, 40))) == recipe

@@ -1,0 +1,64 @@
+"""What a recipe leaves to the images: every value `auto`, settled before a training starts."""
+
+import os
+
+import numpy as np
+from PIL import Image
+
+from ssah_tf.data import ImageSet
+from ssah_tf.training.recipe import Recipe
+
+#: Sides that are chosen from, in pixels; the largest that the photos fill.
+SIZES = (32, 48, 64)
+#: With a GPU also these.
+GPU_SIZES = (96, 128)
+#: Images whose size is looked at.
+SAMPLE = 200
+
+
+def settle(recipe: Recipe, images: ImageSet) -> Recipe:
+    """The recipe with a value for every `auto`.
+
+    - `data.image_size`: the largest of 32, 48, 64 px (with a GPU also 96, 128) that at least half
+      of the photos fill with their shorter side; 32 if none.
+    - `model.bits`: 48 for up to 20 classes, else 64.
+    - `train.batch`: 64 labelled images for up to 32 classes, else 128, so that a batch has pairs.
+    - `train.joint`: epochs in which every image is seen twice, at least 26, at most 60.
+
+    Args:
+        recipe: Any recipe.
+        images: Its images.
+    """
+    values = recipe.model_dump()
+    data, model, train = values["data"], values["model"], values["train"]
+    classes = len(images.classes)
+    if data["image_size"] == "auto":
+        short = np.median(short_sides(images))
+        fitting = [size for size in SIZES + (GPU_SIZES if has_gpu() else ()) if size <= short]
+        data["image_size"] = max(fitting, default=SIZES[0])
+    if model["bits"] == "auto":
+        model["bits"] = 48 if classes <= 20 else 64
+    if train["batch"] == "auto":
+        train["batch"] = 64 if classes <= 32 else 128
+    if train["joint"] == "auto":
+        a_pass = len(images) / (train["batch"] * max(1, train["ratio"]) * train["steps_per_epoch"])
+        train["joint"] = int(np.clip(np.ceil(2 * a_pass), 26, 60))
+    return Recipe.model_validate(values)
+
+
+def short_sides(images: ImageSet) -> list[int]:
+    """Shorter side in pixels of some of the images, from their headers."""
+    if images.pixels is not None:
+        return [images.pixels.shape[1]]
+    sides = []
+    for name in images.ids[:: max(1, len(images) // SAMPLE)]:
+        with Image.open(os.path.join(images.root, name)) as image:
+            sides.append(min(image.size))
+    return sides
+
+
+def has_gpu() -> bool:
+    """Whether TensorFlow finds a GPU."""
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))

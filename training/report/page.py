@@ -1,0 +1,233 @@
+"""`report.html` of one run."""
+
+import base64
+import io
+import json
+from dataclasses import dataclass
+
+import jinja2
+import numpy as np
+from PIL import Image
+
+from ssah_tf.data import ImageSet
+from ssah_tf.data.images import printable
+from ssah_tf.errors import RunError
+from ssah_tf.files import write_atomically
+from ssah_tf.training.report import charts
+from ssah_tf.training.report.neighbours import CodeSpace
+from ssah_tf.training.run import Run
+from ssah_tf.version import __version__
+
+#: Neighbours in a gallery, and queries of each kind.
+NEIGHBOURS = 10
+QUERIES = 4
+#: Side of a picture in a gallery, at most; small images are shown larger by the browser.
+THUMBNAIL = 96
+#: Neighbours that a confusion is counted over.
+CONFUSION_K = 100
+#: Classes up to which a confusion is drawn as a matrix.
+MATRIX_CLASSES = 25
+#: Lengths of the table of shorter codes.
+LENGTHS = (8, 12, 16, 24, 32, 48, 64, 128)
+
+PAGES = jinja2.Environment(
+    loader=jinja2.PackageLoader("ssah_tf.training.report", "."),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image of a gallery.
+
+    Attributes:
+        address: The image in a data address.
+        title: Id and classes.
+        distance: Hamming distance to the query, `None` for the query itself.
+        right: Whether it shares a label with the query.
+    """
+
+    address: str
+    title: str
+    distance: int | None = None
+    right: bool = True
+
+
+def write_report(run: Run, images: ImageSet) -> None:
+    """Write `report.html` of an evaluated run.
+
+    Args:
+        run: A run with `metrics.json` and `codes.npz`.
+        images: Its images.
+
+    Raises:
+        RunError: The run was not evaluated, or its files do not fit each other.
+    """
+    recipe, split, report = run.recipe, run.split, read_metrics(run)
+    space = code_space(run, images)
+    classes = report["classes"]
+    found = report["retrieval"]
+    by_class = sorted(
+        ((name, ap) for name, ap in zip(classes, found["map_per_class"], strict=True) if ap),
+        key=lambda entry: -entry[1],
+    )
+    confusion = space.confusion(min(CONFUSION_K, len(space.database_codes)))
+    p_at_k = {int(k): value for k, value in found["precision_at_k"].items()}
+    page = PAGES.get_template("page.html.j2").render(
+        title=recipe.name,
+        version=__version__,
+        report=report,
+        recipe=run.recipe_path.read_text(encoding="utf-8"),
+        pr=charts.lines(
+            {"PR": (found["radius_recall"], found["radius_precision"])}, "recall", "precision"
+        ),
+        p_at_k=charts.lines(
+            {"P@k": (list(p_at_k), list(p_at_k.values()))}, "k", "P@k", log_x=True, markers=True
+        ),
+        training=charts.training_curves(run.history),
+        by_class=charts.bars(*shortened(by_class), "mAP, tie-aware"),
+        by_class_note=class_note(by_class),
+        hard_samples=png_address(run),
+        galleries=galleries(space, images, split, report["average_precision"]),
+        confusion=charts.matrix(confusion, classes, "class of the neighbour", "class of the query")
+        if len(classes) <= MATRIX_CLASSES
+        else None,
+        confusions=worst_confusions(confusion, classes),
+        confusion_k=min(CONFUSION_K, len(space.database_codes)),
+        distances=charts.histogram(*space.distance_counts()),
+        balance=charts.lines(
+            {"ones": (range(1, space.bits + 1), report["codes"]["bit_means"])},
+            "bit",
+            "share of ones",
+            markers=True,
+        ),
+        correlation=charts.matrix(space.bit_correlation(), None, "bit", "bit"),
+        lengths=[(n, space.truncated(n)) for n in LENGTHS if n < space.bits]
+        + [(space.bits, found["map_tie_aware"])],
+    )
+    write_atomically(run.report_path, page.encode("utf-8"))
+
+
+def read_metrics(run: Run) -> dict:
+    """What `evaluate` wrote.
+
+    Raises:
+        RunError: It did not, or the file is damaged.
+    """
+    try:
+        report = json.loads(run.metrics_path.read_bytes())
+        if not {"retrieval", "codes", "classes", "average_precision"} <= set(report):
+            raise ValueError("parts are missing")
+    except (OSError, ValueError, TypeError) as error:
+        raise RunError(
+            f"{run.folder}: not evaluated yet, or damaged ({error}); run "
+            f"`ssah evaluate {run.folder}`"
+        ) from None
+    return report
+
+
+def code_space(run: Run, images: ImageSet) -> CodeSpace:
+    """Codes and labels of a run's queries and database."""
+    split = run.split
+    try:
+        with np.load(run.codes_path, allow_pickle=False) as arrays:
+            codes = arrays["query"], arrays["database"]
+    except (OSError, ValueError, KeyError) as error:
+        raise RunError(f"{run.codes_path}: missing or damaged ({error})") from None
+    labels = [images.labels[images.positions(part)] for part in (split.query, split.database)]
+    if [len(part) for part in codes] != [len(part) for part in labels]:
+        raise RunError(f"{run.codes_path}: does not fit the split; run `ssah evaluate` again")
+    return CodeSpace(codes[0], labels[0], codes[1], labels[1], run.recipe.model.bits)
+
+
+def galleries(space: CodeSpace, images: ImageSet, split, average_precision) -> list[dict]:
+    """Queries with their nearest neighbours: the hardest, typical and the easiest ones."""
+    order = np.argsort(average_precision, kind="stable")
+    n = len(order)
+    count = min(QUERIES, max(1, n // 3))
+    middle = (n - count) // 2
+    kinds = {
+        "Hardest queries": order[:count],
+        "Typical queries": order[middle : middle + count],
+        "Easiest queries": order[n - count :][::-1],
+    }
+    query_at, database_at = images.positions(split.query), images.positions(split.database)
+    found = []
+    for title, queries in kinds.items():
+        rows = []
+        for query in queries:
+            positions, distances = space.ranked(query, NEIGHBOURS)
+            right = space.relevant(query, positions)
+            rows.append(
+                {
+                    "ap": average_precision[query],
+                    "query": picture(images, query_at[query]),
+                    "neighbours": [
+                        picture(images, database_at[p], int(d), bool(r))
+                        for p, d, r in zip(positions, distances, right, strict=True)
+                    ],
+                }
+            )
+        found.append({"title": title, "rows": rows})
+    return found
+
+
+def picture(images: ImageSet, position: int, distance=None, right: bool = True) -> Picture:
+    """An image of the set for a gallery, as small as it may be."""
+    if images.pixels is not None:
+        pixels = images.pixels[position]
+    else:
+        pixels = images.read(np.array([position]), THUMBNAIL)[0]
+    image = Image.fromarray(pixels)
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    small = max(image.size) < THUMBNAIL
+    names = [images.classes[c] for c in np.flatnonzero(images.labels[position])]
+    return Picture(
+        address=address_of(image, "PNG" if small else "JPEG"),
+        title=printable(f"{images.ids[position]} ({', '.join(names) or 'no label'})"),
+        distance=distance,
+        right=right,
+    )
+
+
+def address_of(image: Image.Image, kind: str) -> str:
+    """An image as a data address."""
+    stream = io.BytesIO()
+    image.save(stream, kind, quality=85)
+    return f"data:image/{kind.lower()};base64," + base64.b64encode(stream.getvalue()).decode()
+
+
+def png_address(run: Run) -> str | None:
+    """The picture of hard samples as a data address, if the run has one."""
+    if not run.picture_path.is_file():
+        return None
+    return "data:image/png;base64," + base64.b64encode(run.picture_path.read_bytes()).decode()
+
+
+def shortened(by_class: list[tuple[str, float]], most: int = 30) -> tuple[list, list]:
+    """Names and values of the best and the worst classes, if there are too many for a chart."""
+    if len(by_class) > most:
+        by_class = by_class[: most // 2] + by_class[-most // 2 :]
+    return [name for name, _ in by_class], [value for _, value in by_class]
+
+
+def class_note(by_class: list[tuple[str, float]], most: int = 30) -> str:
+    """Which classes the chart shows."""
+    if len(by_class) <= most:
+        return f"All {len(by_class)} classes that have queries, best first."
+    return f"The {most // 2} best and the {most // 2} worst of {len(by_class)} classes."
+
+
+def worst_confusions(confusion: np.ndarray, classes: list[str], most: int = 10) -> list[dict]:
+    """The pairs of classes with the largest share of wrong neighbours."""
+    wrong = confusion - np.diag(confusion.diagonal())
+    order = np.argsort(-wrong, axis=None, kind="stable")[:most]
+    pairs = [np.unravel_index(place, wrong.shape) for place in order]
+    return [
+        {"query": classes[i], "neighbour": classes[j], "share": float(wrong[i, j])}
+        for i, j in pairs
+        if wrong[i, j] > 0
+    ]
