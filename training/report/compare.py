@@ -30,7 +30,7 @@ def write_comparison(runs: list[Run], output: Path) -> None:
     page = PAGES.get_template("compare.html.j2").render(
         version=__version__,
         rows=list(zip(names, reports, [run.recipe for run in runs], strict=True)),
-        protocols=sorted({report["protocol"].split("; ")[0] for report in reports}),
+        protocols=sorted({report["protocol"].split("; split seed")[0] for report in reports}),
         pr=charts.lines(
             {name: (r["radius_recall"], r["radius_precision"]) for name, r in found.items()},
             "recall",

@@ -1,0 +1,263 @@
+import json
+import re
+import shutil
+import subprocess
+import sys
+from importlib import resources
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssah_tf.data import load_fashion
+from ssah_tf.errors import RunError
+from ssah_tf.training.build import build_game
+from ssah_tf.training.evaluate import evaluate
+from ssah_tf.training.recipe import load_recipe
+from ssah_tf.training.report import write_comparison, write_report
+from ssah_tf.training.report.neighbours import CodeSpace
+from ssah_tf.training.train import start
+
+
+def evaluated(folder, *overrides):
+    """A run whose encoder was never trained, with a made-up history: enough for every chart."""
+    recipe = load_recipe("fashion", ("model.options.width=8", "train.joint=3", *overrides))
+    run, loaded = start(recipe, folder)
+    game = build_game(recipe, loaded.images, run.split)
+    game.hnet.save(run.model_path)
+    stages = ["hnet_warmup", "anet_warmup", *["joint"] * 3]
+    run.save_history(
+        [
+            {
+                "epoch": i,
+                "stage": stage,
+                "seconds": 1.0,
+                "rho": 0.1 * i,
+                "supervised": 3.0 / (i + 1),
+                "validation_map": 0.1 * i,
+                "validation_error": 0.01,
+                **({} if stage == "hnet_warmup" else {"adversary": 0.4}),
+            }
+            for i, stage in enumerate(stages)
+        ]
+    )
+    Image.new("RGB", (300, 200), "red").save(run.picture_path)
+    evaluate(run, loaded.images)
+    return run
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    root = tmp_path_factory.mktemp("runs")
+    return [evaluated(root / "first"), evaluated(root / "second", "model.bits=12", "seed=1")]
+
+
+def page_of(run):
+    return run.report_path.read_text(encoding="utf-8")
+
+
+def test_page_is_self_contained_and_holds_the_numbers(runs):
+    page = page_of(runs[0])
+    metrics = json.loads(runs[0].metrics_path.read_bytes())
+    assert f"<b>{metrics['retrieval']['map_tie_aware']:.3f}</b>" in page
+    assert metrics["protocol"] in page
+    addresses = re.findall(r'(?:src|href)="([^"]*)"', page)
+    assert len(addresses) > 130  # 12 queries with 10 neighbours each, and the charts
+    assert all(address.startswith("data:") for address in addresses)
+    assert "http" not in re.sub(r'"data:[^"]*"', "", page)
+
+
+def test_neighbours_are_marked_right_and_wrong(runs):
+    page = page_of(runs[0])
+    right, wrong = page.count('class="hit right"'), page.count('class="hit wrong"')
+    assert right + wrong == 120
+    assert right > 0
+    assert wrong > 0
+    assert page.count('class="hit query"') == 12
+
+
+def test_report_is_made_again_and_alike(runs):
+    before = page_of(runs[0])
+    runs[0].report_path.unlink()
+    write_report(runs[0], load_fashion())
+    assert page_of(runs[0]) == before
+
+
+def test_runs_that_have_no_report(runs, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(runs[0].folder, folder)
+    run = type(runs[0]).open(folder)
+    run.codes_path.write_bytes(b"no codes")
+    with pytest.raises(RunError, match=r"codes\.npz: missing or damaged"):
+        write_report(run, load_fashion())
+    np.savez(run.codes_path, query=np.zeros((3, 6), np.uint8), database=np.zeros((3, 6), np.uint8))
+    with pytest.raises(RunError, match="does not fit the split"):
+        write_report(run, load_fashion())
+    run.metrics_path.write_bytes(b"{}")
+    with pytest.raises(RunError, match=r"not evaluated yet, or damaged \(parts are missing\)"):
+        write_report(run, load_fashion())
+    run.metrics_path.unlink()
+    with pytest.raises(RunError, match="run `ssah evaluate"):
+        write_report(run, load_fashion())
+
+
+def test_comparison(runs, tmp_path):
+    output = tmp_path / "both.html"
+    write_comparison(runs, output)
+    page = output.read_text(encoding="utf-8")
+    for run in runs:
+        found = json.loads(run.metrics_path.read_bytes())["retrieval"]
+        assert f"<b>{found['map_tie_aware']:.4f}</b>" in page
+        assert f"<td>{run.folder.name}</td>" in page
+    assert "http" not in re.sub(r'"data:[^"]*"', "", page)
+    assert "cannot be compared" not in page  # only the seeds differ
+    folder = tmp_path / "other"
+    shutil.copytree(runs[1].folder, folder)
+    other = type(runs[1]).open(folder)
+    text = other.metrics_path.read_text().replace("n-per-class", "cifar10-59k")
+    other.metrics_path.write_text(text)
+    write_comparison([runs[0], other], output)
+    assert output.read_text(encoding="utf-8").count("cannot be compared") == 1
+    with pytest.raises(RunError, match="name each run once"):
+        write_comparison([runs[0], runs[0]], output)
+
+
+SPACE = CodeSpace(
+    query_codes=np.array([[0b11110000], [0b00000000]], np.uint8),
+    query_labels=np.array([[1, 0], [0, 1]], np.uint8),
+    database_codes=np.array([[0b11110000], [0b11111111], [0b00000001], [0b11000000]], np.uint8),
+    database_labels=np.array([[1, 0], [1, 1], [0, 1], [0, 1]], np.uint8),
+    bits=8,
+)
+
+
+def test_code_space_by_hand():
+    """Distances of the first query: 0 4 5 2; of the second: 4 8 1 2."""
+    positions, distances = SPACE.ranked(0, 3)
+    assert positions.tolist() == [0, 3, 1]
+    assert distances.tolist() == [0, 2, 4]
+    assert SPACE.relevant(0, positions).tolist() == [True, False, True]
+    # The two nearest: images 0 and 3 of the first query, 2 and 3 of the second.
+    np.testing.assert_allclose(SPACE.confusion(2), [[0.5, 0.5], [0, 1]])
+    similar, dissimilar = SPACE.distance_counts()
+    assert np.flatnonzero(similar).tolist() == [0, 1, 2, 4, 8]
+    assert np.flatnonzero(dissimilar).tolist() == [2, 4, 5]
+    assert similar.sum() + dissimilar.sum() == 8
+
+
+def test_bit_correlation_is_that_of_numpy(rng):
+    codes = rng.integers(0, 256, (50, 2), dtype=np.uint8)
+    codes[:, 1] &= 0b10111111  # one bit is constant
+    space = CodeSpace(codes, codes, codes, codes, 16)
+    ones = np.unpackbits(codes, axis=1).astype(float)
+    keep = np.delete(np.arange(16), 9)
+    expected = np.abs(np.corrcoef(ones[:, keep], rowvar=False))
+    np.testing.assert_allclose(space.bit_correlation()[np.ix_(keep, keep)], expected, atol=1e-5)
+    assert not space.bit_correlation()[9].any()
+
+
+def test_truncated_codes_keep_the_first_bits():
+    """Two bits: 11 against 11 11 00 11, relevant 0 and 1: hits within a tie of three."""
+    expected_first = np.mean(
+        [
+            np.mean([(k + 1) / (place + 1) for k, place in enumerate(sorted(places))])
+            for places in ((0, 1), (0, 2), (1, 2))
+        ]
+    )
+    # 00 against the same: image 2 first, then a tie of three with two relevant ones, 1 and 3.
+    expected_second = np.mean(
+        [
+            np.mean([1, *((k + 2) / (place + 2) for k, place in enumerate(places))])
+            for places in ((0, 1), (0, 2), (1, 2))
+        ]
+    )
+    assert SPACE.truncated(2) == pytest.approx((expected_first + expected_second) / 2)
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMEDRIVER = shutil.which("chromedriver")
+
+
+@pytest.mark.skipif(
+    not (CHROMIUM and CHROMEDRIVER), reason="needs Debian's chromium and chromium-driver"
+)
+@pytest.mark.parametrize("kind", ["report", "comparison"])
+def test_in_a_browser(runs, tmp_path, kind):
+    """No error on the console, no request to a network, every image visible, at three widths."""
+    from selenium import webdriver
+
+    page = runs[0].report_path
+    if kind == "comparison":
+        page = tmp_path / "comparison.html"
+        write_comparison(runs, page)
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (
+        "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        f"--user-data-dir={tmp_path / 'profile'}",
+    ):  # fmt: skip
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(
+        options=options, service=webdriver.ChromeService(executable_path=CHROMEDRIVER)
+    )
+    try:
+        for width in (400, 800, 1400):
+            driver.set_window_size(width, 900)
+            driver.get(page.as_uri())
+            driver.execute_script(
+                "for (const i of document.images) i.loading = 'eager';"
+                "window.scrollTo(0, document.body.scrollHeight);"
+            )
+            driver.execute_async_script(
+                "Promise.all([...document.images].map(i => i.decode())).then(arguments[0])"
+            )
+            images, shown = driver.execute_script(
+                "const all = [...document.images];"
+                "return [all.length, all.filter(i => i.naturalWidth > 0 && i.width > 20).length]"
+            )
+            assert images == shown
+            assert images >= (3 if kind == "comparison" else 130)
+            # Nothing but the strips of pictures may be wider than the screen.
+            assert driver.execute_script(
+                "return document.documentElement.scrollWidth <= window.innerWidth"
+            )
+        assert driver.get_log("browser") == []
+        events = [json.loads(e["message"])["message"] for e in driver.get_log("performance")]
+        asked = [
+            e["params"]["request"]["url"]
+            for e in events
+            if e["method"] == "Network.requestWillBeSent"
+        ]
+        assert page.as_uri() in asked
+        # The browser's own new tab is of the scheme chrome.
+        schemes = {url.split(":")[0] for url in asked}
+        assert schemes <= {"file", "data", "chrome", "chrome-untrusted"}
+    finally:
+        driver.quit()
+
+
+def test_template_package_data_is_installed():
+    names = {path.name for path in resources.files("ssah_tf.training.report").iterdir()}
+    assert {"base.html.j2", "page.html.j2", "compare.html.j2"} <= names
+
+
+def test_scripts_are_not_run_from_names(runs, tmp_path):
+    """A class or file name is text, whatever it holds."""
+    folder = tmp_path / "copy"
+    shutil.copytree(runs[0].folder, folder)
+    run = type(runs[0]).open(folder)
+    report = json.loads(run.metrics_path.read_bytes())
+    report["classes"][0] = "<script>alert(1)</script>"
+    run.metrics_path.write_text(json.dumps(report))
+    write_report(run, load_fashion())
+    assert "<script>" not in page_of(run)
+
+
+def test_report_needs_no_tensorflow(runs):
+    code = (
+        "import sys; from ssah_tf.training.report import write_comparison; "
+        "assert 'tensorflow' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
