@@ -7,7 +7,7 @@ RECIPE ?= fashion
 RUN ?= $(lastword $(sort $(wildcard runs/$(RECIPE)*)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train evaluate ablation test lint bench clean
+.PHONY: help setup train evaluate report ablation test lint bench clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ train: setup ## Train and evaluate the built-in set (RECIPE=fashion)
 
 evaluate: setup ## Evaluate the newest run (RUN=runs/fashion)
 	$(BIN)/ssah evaluate $(RUN)
+
+report: setup ## Make the page of the newest run again (RUN=runs/fashion)
+	$(BIN)/ssah report $(RUN)
 
 ablation: setup ## Train the recipe beside its controls, three seeds each
 	$(BIN)/ssah ablation $(RECIPE)

@@ -103,7 +103,7 @@ def train(
         chosen = load_recipe(recipe or ("folder" if data else "fashion"), tuple(changes))
         folder = output or new_run_folder(Path("runs"), chosen.name)
         run, loaded = training.start(chosen, folder)
-    tell_left_out(loaded)
+    tell_findings(loaded)
     images = loaded.images.hold(run.recipe.data.image_size, run.recipe.data.cache_mb)
     typer.echo(f"{run.split.protocol}\nrun folder: {run.folder}")
     try:
@@ -123,18 +123,20 @@ def quoted(source: str) -> str:
     return json.dumps(source, ensure_ascii=False)
 
 
-def tell_left_out(loaded) -> None:
-    """Say which files were skipped, and which labels have no file; the first ones by name."""
+def tell_findings(loaded) -> None:
+    """Say which files were skipped, the first by name, and what else is odd about the images."""
+    from ssah_tf.data.check import check_data
+
     shown = 20
     for reason in list(loaded.bad.values())[:shown]:
         typer.echo(f"skipped: {reason}", err=True)
     if len(loaded.bad) > shown:
         typer.echo(f"skipped: {len(loaded.bad) - shown} more; see `ssah data check`", err=True)
     if loaded.missing:
-        typer.echo(
-            f"labels without a file: {len(loaded.missing)}, for example {loaded.missing[0]!r}",
-            err=True,
-        )
+        typer.echo(f"without a file: {loaded.missing[0]!r}, for example", err=True)
+    report = check_data(loaded, near=False)
+    for line in [*report.warnings(), *report.errors()]:
+        typer.echo(f"data: {line}; see `ssah data check`", err=True)
 
 
 @data_app.command("check")

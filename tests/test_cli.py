@@ -4,7 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from ssah_tf import __version__, cli
 from ssah_tf.data import Loaded, load_fashion
@@ -109,10 +111,13 @@ def test_version(ssah):
 def test_help(ssah):
     code, out, _ = ssah("--help")
     assert code == 0
-    for command in ("train", "evaluate", "ablation"):
+    for command in ("train", "data", "evaluate", "report", "ablation"):
         assert command in out
-    for command in ("train", "evaluate", "ablation"):
-        code, out, _ = ssah(command, "--help")
+        code, usage, _ = ssah(command, "--help")
+        assert code == 0
+        assert "Usage" in usage
+    for command in (("data", "check"),):
+        code, out, _ = ssah(*command, "--help")
         assert code == 0
         assert "Usage" in out
     assert "Usage" in "".join(map(str, ssah()))
@@ -126,6 +131,9 @@ def test_help(ssah):
         ("train", "--devices", "0"),
         ("ablation", "--seeds", "0"),
         ("evaluate",),
+        ("report",),
+        ("data", "chek"),
+        ("data", "check"),
         ("train", "a", "b"),
     ],
 )
@@ -138,14 +146,17 @@ def test_wrong_usage(ssah, arguments):
 
 
 @pytest.mark.parametrize("module", cli.EXTRAS["train"])
-@pytest.mark.parametrize("arguments", [("train",), ("evaluate", "run"), ("ablation",)])
+@pytest.mark.parametrize(
+    "arguments",
+    [("train",), ("evaluate", "run"), ("ablation",), ("report", "run"), ("data check", "x")],
+)
 def test_missing_extra(refused, monkeypatch, module, arguments):
     real = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == module else real(name)
     )
     expected = f"ssah {arguments[0]} needs {module}: pip install 'ssah-tf[train]'"
-    assert refused(*arguments) == expected
+    assert refused(*arguments[0].split(), *arguments[1:]) == expected
 
 
 @pytest.mark.parametrize(
@@ -164,6 +175,15 @@ def test_missing_extra(refused, monkeypatch, module, arguments):
         (("train", "fashion", "--output", "bad.yaml"), "bad.yaml: cannot be made"),
         (("train", "--resume", "none"), "none: not a run folder"),
         (("train", "--resume", "full"), "full: not a run folder"),
+        (("train", "cub200"), "this recipe brings no images: name their folder with --data"),
+        (("train", "--labels", "l.csv"), "--labels belongs to a folder of images"),
+        (("train", "--data", "empty", "--labels", "l.csv"), "l.csv: no such file"),
+        (("train", "--data", "keras:mnist"), "keras:mnist: choose from cifar10, "),
+        (("train", "--set", "data.protocol=cifar"), "no protocol 'cifar', choose from "),
+        (("data", "check", "none"), "none: no such folder"),
+        (("data", "check", "empty", "--labels", "bad.yaml"), "label files end in .csv"),
+        (("report", "none"), "none: not a run folder"),
+        (("report", "full", "none"), "full: not a run folder"),
         (("evaluate", "none"), "none: not a run folder"),
         (("evaluate", "full"), "full: not a run folder"),
         (("evaluate", "bad.yaml"), "bad.yaml: not a run folder"),
@@ -243,9 +263,41 @@ def test_interrupted(ssah, monkeypatch):
     assert out == "a protocol\nrun folder: runs/x\n"
     assert err.splitlines() == [
         "skipped: cat/1.png: empty, or not an image",
-        "labels without a file: 3, for example '0.jpg'",
+        "without a file: '0.jpg', for example",
+        "data: 1 files cannot be read; see `ssah data check`",
+        "data: 3 labels have no file; see `ssah data check`",
         "ssah: interrupted; go on with: ssah train --resume runs/x",
     ]
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Twelve photos of two classes, and one file that is none."""
+    rng = np.random.default_rng(0)
+    for k in range(12):
+        path = tmp_path / "photos" / ("cat", "dog")[k % 2] / f"{k}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        coarse = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8))
+        coarse.resize((60, 60), Image.Resampling.BICUBIC).save(path)
+    (tmp_path / "photos" / "cat" / "bad.jpg").write_bytes(b"")
+    return tmp_path / "photos"
+
+
+def test_data_check(ssah, photos):
+    code, out, err = ssah("data", "check", "photos")
+    assert (code, err) == (0, "")
+    assert "photos: 12 images, 12 with a label (100.0%), 0 with several; 2 classes" in out
+    assert "photos/cat/bad.jpg: empty, or not an image" in out
+    assert "warning: 1 files cannot be read" in out
+    assert ssah("data", "check", "photos", "--strict")[0] == 3
+    (photos / "dog" / "copy.png").write_bytes((photos / "cat" / "0.png").read_bytes())
+    code, out, _ = ssah("data", "check", "photos", "--json")
+    assert code == 3
+    report = json.loads(out)
+    assert report["conflicts"] == [["cat/0.png", "dog/copy.png"]]
+    assert report["errors"] == ["1 groups of copies have different labels"]
+    (photos / "cat" / "0.png").unlink()
+    assert ssah("data", "check", "photos")[0] == 0
 
 
 def test_evaluate_without_an_encoder(refused, monkeypatch, tmp_path):

@@ -28,7 +28,7 @@ class Section(BaseModel):
 class Data(Section):
     """Which images, how they are split, how they are varied."""
 
-    source: str = "fashion"  # the built-in set, keras:NAME, or a folder
+    source: str | None = "fashion"  # the built-in set, keras:NAME, a folder; null: give --data
     labels: str | None = None  # label file of a folder; without one it holds class folders
     protocol: str = "n-per-class"  # see docs/data.md
     image_size: Annotated[int, Field(ge=28, le=512)] | Auto = 28

@@ -26,16 +26,18 @@ class Loaded:
     missing: list[str] = field(default_factory=list)
 
 
-def load_images(source: str, labels: str | None = None) -> Loaded:
+def load_images(source: str | None, labels: str | None = None) -> Loaded:
     """Load `fashion`, `keras:NAME`, class folders, or a folder with a label file.
 
     Args:
-        source: Name of a set, or path of a folder.
+        source: Name of a set, or path of a folder; `None` is an error that asks for one.
         labels: Label file, for a folder only; see `read_labels`.
 
     Raises:
         DataError: No such source, or one that cannot be used; one line.
     """
+    if source is None:
+        raise DataError("this recipe brings no images: name their folder with --data")
     if source == "fashion" or source.startswith("keras:"):
         if labels is not None:
             raise DataError(f"{source} has its own labels: leave --labels out")

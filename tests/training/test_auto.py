@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -26,10 +24,11 @@ def images_of(root, n, classes, size):
 @pytest.mark.parametrize(
     ("size", "gpu", "expected"),
     [
-        ((640, 480), False, 64),
+        ((640, 480), False, 48),
         ((640, 480), True, 128),
         ((110, 200), True, 96),
         ((50, 90), False, 48),
+        ((70, 90), True, 64),
         ((20, 20), False, 32),
     ],
 )
@@ -39,19 +38,18 @@ def test_image_size(tmp_path, monkeypatch, size, gpu, expected):
     assert recipe.data.image_size == expected
 
 
-def test_bits_and_batch_follow_the_number_of_classes(tmp_path):
-    few = auto.settle(load_recipe("folder"), images_of(tmp_path, 5, 3, (40, 40)))
-    assert (few.model.bits, few.train.batch) == (48, 64)
-    many = images_of(tmp_path, 5, 3, (40, 40))
-    many = replace(many, labels=np.zeros((5, 100), np.uint8), classes=tuple(map(str, range(100))))
-    recipe = auto.settle(load_recipe("folder"), many)
-    assert (recipe.model.bits, recipe.train.batch) == (64, 128)
+def test_bits_follow_the_classes_and_the_batch_the_labels(monkeypatch, tmp_path):
+    monkeypatch.setattr(auto, "short_sides", lambda images: [64])
+    few = auto.settle(load_recipe("folder"), images_of(tmp_path, 99, 20, (40, 40)))
+    assert (few.model.bits, few.train.batch) == (48, 32)
+    many = auto.settle(load_recipe("folder"), images_of(tmp_path, 100, 21, (40, 40)))
+    assert (many.model.bits, many.train.batch) == (64, 64)
 
 
 def test_joint_epochs_see_every_image_twice(monkeypatch, tmp_path):
     """64 unlabelled images a step, 50 steps an epoch: 3,200; 80,000 images twice: 50 epochs."""
     monkeypatch.setattr(auto, "short_sides", lambda images: [64])
-    for n, expected in ((100, 26), (80_000, 50), (500_000, 60)):
+    for n, expected in ((200, 26), (80_000, 50), (500_000, 60)):
         images = images_of(tmp_path, n, 2, (40, 40))
         assert auto.settle(load_recipe("folder"), images).train.joint == expected
 
