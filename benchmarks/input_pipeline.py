@@ -138,7 +138,7 @@ def scan(folder: Path, files: int) -> dict:
         # A comment after the end of the image makes each content its own.
         content = contents[k % 100] + b"%d" % k
         (root / f"{k // 1000:03d}" / f"{k:06d}.jpg").write_bytes(content)
-    rows = (f"{k // 1000:03d}/{k:06d}.jpg,class {k % 10}" for k in range(0, files, 10))
+    rows = (f"{k // 1000:03d}/{k:06d}.jpg,class {k // 10 % 10}" for k in range(0, files, 10))
     table = folder / "labels.csv"
     table.write_text("path,label\n" + "\n".join(rows))
     began = time.perf_counter()

@@ -60,7 +60,9 @@ def train(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="Folder of images, or keras:NAME; the default recipe is then folder."),
+        typer.Option(
+            help="Folder of images, keras:NAME or tfds:NAME; the default recipe is then folder."
+        ),
     ] = None,
     labels: Annotated[
         Path | None,
@@ -118,7 +120,7 @@ def train(
 
 def quoted(source: str) -> str:
     """A source as a value in YAML, paths made absolute; a folder may be called 2024 or "a: b"."""
-    if not source.startswith("keras:"):
+    if not source.startswith(("keras:", "tfds:")):
         source = str(Path(source).resolve())
     return json.dumps(source, ensure_ascii=False)
 
@@ -141,7 +143,9 @@ def tell_findings(loaded) -> None:
 
 @data_app.command("check")
 def data_check(
-    data: Annotated[str, typer.Argument(help="Folder of images, keras:NAME, or fashion.")],
+    data: Annotated[
+        str, typer.Argument(help="Folder of images, keras:NAME, tfds:NAME, or fashion.")
+    ],
     labels: Annotated[
         Path | None, typer.Option(help="Label file: .csv, .jsonl, or research lists.")
     ] = None,

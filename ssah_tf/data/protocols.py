@@ -1,6 +1,6 @@
 """Protocols by name: which images ask, which have labels, which are searched, what is measured."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ssah_tf.data.image_set import ImageSet
 from ssah_tf.data.split import Split, make_split
@@ -110,7 +110,7 @@ def split_by_protocol(
     if (name == "fraction") != (labelled_share is not None):
         raise DataError("labelled_share belongs to the protocol fraction: give both or neither")
     own = protocol.query_per_class is None  # the set's own queries, if it has some
-    return make_split(
+    split = make_split(
         images,
         labelled_per_class=None
         if name in ("fraction", "cifar10-full")
@@ -124,3 +124,6 @@ def split_by_protocol(
         protocol=name,
         seed=seed,
     )
+    if protocol.cutoff is None:
+        return split
+    return replace(split, protocol=f"{split.protocol}; quoted by mAP@{protocol.cutoff}")

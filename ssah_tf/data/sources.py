@@ -8,6 +8,7 @@ from ssah_tf.data.fashion import load_fashion
 from ssah_tf.data.image_set import ImageSet
 from ssah_tf.data.keras_sets import load_keras_set
 from ssah_tf.data.label_file import load_labelled_folder
+from ssah_tf.data.tfds_sets import load_tfds_set
 from ssah_tf.errors import DataError
 
 
@@ -27,7 +28,7 @@ class Loaded:
 
 
 def load_images(source: str | None, labels: str | None = None) -> Loaded:
-    """Load `fashion`, `keras:NAME`, class folders, or a folder with a label file.
+    """Load `fashion`, `keras:NAME`, `tfds:NAME`, class folders, or a folder with a label file.
 
     Args:
         source: Name of a set, or path of a folder; `None` is an error that asks for one.
@@ -38,12 +39,19 @@ def load_images(source: str | None, labels: str | None = None) -> Loaded:
     """
     if source is None:
         raise DataError("this recipe brings no images: name their folder with --data")
-    if source == "fashion" or source.startswith("keras:"):
+    if named(source):
         if labels is not None:
             raise DataError(f"{source} has its own labels: leave --labels out")
-        if source == "fashion":
-            return Loaded(load_fashion())
-        return Loaded(load_keras_set(source.removeprefix("keras:")))
+        if source.startswith("keras:"):
+            return Loaded(load_keras_set(source.removeprefix("keras:")))
+        if source.startswith("tfds:"):
+            return Loaded(*load_tfds_set(source.removeprefix("tfds:")))
+        return Loaded(load_fashion())
     if labels is not None:
         return Loaded(*load_labelled_folder(Path(source), Path(labels)))
     return Loaded(*load_class_folders(Path(source)))
+
+
+def named(source: str) -> bool:
+    """Whether a source is the name of a set, not a folder."""
+    return source == "fashion" or source.startswith(("keras:", "tfds:"))
