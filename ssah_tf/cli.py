@@ -229,7 +229,6 @@ def ablation(
     folder = output or Path("runs") / f"ablation-{Path(recipe).stem}"
     result = ablate(recipe, folder, tuple(range(seeds)), tuple(overrides or ()))
     tables.print_stored_rows(result)
-    typer.echo(f"Protocol of the first row and seed: {result['protocol']}.")
 
 
 def need(extra: str, command: str) -> None:

@@ -101,6 +101,7 @@ def build_deformer(recipe: Recipe, mean):
             width=adversary.width,
             angle_heads=adversary.angle_heads,
             noise=adversary.noise,
+            random_share=adversary.random_share,
             **common,
         )
     except ValueError as error:

@@ -63,6 +63,7 @@ class Adversary(Section):
     width: Positive = 16
     angle_heads: Positive = 4
     noise: Weight = 1.0
+    random_share: Share = 0.0  # of the images, deformed at random instead of by A-Net
 
 
 class Pace(Section):

@@ -128,6 +128,6 @@ def print_stored_rows(stored: dict, console: Console | None = None) -> None:
     console.print(table)
     console.print(
         f"Measured {stored['date']} on {stored['machine']}; recompute with `ssah ablation "
-        f"{stored['recipe']}`.",
+        f"{stored['recipe']}`. Protocol of the first row and seed: {stored['protocol']}.",
         soft_wrap=True,
     )
