@@ -100,8 +100,7 @@ def build_deformer(recipe: Recipe, mean):
             mean,
             width=adversary.width,
             angle_heads=adversary.angle_heads,
-            noise=adversary.noise,
-            random_share=adversary.random_share,
+            preference=adversary.preference,
             **common,
         )
     except ValueError as error:

@@ -62,8 +62,7 @@ class Adversary(Section):
     max_angle: Annotated[float, Field(gt=0, le=180)] = 10.0  # degrees
     width: Positive = 16
     angle_heads: Positive = 4
-    noise: Weight = 1.0
-    random_share: Share = 0.0  # of the images, deformed at random instead of by A-Net
+    preference: Annotated[float, Field(gt=0)] = 1.0  # bound of the scores of occlusion cells
 
 
 class Pace(Section):

@@ -19,14 +19,13 @@ class ANet(Deformer):
     with skips comes back. Each scale has a 1-channel head whose highest scores are occluded; the
     coarsest features give `angle_heads` angles, max_angle * tanh(.), of which one is drawn for
     each image. Gumbel noise on the scores makes the choice a draw without replacement from their
-    softmax; `noise` is its scale, 0 always takes the highest.
+    softmax. The scores are bounded, preference * tanh(.): a cell is at most e^(2 preference) times
+    as likely to be drawn as another, so that hard samples stay about as varied as random ones.
 
     Args:
         width: Channels of the stem; the coarser levels have twice as many.
         angle_heads: Number of angles proposed for an image.
-        noise: Scale of the Gumbel noise on the scores.
-        random_share: Share of the images that are deformed at random instead, drawn anew each
-            time: a learnt mask alone varies less than a random one.
+        preference: Bound of the scores; 0 would be random occlusion.
         **kwargs: Arguments of `Deformer`.
 
     Input shape: `(batch, size, size, 3)`, 0 to 255.
@@ -39,19 +38,13 @@ class ANet(Deformer):
         *args,
         width: int = 16,
         angle_heads: int = 4,
-        noise: float = 1.0,
-        random_share: float = 0.0,
+        preference: float = 1.0,
         **kwargs,
     ):
         super().__init__(image_size, *args, **kwargs)
-        if not 0 <= random_share <= 1:
-            raise ValueError(
-                f"random_share must be between 0 and 1. Received: random_share={random_share}"
-            )
         self.width = width
         self.angle_heads = angle_heads
-        self.noise = noise
-        self.random_share = random_share
+        self.preference = preference
 
         def conv(name, filters, kernel=3, stride=1):
             return keras.Sequential(
@@ -124,27 +117,21 @@ class ANet(Deformer):
         """Cells by score plus noise; one of the proposed angles. See `Deformer.choose`."""
         scores, proposals = self.features(images, training=training)
         batch = tf.shape(images)[0]
-        seeds = None if seed is None else tf.random.split(seed, 6)
-        learnt = tf.ones([batch])  # 0 for an image that is deformed at random
-        if seeds is not None and self.random_share:
-            learnt = tf.cast(random_uniform(seeds[4], (batch,)) >= self.random_share, tf.float32)
+        seeds = None if seed is None else tf.random.split(seed, 4)
         marks = []
         if self.occlusion:
             for i, (score, (_, n)) in enumerate(zip(scores, self.grids, strict=True)):
-                flat = learnt[:, None] * tf.reshape(score, [batch, n * n])
-                if seeds is not None and (self.noise or self.random_share):
-                    scale = learnt * self.noise + (1 - learnt)  # equal scores: any scale will do
-                    flat += scale[:, None] * random_gumbel(seeds[i], (batch, n * n))
+                flat = self.preference * tf.tanh(tf.reshape(score, [batch, n * n]))
+                if seeds is not None:
+                    flat += random_gumbel(seeds[i], (batch, n * n))
                 marks.append(tf.reshape(choose_cells(flat, self.cell_counts[i]), [batch, n, n]))
         if not self.rotation:
             return marks, None
         head = tf.zeros([batch], tf.int32)
         if seeds is not None:
             head = random_uniform(seeds[3], (batch,), 0, self.angle_heads, tf.int32)
-        angles = tf.tanh(tf.gather(proposals, head, axis=1, batch_dims=1))  # (B,)
-        if seeds is not None and self.random_share:
-            angles = tf.where(learnt > 0, angles, random_uniform(seeds[5], (batch,), -1.0, 1.0))
-        return marks, self.max_radians * angles
+        chosen = tf.gather(proposals, head, axis=1, batch_dims=1)  # (B,)
+        return marks, self.max_radians * tf.tanh(chosen)
 
     def get_config(self):
         """Arguments that make an equal A-Net."""
@@ -152,6 +139,5 @@ class ANet(Deformer):
             **super().get_config(),
             "width": self.width,
             "angle_heads": self.angle_heads,
-            "noise": self.noise,
-            "random_share": self.random_share,
+            "preference": self.preference,
         }

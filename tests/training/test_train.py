@@ -68,6 +68,8 @@ def test_run_folder_is_complete(finished):
         "checkpoints",
         "model.keras",
         "metrics.json",
+        "codes.npz",
+        "report.html",
         "hard_samples.npz",
         "hard_samples.png",
         "tensorboard",
@@ -239,7 +241,7 @@ def test_class_folders_of_one_colour_each(tmp_path):
     images, bad = loaded.images, loaded.bad
     assert list(bad) == ["red/broken.jpg"]
     split = run.split
-    assert [len(p) for p in (split.labelled, split.validation, split.query)] == [18, 6, 6]
+    assert [len(p) for p in (split.labelled, split.validation, split.query)] == [21, 3, 6]
     assert len(split.unlabelled) == 12
     train(run, images)
     report = evaluate(run)
