@@ -66,8 +66,15 @@ def decode(source: str | Path | bytes, size: int, name: str | None = None) -> np
 
 
 def square(image: Image.Image, size: int) -> np.ndarray:
-    """The central square of an RGB image at a side of `size`, uint8 `(size, size, 3)`."""
-    return np.asarray(ImageOps.fit(image, (size, size), method=Image.Resampling.BILINEAR))
+    """The central square of an RGB image at a side of `size`, uint8 `(size, size, 3)`.
+
+    Cropped to whole pixels first, then resized: a square is resized alike by every Pillow, while
+    tall images are not (Pillow 13 takes the vertical pass first, python-pillow/Pillow#9549).
+    """
+    side = min(image.size)
+    left, top = ((length - side) // 2 for length in image.size)
+    cropped = image.crop((left, top, left + side, top + side))
+    return np.asarray(cropped.resize((size, size), Image.Resampling.BILINEAR))
 
 
 def printable(name: str) -> str:

@@ -77,27 +77,28 @@ def test_likelihood(batch):
 def test_adversarial(batch, rho):
     _, hard, labels = batch
     expected = loops(
-        hard, hard, labels, lambda d: abs(rho / 2 - d), lambda d: abs(d - (1 - rho) / 2)
+        hard, hard, labels, lambda d: max(0, rho / 2 - d), lambda d: max(0, d - (1 - rho) / 2)
     )
     np.testing.assert_allclose(adversarial_loss(hard, labels, rho), expected, rtol=1e-5, atol=1e-7)
 
 
 def test_adversarial_at_its_ends():
-    """rho = 1 wants one code for all classes; rho = 0 wants similar pairs together."""
+    """rho = 1 wants similar pairs apart and one code for all classes; rho = 0 wants nothing."""
     codes = np.float32([[1, 1], [-1, -1]])
     one_class, two_classes = np.ones((2, 1), np.float32), np.eye(2, dtype=np.float32)
-    # One class: the two own pairs have d = 0, the two others d = 1; the target is 1/2.
-    assert float(adversarial_loss(codes, one_class, 1.0)) == 0.5 / 2
-    # Two classes with one code: own pairs cost 1/2 at rho = 1, the others nothing.
+    # One class: the two own pairs have d = 0 and lack 1/2, the two others have d = 1.
+    assert float(adversarial_loss(codes, one_class, 1.0)) == 0.25 / 2
+    # Two classes with one code: own pairs lack 1/2, the others are as asked.
     assert float(adversarial_loss(codes[[0, 0]], two_classes, 1.0)) == 0.5 / 2
-    assert float(adversarial_loss(codes[[0, 0]], two_classes, 0.0)) == 0.5 / 2
+    assert float(adversarial_loss(codes[[0, 0]], two_classes, 0.0)) == 0
+    assert float(adversarial_loss(codes, one_class, 0.0)) == 0
 
 
 def test_own_pair_adversarial():
-    """d = 0, 1/2, 1 at rho = 0.8: (0.4 + 0.1 + 0.6) / 3."""
+    """d = 0, 1/2, 1 at rho = 0.8: (0.4 + 0 + 0) / 3."""
     u = np.float32([[1, 1], [1, 1], [1, 1]])
     v = np.float32([[1, 1], [1, -1], [-1, -1]])
-    np.testing.assert_allclose(own_pair_adversarial_loss(u, v, 0.8), 1.1 / 3, rtol=1e-6)
+    np.testing.assert_allclose(own_pair_adversarial_loss(u, v, 0.8), 0.4 / 3, rtol=1e-6)
 
 
 def test_quantisation():

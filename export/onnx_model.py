@@ -1,0 +1,43 @@
+"""The encoder as an ONNX file, through tf2onnx."""
+
+import os
+from pathlib import Path
+
+import onnx
+import tensorflow as tf
+
+from ssah_tf.errors import SsahError
+
+#: Opsets that can be asked for; the last one is the newest that tf2onnx 1.17 writes.
+OPSETS = tuple(range(13, 19))
+
+
+def write_onnx(encode: tf.types.experimental.PolymorphicFunction, path: Path, opset: int, about):
+    """Convert an encoder function, check the result fully, and write it.
+
+    The batch is dynamic, its dimension is called `batch`; the metadata say what the file is.
+
+    Args:
+        encode: See `encoder_function`.
+        path: The file.
+        opset: One of `OPSETS`.
+        about: Text by key, the metadata of the file.
+
+    Raises:
+        SsahError: The opset is not one of `OPSETS`.
+    """
+    if opset not in OPSETS:
+        raise SsahError(f"opset {opset}: choose from {OPSETS[0]} to {OPSETS[-1]}")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import tf2onnx
+
+    model, _ = tf2onnx.convert.from_function(
+        encode, input_signature=encode.input_signature, opset=opset
+    )
+    model.producer_name = "ssah-tf"
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].Clear()
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    onnx.helper.set_model_props(model, about)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, path)

@@ -1,0 +1,59 @@
+"""The encoder as a SavedModel for TensorFlow Serving."""
+
+from pathlib import Path
+
+import tensorflow as tf
+
+from ssah_tf.export.decode_graph import decode_bytes
+
+
+def write_saved_model(encode, hnet, size: int, folder: Path) -> None:
+    """Write a SavedModel with three signatures; each refuses other shapes with a message.
+
+    - `serving_default`: `images` uint8 `(batch, size, size, 3)` to `codes`.
+    - `serving_bytes`: `bytes` strings `(batch,)`, JPEG or PNG files, to `codes`; see
+      `decode_bytes` for the rule.
+    - `logits`: as `serving_default`, to `codes` and `logits`.
+
+    Args:
+        encode: See `encoder_function`.
+        hnet: The encoder, whose variables are kept.
+        size: Side of the images in pixels.
+        folder: Where to; it must not exist.
+    """
+
+    class Serving(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((None, None, None, None), tf.uint8, "images")])
+        def serving_default(self, images):
+            return {"codes": encode(self.checked(images))["codes"]}
+
+        @tf.function(input_signature=[tf.TensorSpec((None, None, None, None), tf.uint8, "images")])
+        def logits(self, images):
+            return encode(self.checked(images))
+
+        @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, "bytes")])
+        def serving_bytes(self, bytes):
+            images = tf.map_fn(
+                lambda content: decode_bytes(content, size),
+                bytes,
+                fn_output_signature=tf.TensorSpec((size, size, 3), tf.uint8),
+            )
+            return {"codes": encode(images)["codes"]}
+
+        def checked(self, images):
+            message = f"images must be uint8 (batch, {size}, {size}, 3), RGB"
+            check = tf.debugging.assert_equal(tf.shape(images)[1:], [size, size, 3], message)
+            with tf.control_dependencies([check]):
+                return tf.ensure_shape(tf.identity(images), (None, size, size, 3))
+
+    module = Serving()
+    module.hnet = hnet
+    tf.saved_model.save(
+        module,
+        str(folder),
+        signatures={
+            "serving_default": module.serving_default,
+            "serving_bytes": module.serving_bytes,
+            "logits": module.logits,
+        },
+    )
