@@ -7,7 +7,7 @@ RECIPE ?= fashion
 RUN ?= $(lastword $(sort $(wildcard runs/$(RECIPE)*)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train evaluate report ablation test lint bench clean
+.PHONY: help setup train evaluate report export ablation test test-all lint bench clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,11 +30,17 @@ evaluate: setup ## Evaluate the newest run (RUN=runs/fashion)
 report: setup ## Make the page of the newest run again (RUN=runs/fashion)
 	$(BIN)/ssah report $(RUN)
 
+export: setup ## Turn the newest run into ONNX and SavedModel (RUN=runs/fashion)
+	$(BIN)/ssah export $(RUN)
+
 ablation: setup ## Train the recipe beside its controls, three seeds each
 	$(BIN)/ssah ablation $(RECIPE)
 
 test: setup ## Run the tests (under 6 minutes on 2 cores)
 	$(BIN)/python -m pytest -q
+
+test-all: setup ## Run the slow tests, too
+	$(BIN)/python -m pytest -q -m "slow or not slow"
 
 lint: setup ## Check format and style
 	$(BIN)/ruff format --check . && $(BIN)/ruff check .

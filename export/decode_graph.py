@@ -22,7 +22,9 @@ def decode_bytes(content: tf.Tensor, size: int) -> tf.Tensor:
     """
     is_jpeg = tf.strings.substr(content, 0, 2) == b"\xff\xd8"
     pixels = tf.cond(is_jpeg, lambda: decode_jpeg(content, size), lambda: decode_png(content))
-    pixels = turn_upright(pixels, tf.cond(is_jpeg, lambda: orientation(content), lambda: 1))
+    pixels = turn_upright(
+        pixels, tf.cond(is_jpeg, lambda: orientation(content), lambda: tf.constant(1))
+    )
     return central_square(pixels, size)
 
 
@@ -41,12 +43,19 @@ def decode_jpeg(content: tf.Tensor, size: int) -> tf.Tensor:
 
 def decode_png(content: tf.Tensor) -> tf.Tensor:
     """Decode with transparency laid on white, as Pillow's `alpha_composite` does; `(h, w, 3)`."""
-    rgba = tf.cast(tf.io.decode_png(content, 4), tf.int32)
-    rgb, alpha = rgba[..., :3], rgba[..., 3:]
-    # Pillow on an opaque white ground: weights with 7 more bits, then one rounding.
-    weight = 128 * alpha
-    mixed = rgb * weight + 255 * (128 * 255 - weight) + 128 * 128
-    return tf.cast((mixed // 256 + mixed) // 256 // 128, tf.uint8)
+    # TensorFlow decodes palettes and single bits wrongly to four channels, unless they have alpha.
+    kind = tf.io.decode_raw(tf.strings.substr(content, 25, 1), tf.uint8)[0]
+    has_alpha = (kind >= 4) | tf.strings.regex_full_match(content, rb"\C*tRNS\C*")
+
+    def on_white():
+        rgba = tf.cast(tf.io.decode_png(content, 4), tf.int32)
+        rgb, alpha = rgba[..., :3], rgba[..., 3:]
+        # Pillow on an opaque white ground: weights with 7 more bits, then one rounding.
+        weight = 128 * alpha
+        mixed = rgb * weight + 255 * (128 * 255 - weight) + 128 * 128
+        return tf.cast((mixed // 256 + mixed) // 256 // 128, tf.uint8)
+
+    return tf.cond(has_alpha, on_white, lambda: tf.io.decode_png(content, 3))
 
 
 def orientation(content: tf.Tensor) -> tf.Tensor:

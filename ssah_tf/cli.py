@@ -212,6 +212,48 @@ def report(
 
 
 @app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Evaluated run folder.")],
+    output: Annotated[
+        Path | None, typer.Option(help="Folder to make or replace; default: RUN/export.")
+    ] = None,
+    opset: Annotated[int, typer.Option(min=13, max=18, help="ONNX opset.")] = 18,
+) -> None:
+    """Turn a run into an ONNX file and a SavedModel, proven equal to the trained encoder."""
+    need("train", "ssah export")
+    import_tensorflow()
+    from ssah_tf.export.export import export as write
+    from ssah_tf.training.build import build_images
+    from ssah_tf.training.run import Run
+
+    opened = Run.open(run)
+    recipe = opened.recipe
+    images = build_images(recipe).images
+    images = images.hold(recipe.data.image_size, recipe.data.cache_mb)
+    about = write(opened, images, output or run / "export", opset)
+    proof = about["verified"]
+    typer.echo(
+        f"model id {about['model_id']}: 0 of {proof['bits']:,} bits differ from the trained "
+        f"encoder on {proof['images']:,} images, by {' and '.join(proof['artefacts'])}\n"
+        f"export: {output or run / 'export'}"
+    )
+
+
+@app.command()
+def verify(folder: Annotated[Path, typer.Argument(help="What `ssah export` wrote.")]) -> None:
+    """Check an export: its files by checksum, its codes on the images that travel with it."""
+    if importlib.util.find_spec("tensorflow") is not None:
+        import_tensorflow()
+    from ssah_tf.export.verify import verify as check
+
+    about = check(folder)
+    typer.echo(
+        f"model id {about['model_id']}: files unchanged; 0 of {about['verified']['bits']:,} bits "
+        f"differ, by {' and '.join(about['verified']['artefacts'])}"
+    )
+
+
+@app.command()
 def ablation(
     recipe: Annotated[str, typer.Argument(help="Built-in recipe or YAML file.")] = "fashion",
     output: Annotated[

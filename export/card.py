@@ -1,0 +1,60 @@
+"""The model card: what an encoder was trained on, what it reached, how to call it."""
+
+CARD = """# {name}: a binary hash encoder of {bits} bits
+
+Made by ssah-tf {version}. Model id `{model_id}`: codes of another id must not be compared with its codes.
+
+## Numbers
+
+mAP@all, tie-aware: **{map:.4f}** (95 % interval over queries {low:.4f} to {high:.4f}).
+
+Protocol: {protocol}.
+
+Chosen at epoch {epoch} by a validation mAP of {validation:.4f} ± {error:.4f}; the queries took no part in that.
+
+## How to call it
+
+- `encoder.onnx`: input `images`, uint8 `(batch, {size}, {size}, 3)`, RGB; outputs `codes`, uint8 `(batch, {octets})`, bits in the order of
+  `numpy.packbits`{padding}, and `logits`, float32 `(batch, {bits})`, whose signs are the bits (at least 0 is 1).
+- `saved_model/1`: signatures `serving_default` (the same images to codes), `serving_bytes` (JPEG or PNG files to codes), `logits`.
+- Images of other sizes are cropped to their central square and resized by the rule of `ssah_tf.data.images`; `ssah_tf.Encoder` does that.
+
+## Data, licence, limits
+
+- Trained on: {data}. {classes} classes: {names}.
+- Backbone `{backbone}`, trained from scratch: the weights carry no licence of others, but perhaps that of the images.
+- It tells apart what its labels told apart. On images unlike its training images, expect less than the number above.
+"""
+
+
+def model_card(about: dict, report: dict) -> str:
+    """The card as Markdown.
+
+    Args:
+        about: What the manifest says of the encoder.
+        report: `metrics.json` of its run.
+    """
+    found = report["retrieval"]
+    names = [name.replace("\n", " ") for name in report["classes"]]
+    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    spare = -about["bits"] % 8
+    return CARD.format(
+        name=about["name"],
+        bits=about["bits"],
+        version=about["product_version"],
+        model_id=about["model_id"],
+        map=found["map_tie_aware"],
+        low=found["map_interval"][0],
+        high=found["map_interval"][1],
+        protocol=report["protocol"],
+        epoch=report["selected_epoch"],
+        validation=report["validation_map"],
+        error=report["validation_error"],
+        size=about["image_size"],
+        octets=-(-about["bits"] // 8),
+        padding=f", the last {spare} of them 0" if spare else "",
+        data=report["protocol"].split(":")[0],
+        classes=len(names),
+        names=", ".join(names[:20]) + more,
+        backbone=about["backbone"],
+    )

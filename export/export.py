@@ -1,0 +1,97 @@
+"""`ssah export`: from a run to deployable encoders, proven equal to the trained one."""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from ssah_tf.data import ImageSet
+from ssah_tf.errors import RunError
+from ssah_tf.export.card import model_card
+from ssah_tf.export.graph import encoder_function
+from ssah_tf.export.identity import model_id
+from ssah_tf.export.manifest import write_manifest
+from ssah_tf.export.onnx_model import write_onnx
+from ssah_tf.export.saved_model import write_saved_model
+from ssah_tf.export.verify import REFERENCE, compare, refuse_differences
+from ssah_tf.training.evaluate import load_encoder
+from ssah_tf.training.report.page import read_metrics
+from ssah_tf.training.run import Run
+from ssah_tf.version import __version__
+
+#: Images on which an export is compared with the trained encoder, at most.
+SAMPLE = 10_000
+#: Images that travel with an export.
+TRAVELLING = 64
+
+
+def export(run: Run, images: ImageSet, folder: Path, opset: int = 18) -> dict:
+    """Export the encoder of a run; the folder is replaced as a whole, or stays as it was.
+
+    Args:
+        run: An evaluated run.
+        images: Its images, on which the artefacts are compared with the trained encoder.
+        folder: Where to.
+        opset: ONNX opset, 13 to 18.
+
+    Returns:
+        The manifest, and under `verified` what was compared.
+
+    Raises:
+        RunError: The run has no encoder or no numbers, or the folder holds something else.
+        SsahError: Codes of an artefact differ; then nothing is replaced.
+    """
+    recipe, report = run.recipe, read_metrics(run)
+    if folder.exists() and any(folder.iterdir()) and not (folder / "encoder.json").is_file():
+        raise RunError(f"{folder} holds something that is no export: name another --output")
+    hnet = load_encoder(run)
+    size = recipe.data.image_size
+    about = {
+        "name": recipe.name,
+        "model_id": model_id(hnet, size),
+        "bits": hnet.bits,
+        "image_size": size,
+        "backbone": recipe.model.backbone,
+        "recipe_hash": hashlib.sha256(run.recipe_path.read_bytes()).hexdigest()[:16],
+        "product_version": __version__,
+        "opset": opset,
+    }
+    making = folder.with_name(f".{folder.name}.{os.getpid()}")
+    try:
+        shutil.rmtree(making, ignore_errors=True)
+        (making / "saved_model").mkdir(parents=True)
+        encode = encoder_function(hnet, size)
+        write_onnx(encode, making / "encoder.onnx", opset, {key: str(about[key]) for key in about})
+        write_saved_model(encode, hnet, size, making / "saved_model" / "1")
+        positions = images.positions(run.split.query + run.split.database)[:SAMPLE]
+        pixels = images.read(positions, size)
+        expected = hnet.encode(pixels[i : i + 256] for i in range(0, len(pixels), 256))
+        found = compare(making, pixels, expected, tensorflow=True)
+        total = len(pixels) * hnet.bits
+        refuse_differences(found, total)
+        with open(making / REFERENCE, "wb") as stream:
+            np.savez_compressed(stream, images=pixels[:TRAVELLING], codes=expected[:TRAVELLING])
+        (making / "MODEL_CARD.md").write_text(model_card(about, report), encoding="utf-8")
+        card = {**about, **{key: report[key] for key in ("protocol", "classes", "retrieval")}}
+        (making / "model_card.json").write_text(json.dumps(card, indent=1), encoding="utf-8")
+        about["verified"] = {"artefacts": list(found), "images": len(pixels), "bits": total}
+        write_manifest(making, about)
+        swap(making, folder)
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be written ({error.strerror or error})") from error
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    return about
+
+
+def swap(new: Path, folder: Path) -> None:
+    """Put `new` in the place of `folder`; the old one goes last."""
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)

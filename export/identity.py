@@ -1,0 +1,37 @@
+"""What makes two encoders the same: weights and preprocessing."""
+
+import hashlib
+import json
+
+import numpy as np
+
+from ssah_tf.models import HNet
+
+#: Version of the rule in `ssah_tf.data.images`; to be raised when it changes any pixel.
+DECODE_RULE = 1
+
+
+def model_id(hnet: HNet, size: int) -> str:
+    """A hash of weights and preprocessing, 16 hexadecimal digits.
+
+    Codes of encoders with different ids must not be compared.
+
+    Args:
+        hnet: The encoder.
+        size: Side of the images in pixels.
+    """
+    digest = hashlib.sha256()
+    what = {
+        "decode_rule": DECODE_RULE,
+        "size": size,
+        "bits": hnet.bits,
+        "backbone": type(hnet.backbone).__name__,
+        "mean": hnet.backbone.mean,
+        "std": hnet.backbone.std,
+    }
+    digest.update(json.dumps(what, sort_keys=True).encode())
+    for variable in hnet.variables:
+        value = np.ascontiguousarray(variable.numpy(), dtype=np.float32)
+        digest.update(repr(value.shape).encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,45 @@
+"""`encoder.json`: what an export holds, with checksums, read back and checked."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from ssah_tf.errors import SsahError
+
+NAME = "encoder.json"
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_manifest(folder: Path, about: dict) -> None:
+    """Write `encoder.json` with `about` and the checksum of every other file of the folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != NAME)
+    sums = {path.relative_to(folder).as_posix(): checksum(path) for path in files}
+    (folder / NAME).write_text(json.dumps({**about, "files": sums}, indent=1), encoding="utf-8")
+
+
+def read_manifest(folder: Path) -> dict:
+    """Read `encoder.json` and check every file against it.
+
+    Raises:
+        SsahError: Not an export, or a file is missing or changed.
+    """
+    try:
+        about = json.loads((folder / NAME).read_bytes())
+        sums = dict(about["files"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SsahError(f"{folder}: not an export of ssah-tf ({error})") from None
+    for name, expected in sums.items():
+        path = folder / name
+        if not path.is_file():
+            raise SsahError(f"{path}: missing")
+        if checksum(path) != expected:
+            raise SsahError(f"{path}: changed since the export (its checksum differs)")
+    return about

@@ -1,0 +1,285 @@
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from ssah_tf import Encoder
+from ssah_tf.data import load_fashion
+from ssah_tf.errors import ImageError, RunError, SsahError
+from ssah_tf.export import export as stage
+from ssah_tf.export.export import export
+from ssah_tf.export.graph import pack
+from ssah_tf.export.identity import model_id
+from ssah_tf.export.verify import verify
+from ssah_tf.models.backbones import BACKBONES
+from ssah_tf.training.build import build_game
+from ssah_tf.training.evaluate import evaluate, load_encoder
+from ssah_tf.training.recipe import load_recipe
+from ssah_tf.training.train import start
+
+#: Backbones at their smallest, on the built-in images at a size that each can take.
+SMALL = {
+    "convnet": ("model.options.width=8",),
+    "resnet20": ("model.options.width=8",),
+    "alexnet": ("model.options.units=32", "data.image_size=64"),
+}
+
+
+def evaluated(folder, *overrides):
+    """A run with an encoder whose batch statistics are those of data, and a made-up history."""
+    run, loaded = start(load_recipe("fashion", ("model.bits=12", *overrides)), folder)
+    game = build_game(run.recipe, loaded.images, run.split)
+    pixels = loaded.images.read(np.arange(64), run.recipe.data.image_size)
+    for _ in range(3):
+        game.hnet(pixels, training=True)
+    game.hnet.save(run.model_path)
+    epoch = {"epoch": 0, "stage": "joint", "seconds": 1.0, "rho": 0.1}
+    run.save_history([{**epoch, "validation_map": 0.5, "validation_error": 0.1}])
+    evaluate(run, loaded.images)
+    return run
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A run of 12 bits, and its export."""
+    run = evaluated(tmp_path_factory.mktemp("export") / "run", *SMALL["convnet"])
+    folder = run.folder / "export"
+    export(run, load_fashion(), folder)
+    return run, folder
+
+
+@pytest.mark.parametrize("bits", [8, 12, 48, 63])
+def test_pack_is_packbits(rng, bits):
+    logits = rng.normal(size=(20, bits)).astype(np.float32)
+    logits[0, :3] = (0.0, -0.0, -1e-30)
+    np.testing.assert_array_equal(pack(tf.constant(logits)), np.packbits(logits >= 0, axis=1))
+
+
+@pytest.mark.parametrize("sample", [300, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", BACKBONES)
+def test_codes_equal_for_every_backbone(name, sample, tmp_path, monkeypatch):
+    """0 bits differ between the trained encoder, ONNX Runtime and the SavedModel."""
+    monkeypatch.setattr(stage, "SAMPLE", sample)
+    run = evaluated(tmp_path / "run", f"model.backbone={name}", *SMALL[name])
+    images = load_fashion()
+    about = export(run, images, tmp_path / "out")
+    assert about["verified"]["images"] == min(sample, 6000)
+    assert about["verified"]["bits"] == 12 * min(sample, 6000)
+    encoder = Encoder.load(tmp_path / "out")
+    pixels = images.read(np.arange(5000, 5200), encoder.image_size)
+    expected = load_encoder(run).encode([pixels])
+    np.testing.assert_array_equal(encoder.encode(pixels), expected)
+    assert len(np.unique(expected, axis=0)) > 3
+
+
+def test_onnx_file(exported):
+    """Named dynamic batch, uint8 in and out, the full check, and metadata inside."""
+    run, folder = exported
+    model = onnx.load(folder / "encoder.onnx")
+    onnx.checker.check_model(model, full_check=True)
+    assert [v.version for v in model.opset_import if v.domain == ""] == [18]
+    (given,) = model.graph.input
+    assert given.type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    assert [d.dim_param or d.dim_value for d in given.type.tensor_type.shape.dim] == [
+        "batch",
+        28,
+        28,
+        3,
+    ]
+    codes, logits = model.graph.output
+    assert [d.dim_param or d.dim_value for d in codes.type.tensor_type.shape.dim] == ["batch", 2]
+    assert (codes.name, logits.name) == ("codes", "logits")
+    about = {p.key: p.value for p in model.metadata_props}
+    assert about["bits"] == "12"
+    assert about["image_size"] == "28"
+    assert about["model_id"] == model_id(load_encoder(run), 28)
+
+
+def test_oldest_opset(exported, tmp_path):
+    run, _ = exported
+    export(run, load_fashion(), tmp_path / "out", opset=13)
+    model = onnx.load(tmp_path / "out" / "encoder.onnx")
+    assert [v.version for v in model.opset_import if v.domain == ""] == [13]
+    with pytest.raises(SsahError, match="opset 19: choose from 13 to 18"):
+        export(run, load_fashion(), tmp_path / "new", opset=19)
+    assert not (tmp_path / "new").exists()
+
+
+def test_padding_bits_are_zero(exported):
+    """12 bits are two bytes, the last four bits zero; logits have the signs of the codes."""
+    _, folder = exported
+    encoder = Encoder.load(folder)
+    pixels = load_fashion().pixels[:50]
+    codes, logits = encoder.encode(pixels), encoder.logits(pixels)
+    assert codes.shape == (50, 2)
+    assert not (codes[:, 1] & 0b1111).any()
+    np.testing.assert_array_equal(np.unpackbits(codes, axis=1, count=12), logits >= 0)
+
+
+def test_saved_model_signatures(exported, tmp_path):
+    _, folder = exported
+    served = tf.saved_model.load(str(folder / "saved_model" / "1")).signatures
+    assert set(served) == {"serving_default", "serving_bytes", "logits"}
+    pixels = load_fashion().pixels[:5]
+    encoder = Encoder.load(folder)
+    expected = encoder.encode(pixels)
+    np.testing.assert_array_equal(served["serving_default"](images=pixels)["codes"], expected)
+    both = served["logits"](images=pixels)
+    np.testing.assert_array_equal(both["codes"], expected)
+    np.testing.assert_allclose(both["logits"], encoder.logits(pixels), atol=1e-4)
+    files = []
+    for k, kind in enumerate(("JPEG", "PNG", "JPEG")):
+        path = tmp_path / f"{k}.{kind.lower()}"
+        noise = np.random.default_rng(k).integers(0, 256, (90 - k, 70 + 40 * k, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(path, kind)
+        files.append(path)
+    content = tf.constant([path.read_bytes() for path in files])
+    np.testing.assert_array_equal(
+        served["serving_bytes"](bytes=content)["codes"], encoder.encode(files)
+    )
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match=r"images must be uint8 \(batch, 28, 28"
+    ):
+        served["serving_default"](images=np.zeros((1, 20, 20, 3), np.uint8))
+
+
+def test_saved_model_cli_reads_it(exported):
+    _, folder = exported
+    command = [sys.executable, "-m", "tensorflow.python.tools.saved_model_cli", "show", "--dir"]
+    which = ["--tag_set", "serve", "--signature_def", "serving_default"]
+    done = subprocess.run(
+        [*command, str(folder / "saved_model" / "1"), *which],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "dtype: DT_UINT8" in done.stdout
+    assert "outputs['codes']" in done.stdout
+
+
+def test_card_and_manifest(exported):
+    run, folder = exported
+    card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    report = json.loads(run.metrics_path.read_bytes())
+    about = verify(folder)
+    assert f"**{report['retrieval']['map_tie_aware']:.4f}**" in card
+    assert report["protocol"] in card
+    assert about["model_id"] in card
+    assert "the last 4 of them 0" in card
+    assert about["verified"] == {"artefacts": ["encoder.onnx", "saved_model/1"], "bits": 64 * 12}
+    files = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    assert set(about["files"]) == files - {"encoder.json"}
+
+
+def test_model_id_follows_weights_and_preprocessing(exported):
+    hnet = load_encoder(exported[0])
+    before = model_id(hnet, 28)
+    assert before == model_id(load_encoder(exported[0]), 28)
+    assert before != model_id(hnet, 32)
+    kernel = hnet.hash_layer.kernel
+    kernel.assign(kernel.numpy() * np.float32(1.0000001))
+    assert before != model_id(hnet, 28)
+
+
+def test_verify_finds_what_was_changed(exported, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(exported[1], folder)
+    (folder / "MODEL_CARD.md").write_text("better numbers")
+    with pytest.raises(SsahError, match=r"MODEL_CARD\.md: changed since the export"):
+        verify(folder)
+    (folder / "MODEL_CARD.md").unlink()
+    with pytest.raises(SsahError, match=r"MODEL_CARD\.md: missing"):
+        verify(folder)
+    (folder / "encoder.json").write_text("[]")
+    with pytest.raises(SsahError, match="not an export of ssah-tf"):
+        verify(folder)
+
+
+def test_export_that_fails_leaves_the_old_one(exported, tmp_path, monkeypatch):
+    """Codes that differ stop the export; so does a folder that is something else."""
+    run, _ = exported
+    folder = tmp_path / "out"
+    export(run, load_fashion(), folder)
+    before = (folder / "encoder.json").read_bytes()
+    monkeypatch.setattr(stage, "compare", lambda *a, **k: {"encoder.onnx": 3})
+    with pytest.raises(SsahError, match=r"encoder\.onnx: 3 of 72,000 bits differ"):
+        export(run, load_fashion(), folder)
+    assert (folder / "encoder.json").read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    with pytest.raises(RunError, match="holds something that is no export"):
+        export(run, load_fashion(), tmp_path / "mine")
+
+
+def test_encoder_takes_files_bytes_pictures_and_arrays(exported, tmp_path):
+    _, folder = exported
+    encoder = Encoder.load(folder / "encoder.onnx", threads=1)
+    noise = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+    image = Image.fromarray(noise)
+    path = tmp_path / "a.png"
+    image.save(path)
+    expected = encoder.encode(path)
+    assert expected.shape == (1, 2)
+    for picture in (str(path), path.read_bytes(), image, noise):
+        np.testing.assert_array_equal(encoder.encode(picture), expected)
+    many = encoder.encode((p for p in [path, image, noise] * 3), batch=2)
+    np.testing.assert_array_equal(many, np.repeat(expected, 9, axis=0))
+    np.testing.assert_array_equal(encoder.encode(noise[None]), expected)
+    assert encoder.encode([]).shape == (0, 2)
+
+
+def test_encoder_refuses(exported, tmp_path):
+    _, folder = exported
+    encoder = Encoder.load(folder)
+    with pytest.raises(SsahError, match=r"must be uint8 \(height, width, 3\)"):
+        encoder.encode(np.zeros((28, 28, 3), np.float32))
+    with pytest.raises(ImageError, match="no such file"):
+        encoder.encode(tmp_path / "none.jpg")
+    with pytest.raises(SsahError, match=r"none: no such file; make one with"):
+        Encoder.load(tmp_path / "none")
+    (tmp_path / "bad.onnx").write_bytes(b"no model")
+    with pytest.raises(SsahError, match=r"bad\.onnx: cannot be loaded"):
+        Encoder.load(tmp_path / "bad.onnx")
+    node = onnx.helper.make_node("Identity", ["x"], ["y"])
+    value = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [1]) for n in "xy"]
+    graph = onnx.helper.make_graph([node], "g", value[:1], value[1:])
+    opset = [onnx.helper.make_opsetid("", 18)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=9), tmp_path / "o.onnx")
+    with pytest.raises(SsahError, match="not an encoder of ssah-tf"):
+        Encoder.load(tmp_path / "o.onnx")
+
+
+def test_encoder_needs_no_tensorflow(exported, tmp_path):
+    path = tmp_path / "a.png"
+    Image.new("RGB", (40, 30), "red").save(path)
+    code = (
+        "import sys, ssah_tf; assert 'numpy' not in sys.modules; from ssah_tf import Encoder;"
+        f"Encoder.load({str(exported[1])!r}).encode({str(path)!r});"
+        "assert not {'tensorflow', 'keras', 'yaml', 'pydantic', 'onnx'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_threads_share_an_encoder(exported):
+    from concurrent.futures import ThreadPoolExecutor
+
+    encoder = Encoder.load(exported[1])
+    pixels = load_fashion().pixels[:200]
+    expected = encoder.encode(pixels)
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda _: encoder.encode(pixels, batch=7), range(12)):
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_providers_are_handed_on(exported):
+    encoder = Encoder.load(exported[1], providers=["CPUExecutionProvider"])
+    assert encoder.session.get_providers() == ["CPUExecutionProvider"]
+    assert "CPUExecutionProvider" in onnxruntime.get_available_providers()
