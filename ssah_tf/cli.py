@@ -254,6 +254,36 @@ def verify(folder: Annotated[Path, typer.Argument(help="What `ssah export` wrote
 
 
 @app.command()
+def encode(
+    encoder: Annotated[Path, typer.Argument(help="What `ssah export` wrote, or its ONNX file.")],
+    sources: Annotated[list[str], typer.Argument(help="Image files, or folders of them.")],
+    output: Annotated[Path, typer.Option(help="codes.npy or codes.parquet.")] = Path("codes.npy"),
+    threads: Annotated[int, typer.Option(min=0, help="Of ONNX Runtime; 0: one a core.")] = 0,
+) -> None:
+    """Write the codes of images; interrupted, the same command goes on where it was."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from ssah_tf.encode import encode_files, find_images
+    from ssah_tf.encoder import Encoder
+
+    loaded = Encoder.load(encoder, threads=threads)
+    paths = find_images(sources)
+    console = Console(stderr=True)
+    try:
+        with Progress(console=console, disable=not console.is_terminal) as bar:
+            task = bar.add_task("encoding", total=len(paths))
+            done = encode_files(
+                loaded, paths, output, lambda count: bar.update(task, completed=count)
+            )
+    except KeyboardInterrupt:
+        raise SsahError("interrupted; the same command goes on where it was") from None
+    for reason in done.bad.values():
+        typer.echo(f"skipped: {reason}", err=True)
+    typer.echo(f"{done.images:,} codes of {loaded.bits} bits, model {loaded.model_id}: {output}")
+
+
+@app.command()
 def ablation(
     recipe: Annotated[str, typer.Argument(help="Built-in recipe or YAML file.")] = "fashion",
     output: Annotated[

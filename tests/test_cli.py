@@ -111,7 +111,16 @@ def test_version(ssah):
 def test_help(ssah):
     code, out, _ = ssah("--help")
     assert code == 0
-    for command in ("train", "data", "evaluate", "report", "ablation"):
+    for command in (
+        "train",
+        "data",
+        "evaluate",
+        "report",
+        "export",
+        "verify",
+        "encode",
+        "ablation",
+    ):
         assert command in out
         code, usage, _ = ssah(command, "--help")
         assert code == 0
@@ -148,7 +157,14 @@ def test_wrong_usage(ssah, arguments):
 @pytest.mark.parametrize("module", cli.EXTRAS["train"])
 @pytest.mark.parametrize(
     "arguments",
-    [("train",), ("evaluate", "run"), ("ablation",), ("report", "run"), ("data check", "x")],
+    [
+        ("train",),
+        ("evaluate", "run"),
+        ("ablation",),
+        ("report", "run"),
+        ("export", "run"),
+        ("data check", "x"),
+    ],
 )
 def test_missing_extra(refused, monkeypatch, module, arguments):
     real = importlib.util.find_spec
@@ -184,6 +200,9 @@ def test_missing_extra(refused, monkeypatch, module, arguments):
         (("data", "check", "empty", "--labels", "bad.yaml"), "label files end in .csv"),
         (("report", "none"), "none: not a run folder"),
         (("report", "full", "none"), "full: not a run folder"),
+        (("export", "none"), "none: not a run folder"),
+        (("verify", "full"), "full: not an export of ssah-tf"),
+        (("encode", "none", "full"), "none: no such file; make one with `ssah export RUN`"),
         (("evaluate", "none"), "none: not a run folder"),
         (("evaluate", "full"), "full: not a run folder"),
         (("evaluate", "bad.yaml"), "bad.yaml: not a run folder"),

@@ -56,7 +56,7 @@ def test_make_verbs_exist():
 
 def test_ssah_commands_and_the_python_example_run(photos):
     run = [c for c in commands() if c.startswith("ssah ")]
-    assert len(run) == 6
+    assert len(run) == 9
     for command in run:
         words = shlex.split(command)
         training = words[1] == "train"
@@ -77,8 +77,9 @@ def test_ssah_commands_and_the_python_example_run(photos):
             assert "photos: 30 images, 24 with a label" in result.stdout
     assert (photos / "runs" / "folder" / "report.html").is_file()
     assert (photos / "comparison.html").is_file()
+    assert len(np.load(photos / "codes.npy")) == 30
     (code,) = blocks("python")
-    example = f"{code}\nassert codes.shape == (1, 16) and codes.dtype == np.uint8"
+    example = f"{code}\nassert codes.shape == (1, 6) and codes.dtype.name == 'uint8'"
     subprocess.run([sys.executable, "-c", example], cwd=photos, check=True, capture_output=True)
 
 
@@ -86,7 +87,7 @@ def test_files_and_links_exist():
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
     for path in re.findall(r"^(\w+/\S*)", "".join(blocks("")), flags=re.M):
-        if not path.startswith("2019/"):
+        if not path.startswith("2019/"):  # photos of the example
             assert (ROOT / path).exists(), path
 
 

@@ -283,3 +283,32 @@ def test_providers_are_handed_on(exported):
     encoder = Encoder.load(exported[1], providers=["CPUExecutionProvider"])
     assert encoder.session.get_providers() == ["CPUExecutionProvider"]
     assert "CPUExecutionProvider" in onnxruntime.get_available_providers()
+
+
+def test_command_line_from_run_to_codes(exported, tmp_path, monkeypatch, capsys):
+    """`ssah export`, `verify`, `encode`: the codes are those of the trained encoder."""
+    from ssah_tf import cli
+
+    run, _ = exported
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    pixels = load_fashion().pixels[:10]
+    for k, image in enumerate(pixels):
+        Image.fromarray(image).save(photos / f"{k}.png")
+    (photos / "bad.jpg").write_bytes(b"")
+
+    def ssah(*arguments):
+        monkeypatch.setattr(sys, "argv", ["ssah", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        assert caught.value.code == 0
+        return capsys.readouterr()
+
+    out = ssah("export", run.folder, "--output", tmp_path / "out").out
+    assert "0 of 72,000 bits differ" in out
+    assert "files unchanged; 0 of 768 bits differ" in ssah("verify", tmp_path / "out").out
+    done = ssah("encode", tmp_path / "out", photos, "--output", tmp_path / "codes.npy")
+    assert "10 codes of 12 bits" in done.out
+    assert "bad.jpg: empty, or not an image" in done.err
+    codes = np.load(tmp_path / "codes.npy")
+    np.testing.assert_array_equal(codes, load_encoder(run).encode([pixels]))
