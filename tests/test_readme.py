@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ssah_tf import cli
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 #: Makes a training of the README a matter of seconds.
@@ -36,7 +38,7 @@ def photos(tmp_path_factory):
     rng = np.random.default_rng(0)
     rows = ["path,label"]
     for number in range(30):
-        path = folder / "photos" / ("may", "june")[number % 2] / f"IMG_{number}.jpg"
+        path = folder / "photos" / ("june", "may")[number % 2] / f"IMG_{number}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (70, 80, 3), dtype=np.uint8)).save(path)
         label = ("beach", "dog", "beach;dog")[number % 3] if number < 24 else ""
@@ -54,7 +56,8 @@ def test_make_verbs_exist():
     assert {c.split()[1] for c in commands() if c.startswith("make ")} == {"train", "test"}
 
 
-def test_ssah_commands_and_the_python_example_run(photos):
+def test_ssah_commands_and_the_python_example_run(photos, monkeypatch, capsys):
+    monkeypatch.chdir(photos)
     run = [c for c in commands() if c.startswith("ssah ")]
     assert len(run) == 9
     for command in run:
@@ -62,19 +65,17 @@ def test_ssah_commands_and_the_python_example_run(photos):
         training = words[1] == "train"
         if training and "--resume" not in words:
             words += shlex.split(SMALL)
-        result = subprocess.run(
-            [sys.executable, "-m", "ssah_tf.cli", *words[1:]],
-            cwd=photos,
-            capture_output=True,
-            text=True,
-        )
-        assert result.returncode == 0, f"{command}\n{result.stderr}"
+        monkeypatch.setattr(sys, "argv", words)
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        out, err = capsys.readouterr()
+        assert caught.value.code == 0, f"{command}\n{err}"
         if training or words[1] == "evaluate":
-            assert "mAP@all, tie-aware" in result.stdout
-            assert "Protocol: photos, as-labelled:" in result.stdout
-            assert "report: " in result.stdout
+            assert "mAP@all, tie-aware" in out
+            assert "Protocol: photos, as-labelled:" in out
+            assert "report: " in out
         if words[1] == "data":
-            assert "photos: 30 images, 24 with a label" in result.stdout
+            assert "photos: 30 images, 24 with a label" in out
     assert (photos / "runs" / "folder" / "report.html").is_file()
     assert (photos / "comparison.html").is_file()
     assert len(np.load(photos / "codes.npy")) == 30
