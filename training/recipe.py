@@ -62,7 +62,7 @@ class Adversary(Section):
     max_angle: Annotated[float, Field(gt=0, le=180)] = 10.0  # degrees
     width: Positive = 16
     angle_heads: Positive = 4
-    preference: Annotated[float, Field(gt=0)] = 1.0  # bound of the scores of occlusion cells
+    preference: Annotated[float, Field(gt=0)] = 1.0  # deviation of the scores of cells
 
 
 class Pace(Section):

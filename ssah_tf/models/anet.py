@@ -19,13 +19,14 @@ class ANet(Deformer):
     with skips comes back. Each scale has a 1-channel head whose highest scores are occluded; the
     coarsest features give `angle_heads` angles, max_angle * tanh(.), of which one is drawn for
     each image. Gumbel noise on the scores makes the choice a draw without replacement from their
-    softmax. The scores are bounded, preference * tanh(.): a cell is at most e^(2 preference) times
-    as likely to be drawn as another, so that hard samples stay about as varied as random ones.
+    softmax. The scores of an image have mean 0 and standard deviation `preference`, whatever the
+    network gives, so that hard samples stay varied and the gradient never vanishes.
 
     Args:
         width: Channels of the stem; the coarser levels have twice as many.
         angle_heads: Number of angles proposed for an image.
-        preference: Bound of the scores; 0 would be random occlusion.
+        preference: Standard deviation of the scores over the cells of an image; 0 would be random
+            occlusion.
         **kwargs: Arguments of `Deformer`.
 
     Input shape: `(batch, size, size, 3)`, 0 to 255.
@@ -121,7 +122,7 @@ class ANet(Deformer):
         marks = []
         if self.occlusion:
             for i, (score, (_, n)) in enumerate(zip(scores, self.grids, strict=True)):
-                flat = self.preference * tf.tanh(tf.reshape(score, [batch, n * n]))
+                flat = self.preference * standardised(tf.reshape(score, [batch, n * n]))
                 if seeds is not None:
                     flat += random_gumbel(seeds[i], (batch, n * n))
                 marks.append(tf.reshape(choose_cells(flat, self.cell_counts[i]), [batch, n, n]))
@@ -141,3 +142,9 @@ class ANet(Deformer):
             "angle_heads": self.angle_heads,
             "preference": self.preference,
         }
+
+
+def standardised(scores: tf.Tensor) -> tf.Tensor:
+    """Scores of each image with mean 0 and standard deviation 1, `(batch, cells)`."""
+    mean, variance = tf.nn.moments(scores, axes=[1], keepdims=True)
+    return (scores - mean) * tf.math.rsqrt(variance + 1e-6)

@@ -80,7 +80,7 @@ def test_rows_of_a_batch():
 
 
 def test_each_stage_updates_its_own_network():
-    game = make_game()
+    game = make_game(pace=SchedulePace(0, end=1.0))  # no hard sample is hard enough
     hnet, anet = game.hnet.variables, game.deformer.trainable_variables
     h, a = snapshot(hnet), snapshot(anet)
     train(game, batches(2), ["hnet_warmup"])
@@ -196,19 +196,26 @@ def test_a_net_makes_the_task_of_a_frozen_h_net_harder_and_more_so_at_higher_rho
             losses.append(float(game.supervised_loss(u, batch["labels"], u, batch["labels"])))
         return np.mean(losses)
 
-    losses = [loss_of(deform=False)]
+    losses = [loss_of(deform=False), loss_of(deform=True)]
     frozen = snapshot(game.hnet.variables)
     for rho in (0.1, 0.5):
         game.pace.rho.assign(rho)
         train(game, data, ["anet_warmup"])
         losses.append(loss_of(deform=True))
-    clean, low, high = losses
+    clean, untrained, low, high = losses
     assert largest_change(frozen, game.hnet.variables) == 0
-    assert low > 1.05 * clean
-    assert high > 1.1 * low
+    assert untrained > 1.2 * clean
+    assert low > 1.15 * untrained
+    assert high > 1.02 * low
 
 
-@pytest.mark.parametrize("loss", SUPERVISED_LOSSES)
+@pytest.mark.parametrize(
+    "loss",
+    [
+        pytest.param(n, marks=[pytest.mark.slow] if n == "contrastive" else [])
+        for n in SUPERVISED_LOSSES
+    ],
+)
 def test_two_devices_equal_one(mirrored, loss):
     """The same global batch: weights, averages, pace and logs agree to 1e-5 after all stages."""
     data = batches(2, batch=16)

@@ -77,7 +77,8 @@ def training_curves(history: list[dict]) -> str:
             if not np.all(np.isnan(values)):
                 above.plot(epochs, values, label=name, lw=1.6)
         above.set(ylabel="loss")
-        above.legend(ncols=3)
+        if above.lines:
+            above.legend(ncols=3)
         below.plot(epochs, [e["validation_map"] for e in history], label="validation mAP", lw=1.8)
         below.plot(epochs, [e["rho"] for e in history], label="rho (difficulty)", lw=1.6, ls="--")
         below.set(xlabel="epoch", ylim=(0, 1))
