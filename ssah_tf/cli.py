@@ -158,6 +158,8 @@ def data_check(
     Exit code 0: nothing that makes numbers wrong; 3: something that does; 1: cannot be used.
     """
     need("train", "ssah data check")
+    if data.startswith(("keras:", "tfds:")):
+        import_tensorflow()
     from ssah_tf.data.check import check_data
     from ssah_tf.data.sources import load_images
     from ssah_tf.training.tables import print_data_report

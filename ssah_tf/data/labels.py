@@ -2,6 +2,7 @@
 
 import csv
 import difflib
+import io
 import json
 import unicodedata
 from dataclasses import dataclass, field
@@ -75,8 +76,7 @@ def read_labels(source: str | Path) -> Labels:
 
 def read_csv(source: Path) -> Labels:
     """Read a table with the columns `path` and `label`. See `read_labels`."""
-    lines = text_of(source).splitlines(keepends=True)
-    reader = csv.reader(lines, strict=True)
+    reader = csv.reader(io.StringIO(text_of(source)), strict=True)
     rows = []
     try:
         header = [name.strip().lower() for name in next(reader, [])]

@@ -62,11 +62,13 @@ def test_json_lines(tmp_path):
 
 def test_names_with_comma_quote_newline_and_letters(tmp_path):
     content = 'path,label\n"a,b.jpg",x\n"say ""hi"".jpg",y\n"two\nlines.jpg",x\nÄ 漢.jpg,ÿ\n'
+    content += "line\u2028and\x0cpage.jpg,x\n"
     assert set(read_labels(write(tmp_path, content)).of) == {
         "a,b.jpg",
         'say "hi".jpg',
         "two\nlines.jpg",
         "Ä 漢.jpg",
+        "line\u2028and\x0cpage.jpg",
     }
 
 
