@@ -66,7 +66,7 @@ def write_report(run: Run, images: ImageSet) -> None:
     Raises:
         RunError: The run was not evaluated, or its files do not fit each other.
     """
-    recipe, split, report = run.recipe, run.split, read_metrics(run)
+    split, report = run.split, read_metrics(run)
     space = code_space(run, images)
     classes = report["classes"]
     found = report["retrieval"]
@@ -77,7 +77,7 @@ def write_report(run: Run, images: ImageSet) -> None:
     confusion = space.confusion(min(CONFUSION_K, len(space.database_codes)))
     p_at_k = {int(k): value for k, value in found["precision_at_k"].items()}
     page = PAGES.get_template("page.html.j2").render(
-        title=recipe.name,
+        title=images.name,
         version=__version__,
         report=report,
         recipe=run.recipe_path.read_text(encoding="utf-8"),
