@@ -12,6 +12,8 @@ from ssah_tf.errors import DataError, ImageError
 
 #: Share of unreadable files above which a folder is refused.
 MAX_BAD_SHARE = 0.1
+#: Files that one thread reads in a row.
+CHUNK = 64
 
 
 def image_files(folder: Path) -> list[str]:
@@ -45,7 +47,10 @@ def read_all(root: Path, ids: Sequence[str]) -> tuple[list[str], dict[str, str]]
     Returns:
         The content digest of each file, "" for a bad one; and the bad files with their reasons.
     """
-    found = list(decoder_pool().map(lambda name: check(os.path.join(root, name)), ids))
+    # A task a file would cost more than small files themselves.
+    chunks = [ids[i : i + CHUNK] for i in range(0, len(ids), CHUNK)]
+    work = decoder_pool().map(lambda part: [check(os.path.join(root, n)) for n in part], chunks)
+    found = [result for part in work for result in part]
     bad = {name: reason for name, (_, reason) in zip(ids, found, strict=True) if reason}
     return [digest for digest, _ in found], bad
 
