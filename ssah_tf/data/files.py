@@ -1,6 +1,7 @@
 """Image files on disk: found, read once, and taken into a set or listed with the reason why not."""
 
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def read_all(root: Path, ids: Sequence[str]) -> tuple[list[str], dict[str, str]]
 def check(path: str) -> tuple[str, str]:
     """Content digest of a readable image, or the reason why it cannot be read."""
     try:
-        if os.path.exists(path) and not os.path.isfile(path):
+        if not stat.S_ISREG(os.stat(path).st_mode):  # reading a pipe would wait for ever
             return "", f"{printable(path)}: not a regular file"
         with open(path, "rb") as stream:
             content = stream.read()

@@ -79,6 +79,8 @@ def square(image: Image.Image, size: int) -> np.ndarray:
 
 def printable(name: str) -> str:
     """A file name on one line: control characters and undecodable bytes as escapes."""
+    if name.isprintable():
+        return name
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
 
 
