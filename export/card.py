@@ -1,5 +1,7 @@
 """The model card: what an encoder was trained on, what it reached, how to call it."""
 
+from ssah_tf.metrics.hamming import code_bytes
+
 CARD = """# {name}: a binary hash encoder of {bits} bits
 
 Made by ssah-tf {version}. Model id `{model_id}`: codes of another id must not be compared with its codes.
@@ -51,7 +53,7 @@ def model_card(about: dict, report: dict) -> str:
         validation=report["validation_map"],
         error=report["validation_error"],
         size=about["image_size"],
-        octets=-(-about["bits"] // 8),
+        octets=code_bytes(about["bits"]),
         padding=f", the last {spare} of them 0" if spare else "",
         data=report["protocol"].split(":")[0],
         classes=len(names),

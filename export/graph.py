@@ -2,12 +2,8 @@
 
 import tensorflow as tf
 
+from ssah_tf.metrics.hamming import code_bytes
 from ssah_tf.models import HNet
-
-
-def code_bytes(bits: int) -> int:
-    """Bytes of a packed code; the last one is padded with zero bits."""
-    return -(-bits // 8)
 
 
 def pack(logits: tf.Tensor) -> tf.Tensor:

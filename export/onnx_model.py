@@ -1,10 +1,10 @@
 """The encoder as an ONNX file, through tf2onnx."""
 
-import os
 from pathlib import Path
 
 import onnx
 import tensorflow as tf
+import tf2onnx
 
 from ssah_tf.errors import SsahError
 
@@ -28,9 +28,6 @@ def write_onnx(encode: tf.types.experimental.PolymorphicFunction, path: Path, op
     """
     if opset not in OPSETS:
         raise SsahError(f"opset {opset}: choose from {OPSETS[0]} to {OPSETS[-1]}")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tf2onnx
-
     model, _ = tf2onnx.convert.from_function(
         encode, input_signature=encode.input_signature, opset=opset
     )

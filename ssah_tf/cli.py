@@ -120,7 +120,9 @@ def train(
 
 def quoted(source: str) -> str:
     """A source as a value in YAML, paths made absolute; a folder may be called 2024 or "a: b"."""
-    if not source.startswith(("keras:", "tfds:")):
+    from ssah_tf.data.sources import DOWNLOADED
+
+    if not source.startswith(DOWNLOADED):
         source = str(Path(source).resolve())
     return json.dumps(source, ensure_ascii=False)
 
@@ -158,12 +160,12 @@ def data_check(
     Exit code 0: nothing that makes numbers wrong; 3: something that does; 1: cannot be used.
     """
     need("train", "ssah data check")
-    if data.startswith(("keras:", "tfds:")):
-        import_tensorflow()
     from ssah_tf.data.check import check_data
-    from ssah_tf.data.sources import load_images
+    from ssah_tf.data.sources import DOWNLOADED, load_images
     from ssah_tf.training.tables import print_data_report
 
+    if data.startswith(DOWNLOADED):
+        import_tensorflow()
     report = check_data(load_images(data, None if labels is None else str(labels)), near)
     if as_json:
         typer.echo(json.dumps(report.to_dict(), indent=1))

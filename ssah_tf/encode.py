@@ -16,6 +16,7 @@ from ssah_tf.data.images import decode
 from ssah_tf.encoder import Encoder
 from ssah_tf.errors import ImageError, SsahError
 from ssah_tf.files import atomic_path, write_atomically
+from ssah_tf.metrics.hamming import code_bytes
 
 #: Images a shard: what a kill costs at most, and what is held in memory at a time.
 SHARD = 1024
@@ -134,7 +135,7 @@ def encode_shard(encoder: Encoder, paths: list[str], output: Path) -> None:
         good = [pixels for pixels, _ in found if pixels is not None]
         if good:
             codes.append(encoder.encode(np.stack(good)))
-    empty = np.zeros((0, -(-encoder.bits // 8)), np.uint8)
+    empty = np.zeros((0, code_bytes(encoder.bits)), np.uint8)
     with atomic_path(output) as path:
         np.savez(path, codes=np.concatenate([empty, *codes]), reasons=np.array(reasons, dtype=str))
 

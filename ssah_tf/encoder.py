@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from ssah_tf.data.image_set import decoder_pool
 from ssah_tf.data.images import decode, square, to_rgb
 from ssah_tf.errors import SsahError
+from ssah_tf.metrics.hamming import code_bytes
 
 #: An image in any of these forms: a file's path or its bytes, a Pillow image, an array.
 Picture = str | Path | bytes | Image.Image | np.ndarray
@@ -106,7 +108,7 @@ class Encoder:
         ]
         if found:
             return np.concatenate(found)
-        width = self.bits if output == "logits" else -(-self.bits // 8)
+        width = self.bits if output == "logits" else code_bytes(self.bits)
         return np.zeros((0, width), np.float32 if output == "logits" else np.uint8)
 
     def _batches(self, images, batch: int) -> Iterator[np.ndarray]:
@@ -132,8 +134,6 @@ class Encoder:
         Returns:
             uint8 `(n, image_size, image_size, 3)`.
         """
-        from ssah_tf.data.image_set import decoder_pool
-
         return np.stack(list(decoder_pool().map(self._one, images)))
 
     def _one(self, image: Picture) -> np.ndarray:

@@ -3,14 +3,8 @@
 import tensorflow as tf
 
 
-def weak_augment(
-    images: tf.Tensor,
-    seed: tf.Tensor,
-    *,
-    flip: bool,
-    shift: float,
-) -> tf.Tensor:
-    """Mirror half of the images, shift each by up to a share of its side, edges reflected.
+def weak_augment(images: tf.Tensor, seed: tf.Tensor, *, flip: bool, shift: float) -> tf.Tensor:
+    """Mirror half of the images and shift each by up to a share of its side, edges reflected.
 
     Args:
         images: uint8 `(batch, side, side, 3)`.

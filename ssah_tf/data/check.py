@@ -1,6 +1,5 @@
 """Looks an image set over before anybody trains on it: counts, bad files, copies, leaks, names."""
 
-import os
 from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -9,7 +8,6 @@ import numpy as np
 from PIL import Image
 
 from ssah_tf.data.image_set import ImageSet, decoder_pool
-from ssah_tf.data.images import decode, square
 from ssah_tf.data.sources import Loaded
 
 #: Perceptual hashes of 64 bits that differ in at most so many are near duplicates.
@@ -56,14 +54,13 @@ class DataReport:
     def errors(self) -> list[str]:
         """Findings that make numbers wrong, a line each."""
         return [
-            line
+            f"{count} {line}"
             for count, line in (
                 (len(self.leaks), "queries have a copy among the training images"),
                 (len(self.conflicts), "groups of copies have different labels"),
                 (len(self.similar_names), "groups of class names differ by case or spaces only"),
             )
             if count
-            for line in [f"{count} {line}"]
         ]
 
     def warnings(self) -> list[str]:
@@ -151,10 +148,7 @@ def near_duplicates(images: ImageSet) -> list[tuple[int, int]]:
     import imagehash
 
     def one(position: int) -> int:
-        if images.pixels is not None:
-            thumbnail = square(Image.fromarray(images.pixels[position]), 32)
-        else:
-            thumbnail = decode(os.path.join(images.root, images.ids[position]), 32)
+        thumbnail = images.read_one(position, 32)
         if thumbnail.min() == thumbnail.max():
             return -1
         return int(str(imagehash.phash(Image.fromarray(thumbnail))), 16)

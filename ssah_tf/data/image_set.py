@@ -102,15 +102,21 @@ class ImageSet:
         out = np.empty((len(positions), size, size, 3), dtype=np.uint8)
 
         def one(row: int) -> None:
-            position = positions[row]
-            if self.pixels is not None:
-                out[row] = square(Image.fromarray(self.pixels[position]), size)
-            else:
-                out[row] = decode(os.path.join(self.root, self.ids[position]), size)
+            out[row] = self.read_one(positions[row], size)
 
         # Pillow releases the interpreter lock while it decodes and resizes: threads are enough.
         list(decoder_pool().map(one, range(len(positions))))
         return out
+
+    def read_one(self, position: int, size: int) -> np.ndarray:
+        """Pixels of one image, in the calling thread. See `read`.
+
+        Returns:
+            uint8 `(size, size, 3)`.
+        """
+        if self.pixels is not None:
+            return square(Image.fromarray(self.pixels[position]), size)
+        return decode(os.path.join(self.root, self.ids[position]), size)
 
 
 _pool: ThreadPoolExecutor | None = None

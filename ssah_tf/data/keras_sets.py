@@ -1,9 +1,8 @@
 """Image sets that Keras downloads: `keras:cifar10`, `keras:cifar100`, `keras:fashion_mnist`."""
 
-import numpy as np
-
+from ssah_tf.data.arrays import array_set
 from ssah_tf.data.fashion import CLASSES as FASHION
-from ssah_tf.data.image_set import ImageSet, content_digest
+from ssah_tf.data.image_set import ImageSet
 from ssah_tf.errors import DataError
 
 CIFAR10 = (
@@ -49,22 +48,6 @@ def load_keras_set(name: str) -> ImageSet:
             f"`python -c 'import keras; keras.datasets.{name}.load_data()'` where there is a "
             "network, and copy ~/.keras/datasets here"
         ) from None
-    pixels = np.concatenate([x for x, _ in parts])
-    if pixels.ndim == 3:
-        pixels = np.repeat(pixels[..., None], 3, axis=-1)
-    target = np.concatenate([y.reshape(-1) for _, y in parts])
-    classes = KERAS_SETS[name]
-    ids = tuple(
-        f"{part}/{i:05d}"
-        for part, (x, _) in zip(("train", "test"), parts, strict=True)
-        for i in range(len(x))
-    )
-    return ImageSet(
-        name=f"keras:{name}",
-        ids=ids,
-        labels=np.eye(len(classes), dtype=np.uint8)[target],
-        classes=classes,
-        digests=tuple(content_digest(image.tobytes()) for image in pixels),
-        pixels=pixels,
-        official_queries=ids[len(parts[0][0]) :],
+    return array_set(
+        f"keras:{name}", dict(zip(("train", "test"), parts, strict=True)), KERAS_SETS[name]
     )

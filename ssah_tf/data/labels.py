@@ -163,24 +163,20 @@ def read_list(source: Path) -> Labels:
 
 def read_list_folder(folder: Path) -> Labels:
     """Read the lists of a research set: those of `test.txt` ask. See `read_labels`."""
-    found = {name: folder / name for name in LISTS if (folder / name).is_file()}
-    if not {"train.txt", "test.txt"} <= set(found):
+    if not all((folder / name).is_file() for name in LISTS[:2]):
         raise DataError(f"{folder}: expected the lists train.txt and test.txt in this folder")
-    of: dict[str, tuple[int, ...]] = {}
-    queries, width = frozenset(), None
-    for name, path in found.items():
-        rows, columns = list_rows(path)
-        if width not in (None, columns):
-            raise DataError(f"{path}: {columns} classes, but train.txt has {width}")
-        width = columns
-        if name == "test.txt":
-            queries = frozenset(rows)
-        elif name == "database.txt":  # it usually repeats the training images
-            rows = {key: value for key, value in rows.items() if key not in queries}
-        elif both := queries & set(rows):
-            raise DataError(f"{path}: {printable(min(both))!r} is in test.txt, too")
-        of |= rows
-    if both := queries & set(list_rows(found["train.txt"])[0]):
+    train, width = list_rows(folder / "train.txt")
+    of, queries = dict(train), frozenset()
+    for name in LISTS[1:]:
+        if (folder / name).is_file():
+            rows, columns = list_rows(folder / name)
+            if columns != width:
+                raise DataError(f"{folder / name}: {columns} classes, but train.txt has {width}")
+            # database.txt usually repeats the training images, and may repeat those that ask
+            of |= {key: value for key, value in rows.items() if key not in queries}
+            if name == "test.txt":
+                queries = frozenset(rows)
+    if both := queries & set(train):
         raise DataError(f"{folder}: {printable(min(both))!r} is in train.txt and in test.txt")
     return Labels(folder, tuple(str(i) for i in range(width)), of, queries, complete=True)
 

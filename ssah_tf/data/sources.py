@@ -11,6 +11,9 @@ from ssah_tf.data.label_file import load_labelled_folder
 from ssah_tf.data.tfds_sets import load_tfds_set
 from ssah_tf.errors import DataError
 
+#: How sources begin that are names of sets, not folders.
+DOWNLOADED = ("keras:", "tfds:")
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -39,7 +42,7 @@ def load_images(source: str | None, labels: str | None = None) -> Loaded:
     """
     if source is None:
         raise DataError("this recipe brings no images: name their folder with --data")
-    if named(source):
+    if source == "fashion" or source.startswith(DOWNLOADED):
         if labels is not None:
             raise DataError(f"{source} has its own labels: leave --labels out")
         if source.startswith("keras:"):
@@ -50,8 +53,3 @@ def load_images(source: str | None, labels: str | None = None) -> Loaded:
     if labels is not None:
         return Loaded(*load_labelled_folder(Path(source), Path(labels)))
     return Loaded(*load_class_folders(Path(source)))
-
-
-def named(source: str) -> bool:
-    """Whether a source is the name of a set, not a folder."""
-    return source == "fashion" or source.startswith(("keras:", "tfds:"))

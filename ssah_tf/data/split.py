@@ -224,9 +224,9 @@ def make_split(
 def describe_database(labelled: np.ndarray, unlabelled: np.ndarray, database: np.ndarray) -> str:
     """Which training images the database holds, since that makes a number higher."""
     seen = [
-        f"{len(np.intersect1d(part, database))} {name} training images"
+        f"{count} {name} training images"
         for name, part in (("labelled", labelled), ("unlabelled", unlabelled))
-        if len(np.intersect1d(part, database))
+        if (count := np.isin(part, database).sum())
     ]
     return " and ".join(seen) or "no training images"
 

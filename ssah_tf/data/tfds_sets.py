@@ -42,6 +42,7 @@ def write_class_folders(name: str, folder: Path) -> None:
         raise SsahError(
             f"tfds:{name} needs tensorflow-datasets: pip install 'ssah-tf[tfds]'"
         ) from None
+    making = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
         builder = tfds.builder(name)
         builder.download_and_prepare()
@@ -53,8 +54,6 @@ def write_class_folders(name: str, folder: Path) -> None:
         parts = [part for part in OFFICIAL if part in builder.info.splits]
         if not parts:
             raise DataError(f"tfds:{name} has no part train: {', '.join(builder.info.splits)}")
-        making = folder.with_name(f".{folder.name}.{os.getpid()}")
-        shutil.rmtree(making, ignore_errors=True)
         for part in parts:
             below = making / part if len(parts) > 1 else making
             for number, row in enumerate(tfds.as_numpy(builder.as_dataset(split=part))):
@@ -69,3 +68,5 @@ def write_class_folders(name: str, folder: Path) -> None:
     except Exception as error:  # tfds, its downloader and its file formats each raise their own
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DataError(f"tfds:{name} cannot be prepared ({reason})") from None
+    finally:
+        shutil.rmtree(making, ignore_errors=True)

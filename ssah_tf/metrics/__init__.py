@@ -5,7 +5,7 @@ the last byte padded with zeros. Two images are relevant to each other if they s
 """
 
 from ssah_tf.metrics.bootstrap import bootstrap_interval
-from ssah_tf.metrics.codes import CodeStatistics, code_statistics
+from ssah_tf.metrics.codes import CodeStatistics, bit_correlation, code_statistics
 from ssah_tf.metrics.hamming import hamming_distances, pack_codes, unpack_codes
 from ssah_tf.metrics.relevance import relevance
 from ssah_tf.metrics.result import RetrievalResult
@@ -20,6 +20,7 @@ from ssah_tf.metrics.tie_aware import (
 __all__ = [
     "CodeStatistics",
     "RetrievalResult",
+    "bit_correlation",
     "bootstrap_interval",
     "code_statistics",
     "evaluate_retrieval",

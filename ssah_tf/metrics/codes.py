@@ -55,11 +55,8 @@ def code_statistics(codes: np.ndarray, bits: int) -> CodeStatistics:
     codes = check_codes("codes", codes, bits)
     n = len(codes)
     _, bucket_sizes = np.unique(codes, axis=0, return_counts=True)
-    together = np.zeros((bits, bits))  # images in which bits i and j are both 1
-    for start in range(0, n, _CHUNK):
-        ones = np.unpackbits(codes[start : start + _CHUNK], axis=1, count=bits).astype(np.float32)
-        together += ones.T @ ones  # exact: at most 8192, well below 2^24
-    means = together.diagonal() / n
+    together = _ones_together(codes, bits)
+    means = together.diagonal()
     imbalance = np.abs(means - 0.5)
     alive = (means > 0) & (means < 1)
     return CodeStatistics(
@@ -71,17 +68,47 @@ def code_statistics(codes: np.ndarray, bits: int) -> CodeStatistics:
         mean_imbalance=float(imbalance.mean()),
         worst_bit=int(imbalance.argmax()),
         constant_bits=int((~alive).sum()),
-        mean_bit_correlation=_mean_correlation(together[np.ix_(alive, alive)] / n),
+        mean_bit_correlation=_mean_correlation(_correlation(together), alive),
     )
 
 
-def _mean_correlation(together: np.ndarray) -> float | None:
-    """Mean |correlation| off the diagonal, from the shares in which two bits are both 1."""
-    bits = len(together)
-    if bits < 2:
-        return None
+def bit_correlation(codes: np.ndarray, bits: int) -> np.ndarray:
+    """|Pearson correlation| of every two bits of a set of codes.
+
+    Args:
+        codes: Packed codes, uint8 `(n, ceil(bits / 8))`.
+        bits: Length of a code.
+
+    Returns:
+        float64 `(bits, bits)`; 0 for a bit that never changes, also with itself.
+
+    Raises:
+        ValueError: `codes` is not packed codes of `bits` bits, or there are none.
+    """
+    return _correlation(_ones_together(check_codes("codes", codes, bits), bits))
+
+
+def _ones_together(codes: np.ndarray, bits: int) -> np.ndarray:
+    """Share of codes in which bits i and j are both 1, `(bits, bits)`."""
+    together = np.zeros((bits, bits))
+    for start in range(0, len(codes), _CHUNK):
+        ones = np.unpackbits(codes[start : start + _CHUNK], axis=1, count=bits).astype(np.float32)
+        together += ones.T @ ones  # exact: at most 8192, well below 2^24
+    return together / len(codes)
+
+
+def _correlation(together: np.ndarray) -> np.ndarray:
+    """|Correlation| of the bits, from the shares in which two of them are both 1."""
     means = together.diagonal()
     spread = np.sqrt(means * (1 - means))
-    correlation = (together - np.outer(means, means)) / np.outer(spread, spread)
-    off_diagonal = np.abs(correlation).sum() - np.abs(correlation.diagonal()).sum()
+    scale = np.where(spread > 0, spread, 1)
+    return np.abs(together - np.outer(means, means)) / np.outer(scale, scale)
+
+
+def _mean_correlation(correlation: np.ndarray, alive: np.ndarray) -> float | None:
+    """Mean |correlation| off the diagonal of the bits that change."""
+    bits = int(alive.sum())
+    if bits < 2:
+        return None
+    off_diagonal = correlation.sum() - correlation.diagonal().sum()
     return float(off_diagonal / (bits * (bits - 1)))

@@ -6,6 +6,11 @@ import numpy as np
 _BLOCK_ELEMENTS = 1 << 16
 
 
+def code_bytes(bits: int) -> int:
+    """Bytes of a packed code of `bits` bits; the last one is padded with zero bits."""
+    return -(-bits // 8)
+
+
 def pack_codes(u: np.ndarray) -> np.ndarray:
     """Packs real-valued network outputs, or codes in {-1, +1}, into bits by their sign.
 
@@ -120,7 +125,7 @@ def check_codes(name: str, codes: np.ndarray, bits: int) -> np.ndarray:
     if isinstance(bits, bool) or not isinstance(bits, int | np.integer) or bits < 1:
         raise ValueError(f"bits: received {bits!r}, expected a whole number >= 1")
     codes = _as_packed(name, codes)
-    width = -(-int(bits) // 8)
+    width = code_bytes(int(bits))
     if codes.shape[1] != width:
         raise ValueError(
             f"{name}: received {codes.shape[1]} bytes a code, expected {width} for {bits} bits"

@@ -13,9 +13,10 @@ from ssah_tf.losses import (
 )
 from ssah_tf.losses.supervised_loss import SupervisedLoss
 from ssah_tf.models.deformation import Deformer
+from ssah_tf.models.exposure import expose
 from ssah_tf.models.hnet import HNet
 from ssah_tf.models.pace import Pace
-from ssah_tf.replicas import random_uniform, replica_count, sum_over_replicas
+from ssah_tf.replicas import replica_count, sum_over_replicas
 
 #: The stages of a training, in order.
 STAGES = ("hnet_warmup", "anet_warmup", "joint")
@@ -334,27 +335,6 @@ class SSAH(keras.Model):
                 for name, value in config.items()
             }
         )
-
-
-def expose(images: tf.Tensor, seed: tf.Tensor, gain: float, offset: float) -> tf.Tensor:
-    """Change the exposure of each image.
-
-    Args:
-        images: float32 `(batch, height, width, 3)`, 0 to 255.
-        seed: int32 `(2,)`.
-        gain: Pixels are multiplied by a factor from 1 - gain to 1 + gain.
-        offset: Then up to this share of 255 is added or subtracted.
-
-    Returns:
-        float32 of the same shape, 0 to 255.
-    """
-    if not gain and not offset:
-        return images
-    of_gain, of_offset = tf.unstack(tf.random.split(seed, 2))
-    one_each = (tf.shape(images)[0], 1, 1, 1)
-    factor = random_uniform(of_gain, one_each, 1 - gain, 1 + gain)
-    added = 255 * random_uniform(of_offset, one_each, -offset, offset)
-    return tf.clip_by_value(images * factor + added, 0, 255)
 
 
 def build_optimizer(optimizer, variables) -> None:

@@ -5,6 +5,8 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from ssah_tf.metrics.hamming import code_bytes
+
 
 @keras.saving.register_keras_serializable(package="ssah_tf")
 class HNet(keras.Model):
@@ -62,7 +64,7 @@ class HNet(keras.Model):
         if self._compiled_call is None:
             self._compiled_call = tf.function(self.__call__, reduce_retracing=True)
         codes = [np.packbits(self._compiled_call(batch).numpy() >= 0, axis=1) for batch in batches]
-        return np.concatenate(codes) if codes else np.zeros((0, -(-self.bits // 8)), np.uint8)
+        return np.concatenate(codes) if codes else np.zeros((0, code_bytes(self.bits)), np.uint8)
 
     def get_config(self):
         """Arguments that make an equal H-Net."""

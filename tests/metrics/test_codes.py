@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from ssah_tf.metrics import code_statistics, pack_codes
+from ssah_tf.metrics import bit_correlation, code_statistics, pack_codes
 
 CODES = pack_codes(
     np.array(
@@ -77,3 +77,13 @@ def test_to_dict_is_json_ready():
 def test_refuses(codes, bits, message):
     with pytest.raises(ValueError, match=message):
         code_statistics(codes, bits)
+
+
+def test_bit_correlation_is_that_of_numpy(rng):
+    codes = rng.integers(0, 256, (50, 2), dtype=np.uint8)
+    codes[:, 1] &= 0b10111111  # one bit is constant
+    ones = np.unpackbits(codes, axis=1).astype(float)
+    keep = np.delete(np.arange(16), 9)
+    expected = np.abs(np.corrcoef(ones[:, keep], rowvar=False))
+    np.testing.assert_allclose(bit_correlation(codes, 16)[np.ix_(keep, keep)], expected, atol=1e-5)
+    assert not bit_correlation(codes, 16)[9].any()

@@ -8,7 +8,7 @@ from ssah_tf.data.pipeline import training_batches
 from ssah_tf.losses import SUPERVISED_LOSSES, Likelihood
 from ssah_tf.models import SSAH, ANet, CompetencePace, HNet, RandomDeformation, SchedulePace
 from ssah_tf.models.backbones import ConvNet
-from ssah_tf.models.game import expose, labelled_rows, unlabelled_rows
+from ssah_tf.models.game import labelled_rows, unlabelled_rows
 
 CLASSES, SIZE, BATCH = 10, 28, 8
 
@@ -297,31 +297,6 @@ def test_averaged_weights_come_and_go():
         np.testing.assert_array_equal(value, average.numpy())
     assert any(np.any(a != b) for a, b in zip(present, inside, strict=True))
     assert largest_change(present, game.hnet.trainable_variables) == 0
-
-
-def exposed(value, **change):
-    images = tf.fill([400, 4, 4, 3], float(value))
-    out = expose(images, tf.constant([1, 2]), **{"gain": 0.0, "offset": 0.0, **change}).numpy()
-    assert (out == out[:, :1, :1, :1]).all()  # one change an image
-    return out[:, 0, 0, 0]
-
-
-def test_exposure():
-    """Grey 100, 400 images: the factor within 1 +- .5, then the addition within +- 25.5."""
-    values = exposed(100, gain=0.5)
-    assert 50 <= values.min() < 55
-    assert 145 < values.max() <= 150
-    values = exposed(100, offset=0.1)
-    assert 74 <= values.min() < 78
-    assert 122 < values.max() <= 126
-    assert (exposed(100) == 100).all()
-
-
-def test_exposure_stays_in_range():
-    for value, side in ((255, 1), (0, -1)):
-        change = exposed(value, gain=0.5, offset=0.2) - value
-        assert (side * change <= 0).all()
-        assert (change == 0).sum() > 0
 
 
 def test_same_seed_same_weights():

@@ -145,17 +145,6 @@ def test_code_space_by_hand():
     assert similar.sum() + dissimilar.sum() == 8
 
 
-def test_bit_correlation_is_that_of_numpy(rng):
-    codes = rng.integers(0, 256, (50, 2), dtype=np.uint8)
-    codes[:, 1] &= 0b10111111  # one bit is constant
-    space = CodeSpace(codes, codes, codes, codes, 16)
-    ones = np.unpackbits(codes, axis=1).astype(float)
-    keep = np.delete(np.arange(16), 9)
-    expected = np.abs(np.corrcoef(ones[:, keep], rowvar=False))
-    np.testing.assert_allclose(space.bit_correlation()[np.ix_(keep, keep)], expected, atol=1e-5)
-    assert not space.bit_correlation()[9].any()
-
-
 def test_truncated_codes_keep_the_first_bits():
     """Two bits: 11 against 11 11 00 11, relevant 0 and 1: hits within a tie of three."""
     expected_first = np.mean(

@@ -38,7 +38,12 @@ def as_data(figure) -> str:
     """A figure as a data address."""
     stream = io.BytesIO()
     figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(stream.getvalue()).decode()
+    return data_address(stream.getvalue(), "svg+xml")
+
+
+def data_address(content: bytes, kind: str) -> str:
+    """An image file of a MIME type `image/kind` as a data address."""
+    return f"data:image/{kind};base64," + base64.b64encode(content).decode()
 
 
 def lines(

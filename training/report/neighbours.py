@@ -1,5 +1,6 @@
 """What the report shows of the code space: neighbours, confusions, distances, shorter codes."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,8 @@ from ssah_tf.metrics.hamming import hamming_distances
 
 #: Queries that are looked at for confusions and distances; a seeded draw of more.
 SAMPLE = 2000
+#: Queries whose distances are held at a time.
+CHUNK = 64
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,19 @@ class CodeSpace:
         """Whether database images share a label with a query, bool `(positions,)`."""
         return (self.database_labels[positions] & self.query_labels[query]).any(axis=1)
 
-    def sample(self) -> np.ndarray:
-        """Positions of some of the queries, all if there are few."""
-        q = len(self.query_codes)
-        return np.sort(np.random.default_rng(0).permutation(q)[:SAMPLE])
+    def sampled(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Some of the queries, all if there are few, with their distances to the database.
+
+        Yields:
+            The position of a query, and `(n,)`.
+        """
+        chosen = np.sort(np.random.default_rng(0).permutation(len(self.query_codes))[:SAMPLE])
+        for part in np.array_split(chosen, -(-len(chosen) // CHUNK)):
+            yield from zip(
+                part.tolist(),
+                hamming_distances(self.query_codes[part], self.database_codes),
+                strict=True,
+            )
 
     def confusion(self, k: int) -> np.ndarray:
         """Row c: how the k nearest neighbours of queries of class c divide over the classes.
@@ -57,9 +69,9 @@ class CodeSpace:
         """
         share = self.database_labels / np.maximum(self.database_labels.sum(axis=1), 1)[:, None]
         total = np.zeros((self.query_labels.shape[1],) * 2)
-        for query in self.sample():
-            positions, _ = self.ranked(query, k)
-            total[self.query_labels[query] > 0] += share[positions].mean(axis=0)
+        for query, distances in self.sampled():
+            nearest = np.argsort(distances, kind="stable")[:k]
+            total[self.query_labels[query] > 0] += share[nearest].mean(axis=0)
         sums = total.sum(axis=1, keepdims=True)
         return total / np.where(sums > 0, sums, 1)
 
@@ -71,22 +83,11 @@ class CodeSpace:
         """
         counts = np.zeros((2, self.bits + 1), dtype=np.int64)
         everything = np.arange(len(self.database_codes))
-        for query in self.sample():
-            distances = hamming_distances(self.query_codes[query : query + 1], self.database_codes)[
-                0
-            ]
+        for query, distances in self.sampled():
             relevant = self.relevant(query, everything)
             for row, mask in enumerate((relevant, ~relevant)):
                 counts[row] += np.bincount(distances[mask], minlength=self.bits + 1)
         return counts[0], counts[1]
-
-    def bit_correlation(self) -> np.ndarray:
-        """|Pearson correlation| of the bits over the database, `(bits, bits)`; 0 if constant."""
-        ones = np.unpackbits(self.database_codes, axis=1, count=self.bits).astype(np.float32)
-        centred = ones - ones.mean(axis=0)
-        spread = np.sqrt((centred**2).sum(axis=0))
-        scale = np.where(spread > 0, spread, 1)
-        return np.abs((centred / scale).T @ (centred / scale))
 
     def truncated(self, bits: int) -> float:
         """Tie-aware mAP@all of the first `bits` bits of each code."""

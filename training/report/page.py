@@ -1,6 +1,5 @@
 """`report.html` of one run."""
 
-import base64
 import io
 import json
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from ssah_tf.data import ImageSet
 from ssah_tf.data.images import printable
 from ssah_tf.errors import RunError
 from ssah_tf.files import write_atomically
+from ssah_tf.metrics import bit_correlation
 from ssah_tf.training.report import charts
 from ssah_tf.training.report.neighbours import CodeSpace
 from ssah_tf.training.run import Run
@@ -74,7 +74,8 @@ def write_report(run: Run, images: ImageSet) -> None:
         ((name, ap) for name, ap in zip(classes, found["map_per_class"], strict=True) if ap),
         key=lambda entry: -entry[1],
     )
-    confusion = space.confusion(min(CONFUSION_K, len(space.database_codes)))
+    confusion_k = min(CONFUSION_K, len(space.database_codes))
+    confusion = space.confusion(confusion_k)
     p_at_k = {int(k): value for k, value in found["precision_at_k"].items()}
     page = PAGES.get_template("page.html.j2").render(
         title=images.name,
@@ -96,7 +97,7 @@ def write_report(run: Run, images: ImageSet) -> None:
         if len(classes) <= MATRIX_CLASSES
         else None,
         confusions=worst_confusions(confusion, classes),
-        confusion_k=min(CONFUSION_K, len(space.database_codes)),
+        confusion_k=confusion_k,
         distances=charts.histogram(*space.distance_counts()),
         balance=charts.lines(
             {"ones": (range(1, space.bits + 1), report["codes"]["bit_means"])},
@@ -104,7 +105,9 @@ def write_report(run: Run, images: ImageSet) -> None:
             "share of ones",
             markers=True,
         ),
-        correlation=charts.matrix(space.bit_correlation(), None, "bit", "bit"),
+        correlation=charts.matrix(
+            bit_correlation(space.database_codes, space.bits), None, "bit", "bit"
+        ),
         lengths=[(n, space.truncated(n)) for n in LENGTHS if n < space.bits]
         + [(space.bits, found["map_tie_aware"])],
     )
@@ -180,7 +183,7 @@ def picture(images: ImageSet, position: int, distance=None, right: bool = True) 
     if images.pixels is not None:
         pixels = images.pixels[position]
     else:
-        pixels = images.read(np.array([position]), THUMBNAIL)[0]
+        pixels = images.read_one(position, THUMBNAIL)
     image = Image.fromarray(pixels)
     image.thumbnail((THUMBNAIL, THUMBNAIL))
     small = max(image.size) < THUMBNAIL
@@ -197,14 +200,14 @@ def address_of(image: Image.Image, kind: str) -> str:
     """An image as a data address."""
     stream = io.BytesIO()
     image.save(stream, kind, quality=85)
-    return f"data:image/{kind.lower()};base64," + base64.b64encode(stream.getvalue()).decode()
+    return charts.data_address(stream.getvalue(), kind.lower())
 
 
 def png_address(run: Run) -> str | None:
     """The picture of hard samples as a data address, if the run has one."""
     if not run.picture_path.is_file():
         return None
-    return "data:image/png;base64," + base64.b64encode(run.picture_path.read_bytes()).decode()
+    return charts.data_address(run.picture_path.read_bytes(), "png")
 
 
 def shortened(by_class: list[tuple[str, float]], most: int = 30) -> tuple[list, list]:

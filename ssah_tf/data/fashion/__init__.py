@@ -4,7 +4,8 @@ from importlib import resources
 
 import numpy as np
 
-from ssah_tf.data.image_set import ImageSet, content_digest
+from ssah_tf.data.arrays import array_set
+from ssah_tf.data.image_set import ImageSet
 
 CLASSES = (
     "T-shirt",
@@ -30,16 +31,5 @@ def load_fashion() -> ImageSet:
     """
     file = resources.files(__package__) / "fashion6k.npz"
     with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-        grey = np.concatenate([arrays["x_train"], arrays["x_test"]])  # (6000, 28, 28)
-        target = np.concatenate([arrays["y_train"], arrays["y_test"]])  # (6000,)
-        counts = {"train": len(arrays["x_train"]), "test": len(arrays["x_test"])}
-    ids = tuple(f"{part}/{i:05d}" for part, n in counts.items() for i in range(n))
-    return ImageSet(
-        name="fashion",
-        ids=ids,
-        labels=np.eye(len(CLASSES), dtype=np.uint8)[target],
-        classes=CLASSES,
-        digests=tuple(content_digest(image.tobytes()) for image in grey),
-        pixels=np.repeat(grey[..., None], 3, axis=-1),  # (6000, 28, 28, 3)
-        official_queries=ids[counts["train"] :],
-    )
+        parts = {part: (arrays[f"x_{part}"], arrays[f"y_{part}"]) for part in ("train", "test")}
+    return array_set("fashion", parts, CLASSES)
