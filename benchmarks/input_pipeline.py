@@ -100,15 +100,16 @@ def photos_a_second(root: Path, size: int, steps: int) -> dict:
 
     def product() -> float:
         data = iter(
-            training_batches(images, split, size=size, batch=BATCH, ratio=1, steps=steps + 8)
+            training_batches(images, split, size=size, batch=BATCH, ratio=1, steps=steps + 64)
         )
-        for _ in range(8):  # tracing, and what was fetched in advance
+        # Tracing; and as much is fetched in advance when the clock starts as when it stops.
+        for _ in range(16):
             next(data)
         return rate(count, lambda: [next(data) for _ in range(steps)])
 
     rows = {"bare loop": bare, "tf.data decode_jpeg": tensorflow, "training batches": product}
     found = {name: [] for name in rows}
-    for _ in range(3):  # in turns: a busy moment should not hit one of them alone
+    for _ in range(5):  # in turns: a busy moment should not hit one of them alone
         for name, measure in rows.items():
             found[name].append(measure())
     best = {f"{name}, img/s": round(max(values), 1) for name, values in found.items()}

@@ -1,42 +1,56 @@
 """Weak augmentation: what every image, labelled or not, goes through before anything else."""
 
+import numpy as np
 import tensorflow as tf
+from PIL import Image, ImageOps
 
 
-def weak_augment(images: tf.Tensor, seed: tf.Tensor, *, flip: bool, shift: float) -> tf.Tensor:
-    """Mirror half of the images and shift each by up to a share of its side, edges reflected.
+def weak_moves(
+    seed: tf.Tensor, count: int, *, side: int, flip: bool, shift: float
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Draw how each image of a batch is mirrored and shifted. See `moved`.
 
     Args:
-        images: uint8 `(batch, side, side, 3)`.
-        seed: int32 `(2,)`, stateless.
+        seed: int32 or int64 `(2,)`, stateless: the same seed draws the same moves.
+        count: Number of images.
+        side: Their side in pixels.
         flip: Whether to mirror images left to right, each with probability 1/2.
         shift: Largest shift as a share of the side, in either direction.
 
     Returns:
-        uint8 `(batch, side, side, 3)`.
+        bool `(count,)`, mirrored or not; int32 `(count, 2)`, pixels down and right of the part of
+        the image that is kept.
     """
-    count = tf.shape(images)[0]
     seeds = tf.random.split(seed, 2)
-    side = images.shape[1]
     reach = round(shift * side)
-    span = tf.range(side)[None]  # (1, side)
     offsets = tf.random.stateless_uniform(
         [count, 2], seeds[1], minval=-reach, maxval=reach + 1, dtype=tf.int32
     )
-    columns = reflect(span + offsets[:, 1:], side)  # (batch, side)
-    if flip:  # by index, too: one pass over the pixels instead of three
-        mirrored = tf.random.stateless_uniform([count, 1, 1, 1], seeds[0]) < 0.5
-        columns = tf.where(mirrored[:, :, 0, 0], side - 1 - columns, columns)
-    if reach:
-        rows = reflect(span + offsets[:, :1], side) + side * tf.range(count)[:, None]
-        images = tf.gather(tf.reshape(images, [-1, side, 3]), tf.reshape(rows, [-1]))
-        images = tf.reshape(images, [-1, side, side, 3])
-    if flip or reach:
-        images = tf.gather(images, columns, axis=2, batch_dims=1)
-    return images
+    chance = tf.random.stateless_uniform([count, 1, 1, 1], seeds[0])[:, 0, 0, 0]
+    return (chance < 0.5) & flip, offsets
 
 
-def reflect(index: tf.Tensor, side: int) -> tf.Tensor:
-    """Bring indices outside `[0, side)` back by reflection at the border pixels."""
-    index = tf.abs(index)
-    return (side - 1) - tf.abs((side - 1) - index)
+def moved(pixels: np.ndarray, mirrored: bool, offset: np.ndarray) -> np.ndarray:
+    """One image mirrored, if asked, and then shifted, edges reflected.
+
+    For the thread that decoded the image, whose pixels are still in its cache: next to decoding a
+    photo it costs 2 %.
+
+    Args:
+        pixels: uint8 `(side, side, 3)`.
+        mirrored: Whether to mirror it left to right.
+        offset: int `(2,)`, pixels down and right; below `side` in size.
+
+    Returns:
+        uint8 `(side, side, 3)`.
+    """
+    if mirrored:  # Pillow is three times as quick at it as NumPy
+        pixels = np.asarray(ImageOps.mirror(Image.fromarray(pixels)))
+    if not offset.any():
+        return pixels
+    side = len(pixels)
+    down, right = (int(step) for step in offset)
+    margins = [(max(-step, 0), max(step, 0)) for step in (down, right)]
+    padded = np.pad(pixels, (*margins, (0, 0)), mode="reflect")
+    top, left = max(down, 0), max(right, 0)
+    return padded[top : top + side, left : left + side]

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -87,25 +88,40 @@ class ImageSet:
             return self
         return replace(self, pixels=self.read(np.arange(len(self)), size))
 
-    def read(self, positions: np.ndarray, size: int) -> np.ndarray:
+    def read(
+        self,
+        positions: np.ndarray,
+        size: int,
+        change: Callable[[int, np.ndarray], np.ndarray] | None = None,
+    ) -> np.ndarray:
         """Pixels of the images at `positions`, decoded and resized in parallel.
 
+        Args:
+            positions: int `(n,)`.
+            size: Side in pixels.
+            change: What to do to each image in the thread that reads it: called with its row and
+                its pixels `(size, size, 3)`, gives the pixels to take instead.
+
         Returns:
-            uint8 `(len(positions), size, size, 3)`.
+            uint8 `(n, size, size, 3)`.
 
         Raises:
             ImageError: A file cannot be read.
         """
         positions = np.asarray(positions, dtype=np.int64)
-        if self.pixels is not None and self.pixels.shape[1] == size:
+        held = self.pixels is not None and self.pixels.shape[1] == size
+        if held and change is None:
             return self.pixels[positions]
         out = np.empty((len(positions), size, size, 3), dtype=np.uint8)
 
         def one(row: int) -> None:
-            out[row] = self.read_one(positions[row], size)
+            position = positions[row]
+            pixels = self.pixels[position] if held else self.read_one(position, size)
+            out[row] = pixels if change is None else change(row, pixels)
 
-        # Pillow releases the interpreter lock while it decodes and resizes: threads are enough.
-        list(decoder_pool().map(one, range(len(positions))))
+        # Pillow releases the interpreter lock while it decodes and resizes: threads are enough,
+        # and in memory there is too little to do for more than one.
+        list((map if held else decoder_pool().map)(one, range(len(positions))))
         return out
 
     def read_one(self, position: int, size: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from ssah_tf.data.augment import weak_augment
+from ssah_tf.data.augment import moved, weak_moves
 from ssah_tf.data.image_set import ImageSet
 from ssah_tf.data.sampling import BatchPlan
 from ssah_tf.data.split import Split
@@ -46,16 +46,19 @@ def training_batches(
     labels = images.labels[labelled]
     plan = BatchPlan(labels, labelled, unlabelled, batch=batch, ratio=ratio, seed=seed)
 
-    def fetch(step):
+    def fetch(step, mirrored, offsets):
         rows = plan.labelled_rows(step)
         positions = np.column_stack([labelled[rows], plan.unlabelled_positions(step)]).reshape(-1)
-        return images.read(positions, size), labels[rows].astype(np.float32)
+        pixels = images.read(
+            positions, size, lambda row, image: moved(image, mirrored[row], offsets[row])
+        )
+        return pixels, labels[rows].astype(np.float32)
 
     def load(step):
-        pixels, target = tf.numpy_function(fetch, [step], (tf.uint8, tf.float32))
-        pixels = tf.ensure_shape(pixels, [batch * (1 + ratio), size, size, 3])
         step_seed = tf.stack([tf.cast(seed, tf.int64), step])
-        pixels = weak_augment(pixels, step_seed, flip=flip, shift=shift)
+        moves = weak_moves(step_seed, batch * (1 + ratio), side=size, flip=flip, shift=shift)
+        pixels, target = tf.numpy_function(fetch, [step, *moves], (tf.uint8, tf.float32))
+        pixels = tf.ensure_shape(pixels, [batch * (1 + ratio), size, size, 3])
         return {
             "images": tf.reshape(pixels, [batch, 1 + ratio, size, size, 3]),
             "labels": tf.ensure_shape(target, [batch, labels.shape[1]]),
