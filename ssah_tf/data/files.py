@@ -15,6 +15,8 @@ from ssah_tf.errors import DataError, ImageError
 MAX_BAD_SHARE = 0.1
 #: Files that one thread reads in a row.
 CHUNK = 64
+#: Bytes below which a file is read by one thread: for small ones two only wait for each other.
+SMALL = 16_384
 
 
 def image_files(folder: Path) -> list[str]:
@@ -48,12 +50,29 @@ def read_all(root: Path, ids: Sequence[str]) -> tuple[list[str], dict[str, str]]
     Returns:
         The content digest of each file, "" for a bad one; and the bad files with their reasons.
     """
-    # A task a file would cost more than small files themselves.
-    chunks = [ids[i : i + CHUNK] for i in range(0, len(ids), CHUNK)]
-    work = decoder_pool().map(lambda part: [check(os.path.join(root, n)) for n in part], chunks)
-    found = [result for part in work for result in part]
-    bad = {name: reason for name, (_, reason) in zip(ids, found, strict=True) if reason}
-    return [digest for digest, _ in found], bad
+    small, large = [], []
+    for position, name in enumerate(ids):
+        (small if is_small(os.path.join(root, name)) else large).append(position)
+    tasks = [small] + [large[i : i + CHUNK] for i in range(0, len(large), CHUNK)]
+
+    def run(task: list[int]) -> list[tuple[str, str]]:
+        return [check(os.path.join(root, ids[position])) for position in task]
+
+    digests, bad = [""] * len(ids), {}
+    for task, results in zip(tasks, decoder_pool().map(run, tasks), strict=True):
+        for position, (digest, reason) in zip(task, results, strict=True):
+            digests[position] = digest
+            if reason:
+                bad[ids[position]] = reason
+    return digests, {name: bad[name] for name in ids if name in bad}
+
+
+def is_small(path: str) -> bool:
+    """Whether the file has fewer than `SMALL` bytes, or none that can be asked for."""
+    try:
+        return os.path.getsize(path) < SMALL
+    except OSError:
+        return True
 
 
 def check(path: str) -> tuple[str, str]:

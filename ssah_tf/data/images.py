@@ -47,7 +47,7 @@ def decode(source: str | Path | bytes, size: int, name: str | None = None) -> np
                     f"{name}: {image.width} x {image.height} pixels, the limit is {MAX_PIXELS:,}"
                 )
             image.draft(None, (2 * size, 2 * size))  # JPEG only
-            image = ImageOps.exif_transpose(image)
+            ImageOps.exif_transpose(image, in_place=True)
             return square(to_rgb(image), size)
     except ImageError:
         raise
@@ -98,4 +98,4 @@ def to_rgb(image: Image.Image) -> Image.Image:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
