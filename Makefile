@@ -45,10 +45,11 @@ test-all: setup ## Run the slow tests, too
 lint: setup ## Check format and style
 	$(BIN)/ruff format --check . && $(BIN)/ruff check .
 
-bench: setup ## Time evaluation, the input pipeline and training steps
+bench: setup ## Time evaluation, the input pipeline, training steps and encoders
 	$(BIN)/python benchmarks/evaluate_speed.py
 	$(BIN)/python benchmarks/input_pipeline.py
 	$(BIN)/python benchmarks/training_speed.py
+	$(BIN)/python benchmarks/encoder_speed.py
 
 clean: ## Remove the virtual environment and caches; runs stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache

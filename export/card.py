@@ -19,13 +19,18 @@ Chosen at epoch {epoch} by a validation mAP of {validation:.4f} ± {error:.4f}; 
 - `encoder.onnx`: input `images`, uint8 `(batch, {size}, {size}, 3)`, RGB; outputs `codes`, uint8 `(batch, {octets})`, bits in the order of
   `numpy.packbits`{padding}, and `logits`, float32 `(batch, {bits})`, whose signs are the bits (at least 0 is 1).
 - `saved_model/1`: signatures `serving_default` (the same images to codes), `serving_bytes` (JPEG or PNG files to codes), `logits`.
-- Images of other sizes are cropped to their central square and resized by the rule of `ssah_tf.data.images`; `ssah_tf.Encoder` does that.
+{int8}- Images of other sizes are cropped to their central square and resized by the rule of `ssah_tf.data.images`; `ssah_tf.Encoder` does that.
 
 ## Data, licence, limits
 
 - Trained on: {data}. {classes} classes: {names}.
 - Backbone `{backbone}`, trained from scratch: the weights carry no licence of others, but perhaps that of the images.
 - It tells apart what its labels told apart. On images unlike its training images, expect less than the number above.
+"""
+
+
+INT8 = """- `encoder.int8.onnx`: the same in 8-bit integers, model id `{model_id}`. {bits_changed:.2%} of the bits are others, mAP@all is {map:.4f} instead of
+  {map_float:.4f}; calibrated on {calibration_images} training images. Codes of the two must not be mixed.
 """
 
 
@@ -59,4 +64,5 @@ def model_card(about: dict, report: dict) -> str:
         classes=len(names),
         names=", ".join(names[:20]) + more,
         backbone=about["backbone"],
+        int8=INT8.format(**about["int8"]) if "int8" in about else "",
     )

@@ -13,10 +13,12 @@ from ssah_tf.errors import RunError
 from ssah_tf.export.card import model_card
 from ssah_tf.export.graph import encoder_function
 from ssah_tf.export.identity import model_id
+from ssah_tf.export.int8 import add_int8
 from ssah_tf.export.manifest import write_manifest
 from ssah_tf.export.onnx_model import write_onnx
 from ssah_tf.export.saved_model import write_saved_model
 from ssah_tf.export.verify import REFERENCE, compare, refuse_differences
+from ssah_tf.export.warmup import write_warmup
 from ssah_tf.training.evaluate import load_encoder
 from ssah_tf.training.report.page import read_metrics
 from ssah_tf.training.run import Run
@@ -28,7 +30,16 @@ SAMPLE = 10_000
 TRAVELLING = 64
 
 
-def export(run: Run, images: ImageSet, folder: Path, opset: int = 18) -> dict:
+def export(
+    run: Run,
+    images: ImageSet,
+    folder: Path,
+    opset: int = 18,
+    *,
+    int8: bool = False,
+    max_drop: float = 0.01,
+    force: bool = False,
+) -> dict:
     """Export the encoder of a run; the folder is replaced as a whole, or stays as it was.
 
     Args:
@@ -36,13 +47,17 @@ def export(run: Run, images: ImageSet, folder: Path, opset: int = 18) -> dict:
         images: Its images, on which the artefacts are compared with the trained encoder.
         folder: Where to.
         opset: ONNX opset, 13 to 18.
+        int8: Whether to write an encoder in 8-bit integers, too. See `add_int8`.
+        max_drop: Largest fall in mAP@all for which it is written.
+        force: Write it whatever the fall.
 
     Returns:
         The manifest, and under `verified` what was compared.
 
     Raises:
         RunError: The run has no encoder or no numbers, or the folder holds something else.
-        SsahError: Codes of an artefact differ; then nothing is replaced.
+        SsahError: Codes of an artefact differ, or mAP of the integer encoder falls too far; then
+            nothing is replaced.
     """
     recipe, report = run.recipe, read_metrics(run)
     if folder.exists() and any(folder.iterdir()) and not (folder / "encoder.json").is_file():
@@ -72,6 +87,9 @@ def export(run: Run, images: ImageSet, folder: Path, opset: int = 18) -> dict:
         found = compare(making, pixels, expected, tensorflow=True)
         total = len(pixels) * hnet.bits
         refuse_differences(found, total)
+        write_warmup(making / "saved_model" / "1", pixels)
+        if int8:
+            about["int8"] = add_int8(making, run, images, max_drop, force)
         with open(making / REFERENCE, "wb") as stream:
             np.savez_compressed(stream, images=pixels[:TRAVELLING], codes=expected[:TRAVELLING])
         (making / "MODEL_CARD.md").write_text(model_card(about, report), encoding="utf-8")

@@ -31,6 +31,7 @@ EXTRAS = {
         "yaml",
         "jinja2",
         "imagehash",
+        "tensorflow_serving",
     )
 }
 
@@ -222,6 +223,11 @@ def export(
         Path | None, typer.Option(help="Folder to make or replace; default: RUN/export.")
     ] = None,
     opset: Annotated[int, typer.Option(min=13, max=18, help="ONNX opset.")] = 18,
+    int8: Annotated[bool, typer.Option(help="Write an ONNX file in 8-bit integers, too.")] = False,
+    max_drop: Annotated[
+        float, typer.Option(min=0.0, help="Largest fall in mAP for which --int8 is written.")
+    ] = 0.01,
+    force: Annotated[bool, typer.Option(help="Write --int8 whatever the fall.")] = False,
 ) -> None:
     """Turn a run into an ONNX file and a SavedModel, proven equal to the trained encoder."""
     need("train", "ssah export")
@@ -234,13 +240,27 @@ def export(
     recipe = opened.recipe
     images = build_images(recipe).images
     images = images.hold(recipe.data.image_size, recipe.data.cache_mb)
-    about = write(opened, images, output or run / "export", opset)
+    about = write(
+        opened,
+        images,
+        output or run / "export",
+        opset,
+        int8=int8,
+        max_drop=max_drop,
+        force=force,
+    )
     proof = about["verified"]
     typer.echo(
         f"model id {about['model_id']}: 0 of {proof['bits']:,} bits differ from the trained "
-        f"encoder on {proof['images']:,} images, by {' and '.join(proof['artefacts'])}\n"
-        f"export: {output or run / 'export'}"
+        f"encoder on {proof['images']:,} images, by {' and '.join(proof['artefacts'])}"
     )
+    if int8:
+        integers = about["int8"]
+        typer.echo(
+            f"int8: model id {integers['model_id']}, {integers['bits_changed']:.2%} of the bits "
+            f"differ, mAP@all {integers['map']:.4f} instead of {integers['map_float']:.4f}"
+        )
+    typer.echo(f"export: {output or run / 'export'}")
 
 
 @app.command()
@@ -255,24 +275,37 @@ def verify(folder: Annotated[Path, typer.Argument(help="What `ssah export` wrote
         f"model id {about['model_id']}: files unchanged; 0 of {about['verified']['bits']:,} bits "
         f"differ, by {' and '.join(about['verified']['artefacts'])}"
     )
+    if "int8_bits" in about["verified"]:
+        typer.echo(f"int8: {about['verified']['int8_bits']:,} bits differ, as they may")
 
 
 @app.command()
 def encode(
     encoder: Annotated[Path, typer.Argument(help="What `ssah export` wrote, or its ONNX file.")],
     sources: Annotated[list[str], typer.Argument(help="Image files, or folders of them.")],
-    output: Annotated[Path, typer.Option(help="codes.npy or codes.parquet.")] = Path("codes.npy"),
+    output: Annotated[
+        Path, typer.Option(help="codes.npy or codes.parquet; - prints hexadecimal lines.")
+    ] = Path("codes.npy"),
     threads: Annotated[int, typer.Option(min=0, help="Of ONNX Runtime; 0: one a core.")] = 0,
 ) -> None:
     """Write the codes of images; interrupted, the same command goes on where it was."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from ssah_tf.encode import encode_files, find_images
+    from ssah_tf.data.images import printable
+    from ssah_tf.encode import encode_files, encode_readable, find_images
     from ssah_tf.encoder import Encoder
 
     loaded = Encoder.load(encoder, threads=threads)
     paths = find_images(sources)
+    if str(output) == "-":
+        for path in paths:
+            codes, reasons = encode_readable(loaded, [path])
+            if reasons[0]:
+                typer.echo(f"skipped: {reasons[0]}", err=True)
+            else:
+                typer.echo(f"{codes[0].tobytes().hex()} {printable(path)}")
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
     console = Console(stderr=True)
     try:
         with Progress(console=console, disable=not console.is_terminal) as bar:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ssah_tf.data.files import image_files
-from ssah_tf.data.image_set import decoder_pool
+from ssah_tf.data.image_set import in_batches
 from ssah_tf.data.images import decode
 from ssah_tf.encoder import Encoder
 from ssah_tf.errors import ImageError, SsahError
@@ -121,6 +121,13 @@ def keep_plan(parts: Path, encoder: Encoder, paths: list[str]) -> None:
 
 def encode_shard(encoder: Encoder, paths: list[str], output: Path) -> None:
     """Write `codes` of the readable files, and `reasons`, "" for each of those."""
+    codes, reasons = encode_readable(encoder, paths)
+    with atomic_path(output) as path:
+        np.savez(path, codes=codes, reasons=np.array(reasons, dtype=str))
+
+
+def encode_readable(encoder: Encoder, paths: list[str]) -> tuple[np.ndarray, list[str]]:
+    """Codes of the files that can be read, and for each path "" or why it cannot."""
 
     def one(path: str):
         try:
@@ -129,15 +136,13 @@ def encode_shard(encoder: Encoder, paths: list[str], output: Path) -> None:
             return None, str(error)
 
     codes, reasons = [], []
-    for start in range(0, len(paths), BATCH):
-        found = list(decoder_pool().map(one, paths[start : start + BATCH]))
+    for found in in_batches(one, paths, BATCH):
         reasons += [reason for _, reason in found]
         good = [pixels for pixels, _ in found if pixels is not None]
         if good:
             codes.append(encoder.encode(np.stack(good)))
     empty = np.zeros((0, code_bytes(encoder.bits)), np.uint8)
-    with atomic_path(output) as path:
-        np.savez(path, codes=np.concatenate([empty, *codes]), reasons=np.array(reasons, dtype=str))
+    return np.concatenate([empty, *codes]), reasons
 
 
 def write_codes(output: Path, encoder: Encoder, paths: list[str], codes: np.ndarray) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from ssah_tf.data.image_set import decoder_pool
+from ssah_tf.data.image_set import in_batches
 from ssah_tf.data.images import decode, square, to_rgb
 from ssah_tf.errors import SsahError
 from ssah_tf.metrics.hamming import code_bytes
@@ -85,7 +85,9 @@ class Encoder:
 
         Args:
             images: One image or many: paths, bytes of files, Pillow images, or uint8 arrays
-                `(height, width, 3)`; or one uint8 array `(n, height, width, 3)`.
+                `(height, width, 3)`; or one uint8 array `(n, height, width, 3)`. Only paths and
+                bytes go through the whole rule of training: Pillow images and arrays have been
+                decoded at full size, which for large JPEG files can change a bit.
             batch: Images that are run at once.
 
         Returns:
@@ -119,14 +121,8 @@ class Encoder:
                 return
         elif isinstance(images, str | Path | bytes | Image.Image | np.ndarray):
             images = [images]
-        waiting: list[Picture] = []
-        for image in images:
-            waiting.append(image)
-            if len(waiting) == batch:
-                yield self.preprocess(waiting)
-                waiting = []
-        if waiting:
-            yield self.preprocess(waiting)
+        for pixels in in_batches(self._one, images, batch):
+            yield np.stack(pixels)
 
     def preprocess(self, images: Sequence[Picture]) -> np.ndarray:
         """Images by the rule of training, decoded on all cores.
@@ -134,7 +130,7 @@ class Encoder:
         Returns:
             uint8 `(n, image_size, image_size, 3)`.
         """
-        return np.stack(list(decoder_pool().map(self._one, images)))
+        return np.stack([pixels for part in in_batches(self._one, images, 64) for pixels in part])
 
     def _one(self, image: Picture) -> np.ndarray:
         if isinstance(image, str | Path | bytes):

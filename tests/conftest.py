@@ -29,3 +29,38 @@ def mirrored(logical_cpus):
 def rng():
     """A seeded generator."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def evaluated(logical_cpus):
+    """Makes a run of the built-in images at 12 bits: its encoder untrained, its history made up."""
+    from ssah_tf.training.build import build_game
+    from ssah_tf.training.evaluate import evaluate
+    from ssah_tf.training.recipe import load_recipe
+    from ssah_tf.training.train import start
+
+    def make(folder, *overrides):
+        run, loaded = start(load_recipe("fashion", ("model.bits=12", *overrides)), folder)
+        game = build_game(run.recipe, loaded.images, run.split)
+        pixels = loaded.images.read(np.arange(64), run.recipe.data.image_size)
+        for _ in range(3):  # batch statistics are those of data
+            game.hnet(pixels, training=True)
+        game.hnet.save(run.model_path)
+        epoch = {"epoch": 0, "stage": "joint", "seconds": 1.0, "rho": 0.1}
+        run.save_history([{**epoch, "validation_map": 0.5, "validation_error": 0.1}])
+        evaluate(run, loaded.images)
+        return run
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def exported(evaluated, tmp_path_factory):
+    """A run of 12 bits, and its export with integers."""
+    from ssah_tf.data import load_fashion
+    from ssah_tf.export.export import export
+
+    run = evaluated(tmp_path_factory.mktemp("export") / "run", "model.options.width=8")
+    folder = run.folder / "export"
+    export(run, load_fashion(), folder, int8=True, force=True)
+    return run, folder

@@ -2,9 +2,10 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +146,23 @@ def decoder_pool() -> ThreadPoolExecutor:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         _pool = ThreadPoolExecutor(max_workers=cores or 1, thread_name_prefix="decode")
     return _pool
+
+
+def in_batches(work: Callable, items: Iterable, batch: int) -> Iterator[list]:
+    """Results of `work` for each item, in order, a batch at a time.
+
+    While the caller is busy with one batch, the decoder threads work on the next.
+    """
+    items = iter(items)
+
+    def begin() -> list:
+        return [decoder_pool().submit(work, item) for item in islice(items, batch)]
+
+    running = begin()
+    while running:
+        coming = begin()
+        yield [future.result() for future in running]
+        running = coming
 
 
 def content_digest(content: bytes) -> str:

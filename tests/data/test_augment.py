@@ -9,9 +9,7 @@ def images_of(count=64, side=10):
 
 
 def augmented(images, seed=(1, 2), *, flip=False, shift=0.0):
-    moves = weak_moves(
-        tf.constant(seed), len(images), side=images.shape[1], flip=flip, shift=shift
-    )
+    moves = weak_moves(tf.constant(seed), len(images), side=images.shape[1], flip=flip, shift=shift)
     moves = (move.numpy() for move in moves)
     return np.stack([moved(*image) for image in zip(images, *moves, strict=True)])
 

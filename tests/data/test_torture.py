@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ssah_tf import Encoder
 from ssah_tf.data import load_images
 from ssah_tf.data.files import check, file_set, image_files, read_all
 from ssah_tf.data.images import decode
@@ -164,6 +165,18 @@ def test_every_good_file_is_read_right(folder, scanned):
         middle = decode(folder / name, 16)[8, 8].astype(int)
         assert np.abs(middle - colour).max() <= tolerance, (name, middle)
     assert "directory.jpg/inside.png" in ids
+
+
+def test_encoder_sees_what_training_sees(folder, scanned, exported):
+    """Paths and bytes of every good file, to the last bit."""
+    encoder = Encoder.load(exported[1])
+    names = [name for name in scanned[0] if name not in scanned[2]]
+    expected = np.stack([decode(folder / name, encoder.image_size) for name in names])
+    paths = [folder / name for name in names]
+    np.testing.assert_array_equal(encoder.preprocess(paths), expected)
+    contents = [path.read_bytes() for path in paths]
+    np.testing.assert_array_equal(encoder.preprocess(contents), expected)
+    np.testing.assert_array_equal(encoder.encode(paths), encoder.encode(expected))
 
 
 def test_every_bad_file_is_listed_with_its_reason(folder, scanned):

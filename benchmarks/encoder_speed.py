@@ -1,0 +1,142 @@
+"""Times an exported encoder beside the bare runtime, the SavedModel and 8-bit integers.
+
+    python benchmarks/encoder_speed.py [--backbone resnet20] [--size 32] [--photos 1500]
+
+The weights are not trained: speed does not depend on them. All on the same images and batches, in
+turns, best of five: `Encoder` from arrays beside `onnxruntime` alone; the SavedModel in
+TensorFlow; the encoder in integers; and `Encoder` from JPEG files of 640 x 480 beside decoding
+alone and the network alone on one core each, since the two share the machine. One line of JSON at
+the end. Run it on an idle machine of two cores.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import tensorflow as tf
+from input_pipeline import make_photos
+
+from ssah_tf import Encoder
+from ssah_tf.data.images import decode
+from ssah_tf.export.graph import encoder_function
+from ssah_tf.export.identity import model_id
+from ssah_tf.export.int8 import write_int8
+from ssah_tf.export.onnx_model import write_onnx
+from ssah_tf.export.saved_model import write_saved_model
+from ssah_tf.models import HNet
+from ssah_tf.models.backbones import BACKBONES
+from ssah_tf.training.ablation import machine
+
+BITS = 48
+BATCH = 64
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--backbone", default="resnet20", choices=BACKBONES)
+    parser.add_argument("--size", type=int, default=32)
+    parser.add_argument("--photos", type=int, default=1500)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        paths = sorted(str(p) for p in make_photos(Path(folder) / "photos").rglob("*.jpg"))
+        paths = (paths * (given.photos // len(paths) + 1))[: given.photos]
+        pixels = np.stack([decode(path, given.size) for path in paths[:600]])
+        write_artefacts(Path(folder), given.backbone, pixels)
+        result = {"machine": machine(), "backbone": given.backbone, "size": given.size}
+        result |= arrays(Path(folder), pixels) | files(Path(folder), paths, pixels)
+    for name, value in result.items():
+        print(f"{name:<40} {value}")
+    print(json.dumps(result))
+
+
+def write_artefacts(folder: Path, backbone: str, pixels: np.ndarray) -> None:
+    """ONNX, its integer form and SavedModel of a new encoder."""
+    size = pixels.shape[1]
+    hnet = HNet(BACKBONES[backbone](), BITS)
+    hnet(pixels[:64], training=True)
+    encode = encoder_function(hnet, size)
+    about = {"model_id": model_id(hnet, size), "bits": BITS, "image_size": size}
+    about |= {"backbone": backbone, "recipe_hash": "none", "product_version": "benchmark"}
+    write_onnx(encode, folder / "float.onnx", 18, {key: str(about[key]) for key in about})
+    write_int8(folder / "float.onnx", folder / "int8.onnx", pixels[:256])
+    write_saved_model(encode, hnet, size, folder / "saved_model")
+
+
+def arrays(folder: Path, pixels: np.ndarray) -> dict:
+    """Images a second from arrays, all cores, the same batches."""
+    encoder = Encoder.load(folder / "float.onnx")
+    integers = Encoder.load(folder / "int8.onnx")
+    served = tf.saved_model.load(str(folder / "saved_model")).signatures["serving_default"]
+    pixels = np.concatenate([pixels] * 4)
+    batches = [pixels[i : i + BATCH] for i in range(0, len(pixels), BATCH)]
+
+    def bare() -> None:
+        for batch in batches:
+            encoder.session.run(["codes"], {"images": batch})
+
+    def saved_model() -> None:
+        for batch in batches:
+            served(images=tf.constant(batch))["codes"].numpy()
+
+    found = rates(
+        len(pixels),
+        {
+            "onnxruntime alone": bare,
+            "Encoder": lambda: encoder.encode(pixels, BATCH),
+            "SavedModel": saved_model,
+            "int8": lambda: integers.encode(pixels, BATCH),
+        },
+    )
+    return {
+        **{f"arrays: {name}, img/s": round(value) for name, value in found.items()},
+        "Encoder / onnxruntime": round(found["Encoder"] / found["onnxruntime alone"], 3),
+        "ONNX / SavedModel": round(found["onnxruntime alone"] / found["SavedModel"], 2),
+        "int8 / float": round(found["int8"] / found["Encoder"], 2),
+    }
+
+
+def files(folder: Path, paths: list[str], pixels: np.ndarray) -> dict:
+    """Images a second from JPEG files, beside decoding and network on one core each."""
+    encoder = Encoder.load(folder / "float.onnx")
+    single = Encoder.load(folder / "float.onnx", threads=1)
+    size = pixels.shape[1]
+    many = np.concatenate([pixels] * (len(paths) // len(pixels) + 1))[: len(paths)]
+    with ThreadPoolExecutor(1) as one_core:
+        found = rates(
+            len(paths),
+            {
+                "decode on one core": lambda: list(one_core.map(lambda p: decode(p, size), paths)),
+                "network on one core": lambda: single.encode(many, BATCH),
+                "Encoder": lambda: encoder.encode(paths, BATCH),
+            },
+        )
+    slower = min(found["decode on one core"], found["network on one core"])
+    return {
+        **{f"files: {name}, img/s": round(value) for name, value in found.items()},
+        "Encoder / slower of the two": round(found["Encoder"] / slower, 3),
+    }
+
+
+def rates(count: int, rows: dict) -> dict:
+    """Images a second of each piece of work on `count` images, in turns, the best of five."""
+    best = dict.fromkeys(rows, 0.0)
+    for work in rows.values():
+        work()
+    for _ in range(5):
+        for name, work in rows.items():
+            began = time.perf_counter()
+            work()
+            best[name] = max(best[name], count / (time.perf_counter() - began))
+    return best
+
+
+if __name__ == "__main__":
+    main()

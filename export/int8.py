@@ -1,0 +1,141 @@
+"""The encoder in 8-bit integers: smaller and quicker, with codes that differ in a few bits."""
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from ssah_tf.data import ImageSet
+from ssah_tf.encoder import Encoder
+from ssah_tf.errors import SsahError
+from ssah_tf.export.verify import INT8, bits_apart
+from ssah_tf.metrics import evaluate_retrieval
+from ssah_tf.training.run import Run
+
+#: Training images from which the ranges of activations are found.
+CALIBRATION = 512
+BATCH = 64
+#: What is computed in integers. The hash layer stays in floats: its small weights make bits.
+OPERATORS = ["Conv", "MatMul", "Gemm", "Add", "Relu", "MaxPool"]
+
+
+class Calibration(CalibrationDataReader):
+    """Batches of images in the form that ONNX Runtime's quantiser asks for."""
+
+    def __init__(self, images: np.ndarray):
+        self.batches: Iterator = (images[i : i + BATCH] for i in range(0, len(images), BATCH))
+
+    def get_next(self) -> dict | None:
+        """The next batch, or `None` after the last."""
+        batch = next(self.batches, None)
+        return None if batch is None else {"images": batch}
+
+
+def write_int8(source: Path, target: Path, images: np.ndarray) -> str:
+    """Quantise an exported ONNX file statically, weights by channel, in the QDQ form.
+
+    Args:
+        source: The file in floats.
+        target: The file to write; it keeps the metadata, with an id of its own.
+        images: uint8 `(n, size, size, 3)`, training images to calibrate on.
+
+    Returns:
+        The model id of the new file.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        ready = Path(folder) / "ready.onnx"
+        quant_pre_process(source, ready, skip_symbolic_shape=True)
+        nodes = onnx.load(ready).graph.node
+        quantize_static(
+            ready,
+            target,
+            Calibration(images),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=OPERATORS,
+            nodes_to_exclude=[node.name for node in nodes if node.name.startswith("hash")],
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+    model = onnx.load(target)
+    about = {entry.key: entry.value for entry in onnx.load(source).metadata_props}
+    weights = model.graph.SerializeToString(deterministic=True)
+    about["model_id"] = hashlib.sha256(about["model_id"].encode() + weights).hexdigest()[:16]
+    about["precision"] = "int8"
+    onnx.helper.set_model_props(model, about)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, target)
+    return about["model_id"]
+
+
+def add_int8(folder: Path, run: Run, images: ImageSet, max_drop: float, force: bool) -> dict:
+    """Write the integer encoder beside the one in floats, and measure what it costs.
+
+    Every query and database image of the run is encoded. The integer encoder has a model id of
+    its own, for its codes are not those of the encoder in floats.
+
+    Args:
+        folder: The export in the making, with its file in floats.
+        run: The run, evaluated.
+        images: Its images.
+        max_drop: Largest fall in mAP@all that is accepted.
+        force: Accept any fall.
+
+    Returns:
+        `model_id`; `bits_changed`, a share; `map` and `map_float`; `calibration_images`.
+
+    Raises:
+        SsahError: mAP falls by more than `max_drop`.
+    """
+    split = run.split
+    size = run.recipe.data.image_size
+    training = images.positions(split.labelled + split.unlabelled)
+    spread = np.linspace(0, len(training) - 1, min(CALIBRATION, len(training))).astype(np.int64)
+    pixels = images.read(training[spread], size)
+    model_id = write_int8(folder / "encoder.onnx", folder / INT8, pixels)
+    encoder = Encoder.load(folder / INT8)
+    codes, labels = {}, {}
+    for part, ids in (("query", split.query), ("database", split.database)):
+        positions = images.positions(ids)
+        starts = range(0, len(positions), BATCH)
+        batches = (images.read(positions[i : i + BATCH], size) for i in starts)
+        codes[part] = np.concatenate([encoder.encode(batch) for batch in batches])
+        labels[part] = images.labels[positions]
+    with np.load(run.codes_path, allow_pickle=False) as arrays:
+        floats = {part: arrays[part] for part in codes}
+
+    def quality(codes: dict) -> float:
+        return evaluate_retrieval(
+            codes["query"],
+            labels["query"],
+            codes["database"],
+            labels["database"],
+            encoder.bits,
+            n_bootstrap=0,
+        ).map_tie_aware
+
+    before, after = quality(floats), quality(codes)
+    if before - after > max_drop and not force:
+        raise SsahError(
+            f"int8: mAP falls from {before:.4f} to {after:.4f}, by more than {max_drop}; "
+            "nothing is written. Export without --int8, allow more with --max-drop, or --force it"
+        )
+    total = sum(len(part) for part in codes.values()) * encoder.bits
+    changed = sum(bits_apart(codes[part], floats[part]) for part in codes)
+    return {
+        "model_id": model_id,
+        "bits_changed": changed / total,
+        "map": after,
+        "map_float": before,
+        "calibration_images": len(pixels),
+    }

@@ -1,0 +1,52 @@
+"""Asks TensorFlow Serving for the codes of image files over gRPC.
+
+    pip install 'ssah-tf[train]'
+    python grpc_client.py photo.jpg ... [--server localhost:8500]
+
+Prints a line an image: the code in hexadecimal, and the file. The server decodes and resizes.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import grpc
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+
+def predict_request(files: list[bytes], model: str = "ssah") -> predict_pb2.PredictRequest:
+    """The request for the codes of JPEG or PNG files."""
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = model
+    request.model_spec.signature_name = "serving_bytes"
+    request.inputs["bytes"].CopyFrom(tf.make_tensor_proto(np.array(files, dtype=object)))
+    return request
+
+
+def codes_of(response: predict_pb2.PredictResponse) -> np.ndarray:
+    """Packed codes in a response, uint8 `(files, bytes)`."""
+    return tf.make_ndarray(response.outputs["codes"])
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("files", type=Path, nargs="+")
+    parser.add_argument("--server", default="localhost:8500")
+    given = parser.parse_args()
+    with grpc.insecure_channel(given.server) as channel:
+        service = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        try:
+            for path in given.files:
+                response = service.Predict(predict_request([path.read_bytes()]), timeout=60)
+                print(codes_of(response)[0].tobytes().hex(), path)
+        except grpc.RpcError as error:
+            sys.exit(f"{path}: {error.details()}")
+        except OSError as error:
+            sys.exit(f"{path}: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""Programs other than ours read an export, and get the codes of the trained encoder."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from google.protobuf import text_format
+from PIL import Image
+from tensorflow_serving.apis import prediction_log_pb2
+from tensorflow_serving.config import model_server_config_pb2
+
+from ssah_tf import Encoder
+from ssah_tf.data import load_fashion
+from ssah_tf.export.verify import INT8, bits_apart
+from ssah_tf.export.warmup import MODEL_NAME, PLACE
+from ssah_tf.training.evaluate import load_encoder
+
+SERVING = Path(__file__).parents[2] / "export" / "serving"
+
+
+@pytest.fixture(scope="module")
+def expected(exported):
+    """Codes of the first images by the trained encoder."""
+    pixels = load_fashion().pixels[:256]
+    return pixels, load_encoder(exported[0]).encode([pixels])
+
+
+@pytest.fixture(scope="module")
+def photos(exported, tmp_path_factory):
+    """Photos of several forms, and their codes by `Encoder`."""
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for k, (width, height, kind) in enumerate([(90, 60, "jpg"), (28, 28, "png"), (200, 31, "png")]):
+        pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{k}.{kind}")
+    paths = sorted(folder.iterdir())
+    codes = Encoder.load(exported[1]).encode(paths)
+    return paths, [
+        f"{code.tobytes().hex()} {path}" for code, path in zip(codes, paths, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("name", ["encoder.onnx", "saved_model/1"])
+def test_openvino(exported, expected, name):
+    """OpenVINO's own front ends, not ONNX Runtime and not TensorFlow, at two batch sizes."""
+    import openvino
+
+    core = openvino.Core()
+    model = core.compile_model(
+        core.read_model(exported[1] / name), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
+    pixels, codes = expected
+    output = next(port for port in model.outputs if "codes" in port.get_names())
+    found = np.concatenate([model([part])[output] for part in (pixels[:200], pixels[200:])])
+    np.testing.assert_array_equal(found, codes)
+
+
+def test_openvino_runs_integers(exported, expected):
+    """Integer kernels of another runtime round otherwise: nearly the same bits."""
+    import openvino
+
+    model = openvino.Core().compile_model(str(exported[1] / INT8), "CPU")
+    pixels, codes = expected
+    output = next(port for port in model.outputs if "codes" in port.get_names())
+    assert bits_apart(model([pixels])[output], codes) < 0.05 * codes.shape[0] * 12
+
+
+def test_warm_up_requests(exported):
+    """The official messages: each is read back and answered by the signature that it names."""
+    run, folder = exported
+    served = tf.saved_model.load(str(folder / "saved_model" / "1")).signatures
+    records = tf.data.TFRecordDataset(str(folder / "saved_model" / "1" / PLACE))
+    hnet = load_encoder(run)
+    seen = []
+    for record in records.as_numpy_iterator():
+        log = prediction_log_pb2.PredictionLog.FromString(record)
+        request = log.predict_log.request
+        assert request.model_spec.name == MODEL_NAME
+        ((name, value),) = request.inputs.items()
+        values = tf.make_ndarray(value)
+        answer = served[request.model_spec.signature_name](**{name: tf.constant(values)})
+        images = values
+        if name == "bytes":
+            images = np.stack([tf.io.decode_png(content).numpy() for content in values])
+        np.testing.assert_array_equal(answer["codes"], hnet.encode([images]))
+        seen.append((request.model_spec.signature_name, len(values)))
+    assert sorted(seen) == sorted((name, batch) for name in served for batch in (1, 8))
+
+
+def test_serving_configuration():
+    """TensorFlow Serving's own messages read the file, and it names what the requests name."""
+    config = text_format.Parse(
+        (SERVING / "models.config").read_text(), model_server_config_pb2.ModelServerConfig()
+    )
+    (model,) = config.model_config_list.config
+    assert model.name == MODEL_NAME
+    assert model.base_path == "/models/ssah"
+    compose = (SERVING / "compose.yaml").read_text()
+    assert f"saved_model:{model.base_path}:ro" in compose
+
+
+def load_script(name):
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    spec = spec_from_file_location(name, SERVING / f"{name}.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_grpc_messages(exported, photos):
+    """The client's request, over the wire form, is answered by the SavedModel; so is its answer."""
+    from tensorflow_serving.apis import predict_pb2
+
+    client = load_script("grpc_client")
+    paths, lines = photos
+    request = predict_pb2.PredictRequest.FromString(
+        client.predict_request([path.read_bytes() for path in paths]).SerializeToString()
+    )
+    served = tf.saved_model.load(str(exported[1] / "saved_model" / "1")).signatures
+    files = tf.constant(tf.make_ndarray(request.inputs["bytes"]))
+    answer = served[request.model_spec.signature_name](bytes=files)
+    response = predict_pb2.PredictResponse()
+    response.outputs["codes"].CopyFrom(tf.make_tensor_proto(answer["codes"]))
+    codes = client.codes_of(predict_pb2.PredictResponse.FromString(response.SerializeToString()))
+    assert [code.tobytes().hex() for code in codes] == [line.split()[0] for line in lines]
+
+
+def test_command_line_prints_codes(exported, photos):
+    paths, lines = photos
+    command = [sys.executable, "-m", "ssah_tf.cli", "encode", str(exported[1]), "--output", "-"]
+    done = subprocess.run([*command, *map(str, paths)], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == lines
+
+
+@pytest.mark.skipif(shutil.which("npm") is None, reason="Node.js is not installed")
+@pytest.mark.slow
+def test_javascript(exported, photos, tmp_path):
+    """`onnxruntime-node`: the same code for an image of the encoder's size; few bits for others."""
+    shutil.copy(SERVING / "encode.mjs", tmp_path)
+    install = ["npm", "install", "--no-audit", "--no-fund", "onnxruntime-node", "sharp"]
+    skip = {"ONNXRUNTIME_NODE_INSTALL": "skip"}  # of what GPUs need
+    subprocess.run(install, cwd=tmp_path, check=True, capture_output=True, env=os.environ | skip)
+    paths, lines = photos
+    exact = [tmp_path / f"{k}.png" for k in range(50)]
+    for path, pixels in zip(exact, load_fashion().pixels, strict=False):
+        Image.fromarray(pixels).save(path)
+    command = ["node", "encode.mjs", exported[1] / "encoder.onnx", *exact, *paths]
+    done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
+    found = done.stdout.splitlines()
+    codes = Encoder.load(exported[1]).encode(exact)
+    assert found[:50] == [
+        f"{code.tobytes().hex()} {p}" for code, p in zip(codes, exact, strict=True)
+    ]
+    for one, other in zip(found[50:], lines, strict=True):
+        apart = int(one.split()[0], 16) ^ int(other.split()[0], 16)
+        assert apart.bit_count() <= 3, (one, other)
+
+
+@pytest.mark.slow
+def test_kserve(exported, photos, tmp_path):
+    """KServe's server, installed in an environment of its own, answers the REST client."""
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    install = [python, "-m", "pip", "install", "-q", "kserve==0.21.0", SERVING.parents[1]]
+    subprocess.run(install, check=True, capture_output=True)
+    port = 18083
+    serve = [python, SERVING / "kserve_server.py", "--encoder", exported[1]]
+    options = ["--http_port", str(port), "--enable_grpc", "false"]
+    with open(tmp_path / "log", "wb") as log:
+        server = subprocess.Popen([*serve, *options], stdout=log, stderr=log)
+    url = f"http://127.0.0.1:{port}/v1/models/ssah"
+    try:
+        for _ in range(120):
+            try:
+                with urllib.request.urlopen(url, timeout=5) as answer:
+                    assert json.load(answer)["ready"] in (True, "True")
+                break
+            except OSError:
+                assert server.poll() is None, (tmp_path / "log").read_text()
+                time.sleep(0.5)
+        paths, lines = photos
+        client = [sys.executable, SERVING / "rest_client.py", "--url", url]
+        done = subprocess.run([*client, *paths], capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines() == lines
+        bad = tmp_path / "bad.jpg"
+        bad.write_bytes(b"no image")
+        done = subprocess.run([*client, bad], capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert "400" in done.stderr
+        assert "not an image" in done.stderr
+    finally:
+        server.terminate()
+        server.wait(30)

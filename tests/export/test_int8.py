@@ -1,0 +1,107 @@
+"""The encoder in 8-bit integers."""
+
+import json
+import shutil
+
+import numpy as np
+import onnx
+import pytest
+
+from ssah_tf import Encoder
+from ssah_tf.data import load_fashion
+from ssah_tf.errors import SsahError
+from ssah_tf.export import int8 as stage
+from ssah_tf.export.export import export
+from ssah_tf.export.verify import INT8, bits_apart, verify
+
+
+def test_file(exported):
+    """Integer arithmetic around the convolutions, the same inputs and outputs, metadata inside."""
+    _, folder = exported
+    model = onnx.load(folder / INT8)
+    onnx.checker.check_model(model, full_check=True)
+    kinds = [node.op_type for node in model.graph.node]
+    assert kinds.count("DequantizeLinear") >= 2 * kinds.count("Conv") > 0
+    assert onnx.TensorProto.INT8 in {weights.data_type for weights in model.graph.initializer}
+    about, floats = (
+        {p.key: p.value for p in onnx.load(folder / name).metadata_props}
+        for name in (INT8, "encoder.onnx")
+    )
+    assert about["precision"] == "int8"
+    assert about["model_id"] != floats["model_id"]
+    assert {k: v for k, v in about.items() if k in floats and k != "model_id"} == {
+        k: v for k, v in floats.items() if k != "model_id"
+    }
+
+
+def test_numbers_are_those_of_its_codes(exported):
+    """Bits changed and mAP, computed once more from codes of the two files."""
+    from sklearn.metrics import pairwise_distances
+
+    run, folder = exported
+    images = load_fashion()
+    about = json.loads((folder / "encoder.json").read_bytes())["int8"]
+    assert about["model_id"] == Encoder.load(folder / INT8).model_id
+    assert about["calibration_images"] == stage.CALIBRATION
+    split = run.split
+    codes = {}
+    for name in ("encoder.onnx", INT8):
+        encoder = Encoder.load(folder / name)
+        codes[name] = [
+            encoder.encode(images.pixels[images.positions(ids)])
+            for ids in (split.query, split.database)
+        ]
+    apart = sum(bits_apart(a, b) for a, b in zip(*codes.values(), strict=True))
+    assert about["bits_changed"] == pytest.approx(apart / (6000 * 12))
+    assert 0 < about["bits_changed"] < 0.05
+    # Precision of the nearest 100 by another library's distances, as a check on both numbers.
+    labels = [
+        images.labels[images.positions(ids)].argmax(1) for ids in (split.query, split.database)
+    ]
+    precision = {}
+    for name, (query, database) in codes.items():
+        unpacked = [
+            np.unpackbits(part, axis=1, count=12).astype(bool) for part in (query, database)
+        ]
+        distances = pairwise_distances(unpacked[0][:200], unpacked[1], "hamming")
+        nearest = distances.argsort(axis=1, kind="stable")[:, :100]
+        precision[name] = (labels[1][nearest] == labels[0][:200, None]).mean()
+    change = precision[INT8] - precision["encoder.onnx"]
+    assert change == pytest.approx(about["map"] - about["map_float"], abs=0.05)
+
+
+def test_card_and_verify_tell(exported):
+    _, folder = exported
+    card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    about = verify(folder)
+    assert f"model id `{about['int8']['model_id']}`" in card
+    assert f"{about['int8']['bits_changed']:.2%} of the bits are others" in card
+    with np.load(folder / "reference.npz") as arrays:
+        codes = Encoder.load(folder / INT8).encode(arrays["images"])
+        assert about["verified"]["int8_bits"] == bits_apart(codes, arrays["codes"])
+
+
+def test_a_fall_beyond_the_bound_is_refused(exported, tmp_path, monkeypatch):
+    """An integer file that computes nonsense: refused, and the old export stays; or forced."""
+    run, _ = exported
+
+    def nonsense(source, target, images):
+        model = onnx.load(source)
+        (node,) = (n for n in model.graph.node if n.op_type == "GreaterOrEqual")
+        (limit,) = (w for w in model.graph.initializer if w.name == node.input[1])
+        limit.CopyFrom(onnx.numpy_helper.from_array(np.float32(-1e9), limit.name))  # every bit 1
+        about = {p.key: p.value for p in model.metadata_props}
+        onnx.helper.set_model_props(model, {**about, "model_id": "other"})
+        onnx.save(model, target)
+        return "other"
+
+    folder = tmp_path / "out"
+    shutil.copytree(exported[1], folder)
+    before = (folder / "encoder.json").read_bytes()
+    monkeypatch.setattr(stage, "write_int8", nonsense)
+    with pytest.raises(SsahError, match=r"int8: mAP falls from 0\.\d+ to 0\.1\d+, by more than"):
+        export(run, load_fashion(), folder, int8=True)
+    assert (folder / "encoder.json").read_bytes() == before
+    about = export(run, load_fashion(), folder, int8=True, force=True)
+    assert about["int8"]["map"] < about["int8"]["map_float"] - 0.01
+    assert Encoder.load(folder / INT8).model_id == "other"
