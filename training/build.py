@@ -1,6 +1,7 @@
 """From a recipe to the things it names: images, split, networks, game."""
 
 import inspect
+from contextlib import contextmanager
 
 import keras
 import numpy as np
@@ -42,8 +43,9 @@ def build_game(recipe: Recipe, images: ImageSet, split: Split) -> SSAH:
     keras.utils.set_random_seed(recipe.seed)
     size = recipe.data.image_size
     mean, std = channel_statistics(images, split, size)
-    backbone = make("model.backbone", BACKBONES, recipe.model.backbone, recipe.model.options,
-                    mean=mean, std=std)  # fmt: skip
+    with computing_in(recipe.train.precision):
+        backbone = make("model.backbone", BACKBONES, recipe.model.backbone, recipe.model.options,
+                        mean=mean, std=std)  # fmt: skip
     joint_steps = recipe.train.joint * recipe.train.steps_per_epoch
     game = SSAH(
         HNet(backbone, recipe.model.bits),
@@ -68,6 +70,17 @@ def build_game(recipe: Recipe, images: ImageSet, split: Split) -> SSAH:
         build_optimizer(recipe.train.anet, joint_steps),
     )
     return game
+
+
+@contextmanager
+def computing_in(precision: str):
+    """Layers made in this block compute in "float32" or "bfloat16"; their weights are float32."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def channel_statistics(images: ImageSet, split: Split, size: int, sample: int = 2000):

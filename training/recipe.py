@@ -128,6 +128,7 @@ class Train(Section):
     hnet_warmup: Annotated[int, Field(ge=0)] = 4  # epochs
     anet_warmup: Annotated[int, Field(ge=0)] = 1
     joint: Annotated[int, Field(ge=0)] | Auto = 26
+    precision: Literal["float32", "bfloat16"] = "float32"  # of H-Net's backbone, while training
     hnet: HNetOptimizer = HNetOptimizer()
     anet: ANetOptimizer = ANetOptimizer()
 

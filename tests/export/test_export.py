@@ -12,12 +12,15 @@ from PIL import Image
 
 from ssah_tf import Encoder
 from ssah_tf.data import load_fashion
+from ssah_tf.encoder import KEYS
 from ssah_tf.errors import ImageError, RunError, SsahError
 from ssah_tf.export import export as stage
 from ssah_tf.export.export import export
-from ssah_tf.export.graph import pack
+from ssah_tf.export.graph import encoder_function, pack
 from ssah_tf.export.identity import model_id
-from ssah_tf.export.verify import verify
+from ssah_tf.export.onnx_model import write_onnx
+from ssah_tf.export.verify import bits_apart, verify
+from ssah_tf.models import HNet
 from ssah_tf.models.backbones import BACKBONES
 from ssah_tf.training.evaluate import load_encoder
 
@@ -36,22 +39,64 @@ def test_pack_is_packbits(rng, bits):
     np.testing.assert_array_equal(pack(tf.constant(logits)), np.packbits(logits >= 0, axis=1))
 
 
-@pytest.mark.parametrize("sample", [300, pytest.param(10_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", BACKBONES)
-def test_codes_equal_for_every_backbone(name, sample, evaluated, tmp_path, monkeypatch):
+def test_codes_equal_for_every_backbone(name, evaluated, tmp_path, monkeypatch):
     """0 bits differ between the trained encoder, ONNX Runtime and the SavedModel."""
-    monkeypatch.setattr(stage, "SAMPLE", sample)
+    monkeypatch.setattr(stage, "SAMPLE", 300)
     run = evaluated(tmp_path / "run", f"model.backbone={name}", *SMALL[name])
     images = load_fashion()
     about = export(run, images, tmp_path / "out", int8=True, force=True)
     assert about["int8"]["bits_changed"] < 0.1
-    assert about["verified"]["images"] == min(sample, 6000)
-    assert about["verified"]["bits"] == 12 * min(sample, 6000)
+    assert about["verified"]["images"] == 300
+    assert about["verified"]["bits"] == 12 * 300
     encoder = Encoder.load(tmp_path / "out")
     pixels = images.read(np.arange(5000, 5200), encoder.image_size)
     expected = load_encoder(run).encode([pixels])
     np.testing.assert_array_equal(encoder.encode(pixels), expected)
     assert len(np.unique(expected, axis=0)) > 3
+
+
+def test_a_run_in_bfloat16(evaluated, tmp_path):
+    """Trained in half precision; saved, evaluated and exported in float32, like any other."""
+    run = evaluated(tmp_path / "run", "train.precision=bfloat16", "model.options.width=8")
+    about = export(run, load_fashion(), tmp_path / "out")
+    assert about["verified"]["artefacts"] == ["encoder.onnx", "saved_model/1"]
+    kinds = {w.data_type for w in onnx.load(tmp_path / "out" / "encoder.onnx").graph.initializer}
+    assert onnx.TensorProto.BFLOAT16 not in kinds
+
+
+@pytest.mark.slow
+def test_a_run_on_two_devices(tmp_path):
+    overrides = ("train.steps_per_epoch=2", "train.hnet_warmup=1", "train.joint=1")
+    overrides += ("train.batch=8", "model.options.width=8", "adversary.width=8", "model.bits=12")
+    ssah = [sys.executable, "-m", "ssah_tf.cli"]
+    options = [word for text in overrides for word in ("--set", text)]
+    run = tmp_path / "run"
+    train = [*ssah, "train", "fashion", "--devices", "2", "--output", run, *options]
+    subprocess.run(train, check=True, capture_output=True)
+    done = subprocess.run([*ssah, "export", run], check=True, capture_output=True, text=True)
+    assert "0 of 72,000 bits differ" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BACKBONES)
+def test_0_of_480_000_bits_differ(name, tmp_path):
+    """At its own width, 48 bits, 10,000 images: all built-in ones, and 4,000 of them mirrored."""
+    size = {"alexnet": 64, "resnet20": 32}.get(name, 28)
+    pixels = load_fashion().read(np.arange(6000), size)
+    pixels = np.concatenate([pixels, pixels[:4000, :, ::-1]])
+    hnet = HNet(BACKBONES[name](), 48)
+    hnet.build((None, size, size, 3))
+    for start in range(0, 640, 64):
+        hnet(pixels[start : start + 64], training=True)
+    encode = encoder_function(hnet, size)
+    about = dict.fromkeys(KEYS, "0") | {"bits": "48", "image_size": str(size)}
+    write_onnx(encode, tmp_path / "encoder.onnx", 18, about)
+    expected = hnet.encode(pixels[i : i + 250] for i in range(0, 10_000, 250))
+    found = Encoder.load(tmp_path).encode(pixels)
+    assert found.shape == (10_000, 6)
+    assert bits_apart(found, expected) == 0
+    assert len(np.unique(expected, axis=0)) > 100
 
 
 def test_onnx_file(exported):

@@ -244,3 +244,20 @@ def test_constant_rate():
 )
 def test_what_is_not_there(images, overrides, message):
     assert message in refused(images, *overrides)
+
+
+@pytest.mark.parametrize("backbone", ["convnet", "resnet20"])
+def test_bfloat16_is_of_training_alone(images, backbone, tmp_path):
+    """Every layer of the backbone computes in it, no weight is kept in it, and no file knows it."""
+    game = game_of(images, "train.precision=bfloat16", f"model.backbone={backbone}")
+    parts = [x for x in game.hnet.backbone._flatten_layers() if x.weights]
+    assert {x.compute_dtype for x in parts} == {"bfloat16"}
+    assert {v.dtype for v in game.variables} - {"float32", "int32", "bool"} == set()
+    assert game.hnet.hash_layer.compute_dtype == "float32"
+    assert {x.compute_dtype for x in game.deformer._flatten_layers()} == {"float32"}
+    assert keras.config.dtype_policy().name == "float32"
+    game.hnet.save(tmp_path / "h.keras")
+    saved = keras.saving.load_model(tmp_path / "h.keras")
+    assert {x.compute_dtype for x in saved._flatten_layers()} == {"float32"}
+    near = saved.logits(images.pixels) - game.hnet.logits(images.pixels)
+    assert 0 < np.abs(near).max() < 0.2

@@ -54,7 +54,8 @@ class Backbone(keras.layers.Layer):
                 "convolutions corrupt memory there in TensorFlow 2.21 on a CPU. "
                 f"Received: width={self.width}, {input_shape[1]} x {input_shape[2]} px"
             )
-        output = self.features(keras.KerasTensor((None, *input_shape[1:])), False)
+        x = keras.KerasTensor((None, *input_shape[1:]), self.compute_dtype)
+        output = self.features(x, False)
         self.feature_size = output.shape[-1]
 
     def compute_output_shape(self, input_shape):
@@ -62,5 +63,10 @@ class Backbone(keras.layers.Layer):
         return (input_shape[0], self.feature_size)
 
     def get_config(self):
-        """Arguments that make an equal backbone."""
-        return {**super().get_config(), "mean": self.mean, "std": self.std}
+        """Arguments that make an equal backbone.
+
+        Without the precision, which is a matter of training: a saved encoder computes in float32.
+        """
+        config = {**super().get_config(), "mean": self.mean, "std": self.std}
+        del config["dtype"]
+        return config

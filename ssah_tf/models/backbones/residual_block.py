@@ -31,9 +31,12 @@ class ResidualBlock(layers.Layer):
         self.second.build(inner)
         self.second_norm.build(inner)
         if self.stride > 1 or input_shape[-1] != self.filters:
-            self.projection = layers.Conv2D(self.filters, 1, self.stride, use_bias=False)
+            dtype = self.dtype_policy
+            self.projection = layers.Conv2D(
+                self.filters, 1, self.stride, use_bias=False, dtype=dtype
+            )
             self.projection.build(input_shape)
-            self.projection_norm = batch_norm()
+            self.projection_norm = batch_norm(dtype=dtype)
             self.projection_norm.build(inner)
 
     def call(self, x, training=False):
@@ -49,7 +52,7 @@ class ResidualBlock(layers.Layer):
         return {**super().get_config(), "filters": self.filters, "stride": self.stride}
 
 
-def batch_norm() -> layers.BatchNormalization:
+def batch_norm(**options) -> layers.BatchNormalization:
     """Batch normalisation over the global batch."""
     # Synchronised: otherwise replicas drift apart and a reloaded model predicts differently.
-    return layers.BatchNormalization(synchronized=True, momentum=0.9)
+    return layers.BatchNormalization(synchronized=True, momentum=0.9, **options)
