@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,12 +23,12 @@ SMALL = (
 )
 
 
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.M | re.S)
+def blocks(language, text=README):
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.M | re.S)
 
 
-def commands():
-    lines = "".join(blocks("bash")).splitlines()
+def commands(text=README):
+    lines = "".join(blocks("bash", text)).splitlines()
     return [line.split("  #")[0].split("   #")[0].strip() for line in lines if line.strip()]
 
 
@@ -82,6 +83,27 @@ def test_ssah_commands_and_the_python_example_run(photos, monkeypatch, capsys):
     (code,) = blocks("python")
     example = f"{code}\nassert codes.shape == (1, 6) and codes.dtype.name == 'uint8'"
     subprocess.run([sys.executable, "-c", example], cwd=photos, check=True, capture_output=True)
+
+
+@pytest.mark.slow
+def test_page_deploy(photos, monkeypatch):
+    """Its commands of `ssah` and its Python examples, on a run of the README's photos."""
+    text = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(photos)
+    shutil.rmtree(photos / "runs", ignore_errors=True)
+    train = f"ssah train --data photos/ --labels labels.csv {SMALL} --output runs/folder"
+    run = [train, *(c for c in commands(text) if c.startswith("ssah "))]
+    assert len(run) == 5
+    for command in run:
+        words = [sys.executable, "-m", "ssah_tf.cli", *shlex.split(command)[1:]]
+        if "--int8" in words:
+            words.append("--force")  # after two steps of training any mAP is luck
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+    assert len(done.stdout.split()[0]) == 12
+    assert len(blocks("python", text)) == 2
+    for example in blocks("python", text):
+        subprocess.run([sys.executable, "-c", example], check=True, capture_output=True)
 
 
 def test_files_and_links_exist():

@@ -153,9 +153,12 @@ def test_javascript(exported, photos, tmp_path):
     exact = [tmp_path / f"{k}.png" for k in range(50)]
     for path, pixels in zip(exact, load_fashion().pixels, strict=False):
         Image.fromarray(pixels).save(path)
-    command = ["node", "encode.mjs", exported[1] / "encoder.onnx", *exact, *paths]
-    done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
+    command = ["node", "encode.mjs", exported[1] / "encoder.onnx"]
+    how = {"cwd": tmp_path, "check": True, "capture_output": True, "text": True}
+    done = subprocess.run([*command, *exact, *paths], **how)
     found = done.stdout.splitlines()
+    listed = subprocess.run(command, input="".join(f"{p}\n" for p in [*exact, *paths]), **how)
+    assert listed.stdout == done.stdout
     codes = Encoder.load(exported[1]).encode(exact)
     assert found[:50] == [
         f"{code.tobytes().hex()} {p}" for code, p in zip(codes, exact, strict=True)
