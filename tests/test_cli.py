@@ -348,8 +348,9 @@ def test_a_bug_of_ours_keeps_its_traceback(ssah, monkeypatch):
         ssah("evaluate", "run")
 
 
+@pytest.mark.slow
 def test_train_on_two_devices(tmp_path):
-    """A whole short training under MirroredStrategy, from the command line to the numbers."""
+    """A short training under MirroredStrategy, from the command line to numbers and export."""
     small = {
         "train.steps_per_epoch": 2,
         "train.hnet_warmup": 1,
@@ -370,3 +371,10 @@ def test_train_on_two_devices(tmp_path):
     report = json.loads((tmp_path / "runs" / "fashion" / "metrics.json").read_bytes())
     assert report["retrieval"]["queries"] == 1000
     assert report["codes"]["codes"] == 5000  # every image once, not once a device
+    done = subprocess.run(
+        [sys.executable, "-m", "ssah_tf.cli", "export", "runs/fashion"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert "0 of 288,000 bits differ from the trained encoder on 6,000 images" in done.stdout

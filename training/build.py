@@ -12,6 +12,8 @@ from ssah_tf.errors import RecipeError
 from ssah_tf.losses import SUPERVISED_LOSSES
 from ssah_tf.models import SSAH, ANet, CompetencePace, HNet, RandomDeformation, SchedulePace
 from ssah_tf.models.backbones import BACKBONES
+from ssah_tf.models.backbones.backbone import Backbone
+from ssah_tf.training.optimizers import LAYERWISE
 from ssah_tf.training.recipe import Optimizer, Recipe
 
 
@@ -42,14 +44,11 @@ def build_game(recipe: Recipe, images: ImageSet, split: Split) -> SSAH:
     """
     keras.utils.set_random_seed(recipe.seed)
     size = recipe.data.image_size
-    mean, std = channel_statistics(images, split, size)
-    with computing_in(recipe.train.precision):
-        backbone = make("model.backbone", BACKBONES, recipe.model.backbone, recipe.model.options,
-                        mean=mean, std=std)  # fmt: skip
+    backbone = build_backbone(recipe, images, split)
     joint_steps = recipe.train.joint * recipe.train.steps_per_epoch
     game = SSAH(
         HNet(backbone, recipe.model.bits),
-        build_deformer(recipe, mean),
+        build_deformer(recipe, backbone.mean),
         make("loss.supervised", SUPERVISED_LOSSES, recipe.loss.supervised, recipe.loss.options),
         build_pace(recipe, joint_steps),
         hard_weight=recipe.loss.hard,
@@ -66,10 +65,22 @@ def build_game(recipe: Recipe, images: ImageSet, split: Split) -> SSAH:
         raise RecipeError(f"data.image_size, model.backbone: {error}") from None
     hnet_steps = recipe.train.steps_per_epoch * (recipe.train.hnet_warmup + recipe.train.joint)
     game.compile(
-        build_optimizer(recipe.train.hnet, hnet_steps),
+        build_optimizer(recipe.train.hnet, hnet_steps, trunk_shares(game.hnet, recipe)),
         build_optimizer(recipe.train.anet, joint_steps),
     )
     return game
+
+
+def build_backbone(recipe: Recipe, images: ImageSet, split: Split) -> Backbone:
+    """The backbone of a recipe; it normalises by the training images, unless it knows better.
+
+    Raises:
+        RecipeError: A name or an option that is not there.
+    """
+    mean, std = channel_statistics(images, split, recipe.data.image_size)
+    model = recipe.model
+    with computing_in(recipe.train.precision):
+        return make("model.backbone", BACKBONES, model.backbone, model.options, mean=mean, std=std)
 
 
 @contextmanager
@@ -128,8 +139,25 @@ def build_pace(recipe: Recipe, joint_steps: int):
     return CompetencePace(pace.increment, pace.mastery, pace.wait, start=pace.start, end=pace.end)
 
 
-def build_optimizer(spec: Optimizer, steps: int) -> keras.optimizers.Optimizer:
-    """A Keras optimizer, its rate decaying over `steps` if the recipe says so."""
+def trunk_shares(hnet: HNet, recipe: Recipe) -> list[float] | None:
+    """Share of the learning rate for each weight of H-Net, or `None` if all have the whole."""
+    share = recipe.train.hnet.trunk
+    if share == 1:
+        return None
+    trunk = {id(variable) for variable in hnet.backbone.trainable_variables}
+    return [share if id(v) in trunk else 1.0 for v in hnet.trainable_variables]
+
+
+def build_optimizer(
+    spec: Optimizer, steps: int, shares: list[float] | None = None
+) -> keras.optimizers.Optimizer:
+    """A Keras optimizer, its rate decaying over `steps` if the recipe says so.
+
+    Args:
+        spec: What the recipe says.
+        steps: Steps of the training.
+        shares: Share of the rate for each variable, if they differ.
+    """
     rate = spec.learning_rate
     if spec.cosine and steps:
         rate = keras.optimizers.schedules.CosineDecay(rate, steps)
@@ -137,8 +165,15 @@ def build_optimizer(spec: Optimizer, steps: int) -> keras.optimizers.Optimizer:
     if spec.ema:
         common |= {"use_ema": True, "ema_momentum": spec.ema}
     if spec.name == "sgd":
-        return keras.optimizers.SGD(momentum=0.9, nesterov=True, **common)
-    return {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}[spec.name](**common)
+        common |= {"momentum": 0.9, "nesterov": True}
+    if shares is not None:
+        return LAYERWISE[spec.name](shares=shares, **common)
+    plain = {
+        "sgd": keras.optimizers.SGD,
+        "adam": keras.optimizers.Adam,
+        "adamw": keras.optimizers.AdamW,
+    }
+    return plain[spec.name](**common)
 
 
 def make(key: str, registry: dict[str, type], name: str, options: dict, **given):

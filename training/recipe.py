@@ -108,6 +108,7 @@ class HNetOptimizer(Optimizer):
     """That of H-Net; the moving average is the encoder that is kept, and the teacher."""
 
     weight_decay: Weight = 0.005
+    trunk: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the rate, for the backbone
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.99
 
 

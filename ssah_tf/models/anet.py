@@ -65,7 +65,9 @@ class ANet(Deformer):
         ]
         if self.occlusion:
             self.decoder = [conv("up_0", width), conv("up_1", 2 * width)]
-            self.score_heads = [layers.Conv2D(1, 1, name=f"scores_{s}") for s in self.scales]
+            self.score_heads = [
+                layers.Conv2D(1, 1, use_bias=False, name=f"scores_{s}") for s in self.scales
+            ]
         if self.rotation:
             # The first proposals are spread over the range; A-Net learns to leave them.
             spread = np.arctanh(np.linspace(-0.75, 0.75, angle_heads)) if angle_heads > 1 else 0.0

