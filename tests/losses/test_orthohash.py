@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ssah_tf.losses import OrthoHash
-from ssah_tf.losses.orthohash import class_targets
+from ssah_tf.losses.target_loss import class_targets
 
 
 def test_by_hand_with_a_known_target():

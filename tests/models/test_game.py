@@ -212,7 +212,7 @@ def test_a_net_makes_the_task_of_a_frozen_h_net_harder_and_more_so_at_higher_rho
 @pytest.mark.parametrize(
     "loss",
     [
-        pytest.param(n, marks=[pytest.mark.slow] if n == "contrastive" else [])
+        pytest.param(n, marks=[pytest.mark.slow] if n in ("contrastive", "csq") else [])
         for n in SUPERVISED_LOSSES
     ],
 )
@@ -223,7 +223,7 @@ def test_two_devices_equal_one(mirrored, loss):
     def make():
         pace = CompetencePace(wait=1, mastery=1.0, increment=0.2)
         # The steeper the loss, the faster rounding errors grow.
-        rate = {"orthohash": 1e-4, "likelihood": 3e-4, "contrastive": 5e-4}[loss]
+        rate = {"orthohash": 1e-4, "likelihood": 3e-4, "contrastive": 5e-4, "csq": 5e-4}[loss]
         return make_game(loss=loss, ema=True, pace=pace, rate=rate)
 
     stages = ["hnet_warmup", "anet_warmup", "joint"] if loss == "likelihood" else ["joint"]
