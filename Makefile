@@ -7,10 +7,10 @@ RECIPE ?= fashion
 RUN ?= $(lastword $(sort $(wildcard runs/$(RECIPE)*)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train evaluate report export ablation test test-all lint bench clean
+.PHONY: help setup train evaluate report export ablation test test-all lint bench bench-quality clean
 
 help: ## List the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Make the virtual environment .venv with the tested versions; re-used when current
 
@@ -44,6 +44,9 @@ test-all: setup ## Run the slow tests, too
 
 lint: setup ## Check format and style
 	$(BIN)/ruff format --check . && $(BIN)/ruff check .
+
+bench-quality: setup ## Compare methods at several numbers of labels (hours; goes on where it was killed)
+	$(BIN)/python benchmarks/quality/run.py
 
 bench: setup ## Time evaluation, the input pipeline, training steps and encoders
 	$(BIN)/python benchmarks/evaluate_speed.py

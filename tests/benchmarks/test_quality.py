@@ -1,0 +1,68 @@
+"""The benchmark of retrieval quality: its table, and its queue."""
+
+import json
+import subprocess
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from ssah_tf.training.recipe import load_recipe
+
+QUALITY = Path(__file__).parents[2] / "benchmarks" / "quality"
+
+
+@pytest.fixture(scope="module")
+def module():
+    spec = spec_from_file_location("quality", QUALITY / "run.py")
+    loaded = module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def result(method, labels, seed, value):
+    common = {"set": "fashion", "validation_map": 0.5, "seconds": 10.0, "protocol": "P"}
+    common |= {"machine": "M", "date": "2026-01-01"}
+    return {**common, "method": method, "labels": labels, "seed": seed, "map": value}
+
+
+def test_table_and_curves(module, tmp_path):
+    """Mean and deviation over seeds, computed by hand: .5 / .6 / .7 is .6 +- .1."""
+    rows = [result("full method", 10, seed, 0.7 - 0.1 * seed) for seed in range(3)]
+    rows.append(result("full method", 100, 0, 0.8))
+    for k, row in enumerate(rows):
+        (tmp_path / f"{k}.json").write_text(json.dumps(row))
+    module.write_page(tmp_path)
+    page = (tmp_path / "results.md").read_text()
+    assert "| 10 | full method | 0.600 ± 0.100 | 0.700 / 0.600 / 0.500 | 10 s |" in page
+    assert "| 100 | full method | 0.800 ± 0.000 | 0.800 | 10 s |" in page
+    assert "M, 2026-01-01. Protocol: P" in page
+    with Image.open(tmp_path / "curves.png") as image:
+        assert np.asarray(image.convert("L")).std() > 5
+
+
+def test_every_method_of_the_grid_is_a_recipe():
+    grid = yaml.safe_load((QUALITY / "grid.yaml").read_text())
+    for spec in grid.values():
+        for overrides in spec["methods"].values():
+            load_recipe(spec["recipe"], (*spec.get("overrides", []), *overrides))
+
+
+@pytest.mark.slow
+def test_the_queue_runs_and_does_nothing_twice(tmp_path):
+    command = [sys.executable, QUALITY / "run.py", "--only", "fashion", "--labels", "5"]
+    command += ["--seeds", "0", "--methods", "supervised only", "--output", tmp_path, "--set"]
+    command += ["train.steps_per_epoch=2", "train.hnet_warmup=1", "train.joint=1"]
+    command += ["model.options.width=8"]
+    first = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "fashion-5-supervised-only-0" in first.stdout
+    (path,) = tmp_path.glob("*.json")
+    assert 0.05 < json.loads(path.read_bytes())["map"] < 1
+    before = path.stat().st_mtime_ns
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "fashion-5" not in again.stdout
+    assert path.stat().st_mtime_ns == before
