@@ -371,6 +371,82 @@ def encode(
 
 
 @app.command()
+def index(
+    encoder: Annotated[Path, typer.Argument(help="What `ssah export` wrote, or its ONNX file.")],
+    sources: Annotated[list[str], typer.Argument(help="Image files, or folders of them.")],
+    output: Annotated[Path, typer.Option(help="Folder of the index.")] = Path("index"),
+    threads: Annotated[int, typer.Option(min=0, help="Of ONNX Runtime; 0: one a core.")] = 0,
+) -> None:
+    """Index photos for search; run again, it takes in what is new, changed or gone."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from ssah_tf.encoder import Encoder
+    from ssah_tf.search.photo_index import PhotoIndex
+
+    loaded = Encoder.load(encoder, threads=threads)
+    opened = PhotoIndex.open(output, loaded)
+    console = Console(stderr=True)
+    try:
+        with Progress(console=console, disable=not console.is_terminal) as bar:
+            task = bar.add_task("encoding", total=None)
+            done = opened.sync(
+                loaded, sources, lambda n, total: bar.update(task, completed=n, total=total)
+            )
+    except KeyboardInterrupt:
+        raise SsahError("interrupted; the same command goes on where it was") from None
+    for reason in done.bad.values():
+        typer.echo(f"skipped: {reason}", err=True)
+    typer.echo(
+        f"{len(opened):,} photos: {done.added:,} new, {done.changed:,} changed, "
+        f"{done.removed:,} removed, {done.kept:,} as they were\nindex: {output}"
+    )
+
+
+@app.command()
+def search(
+    index: Annotated[Path, typer.Argument(help="What `ssah index` wrote.")],
+    queries: Annotated[list[str], typer.Argument(help="Image files, or folders of them.")],
+    k: Annotated[int, typer.Option("-k", min=1, help="Neighbours of each query.")] = 20,
+    radius: Annotated[int | None, typer.Option(min=0, help="Largest distance in bits.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    page: Annotated[
+        Path | None, typer.Option("--html", help="Write a page with pictures, too.")
+    ] = None,
+) -> None:
+    """Find the photos of an index that are most like others."""
+    from ssah_tf.data.images import printable
+    from ssah_tf.encode import encode_readable, find_images
+    from ssah_tf.search.photo_index import PhotoIndex
+
+    opened = PhotoIndex.open(index)
+    paths = find_images(queries)
+    codes, reasons = encode_readable(opened.encoder(), paths)
+    for reason in filter(None, reasons):
+        typer.echo(f"skipped: {reason}", err=True)
+    good = [path for path, reason in zip(paths, reasons, strict=True) if not reason]
+    if not good:
+        raise SsahError("none of the queries can be read")
+    found = opened.neighbours(codes, k, radius)
+    if as_json:
+        rows = [
+            {"query": path, "neighbours": [{"path": p.path, "distance": d} for p, d in near]}
+            for path, near in zip(good, found, strict=True)
+        ]
+        typer.echo(json.dumps(rows, indent=1))
+    else:
+        for path, near in zip(good, found, strict=True):
+            typer.echo(f"{printable(path)}: {len(near)} of {len(opened):,} photos")
+            for photo, distance in near:
+                typer.echo(f"{distance:4d}  {printable(photo.path)}")
+    if page is not None:
+        from ssah_tf.search.gallery import write_gallery
+
+        write_gallery(page, list(zip(good, found, strict=True)), opened.codes.bits)
+        typer.echo(f"page: {page}", err=True)
+
+
+@app.command()
 def ablation(
     recipe: Annotated[str, typer.Argument(help="Built-in recipe or YAML file.")] = "fashion",
     output: Annotated[

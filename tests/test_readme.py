@@ -60,7 +60,7 @@ def test_make_verbs_exist():
 def test_ssah_commands_and_the_python_example_run(photos, monkeypatch, capsys):
     monkeypatch.chdir(photos)
     run = [c for c in commands() if c.startswith("ssah ")]
-    assert len(run) == 9
+    assert len(run) == 11
     for command in run:
         words = shlex.split(command)
         training = words[1] == "train"
@@ -80,6 +80,7 @@ def test_ssah_commands_and_the_python_example_run(photos, monkeypatch, capsys):
     assert (photos / "runs" / "folder" / "report.html").is_file()
     assert (photos / "comparison.html").is_file()
     assert len(np.load(photos / "codes.npy")) == 30
+    assert (photos / "found.html").read_text().count("<figure") == 21
     (code,) = blocks("python")
     example = f"{code}\nassert codes.shape == (1, 6) and codes.dtype.name == 'uint8'"
     subprocess.run([sys.executable, "-c", example], cwd=photos, check=True, capture_output=True)

@@ -1,0 +1,226 @@
+"""Photos go in, come out, and stay in step with their folder."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssah_tf import Encoder
+from ssah_tf.data import load_fashion
+from ssah_tf.errors import SsahError
+from ssah_tf.search import photo_index as module
+from ssah_tf.search.photo_index import PhotoIndex
+
+
+class FakeEncoder:
+    """A code is the first byte of the image."""
+
+    bits, image_size = 8, 4
+
+    def __init__(self, folder, model_id="abc"):
+        self.model_id = model_id
+        self.path = folder / "fake.onnx"
+        self.path.write_bytes(b"fake")
+        self.images = 0
+
+    def encode(self, images):
+        self.images += len(images)
+        return images[:, 0, 0, :1].copy()
+
+
+@pytest.fixture
+def encoder(tmp_path):
+    return FakeEncoder(tmp_path)
+
+
+def photo(folder, name, grey):
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", (5, 5), grey).save(path)
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "PART", 6)
+    monkeypatch.setattr(module, "BATCH", 4)
+    for k in range(20):
+        photo(tmp_path / "photos", f"{'ab'[k % 2]}/{k:02d}.png", 10 * k)
+    (tmp_path / "photos" / "a" / "bad.jpg").write_bytes(b"")
+    return tmp_path / "photos"
+
+
+def content(index):
+    """Path -> code of an index, as it is on disk."""
+    opened = PhotoIndex.open(index.folder)
+    codes = dict(zip(opened.codes.ids.tolist(), opened.codes.codes[:, 0].tolist(), strict=True))
+    assert codes.keys() == opened.photos.keys()
+    return {os.path.basename(p.path): codes[n] for n, p in opened.photos.items()}
+
+
+def test_new_changed_and_deleted_files_are_noticed(photos, encoder, tmp_path):
+    index = PhotoIndex.open(tmp_path / "index", encoder)
+    done = index.sync(encoder, [photos])
+    assert (done.added, done.changed, done.removed, done.kept) == (20, 0, 0, 0)
+    assert list(done.bad) == [str(photos / "a" / "bad.jpg")]
+    assert content(index) == {f"{k:02d}.png": 10 * k for k in range(20)}
+    assert encoder.images == 20
+    before = dict(PhotoIndex.open(index.folder).photos)
+
+    index = PhotoIndex.open(index.folder, encoder)
+    done = index.sync(encoder, [photos])
+    assert (done.added, done.changed, done.removed, done.kept) == (0, 0, 0, 20)
+    assert encoder.images == 20  # nothing was encoded again
+
+    photo(photos, "a/00.png", 255)
+    photo(photos, "c/new.png", 77)
+    (photos / "b" / "01.png").unlink()
+    os.utime(photos / "a" / "02.png", (1, 1))  # looks changed, is not
+    done = PhotoIndex.open(index.folder, encoder).sync(encoder, [photos])
+    assert (done.added, done.changed, done.removed, done.kept) == (1, 1, 1, 18)
+    assert encoder.images == 22
+    found = content(index)
+    assert found["00.png"] == 255
+    assert found["new.png"] == 77
+    assert "01.png" not in found
+    after = PhotoIndex.open(index.folder).photos
+    assert all(after[n].path == before[n].path for n in after.keys() & before.keys())
+    assert not set(after) - set(before) & set(before)
+
+
+def test_a_photo_that_moved_is_not_encoded_again(photos, encoder, tmp_path):
+    index = PhotoIndex.open(tmp_path / "index", encoder)
+    index.sync(encoder, [photos])
+    (photos / "b" / "03.png").rename(photos / "moved.png")
+    done = index.sync(encoder, [photos])
+    assert (done.added, done.removed) == (1, 1)
+    assert encoder.images == 20
+    assert content(index)["moved.png"] == 30
+
+
+def test_interrupted_it_goes_on(photos, encoder, tmp_path, monkeypatch):
+    """Cut off after each number of parts, and after the codes are saved but not the photos."""
+    whole = {f"{k:02d}.png": 10 * k for k in range(20)}
+    for cut in range(5):
+        index = PhotoIndex.open(tmp_path / f"index{cut}", encoder)
+        encoder.images, calls = 0, []
+        right = PhotoIndex.write_part
+
+        def part(self, *rest, calls=calls, cut=cut, right=right):
+            if len(calls) == cut:
+                raise KeyboardInterrupt
+            calls.append(1)
+            right(self, *rest)
+
+        def killed(*_):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            if cut == 4:
+                patch.setattr(module, "write_atomically", killed)
+            else:
+                patch.setattr(PhotoIndex, "write_part", part)
+            try:
+                index.sync(encoder, [photos])
+            except KeyboardInterrupt:
+                assert not (index.folder / "photos.json").exists()
+        first = encoder.images
+        PhotoIndex.open(index.folder, encoder).sync(encoder, [photos])
+        assert content(index) == whole
+        saved = 6 * min(cut, 3) - 1 if cut else 0  # bad.jpg is in the first part
+        assert encoder.images - first <= 20 - saved
+        assert not (index.folder / "parts").exists()
+
+
+def test_refusals(photos, encoder, tmp_path):
+    index = PhotoIndex.open(tmp_path / "index", encoder)
+    index.sync(encoder, [photos])
+    other = FakeEncoder(tmp_path, "xyz")
+    with pytest.raises(SsahError, match="was made by model abc, the encoder is xyz"):
+        PhotoIndex.open(tmp_path / "index", other)
+    with pytest.raises(SsahError, match="was made by model abc, the encoder is xyz"):
+        index.sync(other, [photos])
+    with pytest.raises(SsahError, match="not an index of photos; make one with"):
+        PhotoIndex.open(tmp_path / "none")
+    with pytest.raises(SsahError, match="holds something that is no index"):
+        PhotoIndex.open(photos, encoder)
+    for text in ("", "[]", '{"codes": "../..", "photos": {}}', '{"photos": {"1": [1]}}'):
+        (tmp_path / "index" / "photos.json").write_text(text)
+        with pytest.raises(SsahError, match="not an index of photos of ssah-tf"):
+            PhotoIndex.open(tmp_path / "index")
+
+
+@pytest.fixture(scope="module")
+def fashion(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fashion")
+    for k, pixels in enumerate(load_fashion().pixels[:60]):
+        Image.fromarray(pixels).save(folder / f"{k:02d} <b>.png")
+    return folder
+
+
+def ssah(*words, check=True):
+    command = [sys.executable, "-m", "ssah_tf.cli", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=check)
+
+
+def test_command_line(exported, fashion, tmp_path):
+    """From an export to neighbours; they are those that all distances give."""
+    _, export = exported
+    out = ssah("index", export, fashion, "--output", tmp_path / "index").stdout
+    assert "60 photos: 60 new, 0 changed, 0 removed, 0 as they were" in out
+    query = fashion / "07 <b>.png"
+    page = tmp_path / "page.html"
+    done = ssah("search", tmp_path / "index", query, "-k", 5, "--json", "--html", page)
+    (found,) = json.loads(done.stdout)
+    paths = sorted(fashion.iterdir())
+    codes = Encoder.load(export).encode(paths)
+    far = np.bitwise_count(codes ^ codes[7]).sum(axis=1)
+    expected = sorted(zip(far.tolist(), range(60), strict=True))[:5]
+    assert [(n["distance"], n["path"]) for n in found["neighbours"]] == [
+        (d, str(paths[i])) for d, i in expected
+    ]
+    text = page.read_text()
+    assert text.count("data:image/jpeg") == 6
+    assert "<b>.png" not in text
+    assert "http" not in text
+    table = ssah("search", tmp_path / "index", query, "--radius", 0).stdout
+    assert f"   0  {query}" in table
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"no")
+    done = ssah("search", tmp_path / "index", bad, check=False)
+    assert done.returncode == 1
+    assert "none of the queries can be read" in done.stderr
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_it_goes_on(exported, fashion, tmp_path, kills):
+    """`kill -9` at random moments; then the index is whole, nothing is lost, nothing is twice."""
+    _, export = exported
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for k in range(40):
+        for path in fashion.iterdir():
+            os.link(path, photos / f"{k}-{path.name}")
+    rng = np.random.default_rng(kills)
+    words = [sys.executable, "-m", "ssah_tf.cli", "index", export, photos]
+    words += ["--output", tmp_path / "index"]
+    for _ in range(kills):
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(rng.uniform(0.2, 1.5))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        if (tmp_path / "index" / "photos.json").exists():
+            assert len(PhotoIndex.open(tmp_path / "index")) == 2400
+            for path in list(photos.iterdir())[:: rng.integers(2, 5)]:  # work for the next one
+                path.touch()
+    ssah(*words[3:])
+    index = PhotoIndex.open(tmp_path / "index")
+    assert len(index) == len({photo.path for photo in index.photos.values()}) == 2400
+    codes = Encoder.load(export).encode([p.path for p in index.photos.values()][:100])
+    np.testing.assert_array_equal(index.codes.codes[:100], codes)
