@@ -48,11 +48,12 @@ lint: setup ## Check format and style
 bench-quality: setup ## Compare methods at several numbers of labels (hours; goes on where it was killed)
 	$(BIN)/python benchmarks/quality/run.py
 
-bench: setup ## Time evaluation, the input pipeline, training steps and encoders
+bench: setup ## Time evaluation, the input pipeline, training steps, encoders and search
 	$(BIN)/python benchmarks/evaluate_speed.py
 	$(BIN)/python benchmarks/input_pipeline.py
 	$(BIN)/python benchmarks/training_speed.py
 	$(BIN)/python benchmarks/encoder_speed.py
+	$(BIN)/python benchmarks/search_speed.py
 
 clean: ## Remove the virtual environment and caches; runs stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
