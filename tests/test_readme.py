@@ -103,6 +103,7 @@ def test_page_deploy(photos, monkeypatch):
         assert done.returncode == 0, f"{command}\n{done.stderr}"
     assert len(done.stdout.split()[0]) == 12
     assert len(blocks("python", text)) == 2
+    text += (ROOT / "docs" / "search.md").read_text(encoding="utf-8")
     for example in blocks("python", text):
         subprocess.run([sys.executable, "-c", example], check=True, capture_output=True)
 
