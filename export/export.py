@@ -61,6 +61,7 @@ def export(
             nothing is replaced.
     """
     recipe, report = run.recipe, read_metrics(run)
+    recover(folder)
     if folder.exists() and any(folder.iterdir()) and not (folder / "encoder.json").is_file():
         raise RunError(f"{folder} holds something that is no export: name another --output")
     hnet = load_encoder(run)
@@ -115,9 +116,20 @@ def batches_of(pixels: np.ndarray) -> list[np.ndarray]:
 
 def swap(new: Path, folder: Path) -> None:
     """Put `new` in the place of `folder`; the old one goes last."""
-    old = folder.with_name(f".{folder.name}.old")
+    old = old_of(folder)
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
         folder.rename(old)
     new.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def recover(folder: Path) -> None:
+    """Put back an export that a kill in the middle of `swap` left aside."""
+    if not folder.exists() and old_of(folder).exists():
+        old_of(folder).rename(folder)
+
+
+def old_of(folder: Path) -> Path:
+    """Where an export waits until the new one is in its place."""
+    return folder.with_name(f".{folder.name}.old")

@@ -26,7 +26,7 @@ from ssah_tf.training.run import Run
 CALIBRATION = 512
 BATCH = 64
 #: What is computed in integers. The hash layer stays in floats: its small weights make bits.
-OPERATORS = ["Conv", "MatMul", "Gemm", "Add", "Relu", "MaxPool"]
+OPERATORS = ["Conv", "MatMul", "Gemm", "Add", "Relu", "Clip", "MaxPool"]
 
 
 class Calibration(CalibrationDataReader):

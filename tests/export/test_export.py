@@ -225,6 +225,17 @@ def test_verify_finds_what_was_changed(exported, tmp_path):
         verify(folder)
 
 
+def test_killed_between_old_and_new(exported, tmp_path, monkeypatch):
+    """The old export is put back by the next call, even if that fails, too."""
+    run, _ = exported
+    folder = tmp_path / "out"
+    shutil.copytree(exported[1], folder)
+    folder.rename(stage.old_of(folder))
+    with pytest.raises(SsahError, match="opset 19"):
+        export(run, load_fashion(), folder, opset=19)
+    assert verify(folder)["model_id"] == model_id(load_encoder(run), 28)
+
+
 def test_undecided_bits_alone_may_differ(exported):
     """One bit turned whose logit is all but 0: counted. One whose logit is not: refused."""
     _, folder = exported
