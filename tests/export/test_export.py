@@ -32,7 +32,7 @@ SMALL = {
     "efficientnet_lite0": ("data.image_size=32",),
 }
 #: Those that `make test` exports.
-QUICK = ("convnet", "resnet20")
+QUICK = ("convnet",)
 #: Networks of so many layers that rounding can turn a bit in a hundred thousand.
 DEEP = ("efficientnet_lite0",)
 

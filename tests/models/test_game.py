@@ -212,7 +212,7 @@ def test_a_net_makes_the_task_of_a_frozen_h_net_harder_and_more_so_at_higher_rho
 @pytest.mark.parametrize(
     "loss",
     [
-        pytest.param(n, marks=[pytest.mark.slow] if n in ("contrastive", "csq") else [])
+        pytest.param(n, marks=[] if n == "likelihood" else [pytest.mark.slow])
         for n in SUPERVISED_LOSSES
     ],
 )

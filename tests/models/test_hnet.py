@@ -7,8 +7,13 @@ from ssah_tf.models import HNet
 from ssah_tf.models.backbones import BACKBONES
 from ssah_tf.models.backbones.alexnet import ReplicaDropout, adaptive_average_pool
 
-SMALL = {"convnet": {"width": 8}, "resnet20": {"width": 4, "blocks": 1}, "alexnet": {"units": 32}}
-SIZES = {"convnet": 28, "resnet20": 32, "alexnet": 64}
+SMALL = {
+    "convnet": {"width": 8},
+    "resnet20": {"width": 4, "blocks": 1},
+    "alexnet": {"units": 32},
+    "efficientnet_lite0": {"weights": "none"},
+}
+SIZES = {"convnet": 28, "resnet20": 32, "alexnet": 64, "efficientnet_lite0": 64}
 
 
 def network(name, bits=12):

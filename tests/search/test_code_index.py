@@ -36,17 +36,18 @@ def assert_equal(rows, ids, distances):
     assert [(int(d), int(i)) for d, i in zip(distances, ids, strict=True)] == rows
 
 
+@pytest.mark.parametrize("steps", [300, pytest.param(1250, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("bits", "distinct"), [(12, 9), (48, 4), (64, 10_000), (130, 40)])
-def test_random_operations(engine, bits, distinct, tmp_path):
-    """1,250 random operations a case, 10,000 in all, each answer compared."""
+def test_random_operations(engine, bits, distinct, steps, tmp_path):
+    """Random operations, 10,000 in all in the long form, each answer compared."""
     rng = np.random.default_rng([bits, distinct])
     index, model, next_id = CodeIndex(bits, "m", engine), Model(), 0
 
     def value_of(code):
         return int.from_bytes(code.tobytes())
 
-    for step in range(1250):
+    for step in range(steps):
         what = rng.choice(["add", "remove", "update", "search", "range", "save"],
                           p=[0.3, 0.12, 0.1, 0.3, 0.15, 0.03])  # fmt: skip
         there = list(model.codes)

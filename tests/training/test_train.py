@@ -184,6 +184,7 @@ def test_interrupted_and_resumed_it_ends_with_the_same_weights(
     np.testing.assert_array_equal(*codes)
 
 
+@pytest.mark.slow
 def test_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, finished):
     import shutil
 
@@ -208,6 +209,7 @@ def test_loss_that_explodes_stops_the_run_with_advice(tmp_path):
         train(run, images)
 
 
+@pytest.mark.slow
 def test_class_folders_of_one_colour_each(tmp_path):
     """Photos of several sizes and modes, an unlabelled folder, a corrupt file: a clean number."""
     rng = np.random.default_rng(0)
