@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import tempfile
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,6 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import tensorflow as tf
 from input_pipeline import make_photos
+from timing import rates
 
 from ssah_tf import Encoder
 from ssah_tf.data.images import decode
@@ -123,19 +123,6 @@ def files(folder: Path, paths: list[str], pixels: np.ndarray) -> dict:
         **{f"files: {name}, img/s": round(value) for name, value in found.items()},
         "Encoder / slower of the two": round(found["Encoder"] / slower, 3),
     }
-
-
-def rates(count: int, rows: dict) -> dict:
-    """Images a second of each piece of work on `count` images, in turns, the best of five."""
-    best = dict.fromkeys(rows, 0.0)
-    for work in rows.values():
-        work()
-    for _ in range(5):
-        for name, work in rows.items():
-            began = time.perf_counter()
-            work()
-            best[name] = max(best[name], count / (time.perf_counter() - began))
-    return best
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import time
 
 import faiss
 import numpy as np
+from timing import rates
 
 from ssah_tf.search import CodeIndex
 from ssah_tf.training.ablation import machine
@@ -65,13 +66,14 @@ def compare(codes: np.ndarray, queries: np.ndarray, bits: int, k: int) -> dict:
     np.testing.assert_array_equal(index.search(queries, k)[1], distances)
     rows = {"FAISS flat": flat.search, "CodeIndex": index.search}
     for title, count, work in (("single queries", SINGLE, 1), ("batch of 1,000", BATCH, BATCH)):
-        best = dict.fromkeys(rows, 0.0)
-        for _ in range(5):
-            for name, search in rows.items():
-                began = time.perf_counter()
-                for start in range(0, count, work):
-                    search(queries[start : start + work], k)
-                best[name] = max(best[name], count / (time.perf_counter() - began))
+        parts = [queries[start : start + work] for start in range(0, count, work)]
+        best = rates(
+            count,
+            {
+                name: lambda search=search, parts=parts: [search(part, k) for part in parts]
+                for name, search in rows.items()
+            },
+        )
         for name, rate in best.items():
             found[f"{title}, {name}, per s"] = round(rate)
         found[f"{title}, ratio"] = round(best["CodeIndex"] / best["FAISS flat"], 2)

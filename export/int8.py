@@ -20,6 +20,7 @@ from ssah_tf.encoder import Encoder
 from ssah_tf.errors import SsahError
 from ssah_tf.export.verify import INT8, bits_apart
 from ssah_tf.metrics import evaluate_retrieval
+from ssah_tf.training.report.page import read_metrics
 from ssah_tf.training.run import Run
 
 #: Training images from which the ranges of activations are found.
@@ -114,17 +115,16 @@ def add_int8(folder: Path, run: Run, images: ImageSet, max_drop: float, force: b
     with np.load(run.codes_path, allow_pickle=False) as arrays:
         floats = {part: arrays[part] for part in codes}
 
-    def quality(codes: dict) -> float:
-        return evaluate_retrieval(
-            codes["query"],
-            labels["query"],
-            codes["database"],
-            labels["database"],
-            encoder.bits,
-            n_bootstrap=0,
-        ).map_tie_aware
-
-    before, after = quality(floats), quality(codes)
+    before = read_metrics(run)["retrieval"]["map_tie_aware"]
+    after = evaluate_retrieval(
+        codes["query"],
+        labels["query"],
+        codes["database"],
+        labels["database"],
+        encoder.bits,
+        cutoffs=(),
+        n_bootstrap=0,
+    ).map_tie_aware
     if before - after > max_drop and not force:
         raise SsahError(
             f"int8: mAP falls from {before:.4f} to {after:.4f}, by more than {max_drop}; "

@@ -15,14 +15,12 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
+from ssah_tf.export import warmup
 
-def predict_request(files: list[bytes], model: str = "ssah") -> predict_pb2.PredictRequest:
+
+def predict_request(files: list[bytes]) -> predict_pb2.PredictRequest:
     """The request for the codes of JPEG or PNG files."""
-    request = predict_pb2.PredictRequest()
-    request.model_spec.name = model
-    request.model_spec.signature_name = "serving_bytes"
-    request.inputs["bytes"].CopyFrom(tf.make_tensor_proto(np.array(files, dtype=object)))
-    return request
+    return warmup.predict_request("serving_bytes", "bytes", np.array(files, dtype=object))
 
 
 def codes_of(response: predict_pb2.PredictResponse) -> np.ndarray:

@@ -44,8 +44,12 @@ class Photo:
     size: int
     changed: int
 
-    def same_file(self, found: os.stat_result) -> bool:
+    def unchanged(self) -> bool:
         """Whether the file looks as it did, without reading it."""
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            return False
         return (self.size, self.changed) == (found.st_size, found.st_mtime_ns)
 
 
@@ -77,6 +81,7 @@ class PhotoIndex:
         photos: Id -> `Photo`.
         image_size: Of the encoder.
         next_id: What the next photo is called.
+        place: Folder, below `folder`, to which the codes were saved last.
     """
 
     def __init__(self, folder: Path, codes: CodeIndex, image_size: int):
@@ -85,6 +90,7 @@ class PhotoIndex:
         self.image_size = image_size
         self.photos: dict[int, Photo] = {}
         self.next_id = 0
+        self.place = PLACES[1]
 
     @classmethod
     def open(cls, folder: Path, encoder: Encoder | None = None, engine: str = "auto"):
@@ -107,7 +113,7 @@ class PhotoIndex:
         about, photos = read_photos(folder)
         # The codes of the very saving that the photos belong to.
         index = cls(folder, CodeIndex.load(folder / about["codes"], engine), about["image_size"])
-        index.photos, index.next_id = photos, about["next_id"]
+        index.photos, index.next_id, index.place = photos, about["next_id"], about["codes"]
         if encoder is not None:
             index.check(encoder)
         return index
@@ -153,7 +159,7 @@ class PhotoIndex:
         paths = [os.path.abspath(path) for path in find_images(sources)]
         paths = list(dict.fromkeys(paths))
         wanted = set(paths)
-        to_read = [path for path in paths if not self.known(by_path.get(path), path)]
+        to_read = [p for p in paths if p not in by_path or not self.photos[by_path[p]].unchanged()]
         known_codes = {
             self.photos[number].digest: code
             for number, code in zip(self.codes.ids.tolist(), self.codes.codes, strict=True)
@@ -216,15 +222,6 @@ class PhotoIndex:
             for row in zip(ids.tolist(), distances.tolist(), strict=True)
         ]
 
-    def known(self, number: int | None, path: str) -> bool:
-        """Whether a file is in the index as it is on disk."""
-        if number is None:
-            return False
-        try:
-            return self.photos[number].same_file(os.stat(path))
-        except OSError:
-            return False
-
     def encode(self, encoder: Encoder, paths: list[str], known: dict, progress):
         """Photo and code of each readable file, from parts of an earlier call where they fit.
 
@@ -235,7 +232,7 @@ class PhotoIndex:
         for photo, code in self.read_parts(encoder):
             found[photo.path] = (photo, code)
         wanted = set(paths)
-        found = {p: v for p, v in found.items() if p in wanted and unchanged(v[0])}
+        found = {p: v for p, v in found.items() if p in wanted and v[0].unchanged()}
         left = [path for path in paths if path not in found]
         done = len(found)
         progress(done, len(paths))
@@ -299,9 +296,7 @@ class PhotoIndex:
     def save(self) -> None:
         """Write codes, then `photos.json`, which names them; killed, the old state stays."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        saved = (self.folder / PHOTOS).is_file()
-        old = read_photos(self.folder)[0]["codes"] if saved else PLACES[1]
-        place = PLACES[1 - PLACES.index(old)]
+        old, place = self.place, PLACES[1 - PLACES.index(self.place)]
         self.codes.save(self.folder / place)
         about = {
             "codes": place,
@@ -310,15 +305,8 @@ class PhotoIndex:
             "photos": {str(number): list(vars(p).values()) for number, p in self.photos.items()},
         }
         write_atomically(self.folder / PHOTOS, json.dumps(about).encode())
+        self.place = place
         shutil.rmtree(self.folder / old, ignore_errors=True)
-
-
-def unchanged(photo: Photo) -> bool:
-    """Whether the file of a photo looks as it did."""
-    try:
-        return photo.same_file(os.stat(photo.path))
-    except OSError:
-        return False
 
 
 def read_photos(folder: Path) -> tuple[dict, dict[int, Photo]]:
