@@ -31,14 +31,17 @@ def fit(run: Run, images: ImageSet) -> None:
         images: Its images.
 
     Raises:
-        RecipeError: There are more bits than directions.
+        RecipeError: There are more bits than directions, or the images are too small.
     """
     began = time.monotonic()
     recipe, split = run.recipe, run.split
     split.check(images)
     images = images.hold(recipe.data.image_size, recipe.data.cache_mb)
     hnet = HNet(build_backbone(recipe, images, split), recipe.model.bits)
-    hnet.build((None, recipe.data.image_size, recipe.data.image_size, 3))
+    try:
+        hnet.build((None, recipe.data.image_size, recipe.data.image_size, 3))
+    except ValueError as error:
+        raise RecipeError(f"data.image_size, model.backbone: {error}") from None
     positions = images.positions(split.labelled + split.unlabelled)
     positions = positions[:: max(1, len(positions) // SAMPLE)][:SAMPLE]
     batches = encoding_batches(images, positions, size=recipe.data.image_size, batch=BATCH)

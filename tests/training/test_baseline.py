@@ -68,3 +68,6 @@ def test_command_line(tmp_path, monkeypatch, capsys):
     code, said = ssah(*words[:3], "--output", tmp_path / "many", "--set", "model.bits=300")
     assert code == 1
     assert "bits need as many directions" in said.err
+    code, said = ssah(*words[:3], "--output", tmp_path / "small", "--set", "data.image_size=28")
+    assert code == 1
+    assert "EfficientNetLite0 takes images of 32 px or more" in said.err
