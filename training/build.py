@@ -13,6 +13,8 @@ from ssah_tf.losses import SUPERVISED_LOSSES
 from ssah_tf.models import SSAH, ANet, CompetencePace, HNet, RandomDeformation, SchedulePace
 from ssah_tf.models.backbones import BACKBONES
 from ssah_tf.models.backbones.backbone import Backbone
+from ssah_tf.models.pseudo_labels import PSEUDO_LABELS, PseudoLabels
+from ssah_tf.models.strong_view import StrongView
 from ssah_tf.training.optimizers import LAYERWISE
 from ssah_tf.training.recipe import Optimizer, Recipe
 
@@ -56,6 +58,8 @@ def build_game(recipe: Recipe, images: ImageSet, split: Split) -> SSAH:
         quantisation_weight=recipe.loss.quantisation,
         gain=recipe.data.gain,
         offset=recipe.data.offset,
+        pseudo_labels=build_pseudo_labels(recipe, images),
+        strong_view=build_strong_view(recipe),
         ramp_steps=round(recipe.loss.ramp * joint_steps),
         seed=recipe.seed,
     )
@@ -107,17 +111,18 @@ def channel_statistics(images: ImageSet, split: Split, size: int, sample: int = 
 def build_deformer(recipe: Recipe, mean):
     """A-Net, its random counterpart, or nothing."""
     adversary = recipe.adversary
-    if adversary.kind == "none" or not (adversary.occlusion or adversary.rotation):
+    deforms = adversary.kind != "plain" and (adversary.occlusion or adversary.rotation)
+    if adversary.kind == "none" or not (deforms or adversary.kind == "plain"):
         return None
     common = {
-        "occlusion": adversary.occlusion,
-        "rotation": adversary.rotation,
+        "occlusion": deforms and adversary.occlusion,
+        "rotation": deforms and adversary.rotation,
         "area": adversary.area,
         "scales": tuple(adversary.scales),
         "max_angle": adversary.max_angle,
     }
     try:
-        if adversary.kind == "random":
+        if adversary.kind != "learned":
             return RandomDeformation(recipe.data.image_size, mean, **common)
         return ANet(
             recipe.data.image_size,
@@ -129,6 +134,30 @@ def build_deformer(recipe: Recipe, mean):
         )
     except ValueError as error:
         raise RecipeError(f"adversary: {error}") from None
+
+
+def build_strong_view(recipe: Recipe) -> StrongView | None:
+    """RandAugment over the hard samples, if the recipe asks for it."""
+    strength = recipe.adversary.rand_augment
+    return StrongView(strength, seed=recipe.seed) if strength else None
+
+
+def build_pseudo_labels(recipe: Recipe, images: ImageSet) -> PseudoLabels:
+    """The pseudo-labels of a recipe.
+
+    Raises:
+        RecipeError: One class is to be chosen for images that may have several.
+    """
+    spec = recipe.pseudo_labels
+    options = {"align": spec.align}
+    if spec.kind == "fixed":
+        options["threshold"] = spec.threshold
+    if spec.kind != "soft" and (images.labels.sum(axis=1) > 1).any():
+        raise RecipeError(
+            f"pseudo_labels.kind: {spec.kind} chooses one class an image, but images of "
+            f"{images.name} have several: take soft"
+        )
+    return PSEUDO_LABELS[spec.kind](**options)
 
 
 def build_pace(recipe: Recipe, joint_steps: int):

@@ -49,12 +49,16 @@ class Model(Section):
     backbone: str = "convnet"
     options: dict[str, Any] = {}  # further arguments of the backbone
     bits: Annotated[int, Field(ge=1, le=1024)] | Auto = 48
+    # itq: the hash layer begins with PCA and rotation of the backbone's features, and class
+    # targets with the mean codes of the classes; for pretrained backbones
+    hash_layer: Literal["random", "itq"] = "random"
 
 
 class Adversary(Section):
     """A-Net, or what stands in its place for an ablation."""
 
-    kind: Literal["learned", "random", "none"] = "learned"
+    # plain: no deformation, but a second view of every image; none: supervised only
+    kind: Literal["learned", "random", "plain", "none"] = "learned"
     occlusion: bool = True
     rotation: bool = True
     area: Annotated[float, Field(gt=0, lt=1)] = 1 / 3
@@ -63,6 +67,7 @@ class Adversary(Section):
     width: Positive = 16
     angle_heads: Positive = 4
     preference: Annotated[float, Field(gt=0)] = 1.0  # deviation of the scores of cells
+    rand_augment: Share = 0.0  # strength of RandAugment over the hard samples; 0 is off
 
 
 class Pace(Section):
@@ -92,6 +97,14 @@ class Loss(Section):
     consistency: Weight = 1.0
     quantisation: Weight = 0.1
     ramp: Share = 1 / 3  # share of the joint steps in which the consistency rises to its weight
+
+
+class PseudoLabels(Section):
+    """What unlabelled images are taken for."""
+
+    kind: Literal["soft", "fixed", "adaptive"] = "soft"
+    threshold: Share = 0.95  # fixed only
+    align: bool = False  # the distribution over the classes
 
 
 class Optimizer(Section):
@@ -150,6 +163,7 @@ class Recipe(Section):
     adversary: Adversary = Adversary()
     pace: Pace = Pace()
     loss: Loss = Loss()
+    pseudo_labels: PseudoLabels = PseudoLabels()
     train: Train = Train()
 
     def save(self, path: Path) -> None:

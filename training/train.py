@@ -4,17 +4,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from ssah_tf.data import ImageSet, Loaded, Split
-from ssah_tf.data.pipeline import training_batches
+from ssah_tf.data.pipeline import encoding_batches, training_batches
 from ssah_tf.errors import RunError
+from ssah_tf.losses.target_loss import TargetLoss
 from ssah_tf.models.game import SSAH
 from ssah_tf.training.album import draw_album
 from ssah_tf.training.auto import settle
 from ssah_tf.training.build import build_game, build_images, build_split
-from ssah_tf.training.callbacks import HardSampleAlbum, Keep, Progress, StopOnNaN, Validate
+from ssah_tf.training.callbacks import (
+    ENCODING_BATCH,
+    HardSampleAlbum,
+    Keep,
+    Progress,
+    StopOnNaN,
+    Validate,
+)
 from ssah_tf.training.devices import make_strategy
+from ssah_tf.training.itq import begin_with_itq
 from ssah_tf.training.recipe import Recipe
 from ssah_tf.training.run import Run
 
@@ -87,6 +97,9 @@ def train(run: Run, images: ImageSet, devices: int | None = None) -> None:
         game = build_game(recipe, images, split)
     plan = stages(recipe, game.has_adversary)
     done = restore(run, game)
+    if not done and recipe.model.hash_layer == "itq":
+        begin_with_itq(game.hnet, images, split, recipe.data.image_size, recipe.seed)
+        fit_targets(game, images, split, recipe.data.image_size)
     if done < plan[-1].last:
         per_epoch = recipe.train.steps_per_epoch
         watchers = [
@@ -113,6 +126,16 @@ def train(run: Run, images: ImageSet, devices: int | None = None) -> None:
                         callbacks=[*watchers, progress],
                     )
     draw_album(run)
+
+
+def fit_targets(game: SSAH, images: ImageSet, split: Split, size: int) -> None:
+    """Class targets from the codes of the labelled images, if the loss has such targets."""
+    if isinstance(game.supervised_loss, TargetLoss):
+        positions = images.positions(split.labelled)
+        see = tf.function(game.hnet.__call__, reduce_retracing=True)
+        batches = encoding_batches(images, positions, size=size, batch=ENCODING_BATCH)
+        codes = np.concatenate([see(batch).numpy() for batch in batches])
+        game.supervised_loss.fit_targets(codes, images.labels[positions])
 
 
 def training_batches_of(

@@ -35,6 +35,21 @@ class TargetLoss(SupervisedLoss):
         )
         self.built = True
 
+    def fit_targets(self, codes: np.ndarray, labels: np.ndarray) -> None:
+        """Replace the targets by the signs of each class's mean code.
+
+        A network that already sees what classes have in common keeps it that way: on its codes
+        near classes get near targets. Equation ours. A class without an image keeps its target.
+
+        Args:
+            codes: Relaxed codes of labelled images, float32 `(images, bits)`.
+            labels: uint8 `(images, classes)`, multi-hot.
+        """
+        sums = labels.T.astype(np.float32) @ codes
+        known = labels.any(axis=0)
+        targets = np.where(known[:, None], np.where(sums >= 0, 1, -1), self.targets.numpy())
+        self.targets.assign(told_apart(targets, np.abs(sums)).astype(np.float32))
+
     def class_scores(self, codes):
         """Scores scale cos(v, t_c) of the classes, `(batch, bits) -> (batch, classes)`."""
         targets = tf.convert_to_tensor(self.targets)
@@ -63,6 +78,31 @@ class TargetLoss(SupervisedLoss):
     def get_config(self):
         """Arguments that make an equal loss."""
         return {**super().get_config(), "scale": self.scale, "seed": self.seed}
+
+
+def told_apart(targets: np.ndarray, certainty: np.ndarray) -> np.ndarray:
+    """Targets no two of which are equal: the least certain bits of a repeated one are flipped.
+
+    Args:
+        targets: `(classes, bits)` of -1 and 1.
+        certainty: `(classes, bits)`, not negative.
+
+    Returns:
+        As `targets`; repeats stay only where there are more classes than codes.
+    """
+    targets = targets.copy()
+    seen = set()
+    for row, sure in zip(targets, certainty, strict=True):
+        original = row.copy()
+        order = np.argsort(sure, kind="stable")
+        for number in range(1 << min(len(row), 12)):  # 1: the least certain bit, 2: the next, ...
+            flips = [order[k] for k in range(min(len(row), 12)) if number >> k & 1]
+            row[:] = original
+            row[flips] *= -1
+            if row.tobytes() not in seen:
+                break
+        seen.add(row.tobytes())
+    return targets
 
 
 def class_targets(classes: int, bits: int, seed: int, tries: int = 200) -> np.ndarray:

@@ -16,6 +16,8 @@ from ssah_tf.models.deformation import Deformer
 from ssah_tf.models.exposure import expose
 from ssah_tf.models.hnet import HNet
 from ssah_tf.models.pace import Pace
+from ssah_tf.models.pseudo_labels import PseudoLabels
+from ssah_tf.models.strong_view import StrongView
 from ssah_tf.replicas import replica_count, sum_over_replicas
 
 #: The stages of a training, in order.
@@ -34,7 +36,7 @@ class SSAH(keras.Model):
 
     Hard samples are constants in step 2. Images without a label take part in the joint stage: in
     the adversary's own pairs, and in the consistency, whose teacher is the moving average of
-    H-Net's weights.
+    H-Net's weights and gives them pseudo-labels.
 
     Args:
         hnet: The hashing network.
@@ -47,6 +49,8 @@ class SSAH(keras.Model):
         gain: What H-Net studies is multiplied by 1 - gain to 1 + gain, one factor an image. The
             teacher and A-Net see the image as it is.
         offset: Then up to this share of 255 is added or subtracted.
+        pseudo_labels: What unlabelled images stand for; the teacher's posterior by default.
+        strong_view: Augmentation of the hard samples that H-Net studies, none by default.
         ramp_steps: Joint steps in which the consistency rises from 0 to its weight.
         seed: Seed of all randomness in the game.
     """
@@ -63,6 +67,8 @@ class SSAH(keras.Model):
         quantisation_weight: float = 0.1,
         gain: float = 0.0,
         offset: float = 0.0,
+        pseudo_labels: PseudoLabels | None = None,
+        strong_view: StrongView | None = None,
         ramp_steps: int = 0,
         seed: int = 0,
         **kwargs,
@@ -77,11 +83,16 @@ class SSAH(keras.Model):
         self.quantisation_weight = quantisation_weight
         self.gain = gain
         self.offset = offset
+        self.pseudo_labels = pseudo_labels or PseudoLabels()
+        self.strong_view = strong_view
         self.ramp_steps = ramp_steps
         self.seed = seed
         self.stage = "joint"
         self.traced = {}  # the train function of each stage
-        names = ("loss", "supervised", "hard", "consistency", "quantisation", "adversary", "rho")
+        names = (
+            *("loss", "supervised", "hard", "consistency", "trusted", "quantisation"),
+            *("adversary", "rho"),
+        )
         self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
 
     def build(self, input_shape):
@@ -97,6 +108,8 @@ class SSAH(keras.Model):
             self.hnet.build(images)
         if not self.supervised_loss.built:
             self.supervised_loss.build((None, self.hnet.bits), labels)
+        if not self.pseudo_labels.built:
+            self.pseudo_labels.build(labels)
         if self.deformer is not None and not self.deformer.built:
             self.deformer.build(images)
         self.built = True
@@ -231,6 +244,8 @@ class SSAH(keras.Model):
         of_clean, of_hard = tf.unstack(tf.random.split(seed, 2))
         seen = expose(labelled_rows(images, columns), of_clean, self.gain, self.offset)
         if hard is not None:
+            if self.strong_view is not None:
+                hard = self.strong_view(hard)
             hard = expose(hard, of_hard, self.gain, self.offset)
             seen = tf.concat([seen, hard], axis=0)
         with tf.GradientTape() as tape:
@@ -248,13 +263,15 @@ class SSAH(keras.Model):
                 ) / 2
                 loss += self.hard_weight * terms["hard"]
             if hard is not None and columns > 1:
-                terms["consistency"] = consistency_loss(
-                    self.supervised_loss,
-                    unlabelled_rows(v, columns),
-                    u,
-                    unlabelled_rows(meaning, columns),
-                    labelled_rows(meaning, columns),
+                targets, trust = self.pseudo_labels(
+                    self.supervised_loss.posterior(
+                        unlabelled_rows(meaning, columns), labelled_rows(meaning, columns), labels
+                    ),
                     labels,
+                )
+                terms["trusted"] = tf.reduce_mean(trust) / replica_count()
+                terms["consistency"] = consistency_loss(
+                    self.supervised_loss, unlabelled_rows(v, columns), u, targets, trust, labels
                 )
                 loss += self.consistency_weight * self.ramp() * terms["consistency"]
         gradients = tape.gradient(loss, [v.value for v in variables])
@@ -307,6 +324,8 @@ class SSAH(keras.Model):
             "quantisation_weight": self.quantisation_weight,
             "gain": self.gain,
             "offset": self.offset,
+            "pseudo_labels": serialize(self.pseudo_labels),
+            "strong_view": None if self.strong_view is None else serialize(self.strong_view),
             "ramp_steps": self.ramp_steps,
             "seed": self.seed,
         }
@@ -314,7 +333,8 @@ class SSAH(keras.Model):
     @classmethod
     def from_config(cls, config):
         """Make a game from `get_config`."""
-        for part in ("hnet", "deformer", "supervised_loss", "pace"):
+        parts = ("hnet", "deformer", "supervised_loss", "pace", "pseudo_labels", "strong_view")
+        for part in parts:
             if config[part] is not None:
                 config[part] = keras.saving.deserialize_keras_object(config[part])
         return cls(**config)

@@ -17,28 +17,29 @@ def test_vote_by_hand():
     assert expected[0] > 0.9999
 
 
-def test_loss_of_hard_samples_against_what_the_teacher_takes_their_images_for(rng):
-    """By hand for a pair loss: the vote of the teacher's codes, against that of H-Net's."""
-    hard, support, clean, clean_support = (
-        np.tanh(rng.normal(size=(n, 8))).astype(np.float32) for n in (5, 4, 5, 4)
-    )
+def test_loss_of_hard_samples_against_what_their_images_stand_for(rng):
+    """By hand for a pair loss: pseudo-labels against the vote of H-Net's codes, two trusted."""
+    hard, support = (np.tanh(rng.normal(size=(n, 8))).astype(np.float32) for n in (3, 4))
     labels = np.eye(3, dtype=np.float32)[[0, 1, 2, 0]]
-    target = class_vote(clean, clean_support, labels).numpy()
+    targets = rng.dirichlet(np.ones(3), 3).astype(np.float32)
+    trust = np.float32([1, 0, 1])
     found = class_vote(hard, support, labels).numpy()
-    expected = -np.mean(np.sum(target * np.log(found + 1e-8), axis=1))
-    tensors = [tf.constant(x) for x in (hard, support, clean, clean_support, labels)]
-    np.testing.assert_allclose(consistency_loss(Likelihood(), *tensors), expected, rtol=1e-5)
+    losses = -np.sum(targets * np.log(found + 1e-8), axis=1)
+    tensors = [tf.constant(x) for x in (hard, support, targets, trust, labels)]
+    np.testing.assert_allclose(
+        consistency_loss(Likelihood(), *tensors), (losses[0] + losses[2]) / 3, rtol=1e-5
+    )
 
 
 def test_gradient_is_for_the_hard_samples_only():
-    hard, support, clean = (tf.Variable(x) for x in (SUPPORT[1:] * 0.5, SUPPORT, SUPPORT[:2]))
-    labels = tf.constant(LABELS)
+    hard, support = tf.Variable(SUPPORT[1:] * 0.5), tf.Variable(SUPPORT)
     with tf.GradientTape() as tape:
-        loss = consistency_loss(Likelihood(), hard, support, clean, support, labels)
-    of_hard, of_support, of_clean = tape.gradient(loss, [hard, support, clean])
+        loss = consistency_loss(
+            Likelihood(), hard, support, tf.eye(2), tf.ones(2), tf.constant(LABELS)
+        )
+    of_hard, of_support = tape.gradient(loss, [hard, support])
     assert np.any(of_hard.numpy())
     assert of_support is None
-    assert of_clean is None
 
 
 def test_losses_of_a_pair_loss_are_the_cross_entropy_of_the_vote(rng):

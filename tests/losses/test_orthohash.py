@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ssah_tf.losses import OrthoHash
-from ssah_tf.losses.target_loss import class_targets
+from ssah_tf.losses.target_loss import class_targets, told_apart
 
 
 def test_by_hand_with_a_known_target():
@@ -38,3 +38,24 @@ def test_targets_are_far_apart():
     targets = class_targets(10, 48, seed=0)
     overlap = targets @ targets.T - 48 * np.eye(10)
     assert overlap.max() <= 8  # at least 20 of 48 bits differ; random signs give about 16
+
+
+def test_targets_fitted_to_codes_by_hand():
+    """Mean codes (.1, -.6, .5, -.2) and (-.3, .4, .9, .6); the third class has no image."""
+    loss = OrthoHash()
+    loss.build((None, 4), (None, 3))
+    before = loss.targets.numpy()
+    codes = np.float32([[0.5, -0.9, 0.2, 0.1], [-0.3, -0.3, 0.8, -0.5], [-0.3, 0.4, 0.9, 0.6]])
+    labels = np.uint8([[1, 0, 0], [1, 0, 0], [0, 1, 0]])
+    loss.fit_targets(codes, labels)
+    targets = loss.targets.numpy()
+    assert targets[:2].tolist() == [[1, -1, 1, -1], [-1, 1, 1, 1]]
+    np.testing.assert_array_equal(targets[2], before[2])
+
+
+def test_equal_targets_are_told_apart_where_they_are_least_certain():
+    same = np.ones((4, 3))
+    certainty = np.array([[3, 1, 2]] * 4)
+    apart = told_apart(same, certainty)
+    assert apart.tolist() == [[1, 1, 1], [1, -1, 1], [1, 1, -1], [1, -1, -1]]
+    assert told_apart(np.ones((3, 1)), np.ones((3, 1))).tolist() == [[1], [-1], [-1]]  # no third

@@ -192,8 +192,8 @@ def test_frozen_parts_stay(tmp_path):
     before = moving.stem.norm.moving_mean.numpy()
     moving(images, training=True)
     assert (before != moving.stem.norm.moving_mean.numpy()).any()
-    with pytest.raises(ValueError, match="frozen must be 0 to 8"):
-        EfficientNetLite0(weights="none", frozen=9)
+    with pytest.raises(ValueError, match="frozen must be 0 to 9"):
+        EfficientNetLite0(weights="none", frozen=10)
 
 
 def test_package_that_is_missing(monkeypatch):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssah_tf.training.baseline import itq
 from ssah_tf.training.evaluate import load_encoder
+from ssah_tf.training.itq import itq
 from ssah_tf.training.run import Run
 
 

@@ -7,13 +7,16 @@ import pytest
 from ssah_tf.data import ImageSet
 from ssah_tf.errors import RecipeError
 from ssah_tf.models import ANet, CompetencePace, RandomDeformation, SchedulePace
+from ssah_tf.models.pseudo_labels import FixedThreshold
 from ssah_tf.training.build import (
     build_deformer,
     build_game,
     build_images,
     build_optimizer,
     build_pace,
+    build_pseudo_labels,
     build_split,
+    build_strong_view,
     channel_statistics,
 )
 from ssah_tf.training.recipe import load_recipe
@@ -157,6 +160,31 @@ def test_seed_makes_the_weights(images):
 )
 def test_deformer(overrides, expected):
     assert type(build_deformer(small(*overrides), (1, 2, 3))) is expected
+
+
+def test_plain_view_is_the_image_itself(images):
+    """No deformation, but a second view; with RandAugment over it, if the recipe says so."""
+    recipe = load_recipe("fashion", (*SMALL, "adversary.kind=plain", "adversary.rand_augment=0.3"))
+    deformer = build_deformer(recipe, (0.0, 0.0, 0.0))
+    np.testing.assert_array_equal(deformer.deform(images.pixels[:2]).images, images.pixels[:2])
+    assert build_strong_view(recipe).strength == 0.3
+    assert build_strong_view(load_recipe("fashion", SMALL)) is None
+
+
+def test_pseudo_labels(images):
+    found = build_pseudo_labels(
+        load_recipe("fashion", (*SMALL, "pseudo_labels={kind: fixed, threshold: 0.8}")), images
+    )
+    assert isinstance(found, FixedThreshold)
+    assert found.threshold == 0.8
+    labels = images.labels.copy()
+    labels[5] = 1
+    several = replace(images, labels=labels)
+    with pytest.raises(RecipeError, match="adaptive chooses one class an image"):
+        build_pseudo_labels(
+            load_recipe("fashion", (*SMALL, "pseudo_labels.kind=adaptive")), several
+        )
+    assert build_pseudo_labels(load_recipe("fashion", SMALL), several).align is False
 
 
 def test_deformer_takes_its_options():

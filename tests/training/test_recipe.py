@@ -159,7 +159,7 @@ def test_unknown_key(override, message):
         ("data.shift=0.6", "data.shift: "),
         ("data.labelled_per_class=some", "data.labelled_per_class"),
         ("data.labelled_per_class=0", "data.labelled_per_class"),
-        ("adversary.kind=evil", "'learned', 'random' or 'none', received 'evil'"),
+        ("adversary.kind=evil", "'learned', 'random', 'plain' or 'none', received 'evil'"),
         ("adversary.scales=[3]", "adversary.scales.0: "),
         ("adversary.area=1", "adversary.area: "),
         ("loss.hard=-1", "loss.hard: "),

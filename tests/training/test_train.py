@@ -210,6 +210,32 @@ def test_loss_that_explodes_stops_the_run_with_advice(tmp_path):
 
 
 @pytest.mark.slow
+def test_hash_layer_begins_with_itq_and_targets_with_the_codes_of_classes(tmp_path, monkeypatch):
+    """At the first step the bits of a sample are even, and targets are signs of mean codes."""
+    seen = {}
+
+    def look(self, logs=None):
+        game = self.model
+        seen["codes"] = self.hnet_codes(game)
+        seen["targets"] = game.supervised_loss.targets.numpy()
+
+    class Look(Keep):
+        on_train_begin = look
+
+        def hnet_codes(self, game):
+            return game.hnet(images.read(images.positions(run.split.labelled), 28)).numpy()
+
+    monkeypatch.setattr("ssah_tf.training.train.Keep", Look)
+    run, images = begin(tmp_path / "run", "model.hash_layer=itq", "model.bits=12", "train.joint=0")
+    train(run, images)
+    labels = images.labels[images.positions(run.split.labelled)]
+    means = labels.T.astype(float) @ seen["codes"]
+    agree = np.sign(means) == seen["targets"]
+    assert agree.mean() > 0.98  # but for bits flipped to tell classes apart
+    assert len(np.unique(seen["targets"], axis=0)) == 10
+    assert abs((seen["codes"] >= 0).mean() - 0.5) < 0.1
+
+
 def test_class_folders_of_one_colour_each(tmp_path):
     """Photos of several sizes and modes, an unlabelled folder, a corrupt file: a clean number."""
     rng = np.random.default_rng(0)

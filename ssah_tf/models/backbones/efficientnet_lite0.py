@@ -34,7 +34,7 @@ class EfficientNetLite0(Backbone):
             `pretrained`), "none" to begin at random, or a checkpoint of PyTorch with the names of
             that package.
         frozen: Number of parts that stay as they are: 1 for the stem, 2 to 8 for the stages after
-            it, one more each.
+            it, one more each, 9 for all.
         frozen_norm: Whether batch normalisation keeps the statistics it came with.
         **kwargs: Arguments of `Backbone`. Pretrained weights bring mean and deviation with them.
 
@@ -50,8 +50,8 @@ class EfficientNetLite0(Backbone):
         if weights != "none":
             kwargs |= {"mean": (127.0,) * 3, "std": (128.0,) * 3}
         super().__init__(**kwargs)
-        if not 0 <= frozen <= 1 + len(STAGES):
-            raise ValueError(f"frozen must be 0 to {1 + len(STAGES)}. Received: frozen={frozen}")
+        if not 0 <= frozen <= 2 + len(STAGES):
+            raise ValueError(f"frozen must be 0 to {2 + len(STAGES)}. Received: frozen={frozen}")
         self.weights_from = weights
         self.frozen = frozen
         self.frozen_norm = frozen_norm
@@ -68,7 +68,7 @@ class EfficientNetLite0(Backbone):
                 channels = filters
             self.stages.append(stage)
         self.head = ConvNorm(layers.Conv2D(1280, 1, use_bias=False), frozen_norm)
-        for part in [[self.stem], *self.stages][:frozen]:
+        for part in [[self.stem], *self.stages, [self.head]][:frozen]:
             for layer in part:
                 layer.trainable = False
 

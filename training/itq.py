@@ -1,0 +1,77 @@
+"""A hash layer that begins where PCA and a rotation would end (ITQ)."""
+
+import numpy as np
+import tensorflow as tf
+
+from ssah_tf.data import ImageSet, Split
+from ssah_tf.data.pipeline import encoding_batches
+from ssah_tf.errors import RecipeError
+from ssah_tf.models import HNet
+
+#: Images on which directions and rotation are fitted, at most.
+SAMPLE = 20_000
+ITERATIONS = 50
+BATCH = 64
+
+
+def begin_with_itq(hnet: HNet, images: ImageSet, split: Split, size: int, seed: int) -> None:
+    """Give the hash layer the directions of PCA over the backbone's features, rotated by ITQ.
+
+    Its normalisation takes the mean off and divides by the deviation. Labels play no part.
+
+    Args:
+        hnet: A built H-Net whose backbone is pretrained.
+        images: The image set.
+        split: Its labelled and unlabelled images are looked at.
+        size: Side of the images in pixels.
+        seed: Seed of the first rotation.
+
+    Raises:
+        RecipeError: There are more bits than directions.
+    """
+    positions = images.positions(split.labelled + split.unlabelled)
+    positions = positions[:: max(1, len(positions) // SAMPLE)][:SAMPLE]
+    batches = encoding_batches(images, positions, size=size, batch=BATCH)
+    see = tf.function(lambda batch: hnet.backbone(batch, training=False), reduce_retracing=True)
+    features = np.concatenate([see(batch).numpy() for batch in batches])
+    try:
+        directions, mean = itq(features, hnet.bits, seed)
+    except ValueError as error:
+        raise RecipeError(f"model.bits: {error}") from None
+    hnet.hash_layer.set_weights([directions])
+    spread = ((features - mean) @ directions).var(axis=0)
+    hnet.hash_norm.set_weights([np.ones(hnet.bits), np.zeros(hnet.bits), mean @ directions, spread])
+
+
+def itq(features: np.ndarray, bits: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Iterative quantisation (Gong and Lazebnik, CVPR 2011).
+
+    PCA to K directions, then a rotation R that minimises |sign(V R) - V R|, by turns of B =
+    sign(V R) and the orthogonal R nearest to it (Procrustes).
+
+    Args:
+        features: float `(n, d)`.
+        bits: Number of directions K.
+        seed: Seed of the first rotation.
+
+    Returns:
+        Directions float32 `(d, K)` and the mean `(d,)`: a code is sign((f - mean) directions).
+
+    Raises:
+        ValueError: The features have fewer than K directions.
+    """
+    features = np.asarray(features, np.float64)
+    mean = features.mean(axis=0)
+    centred = features - mean
+    values, vectors = np.linalg.eigh(centred.T @ centred / len(features))
+    known = int((values > 1e-9 * values[-1]).sum())
+    if bits > known:
+        raise ValueError(f"{bits} bits need as many directions; the features have {known}")
+    principal = vectors[:, ::-1][:, :bits]
+    projected = centred @ principal
+    rotation, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(bits, bits)))
+    for _ in range(ITERATIONS):
+        signs = np.where(projected @ rotation >= 0, 1.0, -1.0)
+        left, _, right = np.linalg.svd(projected.T @ signs)
+        rotation = left @ right
+    return (principal @ rotation).astype(np.float32), mean.astype(np.float32)
