@@ -99,9 +99,7 @@ def photos_a_second(root: Path, size: int, steps: int) -> dict:
         return rate(count, lambda: [None for _ in data])
 
     def product() -> float:
-        data = iter(
-            training_batches(images, split, size=size, batch=BATCH, ratio=1, steps=steps + 64)
-        )
+        data = iter(training_batches(images, split, size=size, batch=BATCH, ratio=1))
         # Tracing; and as much is fetched in advance when the clock starts as when it stops.
         for _ in range(16):
             next(data)

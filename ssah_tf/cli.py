@@ -87,8 +87,10 @@ def train(
     from ssah_tf.training import tables
     from ssah_tf.training import train as training
     from ssah_tf.training.build import build_images
+    from ssah_tf.training.devices import is_chief, make_strategy
     from ssah_tf.training.run import Run
 
+    make_strategy(devices)  # before anything else of TensorFlow
     if resume is not None:
         if recipe or data or labels or output or overrides:
             raise SsahError("--resume takes everything from the run folder: name nothing else")
@@ -97,11 +99,13 @@ def train(
     else:
         chosen = recipe or ("folder" if data else "fashion")
         run, loaded = start_run(chosen, data, labels, output, overrides)
-    images = tell_start(run, loaded)
+    images = tell_start(run, loaded) if is_chief() else loaded.images
     try:
         training.train(run, images, devices)
     except KeyboardInterrupt:
         raise SsahError(f"interrupted; go on with: ssah train --resume {run.folder}") from None
+    if not is_chief():
+        return
     tables.print_report(evaluation.evaluate(run, images))
     if (stored := tables.stored_rows(run.recipe)) is not None:
         tables.print_stored_rows(stored)
@@ -140,6 +144,7 @@ def start_run(recipe: str, data, labels, output, overrides):
         SsahError: Labels without images; or see `training.train.start`.
     """
     from ssah_tf.training import train as training
+    from ssah_tf.training.devices import place_among_workers
     from ssah_tf.training.recipe import load_recipe
     from ssah_tf.training.run import new_run_folder
 
@@ -151,6 +156,8 @@ def start_run(recipe: str, data, labels, output, overrides):
     if labels is not None:
         changes.append(f"data.labels={quoted(str(labels))}")
     chosen = load_recipe(recipe, tuple(changes))
+    if output is None and place_among_workers()[1] > 1:
+        raise SsahError("TF_CONFIG names several workers: give all the same run folder, --output")
     return training.start(chosen, output or new_run_folder(Path("runs"), chosen.name))
 
 

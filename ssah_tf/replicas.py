@@ -22,15 +22,20 @@ def replica_id() -> tf.Tensor:
 def gather_batch(local: tf.Tensor) -> tf.Tensor:
     """Rows of all replicas in order, `(batch, ...) -> (replicas * batch, ...)`.
 
-    Differentiable: the gradient of a local row collects what all replicas make of it.
+    Differentiable: the gradient of a local row collects what all replicas make of it. A sum of
+    tensors in which each replica fills its own rows, since `all_gather` fails under
+    `MultiWorkerMirroredStrategy` in TensorFlow 2.21.
     """
-    if replica_count() == 1:
+    replicas = replica_count()
+    if replicas == 1:
         return local
-    return tf.distribute.get_replica_context().all_gather(local, axis=0)
+    mine = tf.one_hot(replica_id(), replicas, dtype=local.dtype)  # (R,)
+    slots = tf.tensordot(mine, local, axes=0)  # (R, b, ...)
+    return tf.reshape(sum_over_replicas(slots), [-1, *local.shape[1:]])
 
 
 def sum_over_replicas(local: tf.Tensor) -> tf.Tensor:
-    """Sum of a tensor over all replicas; for values that are logged, not for gradients."""
+    """Sum of a tensor over all replicas; its gradient is the sum of theirs."""
     if replica_count() == 1:
         return local
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, local)

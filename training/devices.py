@@ -1,23 +1,43 @@
-"""Which devices a training runs on."""
+"""Which devices of which hosts a training runs on."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 
 import tensorflow as tf
 
-from ssah_tf.errors import SsahError
+from ssah_tf.errors import RunError, SsahError
+from ssah_tf.replicas import sum_over_replicas
 
 
+@cache  # a second strategy in a process would hang in its collectives
 def make_strategy(devices: int | None = None) -> tf.distribute.Strategy:
-    """`MirroredStrategy` over several devices, or the default strategy on one.
+    """The strategy for the devices that there are.
+
+    The default one on one device, `MirroredStrategy` over several, and where `TF_CONFIG` names
+    several workers `MultiWorkerMirroredStrategy`; then it must come before anything else of
+    TensorFlow, and waits for the other workers.
 
     Args:
-        devices: How many to use; all GPUs by default, or the CPU where there is none. Without a
-            GPU, more than one means logical devices on the CPU: for tests, not for speed.
+        devices: How many to use; all GPUs of this host by default, or the CPU where there is none.
+            Without a GPU, more than one means logical devices on the CPU: for tests, not for
+            speed.
 
     Raises:
-        SsahError: There are fewer GPUs than asked for, or TensorFlow is in use already.
+        SsahError: There are fewer GPUs than asked for, TensorFlow is in use already, or `TF_CONFIG`
+            makes no sense.
     """
+    _, workers = place_among_workers()
     gpus = tf.config.list_physical_devices("GPU")
     if gpus and devices and devices > len(gpus):
         raise SsahError(f"--devices {devices}: this machine has {len(gpus)} GPUs")
+    if workers > 1:
+        if not gpus and (devices or 1) > 1:
+            raise SsahError(f"--devices {devices}: a worker of TF_CONFIG without a GPU is one CPU")
+        tf.config.set_visible_devices(gpus[: devices or len(gpus)], "GPU")
+        return tf.distribute.MultiWorkerMirroredStrategy()
     count = devices or len(gpus) or 1
     if count == 1:
         return tf.distribute.get_strategy()
@@ -41,3 +61,56 @@ def split_cpu(count: int) -> None:
     except RuntimeError:
         if len(tf.config.list_logical_devices("CPU")) < count:
             raise SsahError(f"{count} devices: TensorFlow has started with fewer") from None
+
+
+def place_among_workers() -> tuple[int, int]:
+    """Number of this worker, 0 for the chief, and how many there are; by `TF_CONFIG`.
+
+    Raises:
+        SsahError: `TF_CONFIG` makes no sense.
+    """
+    text = os.environ.get("TF_CONFIG") or "{}"
+    try:
+        config = json.loads(text)
+        cluster, task = config.get("cluster", {}), config.get("task", {})
+        tasks = [
+            (kind, i) for kind in ("chief", "worker") for i in range(len(cluster.get(kind, ())))
+        ]
+        if not cluster:
+            return 0, 1
+        return tasks.index((task["type"], int(task["index"]))), len(tasks)
+    except (ValueError, TypeError, AttributeError, KeyError):
+        raise SsahError(
+            f"TF_CONFIG: received {text!r}, expected JSON like "
+            '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, '
+            '"task": {"type": "worker", "index": 0}}'
+        ) from None
+
+
+def is_chief() -> bool:
+    """Whether this process validates and writes: the first worker of all, or the only one."""
+    return place_among_workers()[0] == 0
+
+
+def total_of_workers(strategy: tf.distribute.Strategy, value: int) -> int:
+    """Sum of a number over all replicas of all workers; none goes on before all have come here."""
+    total = tf.function(lambda: strategy.run(lambda: sum_over_replicas(tf.constant(value))))
+    return int(strategy.experimental_local_results(total())[0])
+
+
+@contextmanager
+def workers_stay(command: str) -> Iterator[None]:
+    """Turn the loss of another worker, while the block runs, into a line.
+
+    Args:
+        command: What to type on all workers to go on.
+
+    Raises:
+        RunError: Another worker has stopped.
+    """
+    try:
+        yield
+    except tf.errors.UnavailableError:
+        raise RunError(
+            f"another worker has stopped, and says why; then start all of them with: {command}"
+        ) from None

@@ -6,7 +6,8 @@ import tensorflow as tf
 from ssah_tf.data import ImageSet, Split
 from ssah_tf.data.pipeline import encoding_batches
 from ssah_tf.errors import RecipeError
-from ssah_tf.models import HNet
+from ssah_tf.losses.target_loss import TargetLoss
+from ssah_tf.models import SSAH, HNet
 
 #: Images on which directions and rotation are fitted, at most.
 SAMPLE = 20_000
@@ -41,6 +42,17 @@ def begin_with_itq(hnet: HNet, images: ImageSet, split: Split, size: int, seed: 
     hnet.hash_layer.set_weights([directions])
     spread = ((features - mean) @ directions).var(axis=0)
     hnet.hash_norm.set_weights([np.ones(hnet.bits), np.zeros(hnet.bits), mean @ directions, spread])
+
+
+def begin_game_with_itq(game: SSAH, images: ImageSet, split: Split, size: int, seed: int) -> None:
+    """See `begin_with_itq`; class targets, if the loss has such, are then those of the codes."""
+    begin_with_itq(game.hnet, images, split, size, seed)
+    if isinstance(game.supervised_loss, TargetLoss):
+        positions = images.positions(split.labelled)
+        batches = encoding_batches(images, positions, size=size, batch=BATCH)
+        see = tf.function(game.hnet.__call__, reduce_retracing=True)
+        codes = np.concatenate([see(batch).numpy() for batch in batches])
+        game.supervised_loss.fit_targets(codes, images.labels[positions])
 
 
 def itq(features: np.ndarray, bits: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -1,30 +1,22 @@
 """Trains a recipe: warm-up of H-Net, warm-up of A-Net, joint stage; then evaluates the result."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from ssah_tf.data import ImageSet, Loaded, Split
-from ssah_tf.data.pipeline import encoding_batches, training_batches
+from ssah_tf.data.pipeline import training_batches
 from ssah_tf.errors import RunError
-from ssah_tf.losses.target_loss import TargetLoss
 from ssah_tf.models.game import SSAH
 from ssah_tf.training.album import draw_album
 from ssah_tf.training.auto import settle
 from ssah_tf.training.build import build_game, build_images, build_split
-from ssah_tf.training.callbacks import (
-    ENCODING_BATCH,
-    HardSampleAlbum,
-    Keep,
-    Progress,
-    StopOnNaN,
-    Validate,
-)
-from ssah_tf.training.devices import make_strategy
-from ssah_tf.training.itq import begin_with_itq
+from ssah_tf.training.callbacks import HardSampleAlbum, Keep, Progress, StopOnNaN, Validate
+from ssah_tf.training.devices import is_chief, make_strategy, total_of_workers, workers_stay
+from ssah_tf.training.itq import begin_game_with_itq
 from ssah_tf.training.recipe import Recipe
 from ssah_tf.training.run import Run
 
@@ -57,10 +49,14 @@ def stages(recipe: Recipe, has_adversary: bool) -> list[Stage]:
 def start(recipe: Recipe, folder: Path) -> tuple[Run, Loaded]:
     """Scan the images, settle what the recipe leaves to them, draw the split, make the run folder.
 
+    Of several workers the chief makes the folder; the others find it there when they train.
+
     Returns:
         The run, and its images with what was left out of them.
     """
     loaded = build_images(recipe)
+    if not is_chief():
+        return Run(folder), loaded
     recipe = settle(recipe, loaded.images)
     split = build_split(recipe, loaded.images)
     run = Run.create(folder)
@@ -73,7 +69,8 @@ def train(run: Run, images: ImageSet, devices: int | None = None) -> None:
     """Train a run from where it stands to its end.
 
     The selected encoder, `model.keras`, is the one with the best validation mAP among the epochs
-    of the last stage; the queries are not looked at.
+    of the last stage; the queries are not looked at. Of several workers the chief alone validates
+    and writes.
 
     Args:
         run: A new run, or one that was interrupted.
@@ -82,12 +79,20 @@ def train(run: Run, images: ImageSet, devices: int | None = None) -> None:
 
     Raises:
         RecipeError: The recipe names something that is not there.
-        RunError: The loss is not a number any more, or the run cannot be resumed.
+        RunError: The loss is not a number any more, the run cannot be resumed, or another worker
+            has stopped.
     """
+    strategy = make_strategy(devices)
+    with workers_stay(f"ssah train --resume {run.folder}"):
+        total_of_workers(strategy, 0)  # now the chief has made the run folder
+        play(run, images, strategy)
+
+
+def play(run: Run, images: ImageSet, strategy: tf.distribute.Strategy) -> None:
+    """Train the stages of a run to its end. See `train`."""
     recipe, split = run.recipe, run.split
     split.check(images)
     images = images.hold(recipe.data.image_size, recipe.data.cache_mb)
-    strategy = make_strategy(devices)
     if recipe.train.batch % strategy.num_replicas_in_sync:
         raise RunError(
             f"train.batch {recipe.train.batch} cannot be shared evenly by "
@@ -97,62 +102,58 @@ def train(run: Run, images: ImageSet, devices: int | None = None) -> None:
         game = build_game(recipe, images, split)
     plan = stages(recipe, game.has_adversary)
     done = restore(run, game)
+    if total_of_workers(strategy, done) != done * strategy.num_replicas_in_sync:
+        raise RunError(f"{run.folder}: the workers see different checkpoints; it must be shared")
     if not done and recipe.model.hash_layer == "itq":
-        begin_with_itq(game.hnet, images, split, recipe.data.image_size, recipe.seed)
-        fit_targets(game, images, split, recipe.data.image_size)
+        begin_game_with_itq(game, images, split, recipe.data.image_size, recipe.seed)
     if done < plan[-1].last:
         per_epoch = recipe.train.steps_per_epoch
-        watchers = [
-            StopOnNaN(),
-            Validate(run, images, range(plan[-1].first, plan[-1].last)),
-            HardSampleAlbum(run, images),
-            keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False),
-            Keep(run),
-        ]
         with Progress(plan[-1].last, done, per_epoch) as progress:
+            watchers = [StopOnNaN()]
+            if is_chief():
+                watchers += [
+                    Validate(run, images, range(plan[-1].first, plan[-1].last)),
+                    HardSampleAlbum(run, images),
+                    keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False),
+                    Keep(run),
+                    progress,
+                ]
             for stage in plan:
                 if done < stage.last:
                     first = max(done, stage.first)
                     game.begin(stage.name)
                     game.fit(
-                        training_batches_of(
-                            recipe, images, split, first * per_epoch, stage.last * per_epoch
+                        strategy.distribute_datasets_from_function(
+                            partial(training_batches_of, recipe, images, split, first * per_epoch)
                         ),
                         initial_epoch=first,
                         epochs=stage.last,
                         steps_per_epoch=per_epoch,
-                        shuffle=False,
-                        verbose=0,
-                        callbacks=[*watchers, progress],
+                        callbacks=watchers,
                     )
-    draw_album(run)
-
-
-def fit_targets(game: SSAH, images: ImageSet, split: Split, size: int) -> None:
-    """Class targets from the codes of the labelled images, if the loss has such targets."""
-    if isinstance(game.supervised_loss, TargetLoss):
-        positions = images.positions(split.labelled)
-        see = tf.function(game.hnet.__call__, reduce_retracing=True)
-        batches = encoding_batches(images, positions, size=size, batch=ENCODING_BATCH)
-        codes = np.concatenate([see(batch).numpy() for batch in batches])
-        game.supervised_loss.fit_targets(codes, images.labels[positions])
+    if is_chief():
+        draw_album(run)
 
 
 def training_batches_of(
-    recipe: Recipe, images: ImageSet, split: Split, first_step: int, steps: int
+    recipe: Recipe,
+    images: ImageSet,
+    split: Split,
+    first_step: int,
+    context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
-    """Batches of the steps `first_step` to `steps - 1` of a recipe."""
+    """Batches of a recipe from a step on. See `training_batches`."""
     return training_batches(
         images,
         split,
         size=recipe.data.image_size,
         batch=recipe.train.batch,
         ratio=recipe.train.ratio,
-        steps=steps,
         first_step=first_step,
         seed=recipe.seed,
         flip=recipe.data.flip,
         shift=recipe.data.shift,
+        context=context,
     )
 
 
@@ -171,7 +172,8 @@ def restore(run: Run, game: SSAH) -> int:
             game.load_weights(run.checkpoint_path(epochs))
         except (OSError, ValueError, KeyError):
             continue  # damaged: the one before it is kept for this
-        run.save_history(run.history[:epochs])
+        if is_chief():
+            run.save_history(run.history[:epochs])
         return epochs
     if numbers:
         raise RunError(f"{run.folder}: none of its {len(numbers)} checkpoints can be read")

@@ -16,13 +16,15 @@ def training_batches(
     size: int,
     batch: int,
     ratio: int,
-    steps: int,
     first_step: int = 0,
     seed: int = 0,
     flip: bool = True,
     shift: float = 0.08,
+    context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
-    """Batches of the steps `first_step` to `steps - 1`; the same step always gives the same batch.
+    """Batches of the steps from `first_step` on, without end; the same step has the same batch.
+
+    A worker of several reads its own rows of each batch and no others.
 
     Args:
         images: The image set.
@@ -30,46 +32,59 @@ def training_batches(
         size: Side of the images in pixels.
         batch: Labelled images a step, over all replicas.
         ratio: Unlabelled images for each labelled one.
-        steps: Number of the step after the last.
         first_step: Number of the first step.
         seed: Seed of order and augmentation.
         flip: Weak augmentation: mirror.
         shift: Weak augmentation: largest shift as a share of the side.
+        context: Which worker this is and how many replicas share a batch, as
+            `Strategy.distribute_datasets_from_function` tells it; by default one has it all.
 
     Returns:
-        A dataset of dictionaries: `images` uint8 `(batch, 1 + ratio, size, size, 3)`, in each row
-        a labelled image and its share of the unlabelled ones; `labels` float32 `(batch, classes)`
-        of the labelled ones. A strategy can cut such a batch into rows for its replicas.
+        A dataset of dictionaries: `images` uint8 `(rows, 1 + ratio, size, size, 3)`, in each row
+        a labelled image and its share of the unlabelled ones; `labels` float32 `(rows, classes)`
+        of the labelled ones. There are `batch / replicas` rows; the replicas of this worker take
+        turns, so that a step of `n` of them takes `n` elements.
+
+    Raises:
+        ValueError: The replicas cannot share the batch evenly.
     """
+    context = context or tf.distribute.InputContext()
+    rows_each = context.get_per_replica_batch_size(batch)
+    replicas = context.num_replicas_in_sync // context.num_input_pipelines  # of this worker
     labelled = images.positions(split.labelled)
     unlabelled = images.positions(split.unlabelled)
     labels = images.labels[labelled]
     plan = BatchPlan(labels, labelled, unlabelled, batch=batch, ratio=ratio, seed=seed)
 
-    def fetch(step, mirrored, offsets):
-        rows = plan.labelled_rows(step)
-        positions = np.column_stack([labelled[rows], plan.unlabelled_positions(step)]).reshape(-1)
+    def fetch(step, replica, mirrored, offsets):
+        mine = slice(replica * rows_each, (replica + 1) * rows_each)
+        rows = plan.labelled_rows(step)[mine]
+        others = plan.unlabelled_positions(step)[mine]
+        positions = np.column_stack([labelled[rows], others]).reshape(-1)
         pixels = images.read(
             positions, size, lambda row, image: moved(image, mirrored[row], offsets[row])
         )
         return pixels, labels[rows].astype(np.float32)
 
-    def load(step):
+    def load(turn):
+        step, replica = turn // replicas, turn % replicas
+        replica += context.input_pipeline_id * replicas
         step_seed = tf.stack([tf.cast(seed, tf.int64), step])
         moves = weak_moves(step_seed, batch * (1 + ratio), side=size, flip=flip, shift=shift)
-        pixels, target = tf.numpy_function(fetch, [step, *moves], (tf.uint8, tf.float32))
-        pixels = tf.ensure_shape(pixels, [batch * (1 + ratio), size, size, 3])
+        count = rows_each * (1 + ratio)
+        mine = [move[replica * count : (replica + 1) * count] for move in moves]
+        pixels, target = tf.numpy_function(fetch, [step, replica, *mine], (tf.uint8, tf.float32))
+        pixels = tf.ensure_shape(pixels, [count, size, size, 3])
         return {
-            "images": tf.reshape(pixels, [batch, 1 + ratio, size, size, 3]),
-            "labels": tf.ensure_shape(target, [batch, labels.shape[1]]),
+            "images": tf.reshape(pixels, [rows_each, 1 + ratio, size, size, 3]),
+            "labels": tf.ensure_shape(target, [rows_each, labels.shape[1]]),
         }
 
-    data = tf.data.Dataset.range(first_step, steps)
+    # Endless, or several workers would ask each other before each step whether all have a batch.
+    data = tf.data.Dataset.counter(first_step * replicas)
     # Two batches at once keep all cores busy: the decoder threads are shared.
     data = data.map(load, num_parallel_calls=2, deterministic=True)
-    options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    return data.with_options(options).prefetch(tf.data.AUTOTUNE)
+    return data.prefetch(tf.data.AUTOTUNE)
 
 
 def encoding_batches(

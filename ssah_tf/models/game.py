@@ -17,15 +17,13 @@ from ssah_tf.models.exposure import expose
 from ssah_tf.models.hnet import HNet
 from ssah_tf.models.pace import Pace
 from ssah_tf.models.pseudo_labels import PseudoLabels
+from ssah_tf.models.staged_model import StagedModel
 from ssah_tf.models.strong_view import StrongView
 from ssah_tf.replicas import replica_count, sum_over_replicas
 
-#: The stages of a training, in order.
-STAGES = ("hnet_warmup", "anet_warmup", "joint")
-
 
 @keras.saving.register_keras_serializable(package="ssah_tf")
-class SSAH(keras.Model):
+class SSAH(StagedModel):
     """H-Net and its adversary, with the two steps of the game in `train_step`.
 
     Step 1 updates A-Net against a frozen H-Net in inference mode, so that the codes of its hard
@@ -54,6 +52,8 @@ class SSAH(keras.Model):
         ramp_steps: Joint steps in which the consistency rises from 0 to its weight.
         seed: Seed of all randomness in the game.
     """
+
+    STAGES = ("hnet_warmup", "anet_warmup", "joint")
 
     def __init__(
         self,
@@ -87,13 +87,6 @@ class SSAH(keras.Model):
         self.strong_view = strong_view
         self.ramp_steps = ramp_steps
         self.seed = seed
-        self.stage = "joint"
-        self.traced = {}  # the train function of each stage
-        names = (
-            *("loss", "supervised", "hard", "consistency", "trusted", "quantisation"),
-            *("adversary", "rho"),
-        )
-        self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
 
     def build(self, input_shape):
         """Create all weights.
@@ -133,19 +126,6 @@ class SSAH(keras.Model):
         """Whether the deformation is learnt."""
         return self.deformer is not None and bool(self.deformer.trainable_variables)
 
-    def begin(self, stage: str) -> None:
-        """Go to a stage, one of `STAGES`; the next `fit` trains it."""
-        if stage not in STAGES:
-            raise ValueError(f"stage must be one of {STAGES}. Received: stage={stage!r}")
-        self.stage = stage
-        self.train_function = self.traced.get(stage)
-
-    def make_train_function(self, force=False):
-        """Trace the step of the present stage, once."""
-        super().make_train_function(force)
-        self.traced[self.stage] = self.train_function
-        return self.train_function
-
     def call(self, images, training=False):
         """Relaxed codes of images, `(batch, bits)`."""
         return self.hnet(images, training=training)
@@ -158,7 +138,7 @@ class SSAH(keras.Model):
                 and `labels` float32 `(batch, classes)`.
 
         Returns:
-            Means of the terms since the beginning of the epoch, by name.
+            The terms over the global batch, by name, and the rho that they had.
         """
         labels = batch["labels"]
         columns = batch["images"].shape[1]
@@ -182,12 +162,11 @@ class SSAH(keras.Model):
             hard = tf.stop_gradient(hard)
         if self.stage != "anet_warmup":
             terms |= self.hashing_step(images, hard, meaning, labels, columns, seed)
-        for name, share in terms.items():
-            self.trackers[name].update_state(share * replica_count())
-        self.trackers["rho"].update_state(tf.convert_to_tensor(self.pace.rho))
+        whole = tf.unstack(sum_over_replicas(tf.stack(list(terms.values()))))
+        terms = dict(zip(terms, whole, strict=True)) | {"rho": tf.convert_to_tensor(self.pace.rho)}
         if self.stage == "joint" and hard is not None:
-            self.pace.step(sum_over_replicas(tf.stop_gradient(terms["hard"])))
-        return {name: self.trackers[name].result() for name in (*terms, "rho")}
+            self.pace.step(terms["hard"])
+        return terms
 
     def teacher(self, images):
         """Codes by the moving average of H-Net's weights, in inference mode, `(batch, bits)`.
@@ -250,7 +229,7 @@ class SSAH(keras.Model):
             seen = tf.concat([seen, hard], axis=0)
         with tf.GradientTape() as tape:
             codes = self.hnet(seen, training=True)
-            batch = labels.shape[0]
+            batch = tf.shape(labels)[0]
             u, v = codes[:batch], codes[batch:]  # (B, K), (B * columns, K)
             terms["supervised"] = self.supervised_loss(u, labels, u, labels)
             terms["quantisation"] = quantisation_loss(codes)

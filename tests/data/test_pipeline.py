@@ -2,6 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from ssah_tf.data import ImageSet, Split, load_class_folders, make_split
@@ -34,9 +35,10 @@ def split(images):
     return make_split(images, labelled_per_class=6, validation_per_class=2, query_per_class=4)
 
 
-def batches(images, split, **changes):
-    values = {"size": SIDE, "batch": 6, "ratio": 2, "steps": 12, "seed": 5}
-    return list(training_batches(images, split, **{**values, **changes}).as_numpy_iterator())
+def batches(images, split, steps=12, **changes):
+    values = {"size": SIDE, "batch": 6, "ratio": 2, "seed": 5}
+    data = training_batches(images, split, **{**values, **changes})
+    return list(data.take(steps).as_numpy_iterator())
 
 
 def assert_equal(one, other):
@@ -47,7 +49,7 @@ def assert_equal(one, other):
 
 
 def test_shapes_and_types(images, split):
-    data = training_batches(images, split, size=SIDE, batch=6, ratio=2, steps=3)
+    data = training_batches(images, split, size=SIDE, batch=6, ratio=2).take(3)
     assert data.element_spec["images"].shape == (6, 3, SIDE, SIDE, 3)
     assert data.element_spec["labels"].shape == (6, 3)
     found = list(data.as_numpy_iterator())
@@ -97,8 +99,32 @@ def test_resume(images, split, first):
     textured = gradients(images)
     augmentation = {"flip": True, "shift": 0.2}
     whole = batches(textured, split, **augmentation)
-    rest = batches(textured, split, first_step=first, **augmentation)
+    rest = batches(textured, split, steps=12 - first, first_step=first, **augmentation)
     assert_equal(rest, whole[first:])
+
+
+def test_workers_and_their_replicas_share_a_batch(images, split):
+    """Three workers of two replicas, each with one of the six rows; an element a replica a step."""
+    textured = gradients(images)
+    augmentation = {"flip": True, "shift": 0.2}
+    whole = batches(textured, split, steps=2, first_step=3, **augmentation)
+    shares = [
+        batches(
+            textured,
+            split,
+            steps=4,
+            first_step=3,
+            **augmentation,
+            context=tf.distribute.InputContext(3, worker, num_replicas_in_sync=6),
+        )
+        for worker in range(3)
+    ]
+    for step in range(2):
+        rows = [share for worker in shares for share in worker[2 * step : 2 * step + 2]]
+        for key in ("images", "labels"):
+            assert {len(share[key]) for share in rows} == {1}
+            found = np.concatenate([share[key] for share in rows])
+            np.testing.assert_array_equal(found, whole[step][key])
 
 
 def test_augmentation_reaches_both_columns(images, split):

@@ -1,0 +1,81 @@
+"""A model that is trained in stages, by one loop on any number of devices and hosts."""
+
+import keras
+import tensorflow as tf
+
+
+class StagedModel(keras.Model):
+    """Adds stages and a loop to a Keras model; a subclass names `STAGES` and writes `train_step`.
+
+    The loop serves every strategy of `tf.distribute` with the callbacks of Keras, whose own `fit`
+    fails under `MultiWorkerMirroredStrategy` (keras#20585). `train_step` returns values of the
+    global batch, the same ones on every replica, so that nothing is left to be reduced.
+    """
+
+    #: The stages of a training, in order; the last one is the whole task.
+    STAGES: tuple[str, ...] = ()
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.stage = self.STAGES[-1]
+        self.traced = {}  # the step of each stage as a graph
+
+    def begin(self, stage: str) -> None:
+        """Go to a stage, one of `STAGES`; the next `fit` trains it."""
+        if stage not in self.STAGES:
+            raise ValueError(f"stage must be one of {self.STAGES}. Received: stage={stage!r}")
+        self.stage = stage
+
+    def fit(self, batches, *, epochs=1, initial_epoch=0, steps_per_epoch=None, callbacks=()):
+        """Train the present stage.
+
+        Args:
+            batches: A `tf.data.Dataset` of global batches, which the strategy cuts for its
+                replicas, or what the strategy has distributed already.
+            epochs: Number of the epoch after the last.
+            initial_epoch: Number of the first epoch.
+            steps_per_epoch: Batches of an epoch; by default all that a dataset has.
+            callbacks: Keras callbacks. Their logs are means since the beginning of the epoch.
+
+        Returns:
+            The history of Keras: for each value one number an epoch.
+        """
+        if isinstance(batches, tf.data.Dataset):
+            steps_per_epoch = steps_per_epoch or int(batches.cardinality())
+            batches = self.distribute_strategy.experimental_distribute_dataset(batches)
+        callbacks = keras.callbacks.CallbackList(
+            callbacks, add_history=True, model=self, epochs=epochs, steps=steps_per_epoch
+        )
+        step = self.step_of_stage()
+        iterator = iter(batches)
+        self.stop_training = False
+        callbacks.on_train_begin()
+        for epoch in range(initial_epoch, epochs):
+            sums, logs = {}, {}
+            callbacks.on_epoch_begin(epoch)
+            for number in range(steps_per_epoch):
+                callbacks.on_train_batch_begin(number)
+                for name, value in step(iterator).items():
+                    sums[name] = sums.get(name, 0.0) + float(value)
+                logs = {name: total / (number + 1) for name, total in sums.items()}
+                callbacks.on_train_batch_end(number, logs)
+                if self.stop_training:
+                    break
+            callbacks.on_epoch_end(epoch, logs)
+            if self.stop_training:
+                break
+        callbacks.on_train_end(logs)
+        return self.history
+
+    def step_of_stage(self):
+        """The step of the present stage, traced once: an iterator to values by name."""
+        if self.stage not in self.traced:
+            strategy = self.distribute_strategy
+
+            @tf.function
+            def step(iterator):
+                values = strategy.run(self.train_step, args=(next(iterator),))
+                return {n: strategy.experimental_local_results(v)[0] for n, v in values.items()}
+
+            self.traced[self.stage] = step
+        return self.traced[self.stage]
