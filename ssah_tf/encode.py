@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import shutil
-import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from ssah_tf.errors import ImageError, SsahError
 from ssah_tf.files import atomic_path, write_atomically
 from ssah_tf.lock import only_one
 from ssah_tf.metrics.hamming import code_bytes
+from ssah_tf.reading import read_arrays
 
 #: Images a shard: what a kill costs at most, and what is held in memory at a time.
 SHARD = 1024
@@ -131,9 +131,9 @@ def encode_shard(encoder: Encoder, paths: list[str], output: Path) -> tuple[np.n
 def read_shard(path: Path, images: int) -> tuple[np.ndarray, list[str]] | None:
     """What `encode_shard` kept, or `None`: not there, or damaged and to be encoded again."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            codes, reasons = arrays["codes"], arrays["reasons"].tolist()
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+        arrays = read_arrays(path)
+        codes, reasons = arrays["codes"], arrays["reasons"].tolist()
+    except (OSError, ValueError, KeyError):
         return None
     fits = len(reasons) == images and len(codes) == reasons.count("")
     return (codes, reasons) if fits else None

@@ -1,5 +1,7 @@
 """Errors meant for the person at the keyboard."""
 
+from ssah_tf.printable import printable
+
 
 class SsahError(Exception):
     """A mistake that the user can mend: one line saying what was received and what to do.
@@ -8,6 +10,10 @@ class SsahError(Exception):
     """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """The message on one line, whatever the names in it are made of."""
+        return printable(super().__str__())
 
 
 class ImageError(SsahError):

@@ -11,6 +11,7 @@ from ssah_tf.data import Split
 from ssah_tf.errors import RunError
 from ssah_tf.files import write_atomically
 from ssah_tf.lock import only_one
+from ssah_tf.reading import parse_json
 from ssah_tf.training.recipe import Recipe, load_recipe
 
 #: Checkpoints that are kept: the newest, and the one before it.
@@ -42,7 +43,8 @@ class Run:
         run = cls(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if any(not KILLED_START.fullmatch(path.name) for path in folder.iterdir()):
+            begun = any(not KILLED_START.fullmatch(path.name) for path in folder.iterdir())
+            if begun or run.checkpoints():
                 raise RunError(
                     f"{folder} is not empty: go on with --resume {folder}, or name another --output"
                 )
@@ -132,7 +134,7 @@ class Run:
         if not self.history_path.is_file():
             return []
         try:
-            history = json.loads(self.history_path.read_bytes())
+            history = parse_json(self.history_path.read_bytes())
         except ValueError as error:
             raise RunError(f"{self.history_path}: damaged ({error})") from None
         if not isinstance(history, list) or not all(isinstance(e, dict) for e in history):

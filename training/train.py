@@ -12,6 +12,7 @@ from ssah_tf.data import ImageSet, Loaded, Split
 from ssah_tf.data.pipeline import training_batches
 from ssah_tf.errors import RunError
 from ssah_tf.models.game import SSAH
+from ssah_tf.models.saved import check_weights
 from ssah_tf.training.album import draw_album
 from ssah_tf.training.auto import settle
 from ssah_tf.training.build import build_game, build_images, build_split
@@ -181,6 +182,7 @@ def restore(run: Run, game: SSAH) -> int:
     numbers = run.checkpoints()
     for epochs in reversed(numbers):
         try:
+            check_weights(run.checkpoint_path(epochs))
             game.load_weights(run.checkpoint_path(epochs))
         except (OSError, ValueError, KeyError):
             continue  # damaged: the one before it is kept for this

@@ -52,9 +52,11 @@ def test_create_where_a_start_was_killed(tmp_path):
         "checkpoints",
         "split.json",
     ]
-    run.recipe_path.write_text("")
-    with pytest.raises(RunError, match="is not empty"):
-        Run.create(tmp_path)
+    for path in (run.checkpoint_path(1), run.recipe_path):
+        path.write_text("")
+        with pytest.raises(RunError, match="is not empty"):
+            Run.create(tmp_path)
+        path.unlink()
 
 
 def test_create_over_a_file(tmp_path):
