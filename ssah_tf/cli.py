@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from ssah_tf.errors import SsahError, Stopped
+from ssah_tf.printable import printable
 from ssah_tf.version import __version__
 
 app = typer.Typer(
@@ -351,7 +352,6 @@ def encode(
     threads: Annotated[int, typer.Option(min=0, help="Of ONNX Runtime; 0: one a core.")] = 0,
 ) -> None:
     """Write the codes of images; interrupted, the same command goes on where it was."""
-    from ssah_tf.data.images import printable
     from ssah_tf.encode import encode_files, encode_readable, find_images
     from ssah_tf.encoder import Encoder
 
@@ -422,7 +422,6 @@ def search(
     ] = None,
 ) -> None:
     """Find the photos of an index that are most like others."""
-    from ssah_tf.data.images import printable
     from ssah_tf.encode import encode_readable, find_images
     from ssah_tf.search.photo_index import PhotoIndex
 
@@ -521,15 +520,24 @@ def import_tensorflow() -> None:
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one line on stderr and exit code 1.
+    """Run the command line; what a user or the machine got wrong is one line on stderr.
 
-    What a signal stopped exits with 128 and its number: 130 after Ctrl-C.
+    The exit code is 1, and 128 and its number for a signal: 130 after Ctrl-C. A traceback is left
+    to bugs of ours.
     """
     try:
         app()
     except SsahError as error:
         typer.echo(f"ssah: {error}", err=True)
         sys.exit(error.exit_code)
+    except Exception as error:
+        from ssah_tf.machine import refusal
+
+        line = refusal(error)
+        if line is None:
+            raise
+        typer.echo(f"ssah: {printable(line)}", err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from ssah_tf.data import ImageSet
 from ssah_tf.data.pipeline import encoding_batches
 from ssah_tf.errors import RunError, Stopped
 from ssah_tf.files import atomic_path
+from ssah_tf.machine import need_room
 from ssah_tf.metrics import evaluate_retrieval
 from ssah_tf.training.run import Run
 from ssah_tf.training.signals import StopSignals
@@ -111,6 +112,7 @@ class Keep(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Write the checkpoint first: an epoch without one is trained again after a crash."""
         with atomic_path(self.run.checkpoint_path(epoch + 1)) as path:
+            need_room(path, 2**20 + 2 * sum(v.nbytes for v in self.model.variables))
             self.model.save_weights(path)
         entry = {
             "epoch": epoch,

@@ -1,6 +1,7 @@
 """Trains a recipe: warm-up of H-Net, warm-up of A-Net, joint stage; then evaluates the result."""
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ import tensorflow as tf
 from ssah_tf.data import ImageSet, Loaded, Split
 from ssah_tf.data.pipeline import training_batches
 from ssah_tf.errors import RunError
+from ssah_tf.machine import out_of_memory
 from ssah_tf.models.game import SSAH
 from ssah_tf.models.saved import check_weights
 from ssah_tf.training.album import draw_album
@@ -93,9 +95,28 @@ def train(run: Run, images: ImageSet, devices: int | None = None) -> None:
     with run.alone() if is_chief() else nullcontext(), StopSignals() as signals:
         if is_chief():
             run.tidy()
-        with workers_stay(f"ssah train --resume {run.folder}"):
+        with workers_stay(f"ssah train --resume {run.folder}"), enough_memory(run):
             total_of_workers(strategy, 0)  # now the chief has made the run folder
             play(run, images, strategy, signals)
+
+
+@contextmanager
+def enough_memory(run: Run) -> Iterator[None]:
+    """Turn a batch that memory does not hold into a line.
+
+    Raises:
+        RunError: The block ran out of memory.
+    """
+    try:
+        yield
+    except Exception as error:  # Python, TensorFlow and its devices each raise their own
+        if not out_of_memory(error):
+            raise
+        raise RunError(
+            f"not enough memory for train.batch {run.recipe.train.batch}, train.ratio "
+            f"{run.recipe.train.ratio} at data.image_size {run.recipe.data.image_size}: begin a "
+            "new run with less of one, for example --set train.batch=32"
+        ) from None
 
 
 def play(

@@ -57,7 +57,7 @@ def test_second_ctrl_c_stops_at_once(forks, undisturbed, state_of, tmp_path):
     wait_for(forks, "run folder")
     wait_for_lock(folder)
     os.kill(pid, signal.SIGINT)
-    wait_for(forks, "the batch is finished, then a checkpoint written; again: at once")
+    wait_for(forks, "the training stops after this batch; once more: at once")
     os.kill(pid, signal.SIGINT)
     done = forks.end()
     assert done.status == 130

@@ -20,7 +20,7 @@ def test_first_is_noted_second_does_what_it_does(number, capfd):
             assert signals.received is None
             os.kill(os.getpid(), number)
             assert signals.received == number
-            assert "checkpoint" in capfd.readouterr().err
+            assert "after this batch" in capfd.readouterr().err
             with pytest.raises(RuntimeError, match="of before"):
                 os.kill(os.getpid(), number)
         assert signal.getsignal(number) is theirs
