@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from ssah_tf.export.onnx_model import write_onnx
 from ssah_tf.export.saved_model import write_saved_model
 from ssah_tf.export.verify import REFERENCE, compare
 from ssah_tf.export.warmup import write_warmup
+from ssah_tf.lock import only_one
 from ssah_tf.training.evaluate import load_encoder
 from ssah_tf.training.report.page import read_metrics
 from ssah_tf.training.run import Run
@@ -60,6 +60,12 @@ def export(
         SsahError: Codes of an artefact differ, or mAP of the integer encoder falls too far; then
             nothing is replaced.
     """
+    with only_one(folder.with_name(f".{folder.name}.lock"), folder):
+        return make(run, images, folder, opset, int8=int8, max_drop=max_drop, force=force)
+
+
+def make(run: Run, images: ImageSet, folder: Path, opset: int, *, int8, max_drop, force) -> dict:
+    """Make the new export beside the folder, then swap them. See `export`."""
     recipe, report = run.recipe, read_metrics(run)
     recover(folder)
     if folder.exists() and any(folder.iterdir()) and not (folder / "encoder.json").is_file():
@@ -76,9 +82,9 @@ def export(
         "product_version": __version__,
         "opset": opset,
     }
-    making = folder.with_name(f".{folder.name}.{os.getpid()}")
+    making = folder.with_name(f".{folder.name}.new")
     try:
-        shutil.rmtree(making, ignore_errors=True)
+        shutil.rmtree(making, ignore_errors=True)  # of an export that was killed
         (making / "saved_model").mkdir(parents=True)
         encode = encoder_function(hnet, size)
         write_onnx(encode, making / "encoder.onnx", opset, {key: str(about[key]) for key in about})

@@ -20,6 +20,7 @@ from ssah_tf.encoder import Encoder
 from ssah_tf.errors import SsahError
 from ssah_tf.export.verify import INT8, bits_apart
 from ssah_tf.metrics import evaluate_retrieval
+from ssah_tf.reading import read_arrays
 from ssah_tf.training.report.page import read_metrics
 from ssah_tf.training.run import Run
 
@@ -112,8 +113,7 @@ def add_int8(folder: Path, run: Run, images: ImageSet, max_drop: float, force: b
         batches = (images.read(positions[i : i + BATCH], size) for i in starts)
         codes[part] = np.concatenate([encoder.encode(batch) for batch in batches])
         labels[part] = images.labels[positions]
-    with np.load(run.codes_path, allow_pickle=False) as arrays:
-        floats = {part: arrays[part] for part in codes}
+    floats = read_arrays(run.codes_path)
 
     before = read_metrics(run)["retrieval"]["map_tie_aware"]
     after = evaluate_retrieval(

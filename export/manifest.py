@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from ssah_tf.errors import SsahError
+from ssah_tf.reading import parse_json
 
 NAME = "encoder.json"
 
@@ -32,12 +33,14 @@ def read_manifest(folder: Path) -> dict:
         SsahError: Not an export, or a file is missing or changed.
     """
     try:
-        about = json.loads((folder / NAME).read_bytes())
+        about = parse_json((folder / NAME).read_bytes())
         sums = dict(about["files"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SsahError(f"{folder}: not an export of ssah-tf ({error})") from None
     for name, expected in sums.items():
         path = folder / name
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise SsahError(f"{folder / NAME}: names a file outside of its folder, {name!r}")
         if not path.is_file():
             raise SsahError(f"{path}: missing")
         if checksum(path) != expected:

@@ -8,6 +8,7 @@ import numpy as np
 from ssah_tf.encoder import Encoder
 from ssah_tf.errors import SsahError
 from ssah_tf.export.manifest import read_manifest
+from ssah_tf.reading import read_arrays
 
 #: Images and codes that travel with an export, for `verify`.
 REFERENCE = "reference.npz"
@@ -85,8 +86,11 @@ def verify(folder: Path) -> dict:
         SsahError: Not an export, a file changed, or codes differ.
     """
     about = read_manifest(folder)
-    with np.load(folder / REFERENCE, allow_pickle=False) as arrays:
+    try:
+        arrays = read_arrays(folder / REFERENCE)
         images, expected, logits = arrays["images"], arrays["codes"], arrays["logits"]
+    except (OSError, ValueError, KeyError) as error:
+        raise SsahError(f"{folder / REFERENCE}: missing or damaged ({error})") from None
     tensorflow = importlib.util.find_spec("tensorflow") is not None
     found = compare(folder, images, expected, logits, tensorflow)
     verified = {"artefacts": found, "bits": logits.size}

@@ -3,14 +3,18 @@
 import importlib.util
 import json
 import os
+import signal
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ssah_tf.errors import SsahError
+from ssah_tf.errors import SsahError, Stopped
+from ssah_tf.printable import printable
 from ssah_tf.version import __version__
 
 app = typer.Typer(
@@ -34,6 +38,9 @@ EXTRAS = {
         "tensorflow_serving",
     )
 }
+
+#: How to go on with what keeps its parts.
+SAME_AGAIN = "the same command goes on where it was"
 
 data_app = typer.Typer(help="Look at image sets.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
@@ -100,13 +107,12 @@ def train(
         chosen = recipe or ("folder" if data else "fashion")
         run, loaded = start_run(chosen, data, labels, output, overrides)
     images = tell_start(run, loaded) if is_chief() else loaded.images
-    try:
+    with resumable(f"go on with: ssah train --resume {run.folder}"):
         training.train(run, images, devices)
-    except KeyboardInterrupt:
-        raise SsahError(f"interrupted; go on with: ssah train --resume {run.folder}") from None
-    if not is_chief():
-        return
-    tables.print_report(evaluation.evaluate(run, images))
+        if not is_chief():
+            return
+        report = evaluation.evaluate(run, images)
+    tables.print_report(report)
     if (stored := tables.stored_rows(run.recipe)) is not None:
         tables.print_stored_rows(stored)
     typer.echo(f"encoder: {run.model_path}\nreport: {run.report_path}")
@@ -346,7 +352,6 @@ def encode(
     threads: Annotated[int, typer.Option(min=0, help="Of ONNX Runtime; 0: one a core.")] = 0,
 ) -> None:
     """Write the codes of images; interrupted, the same command goes on where it was."""
-    from ssah_tf.data.images import printable
     from ssah_tf.encode import encode_files, encode_readable, find_images
     from ssah_tf.encoder import Encoder
 
@@ -364,14 +369,10 @@ def encode(
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    try:
-        with Progress(console=console, disable=not console.is_terminal) as bar:
-            task = bar.add_task("encoding", total=len(paths))
-            done = encode_files(
-                loaded, paths, output, lambda count: bar.update(task, completed=count)
-            )
-    except KeyboardInterrupt:
-        raise SsahError("interrupted; the same command goes on where it was") from None
+    bar = Progress(console=console, disable=not console.is_terminal)
+    with resumable(SAME_AGAIN), bar:
+        task = bar.add_task("encoding", total=len(paths))
+        done = encode_files(loaded, paths, output, lambda count: bar.update(task, completed=count))
     for reason in done.bad.values():
         typer.echo(f"skipped: {reason}", err=True)
     typer.echo(f"{done.images:,} codes of {loaded.bits} bits, model {loaded.model_id}: {output}")
@@ -389,19 +390,18 @@ def index(
     from rich.progress import Progress
 
     from ssah_tf.encoder import Encoder
+    from ssah_tf.lock import only_one
     from ssah_tf.search.photo_index import PhotoIndex
 
     loaded = Encoder.load(encoder, threads=threads)
-    opened = PhotoIndex.open(output, loaded)
     console = Console(stderr=True)
-    try:
-        with Progress(console=console, disable=not console.is_terminal) as bar:
-            task = bar.add_task("encoding", total=None)
-            done = opened.sync(
-                loaded, sources, lambda n, total: bar.update(task, completed=n, total=total)
-            )
-    except KeyboardInterrupt:
-        raise SsahError("interrupted; the same command goes on where it was") from None
+    bar = Progress(console=console, disable=not console.is_terminal)
+    with resumable(SAME_AGAIN), only_one(output / ".lock", output), bar:
+        opened = PhotoIndex.open(output, loaded)
+        task = bar.add_task("encoding", total=None)
+        done = opened.sync(
+            loaded, sources, lambda n, total: bar.update(task, completed=n, total=total)
+        )
     for reason in done.bad.values():
         typer.echo(f"skipped: {reason}", err=True)
     typer.echo(
@@ -422,7 +422,6 @@ def search(
     ] = None,
 ) -> None:
     """Find the photos of an index that are most like others."""
-    from ssah_tf.data.images import printable
     from ssah_tf.encode import encode_readable, find_images
     from ssah_tf.search.photo_index import PhotoIndex
 
@@ -473,6 +472,19 @@ def ablation(
     tables.print_stored_rows(result)
 
 
+@contextmanager
+def resumable(how: str) -> Iterator[None]:
+    """Let Ctrl-C end the block with a line that says how to go on.
+
+    Raises:
+        Stopped: Ctrl-C.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Stopped(f"interrupted; {how}", signal.SIGINT) from None
+
+
 def need(extra: str, command: str) -> None:
     """Refuse a command whose extra is not installed.
 
@@ -508,11 +520,23 @@ def import_tensorflow() -> None:
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one line on stderr and exit code 1."""
+    """Run the command line; what a user or the machine got wrong is one line on stderr.
+
+    The exit code is 1, and 128 and its number for a signal: 130 after Ctrl-C. A traceback is left
+    to bugs of ours.
+    """
     try:
         app()
     except SsahError as error:
         typer.echo(f"ssah: {error}", err=True)
+        sys.exit(error.exit_code)
+    except Exception as error:
+        from ssah_tf.machine import refusal
+
+        line = refusal(error)
+        if line is None:
+            raise
+        typer.echo(f"ssah: {printable(line)}", err=True)
         sys.exit(1)
 
 

@@ -16,7 +16,9 @@ from ssah_tf.data.images import decode
 from ssah_tf.encoder import Encoder
 from ssah_tf.errors import ImageError, SsahError
 from ssah_tf.files import atomic_path, write_atomically
+from ssah_tf.lock import only_one
 from ssah_tf.metrics.hamming import code_bytes
+from ssah_tf.reading import read_arrays
 
 #: Images a shard: what a kill costs at most, and what is held in memory at a time.
 SHARD = 1024
@@ -83,23 +85,19 @@ def encode_files(
     if output.suffix == ".parquet":
         import_pyarrow()
     parts = output.with_name(output.name + ".parts")
-    keep_plan(parts, encoder, paths)
-    shards = [paths[i : i + SHARD] for i in range(0, len(paths), SHARD)]
-    for number, shard in enumerate(shards):
-        path = parts / f"{number:06d}.npz"
-        if not path.is_file():
-            encode_shard(encoder, shard, path)
-        progress(min(len(paths), (number + 1) * SHARD))
-
-    codes, kept, bad = [], [], {}
-    for number, shard in enumerate(shards):
-        with np.load(parts / f"{number:06d}.npz", allow_pickle=False) as arrays:
-            codes.append(arrays["codes"])
-            reasons = arrays["reasons"].tolist()
-        kept += [name for name, reason in zip(shard, reasons, strict=True) if not reason]
-        bad |= {name: reason for name, reason in zip(shard, reasons, strict=True) if reason}
-    write_codes(output, encoder, kept, np.concatenate(codes))
-    shutil.rmtree(parts)
+    with only_one(output.with_name(f".{output.name}.lock"), output):
+        keep_plan(parts, encoder, paths)
+        codes, kept, bad = [], [], {}
+        for start in range(0, len(paths), SHARD):
+            shard = paths[start : start + SHARD]
+            path = parts / f"{start // SHARD:06d}.npz"
+            found = read_shard(path, len(shard)) or encode_shard(encoder, shard, path)
+            codes.append(found[0])
+            kept += [name for name, reason in zip(shard, found[1], strict=True) if not reason]
+            bad |= {name: reason for name, reason in zip(shard, found[1], strict=True) if reason}
+            progress(start + len(shard))
+        write_codes(output, encoder, kept, np.concatenate(codes))
+        shutil.rmtree(parts)
     return Encoded(len(kept), bad)
 
 
@@ -110,20 +108,35 @@ def keep_plan(parts: Path, encoder: Encoder, paths: list[str]) -> None:
     file = parts / "plan.json"
     if not file.is_file():
         shutil.rmtree(parts, ignore_errors=True)
-        parts.mkdir(parents=True)
+        try:
+            parts.mkdir(parents=True)
+        except OSError as error:
+            raise SsahError(f"{parts}: cannot be made ({error.strerror})") from None
         write_atomically(file, json.dumps(plan).encode())
-    elif json.loads(file.read_bytes()) != plan:
+    elif file.read_bytes() != json.dumps(plan).encode():
         raise SsahError(
             f"{parts} holds unfinished work on other images or by another encoder: "
             "finish that, remove the folder, or name another --output"
         )
 
 
-def encode_shard(encoder: Encoder, paths: list[str], output: Path) -> None:
-    """Write `codes` of the readable files, and `reasons`, "" for each of those."""
+def encode_shard(encoder: Encoder, paths: list[str], output: Path) -> tuple[np.ndarray, list[str]]:
+    """Find codes and reasons as `encode_readable` does, and keep them in a file."""
     codes, reasons = encode_readable(encoder, paths)
     with atomic_path(output) as path:
         np.savez(path, codes=codes, reasons=np.array(reasons, dtype=str))
+    return codes, reasons
+
+
+def read_shard(path: Path, images: int) -> tuple[np.ndarray, list[str]] | None:
+    """What `encode_shard` kept, or `None`: not there, or damaged and to be encoded again."""
+    try:
+        arrays = read_arrays(path)
+        codes, reasons = arrays["codes"], arrays["reasons"].tolist()
+    except (OSError, ValueError, KeyError):
+        return None
+    fits = len(reasons) == images and len(codes) == reasons.count("")
+    return (codes, reasons) if fits else None
 
 
 def encode_readable(encoder: Encoder, paths: list[str]) -> tuple[np.ndarray, list[str]]:
@@ -150,6 +163,7 @@ def write_codes(output: Path, encoder: Encoder, paths: list[str], codes: np.ndar
     about = {"model_id": encoder.model_id, "bits": encoder.bits}
     if output.suffix == ".npy":
         text = json.dumps({**about, "paths": paths})
+        output.unlink(missing_ok=True)  # older codes must never stand beside newer paths
         write_atomically(output.with_name(output.name + ".json"), text.encode())
         with atomic_path(output) as path:
             np.save(path, codes)

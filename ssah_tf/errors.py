@@ -1,11 +1,19 @@
 """Errors meant for the person at the keyboard."""
 
+from ssah_tf.printable import printable
+
 
 class SsahError(Exception):
     """A mistake that the user can mend: one line saying what was received and what to do.
 
-    The command line prints the message alone, without a stack trace, and exits with 1.
+    The command line prints the message alone, without a stack trace, and exits with `exit_code`.
     """
+
+    exit_code = 1
+
+    def __str__(self) -> str:
+        """The message on one line, whatever the names in it are made of."""
+        return printable(super().__str__())
 
 
 class ImageError(SsahError):
@@ -22,3 +30,19 @@ class RecipeError(SsahError):
 
 class RunError(SsahError):
     """A run folder that is missing, damaged or already in use."""
+
+
+class Stopped(SsahError):
+    """Work that a signal stopped in good order, and that can go on.
+
+    The exit code is 128 and the signal's number, as shells have it: 130 after Ctrl-C, 143 after
+    SIGTERM.
+
+    Args:
+        message: What happened, and the command that goes on.
+        signal_number: The signal.
+    """
+
+    def __init__(self, message: str, signal_number: int):
+        super().__init__(message)
+        self.exit_code = 128 + signal_number

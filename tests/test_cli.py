@@ -278,7 +278,7 @@ def test_interrupted(ssah, monkeypatch):
     monkeypatch.setattr(training, "start", lambda recipe, folder: (FakeRun, loaded))
     monkeypatch.setattr(training, "train", interrupted)
     code, out, err = ssah("train")
-    assert code == 1
+    assert code == 130
     assert out == "a protocol\nrun folder: runs/x\n"
     assert err.splitlines() == [
         "skipped: cat/1.png: empty, or not an image",

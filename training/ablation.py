@@ -15,6 +15,7 @@ from ssah_tf.files import write_atomically
 from ssah_tf.training.build import build_images
 from ssah_tf.training.evaluate import evaluate
 from ssah_tf.training.recipe import load_recipe
+from ssah_tf.training.report.page import read_metrics
 from ssah_tf.training.run import Run
 from ssah_tf.training.train import start, train
 
@@ -78,7 +79,7 @@ def one(recipe, folder: Path) -> dict:
         if run.recipe != recipe:
             raise RunError(f"{folder} holds a run of another recipe: name another --output")
         if run.metrics_path.is_file():
-            return json.loads(run.metrics_path.read_bytes())
+            return read_metrics(run)
         images = build_images(recipe).images
     else:
         shutil.rmtree(folder, ignore_errors=True)  # killed before its recipe was written

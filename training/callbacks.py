@@ -11,10 +11,12 @@ from rich.progress import Progress as Bar
 
 from ssah_tf.data import ImageSet
 from ssah_tf.data.pipeline import encoding_batches
-from ssah_tf.errors import RunError
+from ssah_tf.errors import RunError, Stopped
 from ssah_tf.files import atomic_path
+from ssah_tf.machine import need_room
 from ssah_tf.metrics import evaluate_retrieval
 from ssah_tf.training.run import Run
+from ssah_tf.training.signals import StopSignals
 
 #: Images that are encoded at once.
 ENCODING_BATCH = 256
@@ -110,6 +112,7 @@ class Keep(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Write the checkpoint first: an epoch without one is trained again after a crash."""
         with atomic_path(self.run.checkpoint_path(epoch + 1)) as path:
+            need_room(path, 2**20 + 2 * sum(v.nbytes for v in self.model.variables))
             self.model.save_weights(path)
         entry = {
             "epoch": epoch,
@@ -119,6 +122,31 @@ class Keep(keras.callbacks.Callback):
         }
         self.run.save_history([*self.run.history[:epoch], entry])
         self.run.drop_old_checkpoints()
+
+
+class Stop(keras.callbacks.Callback):
+    """Ends the training after a signal; the last of the callbacks, since it raises."""
+
+    def __init__(self, run: Run, signals: StopSignals):
+        super().__init__()
+        self.run = run
+        self.signals = signals
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Look whether there was a signal.
+
+        Raises:
+            Stopped: There was one.
+        """
+        if self.signals.received is not None:
+            raise Stopped(
+                f"stopped; go on with: ssah train --resume {self.run.folder}",
+                self.signals.received,
+            )
+
+    def on_epoch_end(self, epoch, logs=None):
+        """As after a batch: the signal may have come while the epoch was measured."""
+        self.on_train_batch_end(epoch)
 
 
 class HardSampleAlbum(keras.callbacks.Callback):

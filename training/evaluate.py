@@ -2,16 +2,15 @@
 
 import json
 
-import keras
 import numpy as np
 
-import ssah_tf.models  # noqa: F401  registers the classes that a saved encoder consists of
 from ssah_tf.data import ImageSet
 from ssah_tf.data.pipeline import encoding_batches
 from ssah_tf.errors import RunError
 from ssah_tf.files import atomic_path, write_atomically
 from ssah_tf.metrics import RetrievalResult, code_statistics, evaluate_retrieval
 from ssah_tf.models import HNet
+from ssah_tf.models.saved import load_hnet
 from ssah_tf.training.build import build_images
 from ssah_tf.training.callbacks import selected_epoch
 from ssah_tf.training.report import write_report
@@ -32,14 +31,7 @@ def load_encoder(run: Run) -> HNet:
             f"{run.model_path} is missing: finish the training with "
             f"`ssah train --resume {run.folder}`"
         )
-    try:
-        encoder = keras.saving.load_model(run.model_path, compile=False, safe_mode=True)
-    except Exception as error:  # zip, HDF5, JSON and Keras each raise their own
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise RunError(f"{run.model_path}: not a saved encoder ({reason})") from None
-    if not isinstance(encoder, HNet):
-        raise RunError(f"{run.model_path}: holds a {type(encoder).__name__}, not an encoder")
-    return encoder
+    return load_hnet(run.model_path)
 
 
 def evaluate(run: Run, images: ImageSet | None = None) -> dict:

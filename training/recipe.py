@@ -13,6 +13,9 @@ from ssah_tf.errors import RecipeError
 #: Folder of the recipes that come with the product.
 RECIPES = Path(__file__).parent / "recipes"
 
+#: Levels of a YAML file that may be nested; a recipe has four.
+MAX_DEPTH = 20
+
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
@@ -174,16 +177,33 @@ class Recipe(Section):
 
 
 class Loader(yaml.SafeLoader):
-    """Safe YAML in which 1e-3 is a number, and a key that comes twice an error."""
+    """Safe YAML in which 1e-3 is a number, and a key that comes twice an error.
+
+    Aliases are refused, since a page of them can stand for more values than fit into memory, and
+    so is nesting much deeper than a recipe's.
+    """
+
+    depth = 0
+
+    def compose_node(self, parent, index):
+        """Build a node from the next events."""
+        if self.check_event(yaml.AliasEvent) or self.depth > MAX_DEPTH:
+            what = "nested too deeply" if self.depth > MAX_DEPTH else "aliases are not supported"
+            raise yaml.composer.ComposerError(None, None, what, self.peek_event().start_mark)
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
     def construct_mapping(self, node, deep=False):
         """Build a mapping; PyYAML alone would keep the last of two equal keys."""
-        keys = [key.value for key, _ in node.value]
+        seen = set()
         for key, _ in node.value:
-            if keys.count(key.value) > 1:
+            if str(key.value) in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key.value!r} comes twice", key.start_mark
                 )
+            seen.add(str(key.value))
         return super().construct_mapping(node, deep)
 
 
@@ -208,7 +228,7 @@ def load_recipe(name: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
     path = find_recipe(name)
     try:
         values = yaml.load(path.read_text(encoding="utf-8"), Loader)
-    except (yaml.YAMLError, ValueError, OSError) as error:
+    except Exception as error:  # on odd tags PyYAML raises almost anything
         raise RecipeError(f"{path}: not a YAML file ({' '.join(str(error).split())})") from None
     if not isinstance(values, dict):
         raise RecipeError(f"{path}: a recipe is a YAML mapping, not {type(values).__name__}")
@@ -241,7 +261,7 @@ def apply_override(values: dict, override: str) -> None:
         raise RecipeError(f"--set {override}: expected key=value, for example --set model.bits=64")
     try:
         value = yaml.load(text, Loader)
-    except (yaml.YAMLError, ValueError):  # ValueError: 2024-99-99
+    except Exception:  # on odd tags PyYAML raises almost anything
         raise RecipeError(f"--set {override}: {text!r} is not a YAML value") from None
     *parents, last = key.split(".")
     for parent in parents:
@@ -254,11 +274,12 @@ def apply_override(values: dict, override: str) -> None:
 def explain(error: ValidationError) -> str:
     """The first complaint of pydantic as one line; for an unknown key, the nearest valid one."""
     first, *others = error.errors()
-    place = [str(part) for part in first["loc"]]
+    place = [str(part) for part in first["loc"]] or ["recipe"]
     choice = ""
     if place[-1] == "constrained-int":  # pydantic adds the member of the union: a number or a word
         place.pop()
-        words = [e["ctx"]["expected"] for e in others if e["loc"][:-1] == first["loc"][:-1]]
+        here = [e for e in others if e["loc"][:-1] == first["loc"][:-1]]
+        words = [e["ctx"]["expected"] for e in here if e["type"] == "literal_error"]
         choice = "".join(f", or {word}" for word in words)
     key = ".".join(place)
     if first["type"] == "extra_forbidden":
@@ -270,7 +291,8 @@ def explain(error: ValidationError) -> str:
         return f"the key {key!r} is missing"
     if first["type"] == "value_error":
         return str(first["ctx"]["error"])
-    return f"{key}: {first['msg'].lower()}{choice}, received {first['input']!r}"
+    shortened = repr(first["input"])[:200]
+    return f"{key}: {first['msg'].lower()}{choice}, received {shortened}"
 
 
 def section_at(place: list[str]) -> type[Section]:

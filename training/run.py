@@ -2,16 +2,24 @@
 
 import json
 import os
+import re
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ssah_tf.data import Split
 from ssah_tf.errors import RunError
 from ssah_tf.files import write_atomically
+from ssah_tf.lock import only_one
+from ssah_tf.reading import parse_json
 from ssah_tf.training.recipe import Recipe, load_recipe
 
 #: Checkpoints that are kept: the newest, and the one before it.
 KEPT_CHECKPOINTS = 2
+#: What there may be in a run folder before its recipe is: no training has begun in it.
+KILLED_START = re.compile(r"checkpoints|split\.json|\.lock|\.\d+\.(split\.json|recipe\.yaml)")
+#: Names of files that `atomic_path` has not put into their place.
+HALF_WRITTEN = re.compile(r"\.\d+\..+")
 
 
 @dataclass(frozen=True)
@@ -27,21 +35,23 @@ class Run:
 
     @classmethod
     def create(cls, folder: Path) -> "Run":
-        """Make an empty run folder.
+        """Make an empty run folder, or take one whose start was killed before it had a recipe.
 
         Raises:
             RunError: The folder holds something already, or cannot be made.
         """
+        run = cls(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if any(folder.iterdir()):
+            begun = any(not KILLED_START.fullmatch(path.name) for path in folder.iterdir())
+            if begun or run.checkpoints():
                 raise RunError(
                     f"{folder} is not empty: go on with --resume {folder}, or name another --output"
                 )
-            (folder / "checkpoints").mkdir()
+            (folder / "checkpoints").mkdir(exist_ok=True)
         except OSError as error:
             raise RunError(f"{folder}: cannot be made ({error.strerror})") from None
-        return cls(folder)
+        return run
 
     @classmethod
     def open(cls, folder: Path) -> "Run":
@@ -53,8 +63,15 @@ class Run:
         run = cls(folder)
         for path in (run.recipe_path, run.split_path):
             if not path.is_file():
-                raise RunError(f"{folder}: not a run folder ({path.name} is missing)")
+                raise RunError(
+                    f"{folder}: not a run folder ({path.name} is missing); if it was killed before "
+                    "its training began, give the first command again"
+                )
         return run
+
+    def alone(self) -> AbstractContextManager:
+        """Keep other processes from training this run while a block runs. See `only_one`."""
+        return only_one(self.folder / ".lock", self.folder)
 
     @property
     def recipe_path(self) -> Path:
@@ -117,7 +134,7 @@ class Run:
         if not self.history_path.is_file():
             return []
         try:
-            history = json.loads(self.history_path.read_bytes())
+            history = parse_json(self.history_path.read_bytes())
         except ValueError as error:
             raise RunError(f"{self.history_path}: damaged ({error})") from None
         if not isinstance(history, list) or not all(isinstance(e, dict) for e in history):
@@ -142,6 +159,14 @@ class Run:
         """Remove all checkpoints but the newest ones."""
         for epochs in self.checkpoints()[:-KEPT_CHECKPOINTS]:
             os.unlink(self.checkpoint_path(epochs))
+
+    def tidy(self) -> None:
+        """Remove what killed processes left half-written or undropped; for who is `alone`."""
+        for folder in (self.folder, self.folder / "checkpoints"):
+            for path in folder.glob(".*"):
+                if HALF_WRITTEN.fullmatch(path.name):
+                    path.unlink(missing_ok=True)
+        self.drop_old_checkpoints()
 
 
 def new_run_folder(parent: Path, name: str) -> Path:

@@ -1,5 +1,7 @@
 """Trains a recipe: warm-up of H-Net, warm-up of A-Net, joint stage; then evaluates the result."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,15 +12,18 @@ import tensorflow as tf
 from ssah_tf.data import ImageSet, Loaded, Split
 from ssah_tf.data.pipeline import training_batches
 from ssah_tf.errors import RunError
+from ssah_tf.machine import out_of_memory
 from ssah_tf.models.game import SSAH
+from ssah_tf.models.saved import check_weights
 from ssah_tf.training.album import draw_album
 from ssah_tf.training.auto import settle
 from ssah_tf.training.build import build_game, build_images, build_split
-from ssah_tf.training.callbacks import HardSampleAlbum, Keep, Progress, StopOnNaN, Validate
+from ssah_tf.training.callbacks import HardSampleAlbum, Keep, Progress, Stop, StopOnNaN, Validate
 from ssah_tf.training.devices import is_chief, make_strategy, total_of_workers, workers_stay
 from ssah_tf.training.itq import begin_game_with_itq
 from ssah_tf.training.recipe import Recipe
 from ssah_tf.training.run import Run
+from ssah_tf.training.signals import StopSignals
 
 
 @dataclass(frozen=True)
@@ -60,8 +65,11 @@ def start(recipe: Recipe, folder: Path) -> tuple[Run, Loaded]:
     recipe = settle(recipe, loaded.images)
     split = build_split(recipe, loaded.images)
     run = Run.create(folder)
-    split.save(run.split_path)
-    recipe.save(run.recipe_path)  # last: a folder with a recipe can be resumed
+    with run.alone():
+        if run.recipe_path.exists():
+            raise RunError(f"{folder} was just taken by another process: name another --output")
+        split.save(run.split_path)
+        recipe.save(run.recipe_path)  # last: a folder with a recipe can be resumed
     return run, loaded
 
 
@@ -70,7 +78,7 @@ def train(run: Run, images: ImageSet, devices: int | None = None) -> None:
 
     The selected encoder, `model.keras`, is the one with the best validation mAP among the epochs
     of the last stage; the queries are not looked at. Of several workers the chief alone validates
-    and writes.
+    and writes. No other process trains the run meanwhile.
 
     Args:
         run: A new run, or one that was interrupted.
@@ -79,17 +87,42 @@ def train(run: Run, images: ImageSet, devices: int | None = None) -> None:
 
     Raises:
         RecipeError: The recipe names something that is not there.
-        RunError: The loss is not a number any more, the run cannot be resumed, or another worker
-            has stopped.
+        RunError: The loss is not a number any more, the run cannot be resumed, another process
+            trains it, or another worker has stopped.
+        Stopped: Ctrl-C or SIGTERM; the run can be resumed.
     """
     strategy = make_strategy(devices)
-    with workers_stay(f"ssah train --resume {run.folder}"):
-        total_of_workers(strategy, 0)  # now the chief has made the run folder
-        play(run, images, strategy)
+    with run.alone() if is_chief() else nullcontext(), StopSignals() as signals:
+        if is_chief():
+            run.tidy()
+        with workers_stay(f"ssah train --resume {run.folder}"), enough_memory(run):
+            total_of_workers(strategy, 0)  # now the chief has made the run folder
+            play(run, images, strategy, signals)
 
 
-def play(run: Run, images: ImageSet, strategy: tf.distribute.Strategy) -> None:
-    """Train the stages of a run to its end. See `train`."""
+@contextmanager
+def enough_memory(run: Run) -> Iterator[None]:
+    """Turn a batch that memory does not hold into a line.
+
+    Raises:
+        RunError: The block ran out of memory.
+    """
+    try:
+        yield
+    except Exception as error:  # Python, TensorFlow and its devices each raise their own
+        if not out_of_memory(error):
+            raise
+        raise RunError(
+            f"not enough memory for train.batch {run.recipe.train.batch}, train.ratio "
+            f"{run.recipe.train.ratio} at data.image_size {run.recipe.data.image_size}: begin a "
+            "new run with less of one, for example --set train.batch=32"
+        ) from None
+
+
+def play(
+    run: Run, images: ImageSet, strategy: tf.distribute.Strategy, signals: StopSignals
+) -> None:
+    """Train the stages of a run to its end or a signal. See `train`."""
     recipe, split = run.recipe, run.split
     split.check(images)
     images = images.hold(recipe.data.image_size, recipe.data.cache_mb)
@@ -118,6 +151,7 @@ def play(run: Run, images: ImageSet, strategy: tf.distribute.Strategy) -> None:
                     Keep(run),
                     progress,
                 ]
+            watchers.append(Stop(run, signals))
             for stage in plan:
                 if done < stage.last:
                     first = max(done, stage.first)
@@ -169,6 +203,7 @@ def restore(run: Run, game: SSAH) -> int:
     numbers = run.checkpoints()
     for epochs in reversed(numbers):
         try:
+            check_weights(run.checkpoint_path(epochs))
             game.load_weights(run.checkpoint_path(epochs))
         except (OSError, ValueError, KeyError):
             continue  # damaged: the one before it is kept for this

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ssah_tf.errors import ImageError
+from ssah_tf.printable import printable
 
 #: File name endings that count as images when a folder is scanned.
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
@@ -75,13 +76,6 @@ def square(image: Image.Image, size: int) -> np.ndarray:
     left, top = ((length - side) // 2 for length in image.size)
     cropped = image.crop((left, top, left + side, top + side))
     return np.asarray(cropped.resize((size, size), Image.Resampling.BILINEAR))
-
-
-def printable(name: str) -> str:
-    """A file name on one line: control characters and undecodable bytes as escapes."""
-    if name.isprintable():
-        return name
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -3,7 +3,6 @@
 import csv
 import difflib
 import io
-import json
 import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from ssah_tf.data.images import printable
 from ssah_tf.errors import DataError
+from ssah_tf.reading import parse_json
 
 #: Separates the labels of an image that has several.
 SEPARATOR = ";"
@@ -118,7 +118,7 @@ def read_json_lines(source: Path) -> Labels:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = parse_json(line)
         except ValueError as error:
             raise DataError(f"{source}, line {number}: not JSON ({error})") from None
         if not isinstance(row, dict) or not isinstance(row.get("path"), str):

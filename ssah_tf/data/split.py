@@ -9,6 +9,7 @@ import numpy as np
 from ssah_tf.data.image_set import ImageSet
 from ssah_tf.errors import DataError
 from ssah_tf.files import write_atomically
+from ssah_tf.reading import parse_json
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Split:
             DataError: The file is missing or is not a split.
         """
         try:
-            values = json.loads(Path(path).read_bytes())
+            values = parse_json(Path(path).read_bytes())
             parts = ("labelled", "validation", "unlabelled", "query", "database")
             ok = (
                 set(values) == {f.name for f in fields(cls)}

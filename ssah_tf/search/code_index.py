@@ -10,6 +10,7 @@ import numpy as np
 from ssah_tf.errors import SsahError
 from ssah_tf.files import atomic_path, write_atomically
 from ssah_tf.metrics.hamming import bit_words, check_codes, code_bytes
+from ssah_tf.reading import parse_json, read_array
 from ssah_tf.search.engines import make_engine
 
 #: File that says what an index is; it is written last.
@@ -194,11 +195,11 @@ class CodeIndex:
         """
         arrays = {}
         try:
-            about = json.loads((folder / MANIFEST).read_bytes())
+            about = parse_json((folder / MANIFEST).read_bytes())
             index = cls(int(about["bits"]), str(about["model_id"]), engine)
             for name, entry in about["files"].items():
                 path = folder / Path(entry["file"]).name
-                array = np.load(path, mmap_mode="r" if about["codes"] else None, allow_pickle=False)
+                array = read_array(path, mapped=bool(about["codes"]))
                 if hashlib.sha256(array).hexdigest() != entry["sha256"]:
                     raise SsahError(f"{path}: damaged (its checksum differs)")
                 arrays[name] = array
@@ -206,7 +207,9 @@ class CodeIndex:
             fits = index.ids.shape == (about["codes"],) and index.ids.dtype == np.int64
             if not fits or index.codes.shape != (about["codes"], code_bytes(index.bits)):
                 raise ValueError("arrays of other shapes")
-        except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
+            if index.codes.dtype != np.uint8 or (np.diff(index.ids) <= 0).any():
+                raise ValueError("arrays of other contents")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise SsahError(f"{folder}: not an index of ssah-tf ({reason})") from None
         return index

@@ -15,6 +15,7 @@ from ssah_tf.encode import find_images
 from ssah_tf.encoder import Encoder
 from ssah_tf.errors import ImageError, SsahError
 from ssah_tf.files import atomic_path, write_atomically
+from ssah_tf.reading import parse_json, read_arrays
 from ssah_tf.search.code_index import CodeIndex
 
 #: Photos a part: what a kill costs at most.
@@ -113,6 +114,8 @@ class PhotoIndex:
         about, photos = read_photos(folder)
         # The codes of the very saving that the photos belong to.
         index = cls(folder, CodeIndex.load(folder / about["codes"], engine), about["image_size"])
+        if list(photos) != index.codes.ids.tolist():
+            raise SsahError(f"{folder}: not an index of photos of ssah-tf (photos without codes)")
         index.photos, index.next_id, index.place = photos, about["next_id"], about["codes"]
         if encoder is not None:
             index.check(encoder)
@@ -285,12 +288,11 @@ class PhotoIndex:
         """Photos and codes of the parts that this encoder left; others are passed over."""
         for path in sorted((self.folder / PARTS).glob("*.npz")):
             try:
-                with np.load(path, allow_pickle=False) as arrays:
-                    about = json.loads(arrays["about"].tobytes())
-                    codes = arrays["codes"]
+                arrays = read_arrays(path)
+                about, codes = parse_json(arrays["about"].tobytes()), arrays["codes"]
                 if about["model_id"] == encoder.model_id:
                     yield from zip([Photo(**p) for p in about["photos"]], codes, strict=True)
-            except (OSError, EOFError, ValueError, KeyError, TypeError):
+            except (OSError, ValueError, KeyError, TypeError):
                 continue  # damaged: these photos are encoded again
 
     def save(self) -> None:
@@ -316,7 +318,7 @@ def read_photos(folder: Path) -> tuple[dict, dict[int, Photo]]:
         SsahError: It is damaged.
     """
     try:
-        about = json.loads((folder / PHOTOS).read_bytes())
+        about = parse_json((folder / PHOTOS).read_bytes())
         photos = {int(number): Photo(*values) for number, values in about["photos"].items()}
         if about["codes"] not in PLACES:
             raise ValueError(f"codes in {about['codes']!r}")

@@ -41,6 +41,24 @@ def test_create_in_a_folder_that_holds_something(tmp_path, content):
     assert [p.name for p in tmp_path.iterdir()] == [content]
 
 
+def test_create_where_a_start_was_killed(tmp_path):
+    """Before the recipe is there nothing has begun; with a checkpoint or a recipe something has."""
+    for name in ("split.json", ".123.split.json", ".123.recipe.yaml", ".lock"):
+        (tmp_path / name).write_text("half")
+    run = Run.create(tmp_path)
+    run.tidy()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".lock",
+        "checkpoints",
+        "split.json",
+    ]
+    for path in (run.checkpoint_path(1), run.recipe_path):
+        path.write_text("")
+        with pytest.raises(RunError, match="is not empty"):
+            Run.create(tmp_path)
+        path.unlink()
+
+
 def test_create_over_a_file(tmp_path):
     (tmp_path / "file").write_text("mine")
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):

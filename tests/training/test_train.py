@@ -157,7 +157,8 @@ def undisturbed(tmp_path_factory):
     return run
 
 
-@pytest.mark.parametrize("stop_after", [pytest.param(1, marks=pytest.mark.slow), 3])
+@pytest.mark.slow  # tests/faults does the same with real kills
+@pytest.mark.parametrize("stop_after", [1, 3])
 def test_interrupted_and_resumed_it_ends_with_the_same_weights(
     tmp_path, stop_after, monkeypatch, undisturbed
 ):

@@ -1,7 +1,6 @@
 """`report.html` of one run."""
 
 import io
-import json
 from dataclasses import dataclass
 
 import jinja2
@@ -13,6 +12,7 @@ from ssah_tf.data.images import printable
 from ssah_tf.errors import RunError
 from ssah_tf.files import write_atomically
 from ssah_tf.metrics import bit_correlation
+from ssah_tf.reading import parse_json, read_arrays
 from ssah_tf.training.report import charts
 from ssah_tf.training.report.neighbours import CodeSpace
 from ssah_tf.training.run import Run
@@ -121,7 +121,7 @@ def read_metrics(run: Run) -> dict:
         RunError: It did not, or the file is damaged.
     """
     try:
-        report = json.loads(run.metrics_path.read_bytes())
+        report = parse_json(run.metrics_path.read_bytes())
         if not {"retrieval", "codes", "classes", "average_precision"} <= set(report):
             raise ValueError("parts are missing")
     except (OSError, ValueError, TypeError) as error:
@@ -136,8 +136,8 @@ def code_space(run: Run, images: ImageSet) -> CodeSpace:
     """Codes and labels of a run's queries and database."""
     split = run.split
     try:
-        with np.load(run.codes_path, allow_pickle=False) as arrays:
-            codes = arrays["query"], arrays["database"]
+        arrays = read_arrays(run.codes_path)
+        codes = arrays["query"], arrays["database"]
     except (OSError, ValueError, KeyError) as error:
         raise RunError(f"{run.codes_path}: missing or damaged ({error})") from None
     labels = [images.labels[images.positions(part)] for part in (split.query, split.database)]

@@ -1,0 +1,76 @@
+"""Exports of strangers: an encoder takes nothing from outside of its folder."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from ssah_tf import Encoder
+from ssah_tf.errors import SsahError
+from ssah_tf.export.verify import verify
+
+
+def model_with_data_at(folder, location):
+    """An ONNX file whose only weight lies in another file."""
+    weight = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[4])
+    weight.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", location), ("offset", "0"), ("length", "16")):
+        weight.external_data.add(key=key, value=value)
+    value = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [4]) for n in ("images", "codes")]
+    node = helper.make_node("Add", ["images", "w"], ["codes"])
+    graph = helper.make_graph([node], "g", value[:1], value[1:], [weight])
+    opset = [helper.make_opsetid("", 18)]
+    model = helper.make_model(graph, opset_imports=opset, ir_version=9)
+    keys = ("model_id", "bits", "image_size", "backbone", "recipe_hash", "product_version")
+    helper.set_model_props(model, dict.fromkeys(keys, "4"))
+    (folder / "encoder.onnx").write_bytes(model.SerializeToString())
+    return folder
+
+
+@pytest.mark.parametrize("place", ["../secret", "absolute", "link", "a/../../secret"])
+def test_external_data_of_onnx_stays_in_the_folder(tmp_path, place, monkeypatch):
+    folder = tmp_path / "export"
+    (folder / "a").mkdir(parents=True)
+    secret = tmp_path / "secret"
+    secret.write_bytes(np.arange(4, dtype=np.float32).tobytes())
+    os.symlink(secret, folder / "link")
+    monkeypatch.chdir(folder)
+    location = str(secret) if place == "absolute" else place
+    with pytest.raises(SsahError, match=r"encoder\.onnx: cannot be loaded") as caught:
+        Encoder.load(model_with_data_at(folder, location))
+    assert "xternal data path" in str(caught.value)
+    (folder / "inside").write_bytes(secret.read_bytes())  # the model is right but for its place
+    Encoder.load(model_with_data_at(folder, "inside"))
+
+
+@pytest.mark.parametrize("name", ["../secret", "saved_model/../../secret", "absolute"])
+def test_manifest_names_no_file_outside(exported, tmp_path, name):
+    shutil.copytree(exported[1], tmp_path / "export")
+    (tmp_path / "secret").write_text("secret")
+    about = json.loads((tmp_path / "export" / "encoder.json").read_bytes())
+    about["files"][str(tmp_path / "secret") if name == "absolute" else name] = "0"
+    (tmp_path / "export" / "encoder.json").write_text(json.dumps(about))
+    with pytest.raises(SsahError, match="names a file outside of its folder"):
+        verify(tmp_path / "export")
+
+
+def test_damaged_reference_images(exported, tmp_path):
+    from ssah_tf.export.manifest import write_manifest
+
+    folder = tmp_path / "export"
+    shutil.copytree(exported[1], folder)
+    about = json.loads((folder / "encoder.json").read_bytes())
+    np.savez(folder / "reference.npz", images=np.array([print], object))
+    write_manifest(folder, {k: v for k, v in about.items() if k != "files"})
+    with pytest.raises(SsahError, match=r"reference\.npz: missing or damaged"):
+        verify(folder)
+
+
+def test_our_own_files_have_no_external_data(exported):
+    for path in exported[1].glob("*.onnx"):
+        model = onnx.load(path, load_external_data=False)
+        assert not any(w.external_data for w in model.graph.initializer)
