@@ -12,19 +12,18 @@ import numpy as np
 from test_game import batches, make_game, train
 
 from ssah_tf.models import CompetencePace
-from ssah_tf.training.build import computing_in
 from ssah_tf.training.devices import make_strategy
 
 STEPS = 20
 #: Learning rate of each loss: the steeper it is, the faster rounding errors grow.
 RATES = {"contrastive": 5e-4, "likelihood": 3e-4, "csq": 5e-4, "orthohash": 1e-4}
-#: Arguments of `make_game` and the precision of the backbone.
+#: Arguments of `make_game`.
 CASES = {
-    f"{loss}-{precision}": ({"loss": loss, "rate": rate}, precision)
-    for loss, rate in RATES.items()
+    f"{loss}-{precision}": {"loss": loss, "rate": rate, "precision": precision}
     for precision in ("float32", "bfloat16")
+    for loss, rate in RATES.items()
 }
-CASES["adamw-float32"] = ({"rate": 1e-4, "optimizer": keras.optimizers.AdamW}, "float32")
+CASES["adamw-float32"] = {"rate": 1e-4, "optimizer": keras.optimizers.AdamW}
 
 
 def results(game, history) -> dict[str, np.ndarray]:
@@ -43,9 +42,9 @@ def results(game, history) -> dict[str, np.ndarray]:
 def main(devices: int, folder: Path) -> None:
     """Train every case."""
     strategy = make_strategy(devices)
-    for case, (options, precision) in CASES.items():
+    for case, options in CASES.items():
         pace = CompetencePace(wait=1, mastery=1.0, increment=0.05)
-        with strategy.scope(), computing_in(precision):
+        with strategy.scope():
             game = make_game(ema=True, pace=pace, **options)
         began = {f"began/{v.path}": v.numpy() for v in game.hnet.trainable_variables}
         history = {}
