@@ -92,6 +92,16 @@ def is_chief() -> bool:
     return place_among_workers()[0] == 0
 
 
+def refuse_workers(command: str) -> None:
+    """Stop what runs on one host alone.
+
+    Raises:
+        SsahError: `TF_CONFIG` names several workers.
+    """
+    if place_among_workers()[1] > 1:
+        raise SsahError(f"{command} runs on one host: unset TF_CONFIG, which names several workers")
+
+
 def total_of_workers(strategy: tf.distribute.Strategy, value: int) -> int:
     """Sum of a number over all replicas of all workers; none goes on before all have come here."""
     total = on_all(strategy, lambda: sum_over_replicas(tf.constant(value)))

@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
+from ssah_tf.cli import app
 from ssah_tf.errors import SsahError
 from ssah_tf.training.devices import is_chief, place_among_workers
 from ssah_tf.training.run import Run
@@ -153,6 +154,27 @@ def test_chief_that_refuses_ends_the_others(tmp_path):
     assert codes == [1, 1]
     assert "run is not empty" in logs[0]
     assert "another worker has stopped, and says why" in logs[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("train",), "give all the same run folder, --output"),
+        (
+            ("train", "--output", "x", "--devices", "2"),
+            "a worker of TF_CONFIG without a GPU is one CPU",
+        ),
+        (("baseline", "--data", "fashion"), "ssah baseline runs on one host"),
+        (("ablation", "fashion"), "ssah ablation runs on one host"),
+    ],
+)
+def test_refused_at_once(monkeypatch, tmp_path, words, message):
+    """Without waiting for the other worker, which is not there."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TF_CONFIG", config(worker=["127.0.0.1:1", "127.0.0.1:2"]))
+    with pytest.raises(SsahError, match=message):
+        app(words, standalone_mode=False)
+    assert not list(tmp_path.iterdir())
 
 
 def config(kind="worker", index=0, **jobs):
