@@ -54,9 +54,9 @@ def main(devices: int, folder: Path) -> None:
     """Train every case."""
     strategy = make_strategy(devices)
     for case, options in CASES.items():
-        pace = CompetencePace(wait=1, mastery=1.0, increment=0.05)
         chosen = options.pop("pseudo_labels", PseudoLabels)
         with strategy.scope():
+            pace = CompetencePace(wait=1, mastery=1.0, increment=0.05)
             game = make_game(ema=True, pace=pace, pseudo_labels=chosen(), **options)
         began = {f"began/{v.path}": v.numpy() for v in game.hnet.trainable_variables}
         history = {}
