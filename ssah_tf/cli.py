@@ -83,20 +83,26 @@ def train(
         Path | None, typer.Option(help="Go on with an interrupted run folder.")
     ] = None,
     devices: Annotated[
-        int | None, typer.Option(min=1, help="Number of GPUs; all that are found by default.")
+        int | None,
+        typer.Option(min=1, help="Number of GPUs of this host; all that are found by default."),
     ] = None,
     overrides: Overrides = None,
 ) -> None:
-    """Train a recipe, then evaluate the encoder that validation selected."""
+    """Train a recipe, then evaluate the encoder that validation selected.
+
+    Where TF_CONFIG names several workers this is one of them; --output is the same for all.
+    """
     need("train", "ssah train")
     import_tensorflow()
     from ssah_tf.training import evaluate as evaluation
     from ssah_tf.training import tables
     from ssah_tf.training import train as training
     from ssah_tf.training.build import build_images
-    from ssah_tf.training.devices import is_chief, make_strategy
+    from ssah_tf.training.devices import is_chief, make_strategy, place_among_workers
     from ssah_tf.training.run import Run
 
+    if not (output or resume) and place_among_workers()[1] > 1:
+        raise SsahError("TF_CONFIG names several workers: give all the same run folder, --output")
     make_strategy(devices)  # before anything else of TensorFlow
     if resume is not None:
         if recipe or data or labels or output or overrides:
@@ -135,7 +141,9 @@ def baseline(
     from ssah_tf.training import baseline as stage
     from ssah_tf.training import evaluate as evaluation
     from ssah_tf.training import tables
+    from ssah_tf.training.devices import refuse_workers
 
+    refuse_workers("ssah baseline")
     run, loaded = start_run("baseline", data, labels, output, overrides)
     images = tell_start(run, loaded)
     stage.fit(run, images)
@@ -150,7 +158,6 @@ def start_run(recipe: str, data, labels, output, overrides):
         SsahError: Labels without images; or see `training.train.start`.
     """
     from ssah_tf.training import train as training
-    from ssah_tf.training.devices import place_among_workers
     from ssah_tf.training.recipe import load_recipe
     from ssah_tf.training.run import new_run_folder
 
@@ -162,8 +169,6 @@ def start_run(recipe: str, data, labels, output, overrides):
     if labels is not None:
         changes.append(f"data.labels={quoted(str(labels))}")
     chosen = load_recipe(recipe, tuple(changes))
-    if output is None and place_among_workers()[1] > 1:
-        raise SsahError("TF_CONFIG names several workers: give all the same run folder, --output")
     return training.start(chosen, output or new_run_folder(Path("runs"), chosen.name))
 
 

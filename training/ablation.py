@@ -13,6 +13,7 @@ import numpy as np
 from ssah_tf.errors import RunError
 from ssah_tf.files import write_atomically
 from ssah_tf.training.build import build_images
+from ssah_tf.training.devices import refuse_workers
 from ssah_tf.training.evaluate import evaluate
 from ssah_tf.training.recipe import load_recipe
 from ssah_tf.training.report.page import read_metrics
@@ -42,6 +43,7 @@ def ablate(
         What was written to `ablation.json`: `rows` with the mAP of each seed, mean and standard
         deviation, `protocol`, `date`, `machine`.
     """
+    refuse_workers("ssah ablation")
     rows = []
     for title, row_overrides in ROWS.items():
         reports = []

@@ -9,7 +9,7 @@ from functools import cache
 import tensorflow as tf
 
 from ssah_tf.errors import RunError, SsahError
-from ssah_tf.replicas import sum_over_replicas
+from ssah_tf.replicas import replica_id, sum_over_replicas
 
 
 @cache  # a second strategy in a process would hang in its collectives
@@ -92,10 +92,36 @@ def is_chief() -> bool:
     return place_among_workers()[0] == 0
 
 
+def refuse_workers(command: str) -> None:
+    """Stop what runs on one host alone.
+
+    Raises:
+        SsahError: `TF_CONFIG` names several workers.
+    """
+    if place_among_workers()[1] > 1:
+        raise SsahError(f"{command} runs on one host: unset TF_CONFIG, which names several workers")
+
+
 def total_of_workers(strategy: tf.distribute.Strategy, value: int) -> int:
     """Sum of a number over all replicas of all workers; none goes on before all have come here."""
-    total = tf.function(lambda: strategy.run(lambda: sum_over_replicas(tf.constant(value))))
-    return int(strategy.experimental_local_results(total())[0])
+    total = on_all(strategy, lambda: sum_over_replicas(tf.constant(value)))
+    return int(strategy.experimental_local_results(total)[0])
+
+
+def adopt_chiefs(strategy: tf.distribute.Strategy, variables: list) -> None:
+    """Give variables that each worker has set by itself the values of the chief, bit for bit."""
+
+    def of_chief():
+        mine = [tf.convert_to_tensor(v) for v in variables]
+        return [sum_over_replicas(tf.where(replica_id() == 0, x, tf.zeros_like(x))) for x in mine]
+
+    for variable, value in zip(variables, on_all(strategy, of_chief), strict=True):
+        variable.assign(strategy.experimental_local_results(value)[0])
+
+
+def on_all(strategy: tf.distribute.Strategy, function):
+    """What a function gives on each replica, run as a graph: collectives want one."""
+    return tf.function(lambda: strategy.run(function), autograph=False)()
 
 
 @contextmanager

@@ -19,7 +19,13 @@ from ssah_tf.training.album import draw_album
 from ssah_tf.training.auto import settle
 from ssah_tf.training.build import build_game, build_images, build_split
 from ssah_tf.training.callbacks import HardSampleAlbum, Keep, Progress, Stop, StopOnNaN, Validate
-from ssah_tf.training.devices import is_chief, make_strategy, total_of_workers, workers_stay
+from ssah_tf.training.devices import (
+    adopt_chiefs,
+    is_chief,
+    make_strategy,
+    total_of_workers,
+    workers_stay,
+)
 from ssah_tf.training.itq import begin_game_with_itq
 from ssah_tf.training.recipe import Recipe
 from ssah_tf.training.run import Run
@@ -139,6 +145,7 @@ def play(
         raise RunError(f"{run.folder}: the workers see different checkpoints; it must be shared")
     if not done and recipe.model.hash_layer == "itq":
         begin_game_with_itq(game, images, split, recipe.data.image_size, recipe.seed)
+        adopt_chiefs(strategy, game.variables)  # hosts may differ in how they round
     if done < plan[-1].last:
         per_epoch = recipe.train.steps_per_epoch
         with Progress(plan[-1].last, done, per_epoch) as progress:

@@ -9,6 +9,7 @@ from ssah_tf.losses import SUPERVISED_LOSSES, Likelihood
 from ssah_tf.models import SSAH, ANet, CompetencePace, HNet, RandomDeformation, SchedulePace
 from ssah_tf.models.backbones import ConvNet
 from ssah_tf.models.game import labelled_rows, unlabelled_rows
+from ssah_tf.training.build import computing_in
 
 CLASSES, SIZE, BATCH = 10, 28, 8
 
@@ -21,6 +22,7 @@ def make_game(
     seed=0,
     rate=0.05,
     optimizer=keras.optimizers.SGD,
+    precision="float32",
     **kwargs,
 ):
     keras.utils.set_random_seed(seed)
@@ -30,8 +32,10 @@ def make_game(
         "random": lambda: RandomDeformation(SIZE),
         "none": lambda: None,
     }
+    with computing_in(precision):
+        backbone = ConvNet(width=4)
     game = SSAH(
-        HNet(ConvNet(width=4), 8),
+        HNet(backbone, 8),
         deformers[deformer](),
         SUPERVISED_LOSSES[loss](),
         pace or SchedulePace(4),
