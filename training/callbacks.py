@@ -104,16 +104,14 @@ class Keep(keras.callbacks.Callback):
     def __init__(self, run: Run):
         super().__init__()
         self.run = run
+        self.steps_per_epoch = run.recipe.train.steps_per_epoch
 
     def on_epoch_begin(self, epoch, logs=None):
         """Start the clock."""
         self.began = time.monotonic()
 
     def on_epoch_end(self, epoch, logs=None):
-        """Write the checkpoint first: an epoch without one is trained again after a crash."""
-        with atomic_path(self.run.checkpoint_path(epoch + 1)) as path:
-            need_room(path, 2**20 + 2 * sum(v.nbytes for v in self.model.variables))
-            self.model.save_weights(path)
+        """Write the history first: what it has beyond the checkpoint is cut off after a crash."""
         entry = {
             "epoch": epoch,
             "stage": self.model.stage,
@@ -121,32 +119,61 @@ class Keep(keras.callbacks.Callback):
             **{name: float(value) for name, value in (logs or {}).items()},
         }
         self.run.save_history([*self.run.history[:epoch], entry])
+        self.checkpoint((epoch + 1) * self.steps_per_epoch)
+
+    def checkpoint(self, steps: int) -> None:
+        """Write the state after a number of steps; the one before the last goes."""
+        with atomic_path(self.run.checkpoint_path(steps)) as path:
+            need_room(path, 2**20 + 8 * sum(math.prod(v.shape) for v in self.model.variables))
+            self.model.save_weights(path)
         self.run.drop_old_checkpoints()
 
 
 class Stop(keras.callbacks.Callback):
-    """Ends the training after a signal; the last of the callbacks, since it raises."""
+    """Ends the training after a signal; the last of the callbacks, since it raises.
 
-    def __init__(self, run: Run, signals: StopSignals):
+    Args:
+        run: The run.
+        signals: Where signals are noted.
+        keep: Writes the checkpoint within an epoch, on the worker that does.
+    """
+
+    def __init__(self, run: Run, signals: StopSignals, keep: Keep | None):
         super().__init__()
         self.run = run
         self.signals = signals
+        self.keep = keep
+        self.steps_per_epoch = run.recipe.train.steps_per_epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Remember which epoch it is."""
+        self.epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        """Look whether there was a signal.
+        """After a signal, write a checkpoint and stop; the last batch leaves that to the epoch.
 
         Raises:
-            Stopped: There was one.
+            Stopped: There was a signal.
         """
-        if self.signals.received is not None:
-            raise Stopped(
-                f"stopped; go on with: ssah train --resume {self.run.folder}",
-                self.signals.received,
-            )
+        if self.signals.received is not None and batch + 1 < self.steps_per_epoch:
+            if self.keep is not None:
+                self.keep.checkpoint(self.epoch * self.steps_per_epoch + batch + 1)
+            self.stop()
 
     def on_epoch_end(self, epoch, logs=None):
-        """As after a batch: the signal may have come while the epoch was measured."""
-        self.on_train_batch_end(epoch)
+        """Stop here, too: the signal may have come while the epoch was measured.
+
+        Raises:
+            Stopped: There was a signal.
+        """
+        if self.signals.received is not None:
+            self.stop()
+
+    def stop(self) -> None:
+        """Say how to go on, and raise."""
+        raise Stopped(
+            f"stopped; go on with: ssah train --resume {self.run.folder}", self.signals.received
+        )
 
 
 class HardSampleAlbum(keras.callbacks.Callback):
@@ -185,7 +212,7 @@ class Progress(keras.callbacks.Callback):
     Where the output is not a terminal, a line an epoch.
     """
 
-    def __init__(self, epochs: int, done: int, steps_per_epoch: int):
+    def __init__(self, epochs: int, steps: int, steps_per_epoch: int):
         super().__init__()
         self.epochs = epochs
         self.steps_per_epoch = steps_per_epoch
@@ -200,7 +227,7 @@ class Progress(keras.callbacks.Callback):
             disable=not self.console.is_terminal,
         )
         self.task = self.bar.add_task(
-            "", total=epochs * steps_per_epoch, completed=done * steps_per_epoch, losses=""
+            "", total=epochs * steps_per_epoch, completed=steps, losses=""
         )
 
     def on_epoch_begin(self, epoch, logs=None):

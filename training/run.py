@@ -145,20 +145,20 @@ class Run:
         """Write the epochs so far."""
         write_atomically(self.history_path, json.dumps(history, indent=1).encode())
 
-    def checkpoint_path(self, epochs: int) -> Path:
-        """Where the state after a number of epochs lies."""
-        return self.folder / "checkpoints" / f"epoch-{epochs:05d}.weights.h5"
+    def checkpoint_path(self, steps: int) -> Path:
+        """Where the state after a number of steps lies."""
+        return self.folder / "checkpoints" / f"step-{steps:07d}.weights.h5"
 
     def checkpoints(self) -> list[int]:
-        """Numbers of epochs at which there is a checkpoint, ascending."""
-        found = (self.folder / "checkpoints").glob("epoch-*.weights.h5")
-        numbers = (path.name.removeprefix("epoch-").removesuffix(".weights.h5") for path in found)
+        """Numbers of steps at which there is a checkpoint, ascending."""
+        found = (self.folder / "checkpoints").glob("step-*.weights.h5")
+        numbers = (path.name.removeprefix("step-").removesuffix(".weights.h5") for path in found)
         return sorted(int(number) for number in numbers if number.isdecimal())
 
     def drop_old_checkpoints(self) -> None:
         """Remove all checkpoints but the newest ones."""
-        for epochs in self.checkpoints()[:-KEPT_CHECKPOINTS]:
-            os.unlink(self.checkpoint_path(epochs))
+        for steps in self.checkpoints()[:-KEPT_CHECKPOINTS]:
+            os.unlink(self.checkpoint_path(steps))
 
     def tidy(self) -> None:
         """Remove what killed processes left half-written or undropped; for who is `alone`."""

@@ -39,4 +39,4 @@ class StopSignals:
         self.received = number
         self.__exit__()
         # Not print(): the signal may have come while something else was printing.
-        os.write(2, b"\nssah: the training stops after this batch; once more: at once\n")
+        os.write(2, b"\nssah: stopping after this batch, with a checkpoint; again: at once\n")

@@ -1,7 +1,6 @@
 """Trains a recipe: warm-up of H-Net, warm-up of A-Net, joint stage; then evaluates the result."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,13 +11,13 @@ import tensorflow as tf
 from ssah_tf.data import ImageSet, Loaded, Split
 from ssah_tf.data.pipeline import training_batches
 from ssah_tf.errors import RunError
-from ssah_tf.machine import out_of_memory
 from ssah_tf.models.game import SSAH
 from ssah_tf.models.saved import check_weights
 from ssah_tf.training.album import draw_album
 from ssah_tf.training.auto import settle
 from ssah_tf.training.build import build_game, build_images, build_split
 from ssah_tf.training.callbacks import HardSampleAlbum, Keep, Progress, Stop, StopOnNaN, Validate
+from ssah_tf.training.collapse import WatchCollapse
 from ssah_tf.training.devices import (
     adopt_chiefs,
     is_chief,
@@ -27,6 +26,7 @@ from ssah_tf.training.devices import (
     workers_stay,
 )
 from ssah_tf.training.itq import begin_game_with_itq
+from ssah_tf.training.memory import check_batch, enough_memory
 from ssah_tf.training.recipe import Recipe
 from ssah_tf.training.run import Run
 from ssah_tf.training.signals import StopSignals
@@ -106,31 +106,13 @@ def train(run: Run, images: ImageSet, devices: int | None = None) -> None:
             play(run, images, strategy, signals)
 
 
-@contextmanager
-def enough_memory(run: Run) -> Iterator[None]:
-    """Turn a batch that memory does not hold into a line.
-
-    Raises:
-        RunError: The block ran out of memory.
-    """
-    try:
-        yield
-    except Exception as error:  # Python, TensorFlow and its devices each raise their own
-        if not out_of_memory(error):
-            raise
-        raise RunError(
-            f"not enough memory for train.batch {run.recipe.train.batch}, train.ratio "
-            f"{run.recipe.train.ratio} at data.image_size {run.recipe.data.image_size}: begin a "
-            "new run with less of one, for example --set train.batch=32"
-        ) from None
-
-
 def play(
     run: Run, images: ImageSet, strategy: tf.distribute.Strategy, signals: StopSignals
 ) -> None:
     """Train the stages of a run to its end or a signal. See `train`."""
     recipe, split = run.recipe, run.split
     split.check(images)
+    check_batch(recipe)
     images = images.hold(recipe.data.image_size, recipe.data.cache_mb)
     if recipe.train.batch % strategy.num_replicas_in_sync:
         raise RunError(
@@ -146,28 +128,31 @@ def play(
     if not done and recipe.model.hash_layer == "itq":
         begin_game_with_itq(game, images, split, recipe.data.image_size, recipe.seed)
         adopt_chiefs(strategy, game.variables)  # hosts may differ in how they round
-    if done < plan[-1].last:
-        per_epoch = recipe.train.steps_per_epoch
+    per_epoch = recipe.train.steps_per_epoch
+    if done < plan[-1].last * per_epoch:
         with Progress(plan[-1].last, done, per_epoch) as progress:
-            watchers = [StopOnNaN()]
+            watchers: list[keras.callbacks.Callback] = [StopOnNaN()]
+            keep = Keep(run) if is_chief() else None
             if is_chief():
                 watchers += [
                     Validate(run, images, range(plan[-1].first, plan[-1].last)),
                     HardSampleAlbum(run, images),
+                    WatchCollapse(run, images, progress.console),
                     keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False),
-                    Keep(run),
+                    keep,
                     progress,
                 ]
-            watchers.append(Stop(run, signals))
+            watchers.append(Stop(run, signals, keep))
             for stage in plan:
-                if done < stage.last:
-                    first = max(done, stage.first)
+                if done < stage.last * per_epoch:
+                    first = max(done, stage.first * per_epoch)
                     game.begin(stage.name)
                     game.fit(
                         strategy.distribute_datasets_from_function(
-                            partial(training_batches_of, recipe, images, split, first * per_epoch)
+                            partial(training_batches_of, recipe, images, split, first)
                         ),
-                        initial_epoch=first,
+                        initial_epoch=first // per_epoch,
+                        first_batch=first % per_epoch,
                         epochs=stage.last,
                         steps_per_epoch=per_epoch,
                         callbacks=watchers,
@@ -202,21 +187,21 @@ def restore(run: Run, game: SSAH) -> int:
     """Load the newest whole checkpoint.
 
     Returns:
-        Number of epochs that are done, 0 without a checkpoint.
+        Number of steps that are done, 0 without a checkpoint.
 
     Raises:
         RunError: There are checkpoints, but none of them can be read.
     """
     numbers = run.checkpoints()
-    for epochs in reversed(numbers):
+    for steps in reversed(numbers):
         try:
-            check_weights(run.checkpoint_path(epochs))
-            game.load_weights(run.checkpoint_path(epochs))
+            check_weights(run.checkpoint_path(steps))
+            game.load_weights(run.checkpoint_path(steps))
         except (OSError, ValueError, KeyError):
             continue  # damaged: the one before it is kept for this
         if is_chief():
-            run.save_history(run.history[:epochs])
-        return epochs
+            run.save_history(run.history[: steps // run.recipe.train.steps_per_epoch])
+        return steps
     if numbers:
         raise RunError(f"{run.folder}: none of its {len(numbers)} checkpoints can be read")
     return 0

@@ -26,7 +26,16 @@ class StagedModel(keras.Model):
             raise ValueError(f"stage must be one of {self.STAGES}. Received: stage={stage!r}")
         self.stage = stage
 
-    def fit(self, batches, *, epochs=1, initial_epoch=0, steps_per_epoch=None, callbacks=()):
+    def fit(
+        self,
+        batches,
+        *,
+        epochs=1,
+        initial_epoch=0,
+        first_batch=0,
+        steps_per_epoch=None,
+        callbacks=(),
+    ):
         """Train the present stage.
 
         Args:
@@ -34,6 +43,8 @@ class StagedModel(keras.Model):
                 replicas, or what the strategy has distributed already.
             epochs: Number of the epoch after the last.
             initial_epoch: Number of the first epoch.
+            first_batch: Number of its first batch, for a training that was stopped within it; the
+                logs of that epoch are means from there on.
             steps_per_epoch: Batches of an epoch; by default all that a dataset has.
             callbacks: Keras callbacks. Their logs are means since the beginning of the epoch.
 
@@ -53,11 +64,12 @@ class StagedModel(keras.Model):
         for epoch in range(initial_epoch, epochs):
             sums, logs = {}, {}
             callbacks.on_epoch_begin(epoch)
-            for number in range(steps_per_epoch):
+            first = first_batch if epoch == initial_epoch else 0
+            for number in range(first, steps_per_epoch):
                 callbacks.on_train_batch_begin(number)
                 for name, value in step(iterator).items():
                     sums[name] = sums.get(name, 0.0) + float(value)
-                logs = {name: total / (number + 1) for name, total in sums.items()}
+                logs = {name: total / (number + 1 - first) for name, total in sums.items()}
                 callbacks.on_train_batch_end(number, logs)
                 if self.stop_training:
                     break

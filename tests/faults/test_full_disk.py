@@ -17,8 +17,8 @@ class Disk:
         options = f"remount,size={kilobytes}k"
         subprocess.run(["mount", "-o", options, self.folder], check=True)
 
-    def __str__(self):
-        return str(self.folder)
+    def read_only(self) -> None:
+        subprocess.run(["mount", "-o", "remount,ro", self.folder], check=True)
 
 
 @pytest.fixture
@@ -91,3 +91,17 @@ def test_encoders(forks, exported, photos, disk, kilobytes, command):
         assert np.load(target).shape == (40, 2)
     if command == "index":
         assert "40 photos" in done.output
+
+
+@pytest.mark.slow
+def test_read_only(forks, recipe, exported, photos, disk):
+    """Even for root: one line from each command that writes."""
+    run, export = exported
+    disk.read_only()
+    for words in (
+        ["train", recipe("none"), "--output", disk.folder / "run"],
+        ["encode", export, photos, "--output", disk.folder / "codes.npy"],
+        ["index", export, photos, "--output", disk.folder / "index"],
+        ["export", run.folder, "--output", disk.folder / "export"],
+    ):
+        assert "Read-only file system" in refused(forks.run(words, disk.folder))

@@ -19,7 +19,7 @@ def test_killed_at_places_where_it_hurts(forks, undisturbed, state_of, tmp_path)
     """Before the recipe is there, in the write of a checkpoint, in that of the report."""
     _, state, path = undisturbed("none")
     folder = tmp_path / "run"
-    for place in ("recipe.yaml", r"checkpoints/epoch-00002.*", "report.html"):
+    for place in ("recipe.yaml", r"checkpoints/step-0000008.*", "report.html"):
         done = forks.run(go_on(folder, path), folder, f"rename {place}")
         assert done.status == -signal.SIGKILL, done.output
     done = forks.run(go_on(folder, path), folder)

@@ -102,21 +102,21 @@ def test_damaged_history(run, text):
 
 
 def test_checkpoints_ascend_and_temporary_files_do_not_count(run):
-    for epochs in (10, 2, 9, 100_000):
-        run.checkpoint_path(epochs).write_bytes(b"")
+    for steps in (10, 2, 9, 100_000):
+        run.checkpoint_path(steps).write_bytes(b"")
     folder = run.folder / "checkpoints"
-    for name in (".123.epoch-00011.weights.h5", "epoch-00012.weights.h5.tmp", "notes.txt"):
+    for name in (".123.step-0000011.weights.h5", "step-0000012.weights.h5.tmp", "notes.txt"):
         (folder / name).write_bytes(b"")
     assert run.checkpoints() == [2, 9, 10, 100_000]
 
 
 def test_drop_old_checkpoints(run):
     """The two newest stay, whatever else lies there stays too."""
-    stray = run.folder / "checkpoints" / ".123.epoch-00011.weights.h5"
+    stray = run.folder / "checkpoints" / ".123.step-0000011.weights.h5"
     stray.write_bytes(b"")
     run.drop_old_checkpoints()
-    for epochs in (1, 2, 3, 10):
-        run.checkpoint_path(epochs).write_bytes(b"")
+    for steps in (1, 2, 3, 10):
+        run.checkpoint_path(steps).write_bytes(b"")
     run.drop_old_checkpoints()
     assert run.checkpoints() == [3, 10]
     assert stray.exists()
@@ -126,7 +126,7 @@ def test_drop_old_checkpoints(run):
 
 def test_files_a_user_copied_do_not_count(run):
     run.checkpoint_path(3).write_bytes(b"")
-    (run.folder / "checkpoints" / "epoch-00003 (copy).weights.h5").write_bytes(b"")
+    (run.folder / "checkpoints" / "step-0000003 (copy).weights.h5").write_bytes(b"")
     assert run.checkpoints() == [3]
 
 

@@ -74,7 +74,7 @@ def test_run_folder_is_complete(finished):
         "hard_samples.png",
         "tensorboard",
     }
-    assert run.checkpoints() == [4, 5]  # the newest two of five epochs
+    assert run.checkpoints() == [160, 200]  # the newest two of five epochs of 40 steps
     assert any((run.folder / "tensorboard").rglob("events*"))
 
 
