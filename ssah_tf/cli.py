@@ -3,18 +3,17 @@
 import importlib.util
 import json
 import os
-import signal
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ssah_tf.errors import SsahError, Stopped
+from ssah_tf import cli_search
+from ssah_tf.errors import SsahError
 from ssah_tf.printable import printable
+from ssah_tf.terminal import SAME_AGAIN, progress_bar, resumable
 from ssah_tf.version import __version__
 
 app = typer.Typer(
@@ -38,9 +37,6 @@ EXTRAS = {
         "tensorflow_serving",
     )
 }
-
-#: How to go on with what keeps its parts.
-SAME_AGAIN = "the same command goes on where it was"
 
 data_app = typer.Typer(help="Look at image sets.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
@@ -370,91 +366,14 @@ def encode(
             else:
                 typer.echo(f"{codes[0].tobytes().hex()} {printable(path)}")
         return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    bar = Progress(console=console, disable=not console.is_terminal)
-    with resumable(SAME_AGAIN), bar:
-        task = bar.add_task("encoding", total=len(paths))
-        done = encode_files(loaded, paths, output, lambda count: bar.update(task, completed=count))
+    with resumable(SAME_AGAIN), progress_bar("encoding") as bar:
+        done = encode_files(loaded, paths, output, lambda count: bar(count, len(paths)))
     for reason in done.bad.values():
         typer.echo(f"skipped: {reason}", err=True)
     typer.echo(f"{done.images:,} codes of {loaded.bits} bits, model {loaded.model_id}: {output}")
 
 
-@app.command()
-def index(
-    encoder: Annotated[Path, typer.Argument(help="What `ssah export` wrote, or its ONNX file.")],
-    sources: Annotated[list[str], typer.Argument(help="Image files, or folders of them.")],
-    output: Annotated[Path, typer.Option(help="Folder of the index.")] = Path("index"),
-    threads: Annotated[int, typer.Option(min=0, help="Of ONNX Runtime; 0: one a core.")] = 0,
-) -> None:
-    """Index photos for search; run again, it takes in what is new, changed or gone."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from ssah_tf.encoder import Encoder
-    from ssah_tf.lock import only_one
-    from ssah_tf.search.photo_index import PhotoIndex
-
-    loaded = Encoder.load(encoder, threads=threads)
-    console = Console(stderr=True)
-    bar = Progress(console=console, disable=not console.is_terminal)
-    with resumable(SAME_AGAIN), only_one(output / ".lock", output), bar:
-        opened = PhotoIndex.open(output, loaded)
-        task = bar.add_task("encoding", total=None)
-        done = opened.sync(
-            loaded, sources, lambda n, total: bar.update(task, completed=n, total=total)
-        )
-    for reason in done.bad.values():
-        typer.echo(f"skipped: {reason}", err=True)
-    typer.echo(
-        f"{len(opened):,} photos: {done.added:,} new, {done.changed:,} changed, "
-        f"{done.removed:,} removed, {done.kept:,} as they were\nindex: {output}"
-    )
-
-
-@app.command()
-def search(
-    index: Annotated[Path, typer.Argument(help="What `ssah index` wrote.")],
-    queries: Annotated[list[str], typer.Argument(help="Image files, or folders of them.")],
-    k: Annotated[int, typer.Option("-k", min=1, help="Neighbours of each query.")] = 20,
-    radius: Annotated[int | None, typer.Option(min=0, help="Largest distance in bits.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
-    page: Annotated[
-        Path | None, typer.Option("--html", help="Write a page with pictures, too.")
-    ] = None,
-) -> None:
-    """Find the photos of an index that are most like others."""
-    from ssah_tf.encode import encode_readable, find_images
-    from ssah_tf.search.photo_index import PhotoIndex
-
-    opened = PhotoIndex.open(index)
-    paths = find_images(queries)
-    codes, reasons = encode_readable(opened.encoder(), paths)
-    for reason in filter(None, reasons):
-        typer.echo(f"skipped: {reason}", err=True)
-    good = [path for path, reason in zip(paths, reasons, strict=True) if not reason]
-    if not good:
-        raise SsahError("none of the queries can be read")
-    found = opened.neighbours(codes, k, radius)
-    if as_json:
-        rows = [
-            {"query": path, "neighbours": [{"path": p.path, "distance": d} for p, d in near]}
-            for path, near in zip(good, found, strict=True)
-        ]
-        typer.echo(json.dumps(rows, indent=1))
-    else:
-        for path, near in zip(good, found, strict=True):
-            typer.echo(f"{printable(path)}: {len(near)} of {len(opened):,} photos")
-            for photo, distance in near:
-                typer.echo(f"{distance:4d}  {printable(photo.path)}")
-    if page is not None:
-        from ssah_tf.search.gallery import write_gallery
-
-        write_gallery(page, list(zip(good, found, strict=True)), opened.codes.bits)
-        typer.echo(f"page: {page}", err=True)
+app.add_typer(cli_search.app)
 
 
 @app.command()
@@ -475,19 +394,6 @@ def ablation(
     folder = output or Path("runs") / f"ablation-{Path(recipe).stem}"
     result = ablate(recipe, folder, tuple(range(seeds)), tuple(overrides or ()))
     tables.print_stored_rows(result)
-
-
-@contextmanager
-def resumable(how: str) -> Iterator[None]:
-    """Let Ctrl-C end the block with a line that says how to go on.
-
-    Raises:
-        Stopped: Ctrl-C.
-    """
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise Stopped(f"interrupted; {how}", signal.SIGINT) from None
 
 
 def need(extra: str, command: str) -> None:

@@ -60,7 +60,7 @@ def test_make_verbs_exist():
 def test_ssah_commands_and_the_python_example_run(photos, monkeypatch, capsys):
     monkeypatch.chdir(photos)
     run = [c for c in commands() if c.startswith("ssah ")]
-    assert len(run) == 11
+    assert len(run) == 12
     for command in run:
         words = shlex.split(command)
         training = words[1] == "train"
@@ -103,7 +103,12 @@ def test_page_deploy(photos, monkeypatch):
         assert done.returncode == 0, f"{command}\n{done.stderr}"
     assert len(done.stdout.split()[0]) == 12
     assert len(blocks("python", text)) == 2
-    text += (ROOT / "docs" / "search.md").read_text(encoding="utf-8")
+    search = (ROOT / "docs" / "search.md").read_text(encoding="utf-8")
+    for command in [c for c in commands(search) if c.startswith("ssah ")]:
+        words = [sys.executable, "-m", "ssah_tf.cli", *shlex.split(command)[1:]]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+    text += search
     for example in blocks("python", text):
         subprocess.run([sys.executable, "-c", example], check=True, capture_output=True)
 

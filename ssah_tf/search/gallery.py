@@ -4,18 +4,23 @@ import base64
 import html
 import io
 import os
+import tempfile
+import webbrowser
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
 
 from ssah_tf.data.image_set import decoder_pool
 from ssah_tf.data.images import decode, printable
-from ssah_tf.errors import ImageError
+from ssah_tf.errors import ImageError, SsahError
 from ssah_tf.files import write_atomically
-from ssah_tf.search.photo_index import Photo
+from ssah_tf.search.photo_table import Photo
 
 #: Side of a picture in pixels.
 SIDE = 144
+#: Pictures that a page shows of one query; a radius can have thousands within it.
+MOST = 200
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -57,28 +62,52 @@ def write_gallery(
     Raises:
         RunError: The file cannot be written.
     """
-    named = {name for query, near in results for name in (query, *(p.path for p, _ in near))}
+    named = {n for query, near in results for n in (query, *(p.path for p, _ in near[:MOST]))}
     pictures = dict(zip(named, decoder_pool().map(picture, named), strict=True))
     sections = []
     for query, near in results:
         figures = [figure(query, pictures[query], "query", "query")]
         figures += [
-            figure(p.path, pictures[p.path], "1 bit" if distance == 1 else f"{distance} bits", "")
-            for p, distance in near
+            figure(p.path, pictures[p.path], bits_apart(distance), "", p.labels)
+            for p, distance in near[:MOST]
         ]
-        sections.append(f'<section><div class="row">{"".join(figures)}</div></section>')
+        rest = f"<p>The nearest {MOST} of {len(near):,}.</p>" if len(near) > MOST else ""
+        sections.append(f'<section><div class="row">{"".join(figures)}</div>{rest}</section>')
     write_atomically(path, PAGE.format(bits=bits, sections="\n".join(sections)).encode())
 
 
-def figure(path: str, image: str, caption: str, kind: str) -> str:
+def bits_apart(distance: int) -> str:
+    """A distance in words."""
+    return "1 bit" if distance == 1 else f"{distance} bits"
+
+
+def figure(path: str, image: str, caption: str, kind: str, labels: Sequence[str] = ()) -> str:
     """One picture with its caption."""
     name = html.escape(printable(os.path.basename(path)))
     full = html.escape(printable(path), quote=True)
     shown = f'<img src="{image}" alt="{name}">' if image else '<div class="gone"></div>'
+    named = f"<br><i>{html.escape(printable(', '.join(labels)))}</i>" if labels else ""
     return (
         f'<figure class="{kind}" title="{full}">{shown}'
-        f"<figcaption><b>{caption}</b><br>{name}</figcaption></figure>"
+        f"<figcaption><b>{caption}</b><br>{name}{named}</figcaption></figure>"
     )
+
+
+def page_to_open(what: str) -> Path:
+    """A new file for a page that the user gave no name."""
+    handle, name = tempfile.mkstemp(prefix=f"ssah-{what}-", suffix=".html")
+    os.close(handle)
+    return Path(name)
+
+
+def open_page(page: Path) -> None:
+    """Open a page in the browser of the user.
+
+    Raises:
+        SsahError: There is none.
+    """
+    if not webbrowser.open(page.resolve().as_uri()):
+        raise SsahError(f"no browser found; the page is {page}")
 
 
 def picture(path: str) -> str:

@@ -1,10 +1,12 @@
 """An index of photo files: kept in step with folders, searched by image."""
 
+import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,41 +19,24 @@ from ssah_tf.errors import ImageError, SsahError
 from ssah_tf.files import atomic_path, write_atomically
 from ssah_tf.reading import parse_json, read_arrays
 from ssah_tf.search.code_index import CodeIndex
+from ssah_tf.search.photo_filter import matching
+from ssah_tf.search.photo_table import Photo, PhotoTable
 
 #: Photos a part: what a kill costs at most.
 PART = 1024
 BATCH = 64
 PARTS = "parts"
-#: Copy of the encoder, so that an index can be asked by image without anything else.
-ENCODER = "encoder.onnx"
-PHOTOS = "photos.json"
-#: Codes are saved to these in turns; `photos.json` says to which last.
+#: Filters whose codes are kept at a time.
+FILTERS = 4
+#: Says which table, codes and encoder belong together; it is written last.
+MANIFEST = "photos.json"
+#: Of what is saved; another one is told, not read.
+FORMAT = 2
+TABLE = "photos.parquet"
+#: Codes and table are saved to these in turns; the manifest says to which last.
 PLACES = ("codes-a", "codes-b")
-
-
-@dataclass(frozen=True)
-class Photo:
-    """A file of the index.
-
-    Attributes:
-        path: As it was given, or below a folder that was.
-        digest: SHA-256 of its content, hexadecimal.
-        size: Bytes.
-        changed: Time of the last change, nanoseconds.
-    """
-
-    path: str
-    digest: str
-    size: int
-    changed: int
-
-    def unchanged(self) -> bool:
-        """Whether the file looks as it did, without reading it."""
-        try:
-            found = os.stat(self.path)
-        except OSError:
-            return False
-        return (self.size, self.changed) == (found.st_size, found.st_mtime_ns)
+#: Names of what a first call that was killed may have left.
+OURS = re.compile(r"\..*|parts|codes-[ab]|encoder-\w+\.onnx")
 
 
 @dataclass(frozen=True)
@@ -81,17 +66,20 @@ class PhotoIndex:
         codes: The `CodeIndex`.
         photos: Id -> `Photo`.
         image_size: Of the encoder.
+        roots: Files and folders that were indexed last, absolute.
         next_id: What the next photo is called.
-        place: Folder, below `folder`, to which the codes were saved last.
+        place: Folder, below `folder`, to which codes and photos were saved last.
     """
 
     def __init__(self, folder: Path, codes: CodeIndex, image_size: int):
         self.folder = folder
         self.codes = codes
         self.image_size = image_size
-        self.photos: dict[int, Photo] = {}
+        self.photos = PhotoTable.of({})
+        self.roots: tuple[str, ...] = ()
         self.next_id = 0
         self.place = PLACES[1]
+        self._filtered: dict[tuple[str, ...], CodeIndex] = {}
 
     @classmethod
     def open(cls, folder: Path, encoder: Encoder | None = None, engine: str = "auto"):
@@ -100,25 +88,56 @@ class PhotoIndex:
         Raises:
             SsahError: Not an index, or one of another encoder.
         """
-        if not (folder / PHOTOS).is_file():
+        about = read_manifest(folder)
+        if about is None or (encoder is not None and "format" not in about):
             if encoder is None:
                 raise SsahError(f"{folder}: not an index of photos; make one with `ssah index`")
-            # What a first call that was killed may have left.
-            ours = {PARTS, ENCODER, *PLACES}
-            if folder.is_dir() and any(
-                name not in ours and not name.startswith(".") for name in os.listdir(folder)
+            if (
+                about is None
+                and folder.is_dir()
+                and not all(map(OURS.fullmatch, os.listdir(folder)))
             ):
                 raise SsahError(f"{folder} holds something that is no index: name another --output")
             codes = CodeIndex(encoder.bits, encoder.model_id, engine)
             return cls(folder, codes, encoder.image_size)
-        about, photos = read_photos(folder)
-        # The codes of the very saving that the photos belong to.
-        index = cls(folder, CodeIndex.load(folder / about["codes"], engine), about["image_size"])
-        if list(photos) != index.codes.ids.tolist():
-            raise SsahError(f"{folder}: not an index of photos of ssah-tf (photos without codes)")
-        index.photos, index.next_id, index.place = photos, about["next_id"], about["codes"]
+        try:
+            index = cls.load(folder, about, engine)
+        except SsahError:
+            newer = read_manifest(folder)
+            if newer == about:
+                raise
+            index = cls.load(folder, newer, engine)  # it was saved anew while we read
         if encoder is not None:
             index.check(encoder)
+        return index
+
+    @classmethod
+    def load(cls, folder: Path, about: dict, engine: str) -> "PhotoIndex":
+        """The saved index that a manifest speaks of.
+
+        Raises:
+            SsahError: It was made by another version, or a part is missing or damaged.
+        """
+        if about.get("format") != FORMAT:
+            raise SsahError(
+                f"{folder} was made by another version of ssah-tf: run `ssah index` again"
+            )
+        try:
+            place, table = about["codes"], about["photos"]
+            if place not in PLACES:
+                raise ValueError(f"codes in {place!r}")
+            file = folder / place / TABLE
+            with open(file, "rb") as stream:
+                if hashlib.file_digest(stream, "sha256").hexdigest() != table["sha256"]:
+                    raise ValueError(f"{file.name} is damaged: its checksum differs")
+            index = cls(folder, CodeIndex.load(folder / place, engine), int(about["image_size"]))
+            index.photos = PhotoTable.read(file)
+            if not np.array_equal(index.photos.ids, index.codes.ids):
+                raise ValueError("photos without codes")
+            index.roots, index.next_id = tuple(map(str, about["roots"])), int(about["next_id"])
+            index.place = place
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise SsahError(f"{folder}: not an index of photos of ssah-tf ({error})") from None
         return index
 
     def check(self, encoder: Encoder) -> None:
@@ -141,6 +160,7 @@ class PhotoIndex:
         encoder: Encoder,
         sources: Sequence[str | Path],
         progress: Callable[[int, int], None] = lambda done, total: None,
+        labels: Callable[[str], tuple[str, ...]] | None = None,
     ) -> Synced:
         """Make the index hold the photos of the sources, and only those; then save it.
 
@@ -152,19 +172,21 @@ class PhotoIndex:
             encoder: The encoder of the index.
             sources: Image files, and folders of them.
             progress: Is told how many of the files to read are done, and how many there are.
+            labels: The labels of a path; by default photos keep those that they have.
 
         Raises:
             SsahError: The encoder is another, or a source does not exist.
         """
         self.check(encoder)
         self.keep_encoder(encoder)
-        by_path = {photo.path: number for number, photo in self.photos.items()}
+        photos = self.photos.in_memory()
+        by_path = {photo.path: number for number, photo in photos.items()}
         paths = [os.path.abspath(path) for path in find_images(sources)]
         paths = list(dict.fromkeys(paths))
         wanted = set(paths)
-        to_read = [p for p in paths if p not in by_path or not self.photos[by_path[p]].unchanged()]
+        to_read = [p for p in paths if p not in by_path or not photos[by_path[p]].unchanged()]
         known_codes = {
-            self.photos[number].digest: code
+            photos[number].digest: code
             for number, code in zip(self.codes.ids.tolist(), self.codes.codes, strict=True)
         }
         found, bad = self.encode(encoder, to_read, known_codes, progress)
@@ -172,28 +194,37 @@ class PhotoIndex:
         gone = [n for p, n in by_path.items() if p not in wanted or p in bad]
         self.codes.remove(gone)
         for number in gone:
-            del self.photos[number]
+            del photos[number]
         new, again = {}, {}
         for path, (photo, code) in found.items():
             number = by_path.get(path)
             if number is None:
                 number, self.next_id = self.next_id, self.next_id + 1
                 new[number] = code
-            elif self.photos[number].digest != photo.digest:
-                again[number] = code
-            self.photos[number] = photo
+            else:
+                photo = replace(photo, labels=photos[number].labels)
+                if photos[number].digest != photo.digest:
+                    again[number] = code
+            photos[number] = photo
+        if labels is not None:
+            photos = {n: replace(p, labels=labels(p.path)) for n, p in photos.items()}
         width = self.codes.codes.shape[1]
         for put, change in ((self.codes.add, new), (self.codes.update, again)):
             put(list(change), np.array(list(change.values()), np.uint8).reshape(-1, width))
+        self.photos, self.roots = PhotoTable.of(photos), tuple(map(os.path.abspath, sources))
         self.save()
         shutil.rmtree(self.folder / PARTS, ignore_errors=True)
         kept = len(self.photos) - len(new) - len(again)
         return Synced(len(new), len(again), len(gone), kept, bad)
 
+    def encoder_path(self) -> Path:
+        """Copy of the encoder, so that an index can be asked by image without anything else."""
+        return self.folder / f"encoder-{re.sub(r'[^0-9A-Za-z]', '_', self.codes.model_id)}.onnx"
+
     def keep_encoder(self, encoder: Encoder) -> None:
         """Copy the encoder into the index, once."""
-        target = self.folder / ENCODER
-        if not target.is_file() or not (self.folder / PHOTOS).is_file():
+        target = self.encoder_path()
+        if not target.is_file():
             self.folder.mkdir(parents=True, exist_ok=True)
             with atomic_path(target) as path:
                 shutil.copyfile(encoder.path, path)
@@ -204,26 +235,59 @@ class PhotoIndex:
         Raises:
             SsahError: It is missing or another one.
         """
-        encoder = Encoder.load(self.folder / ENCODER, threads=threads)
+        encoder = Encoder.load(self.encoder_path(), threads=threads)
         self.check(encoder)
         return encoder
 
     def neighbours(
-        self, queries: np.ndarray, k: int, radius: int | None = None
+        self,
+        queries: np.ndarray,
+        k: int | None = None,
+        radius: int | None = None,
+        where: Sequence[str] = (),
     ) -> list[list[tuple[Photo, int]]]:
         """Photos and their distances for each code, nearest first.
 
         Args:
             queries: Packed codes, uint8 `(q, bytes)`.
-            k: How many at most.
+            k: How many at most; by default all within the radius.
             radius: Largest distance, included; any by default.
+            where: Conditions (see `photo_filter.matching`): neighbours are the nearest of the
+                photos that meet all of them.
+
+        Raises:
+            SsahError: Neither k nor a radius is given, or a condition cannot be met.
         """
-        ids, distances = self.codes.search(queries, k)
-        limit = self.codes.bits if radius is None else radius
+        codes = self.filtered(where)
+        if k is not None:
+            limit = codes.bits if radius is None else radius
+            rows = list(zip(*codes.search(queries, k), strict=True))
+        elif radius is not None:
+            limit, rows = radius, codes.range_search(queries, radius)
+        else:
+            raise SsahError("give k, a radius, or both")
         return [
-            [(self.photos[i], d) for i, d in zip(*row, strict=True) if d <= limit]
-            for row in zip(ids.tolist(), distances.tolist(), strict=True)
+            [
+                (self.photos[number], distance)
+                for number, distance in zip(ids.tolist(), distances.tolist(), strict=True)
+                if distance <= limit
+            ]
+            for ids, distances in rows
         ]
+
+    def filtered(self, where: Sequence[str]) -> CodeIndex:
+        """The codes of the photos that meet all conditions; the last few are kept."""
+        if not where:
+            return self.codes
+        key = tuple(where)
+        if key not in self._filtered:
+            keep = matching(self.photos, key)
+            codes = CodeIndex(self.codes.bits, self.codes.model_id, self.codes.engine_name)
+            codes.add(self.codes.ids[keep], self.codes.codes[keep])
+            while len(self._filtered) >= FILTERS:
+                self._filtered.pop(next(iter(self._filtered)))
+            self._filtered[key] = codes
+        return self._filtered[key]
 
     def encode(self, encoder: Encoder, paths: list[str], known: dict, progress):
         """Photo and code of each readable file, from parts of an earlier call where they fit.
@@ -278,7 +342,7 @@ class PhotoIndex:
         """Keep what is encoded; the name says how many parts there are."""
         folder = self.folder / PARTS
         folder.mkdir(parents=True, exist_ok=True)
-        photos = [vars(photo) for photo, _ in part.values()]
+        photos = [(p.path, p.digest, p.size, p.changed) for p, _ in part.values()]
         codes = np.array([code for _, code in part.values()], np.uint8)
         with atomic_path(folder / f"{len(list(folder.glob('*.npz'))):06d}.npz") as path:
             text = json.dumps({"model_id": encoder.model_id, "photos": photos})
@@ -291,38 +355,48 @@ class PhotoIndex:
                 arrays = read_arrays(path)
                 about, codes = parse_json(arrays["about"].tobytes()), arrays["codes"]
                 if about["model_id"] == encoder.model_id:
-                    yield from zip([Photo(**p) for p in about["photos"]], codes, strict=True)
+                    yield from zip([Photo(*p) for p in about["photos"]], codes, strict=True)
             except (OSError, ValueError, KeyError, TypeError):
                 continue  # damaged: these photos are encoded again
 
     def save(self) -> None:
-        """Write codes, then `photos.json`, which names them; killed, the old state stays."""
+        """Write codes and table, then the manifest that names them; killed, the old state stays."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        old, place = self.place, PLACES[1 - PLACES.index(self.place)]
+        self._filtered.clear()
+        place = PLACES[1 - PLACES.index(self.place)]
         self.codes.save(self.folder / place)
+        self.photos.write(self.folder / place / TABLE)
+        with open(self.folder / place / TABLE, "rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
         about = {
+            "format": FORMAT,
             "codes": place,
+            "photos": {"rows": len(self.photos), "sha256": digest},
             "image_size": self.image_size,
             "next_id": self.next_id,
-            "photos": {str(number): list(vars(p).values()) for number, p in self.photos.items()},
+            "roots": self.roots,
         }
-        write_atomically(self.folder / PHOTOS, json.dumps(about).encode())
+        write_atomically(self.folder / MANIFEST, json.dumps(about, indent=1).encode())
         self.place = place
-        shutil.rmtree(self.folder / old, ignore_errors=True)
+        for path in self.folder.iterdir():  # of the state before
+            if path.name in PLACES and path.name != place:
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.match("encoder*.onnx") and path != self.encoder_path():
+                path.unlink(missing_ok=True)
 
 
-def read_photos(folder: Path) -> tuple[dict, dict[int, Photo]]:
-    """What `photos.json` says, and its photos by id.
+def read_manifest(folder: Path) -> dict | None:
+    """What the manifest of an index says, or `None`: there is no index.
 
     Raises:
         SsahError: It is damaged.
     """
     try:
-        about = parse_json((folder / PHOTOS).read_bytes())
-        photos = {int(number): Photo(*values) for number, values in about["photos"].items()}
-        if about["codes"] not in PLACES:
-            raise ValueError(f"codes in {about['codes']!r}")
-        int(about["image_size"]), int(about["next_id"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        about = parse_json((folder / MANIFEST).read_bytes())
+        if not isinstance(about, dict):
+            raise ValueError("not an object")
+        return about
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
         raise SsahError(f"{folder}: not an index of photos of ssah-tf ({error})") from None
-    return about, photos

@@ -1,5 +1,6 @@
 """Photos go in, come out, and stay in step with their folder."""
 
+import hashlib
 import json
 import os
 import signal
@@ -16,6 +17,8 @@ from ssah_tf.data import load_fashion
 from ssah_tf.errors import SsahError
 from ssah_tf.search import photo_index as module
 from ssah_tf.search.photo_index import PhotoIndex
+from ssah_tf.search.photo_labels import PhotoLabels
+from ssah_tf.search.photo_table import PhotoTable
 
 
 class FakeEncoder:
@@ -150,10 +153,135 @@ def test_refusals(photos, encoder, tmp_path):
         PhotoIndex.open(tmp_path / "none")
     with pytest.raises(SsahError, match="holds something that is no index"):
         PhotoIndex.open(photos, encoder)
-    for text in ("", "[]", '{"codes": "../..", "photos": {}}', '{"photos": {"1": [1]}}'):
-        (tmp_path / "index" / "photos.json").write_text(text)
+    manifest = tmp_path / "index" / "photos.json"
+    about = json.loads(manifest.read_text())
+    for text in ("", "[]", '{"format": 2, "codes": "../.."}', json.dumps(about | {"photos": {}})):
+        manifest.write_text(text)
         with pytest.raises(SsahError, match="not an index of photos of ssah-tf"):
             PhotoIndex.open(tmp_path / "index")
+    manifest.write_text(json.dumps(about))
+    table = tmp_path / "index" / about["codes"] / "photos.parquet"
+    whole = table.read_bytes()
+    for broken in (whole[:-1] + b"?", whole[:100], b""):
+        table.write_bytes(broken)
+        with pytest.raises(SsahError, match="its checksum differs"):
+            PhotoIndex.open(tmp_path / "index")
+        damaged = {"rows": 20, "sha256": hashlib.sha256(broken).hexdigest()}
+        manifest.write_text(json.dumps(about | {"photos": damaged}))
+        if broken[-4:] != b"PAR1":
+            with pytest.raises(SsahError, match=r"photos\.parquet is damaged"):
+                PhotoIndex.open(tmp_path / "index")
+        manifest.write_text(json.dumps(about))
+    table.unlink()
+    with pytest.raises(SsahError, match="not an index of photos of ssah-tf"):
+        PhotoIndex.open(tmp_path / "index")
+
+
+def test_an_index_of_an_older_version_is_told_and_made_anew(photos, encoder, tmp_path):
+    (tmp_path / "index").mkdir()
+    old = {"codes": "codes-a", "image_size": 4, "next_id": 1, "photos": {"0": ["a", "b", 1, 2]}}
+    (tmp_path / "index" / "photos.json").write_text(json.dumps(old))
+    (tmp_path / "index" / "encoder.onnx").write_bytes(b"old")
+    with pytest.raises(SsahError, match="made by another version of ssah-tf: run `ssah index`"):
+        PhotoIndex.open(tmp_path / "index")
+    index = PhotoIndex.open(tmp_path / "index", encoder)
+    assert index.sync(encoder, [photos]).added == 20
+    assert len(content(index)) == 20
+    names = {path.name for path in index.folder.iterdir()}
+    assert names == {"photos.json", index.place, "encoder-abc.onnx"}
+
+
+def test_photos_carry_labels(photos, encoder, tmp_path):
+    """From a label file relative to the folder, and from class folders."""
+    index = PhotoIndex.open(tmp_path / "index", encoder)
+    table = tmp_path / "labels.csv"
+    table.write_text("path,label\na/00.png,sea;beach\nb/01.png,dog\nb/none.png,cat\n")
+    label = PhotoLabels(table, [photos])
+    index.sync(encoder, [photos], labels=label)
+    assert label.unused() == ["b/none.png"]
+
+    def labels():
+        read = PhotoIndex.open(tmp_path / "index").photos.values()
+        return {os.path.basename(p.path): p.labels for p in read if p.labels}
+
+    assert labels() == {"00.png": ("beach", "sea"), "01.png": ("dog",)}
+    photo(photos, "a/00.png", 255)
+    PhotoIndex.open(tmp_path / "index", encoder).sync(encoder, [photos])
+    assert labels() == {"00.png": ("beach", "sea"), "01.png": ("dog",)}  # kept
+    photo(photos, "unlabelled/x.png", 3)
+    photo(photos, "top.png", 3)
+    index = PhotoIndex.open(tmp_path / "index", encoder)
+    index.sync(encoder, [photos], labels=PhotoLabels("folders", [photos]))
+    expected = {f"{k:02d}.png": ("ab"[k % 2],) for k in range(20)}
+    assert labels() == expected
+    table.write_text("path,label\nnone.png,cat\n")
+    label = PhotoLabels(table, [photos])
+    index.sync(encoder, [photos], labels=label)
+    with pytest.raises(SsahError, match="none of its 1 paths is a photo of the index"):
+        label.unused()
+
+
+def test_train_and_test_folders_hold_the_classes(tmp_path):
+    for part in ("train", "test"):
+        photo(tmp_path, f"{part}/dog/1.png", 1)
+    label = PhotoLabels("folders", [tmp_path])
+    assert label(str(tmp_path / "test" / "dog" / "1.png")) == ("dog",)
+
+
+def test_the_nearest_among_those_that_match(photos, encoder, tmp_path):
+    """Filters against a sort of all photos that match; k are found wherever there are k."""
+    index = PhotoIndex.open(tmp_path / "index", encoder)
+    table = tmp_path / "labels.csv"
+    names = {k: ["", "x", "y", "x;z"][k % 4] for k in range(20)}
+    rows = [f"{'ab'[k % 2]}/{k:02d}.png,{name}" for k, name in names.items()]
+    table.write_text("path,label\n" + "\n".join(rows))
+    index.sync(encoder, [photos], labels=PhotoLabels(table, [photos]))
+    queries = np.array([[0], [200]], np.uint8)
+    cases = {
+        (): range(20),
+        ("label=x",): [k for k in range(20) if "x" in names[k]],
+        ("label=y|z",): [k for k in range(20) if names[k] in ("y", "x;z")],
+        ("label=",): [k for k in range(20) if not names[k]],
+        ("path=*/b/*",): range(1, 20, 2),
+        ("label=x", "path=*/b/1?.png"): [k for k in range(11, 20, 2) if "x" in names[k]],
+        ("label=x", "label=y"): [],
+    }
+    for where, there in cases.items():
+        for row, query in enumerate(queries[:, 0].tolist()):
+            order = {n: i for i, n in enumerate(sorted(os.listdir(photos / "a")))}
+            order |= {n: 100 + i for i, n in enumerate(sorted(os.listdir(photos / "b")))}
+            near = [((10 * k ^ query).bit_count(), order[f"{k:02d}.png"], k) for k in there]
+            expected = [(f"{k:02d}.png", d) for d, _, k in sorted(near)]
+            for k, radius in ((3, None), (None, 2), (4, 1), (99, None)):
+                found = index.neighbours(queries, k, radius, where)[row]
+                right = [e for e in expected if radius is None or e[1] <= radius][:k]
+                assert [(os.path.basename(p.path), d) for p, d in found] == right
+    for bad, message in (
+        ("label=zz", "no photo of the index has the label 'zz'; there are"),
+        ("size=3", "filter 'size=3': expected label=NAME"),
+        ("label", "expected label=NAME"),
+    ):
+        with pytest.raises(SsahError, match=message):
+            index.neighbours(queries, 3, where=[bad])
+    with pytest.raises(SsahError, match="give k, a radius, or both"):
+        index.neighbours(queries)
+
+
+def test_without_pyarrow_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(SsahError, match=r"pip install 'ssah-tf\[search\]'"):
+        PhotoTable.of({})
+
+
+def test_file_names_that_are_not_text(encoder, tmp_path):
+    folder = os.fsencode(tmp_path) + b"/caf\xe9"
+    os.mkdir(folder)
+    Image.new("L", (5, 5), 9).save(os.fsdecode(folder + b"/\xff.png"))
+    index = PhotoIndex.open(tmp_path / "index", encoder)
+    index.sync(encoder, [tmp_path])
+    (found,) = PhotoIndex.open(tmp_path / "index").photos.values()
+    assert os.fsencode(found.path) == folder + b"/\xff.png"
+    assert index.neighbours(np.zeros((1, 1), np.uint8), 1, where=["path=*.png"])[0][0][0] == found
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +317,15 @@ def test_command_line(exported, fashion, tmp_path):
     assert text.count("data:image/jpeg") == 6
     assert "<b>.png" not in text
     assert "http" not in text
+    labels = tmp_path / "labels.jsonl"
+    labels.write_text('{"path": "09 <b>.png", "label": "bag <i>"}\n')
+    ssah("index", export, fashion, "--output", tmp_path / "index", "--labels", labels)
+    done = ssah("search", tmp_path / "index", query, "--filter", "label=bag <i>", "--html", page)
+    assert "1 of 60 photos" in done.stdout
+    assert "09 <b>.png  [bag <i>]" in done.stdout
+    assert "<i>bag &lt;i&gt;</i>" in page.read_text()
+    everything = ssah("search", tmp_path / "index", query, "--radius", 12).stdout
+    assert "60 of 60 photos" in everything
     table = ssah("search", tmp_path / "index", query, "--radius", 0).stdout
     assert f"   0  {query}" in table
     bad = tmp_path / "bad.jpg"

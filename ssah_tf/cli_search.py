@@ -1,0 +1,132 @@
+"""The commands on an index of photos."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ssah_tf.errors import SsahError
+from ssah_tf.printable import printable
+from ssah_tf.terminal import SAME_AGAIN, progress_bar, resumable
+
+app = typer.Typer()
+
+#: Neighbours of a query, where neither a number nor a radius is asked for.
+NEIGHBOURS = 20
+
+Index = Annotated[Path, typer.Argument(help="What `ssah index` wrote.")]
+
+
+@app.command()
+def index(
+    encoder: Annotated[Path, typer.Argument(help="What `ssah export` wrote, or its ONNX file.")],
+    sources: Annotated[list[str], typer.Argument(help="Image files, or folders of them.")],
+    output: Annotated[Path, typer.Option(help="Folder of the index.")] = Path("index"),
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|folders",
+            help="Label file of the photos, or `folders` where folders are the classes.",
+        ),
+    ] = None,
+    threads: Annotated[int, typer.Option(min=0, help="Of ONNX Runtime; 0: one a core.")] = 0,
+) -> None:
+    """Index photos for search; run again, it takes in what is new, changed or gone."""
+    from ssah_tf.encoder import Encoder
+    from ssah_tf.lock import only_one
+    from ssah_tf.search.photo_index import PhotoIndex
+    from ssah_tf.search.photo_labels import PhotoLabels
+
+    loaded = Encoder.load(encoder, threads=threads)
+    label = PhotoLabels(labels, sources) if labels is not None else None
+    with resumable(SAME_AGAIN), only_one(output / ".lock", output), progress_bar("encoding") as bar:
+        opened = PhotoIndex.open(output, loaded)
+        done = opened.sync(loaded, sources, bar, label)
+    for reason in done.bad.values():
+        typer.echo(f"skipped: {reason}", err=True)
+    if label is not None and (unused := label.unused()):
+        typer.echo(
+            f"{labels}: {len(unused):,} of its paths are no photo of the index, "
+            f"for example {printable(unused[0])}",
+            err=True,
+        )
+    typer.echo(
+        f"{len(opened):,} photos: {done.added:,} new, {done.changed:,} changed, "
+        f"{done.removed:,} removed, {done.kept:,} as they were\nindex: {output}"
+    )
+
+
+@app.command()
+def search(
+    index: Index,
+    queries: Annotated[list[str], typer.Argument(help="Image files, or folders of them.")],
+    k: Annotated[
+        int | None,
+        typer.Option(
+            "-k",
+            min=1,
+            show_default=False,
+            help=f"Neighbours of each query; {NEIGHBOURS}, or all within --radius.",
+        ),
+    ] = None,
+    radius: Annotated[
+        int | None, typer.Option(min=0, help="Largest distance in bits, included.")
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filter",
+            metavar="NAME=VALUE",
+            help="Only photos with label=NAME|NAME or path=PATTERN; may come several times.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    page: Annotated[
+        Path | None, typer.Option("--html", help="Write a page with pictures, too.")
+    ] = None,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+) -> None:
+    """Find the photos of an index that are most like others."""
+    from ssah_tf.encode import encode_readable, find_images
+    from ssah_tf.search.photo_index import PhotoIndex
+
+    opened = PhotoIndex.open(index)
+    paths = find_images(queries)
+    codes, reasons = encode_readable(opened.encoder(), paths)
+    for reason in filter(None, reasons):
+        typer.echo(f"skipped: {reason}", err=True)
+    good = [path for path, reason in zip(paths, reasons, strict=True) if not reason]
+    if not good:
+        raise SsahError("none of the queries can be read")
+    if k is None and radius is None:
+        k = NEIGHBOURS
+    found = opened.neighbours(codes, k, radius, where or ())
+    results = list(zip(good, found, strict=True))
+    if as_json:
+        typer.echo(json.dumps([as_object(path, near) for path, near in results], indent=1))
+    else:
+        for path, near in results:
+            typer.echo(f"{printable(path)}: {len(near):,} of {len(opened):,} photos")
+            for photo, distance in near:
+                names = f"  [{printable('; '.join(photo.labels))}]" if photo.labels else ""
+                typer.echo(f"{distance:4d}  {printable(photo.path)}{names}")
+    if page is not None or show:
+        from ssah_tf.search.gallery import open_page, page_to_open, write_gallery
+
+        page = page or page_to_open("search")
+        write_gallery(page, results, opened.codes.bits)
+        typer.echo(f"page: {page}", err=True)
+        if show:
+            open_page(page)
+
+
+def as_object(query: str, near: list) -> dict:
+    """What JSON says of a query."""
+    return {
+        "query": query,
+        "neighbours": [
+            {"path": photo.path, "distance": distance, "labels": photo.labels}
+            for photo, distance in near
+        ],
+    }

@@ -1,0 +1,155 @@
+"""The photos of an index as a table: one Parquet file, columns in memory, a `Photo` when asked."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ssah_tf.errors import SsahError
+from ssah_tf.files import atomic_path
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A file of the index.
+
+    Attributes:
+        path: Absolute.
+        digest: SHA-256 of its content, hexadecimal.
+        size: Bytes.
+        changed: Time of the last change, nanoseconds.
+        labels: Names of its classes, maybe none.
+    """
+
+    path: str
+    digest: str
+    size: int
+    changed: int
+    labels: tuple[str, ...] = ()
+
+    def unchanged(self) -> bool:
+        """Whether the file looks as it did, without reading it."""
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            return False
+        return (self.size, self.changed) == (found.st_size, found.st_mtime_ns)
+
+
+class PhotoTable(Mapping[int, Photo]):
+    """Photos by id, ids ascending.
+
+    Attributes:
+        table: PyArrow table with the columns `id`, `path`, `digest`, `size`, `changed`, `labels`.
+        ids: int64 `(n,)`.
+    """
+
+    def __init__(self, table):
+        self.table = table
+        self.ids = table["id"].to_numpy()
+
+    @classmethod
+    def of(cls, photos: Mapping[int, Photo]) -> "PhotoTable":
+        """The table of photos in the order of their ids."""
+        arrow = import_pyarrow()
+        ids = sorted(photos)
+        rows = [photos[number] for number in ids]
+        columns = {
+            "id": arrow.array(ids, arrow.int64()),
+            "path": path_column(arrow, [photo.path for photo in rows]),
+            "digest": arrow.array([bytes.fromhex(p.digest) for p in rows], arrow.binary(32)),
+            "size": arrow.array([photo.size for photo in rows], arrow.int64()),
+            "changed": arrow.array([photo.changed for photo in rows], arrow.int64()),
+            "labels": arrow.array(
+                [list(photo.labels) for photo in rows], arrow.list_(arrow.string())
+            ),
+        }
+        return cls(arrow.table(columns))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.ids.tolist())
+
+    def __getitem__(self, number: int) -> Photo:
+        row = int(np.searchsorted(self.ids, number))
+        if row == len(self.ids) or self.ids[row] != number:
+            raise KeyError(number)
+        _, path, digest, size, changed, labels = (
+            column[row].as_py() for column in self.table.columns
+        )
+        return Photo(os.fsdecode(path), digest.hex(), size, changed, tuple(labels))
+
+    def paths(self) -> list[str]:
+        """Path of each photo."""
+        return [os.fsdecode(path) for path in self.table["path"].to_pylist()]
+
+    def in_memory(self) -> dict[int, Photo]:
+        """All photos by id: quicker than one by one."""
+        rest = (self.table[name].to_pylist() for name in ("digest", "size", "changed", "labels"))
+        rows = zip(self.paths(), *rest, strict=True)
+        photos = [Photo(p, d.hex(), s, c, tuple(names)) for p, d, s, c, names in rows]
+        return dict(zip(self, photos, strict=True))
+
+    def write(self, file: Path) -> None:
+        """Write the Parquet file, whole or not at all.
+
+        Raises:
+            RunError: The disk is full, or the folder cannot be written.
+        """
+        import_pyarrow()
+        from pyarrow import parquet
+
+        with atomic_path(file) as path:
+            parquet.write_table(self.table, path, compression="zstd")
+
+    @classmethod
+    def read(cls, file: Path) -> "PhotoTable":
+        """Read the Parquet file.
+
+        Raises:
+            ValueError: It is not such a table.
+            OSError: It cannot be read.
+        """
+        arrow = import_pyarrow()
+        from pyarrow import parquet
+
+        try:
+            with parquet.ParquetFile(file) as opened:
+                table = opened.read().combine_chunks()
+        except arrow.ArrowException as error:
+            raise ValueError(f"{file.name} is damaged ({type(error).__name__})") from None
+        empty = cls.of({}).table
+        fits = table.column_names == empty.column_names and all(
+            mine == its or name == "path"
+            for name, mine, its in zip(
+                empty.column_names, empty.schema.types, table.schema.types, strict=True
+            )
+        )
+        if not fits or any(column.null_count for column in table.columns):
+            raise ValueError(f"{file.name} has other columns")
+        return cls(table)
+
+
+def path_column(arrow, paths: list[str]):
+    """Paths as text; as bytes if one of them is not UTF-8, which file systems allow."""
+    try:
+        return arrow.array(paths, arrow.string())
+    except UnicodeEncodeError:
+        return arrow.array([os.fsencode(path) for path in paths], arrow.binary())
+
+
+def import_pyarrow():
+    """PyArrow, or one line that says how to get it.
+
+    Raises:
+        SsahError: It is not installed.
+    """
+    try:
+        import pyarrow
+    except ImportError:
+        raise SsahError("an index of photos needs pyarrow: pip install 'ssah-tf[search]'") from None
+    return pyarrow
