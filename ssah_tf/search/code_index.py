@@ -2,23 +2,25 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ssah_tf.errors import SsahError
 from ssah_tf.files import atomic_path, write_atomically
-from ssah_tf.metrics.hamming import bit_words, check_codes, code_bytes
+from ssah_tf.metrics.hamming import bit_words, code_bytes
 from ssah_tf.reading import parse_json, read_array
-from ssah_tf.search.engines import make_engine
+from ssah_tf.search.engines import Engine, make_engine
+from ssah_tf.search.index import Index
 
 #: File that says what an index is; it is written last.
 MANIFEST = "index.json"
+#: Codes that `items` gives at a time.
+BLOCK = 1 << 16
 
 
-class CodeIndex:
-    """Finds the nearest codes by Hamming distance, always exactly.
+class CodeIndex(Index):
+    """An index in memory and in files.
 
     Learned codes collapse: thousands of images of a class share one. So the distinct codes are
     searched, and each answer is expanded to the ids that have that code. Results come in the order
@@ -49,19 +51,12 @@ class CodeIndex:
         at = np.searchsorted(self.ids, number)
         return bool(at < len(self.ids) and self.ids[at] == number)
 
-    def add(self, ids: Sequence[int], codes: np.ndarray) -> None:
-        """Add codes under new ids.
+    def items(self):
+        """See `Index.items`."""
+        for start in range(0, len(self), BLOCK):
+            yield self.ids[start : start + BLOCK], self.codes[start : start + BLOCK]
 
-        Args:
-            ids: int64 `(m,)`, each once, none of them in the index.
-            codes: Packed codes, uint8 `(m, ceil(bits / 8))`.
-
-        Raises:
-            SsahError: An id is there already or comes twice, or the codes do not fit.
-        """
-        ids, codes = self._checked(ids, codes)
-        if not len(ids):
-            return
+    def _add(self, ids, codes):
         there = np.isin(ids, self.ids)
         if there.any():
             raise SsahError(f"id {ids[there][0]} is in the index already")
@@ -70,48 +65,24 @@ class CodeIndex:
         order = np.argsort(ids, kind="stable")
         self._take(ids[order], codes[order])
 
-    def remove(self, ids: Sequence[int]) -> None:
-        """Remove ids and their codes.
-
-        Raises:
-            SsahError: An id is not in the index.
-        """
-        at = self._positions(ids)
+    def _remove(self, ids):
         keep = np.ones(len(self.ids), bool)
-        keep[at] = False
+        keep[self._positions(ids)] = False
         self._take(self.ids[keep], self.codes[keep])
 
-    def update(self, ids: Sequence[int], codes: np.ndarray) -> None:
-        """Give ids new codes.
-
-        Raises:
-            SsahError: An id is not in the index or comes twice, or the codes do not fit.
-        """
-        ids, codes = self._checked(ids, codes)
+    def _update(self, ids, codes):
         changed = np.array(self.codes)
         changed[self._positions(ids)] = codes
         self._take(self.ids, changed)
 
-    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """The k nearest of the index for each query.
-
-        Args:
-            queries: Packed codes, uint8 `(q, ceil(bits / 8))`.
-            k: How many; no more than there are come back.
-
-        Returns:
-            ids int64 `(q, min(k, n))` and distances int32 of that shape, each row ordered by
-            (distance, id).
-
-        Raises:
-            SsahError: The codes do not fit, or k is below 1.
-        """
-        queries = self._fitting(queries)
-        if k < 1:
-            raise SsahError(f"k must be at least 1. Received: {k}")
-        k = min(k, len(self))
+    def _search(self, queries, k, among):
+        ids, engine = self._part(among) if among is not None else (self.ids, None)
+        k = min(k, len(ids))
         if not k:
             return np.zeros((len(queries), 0), np.int64), np.zeros((len(queries), 0), np.int32)
+        if engine is not None:
+            nearest, distances = engine.nearest(queries, k)
+            return ids[nearest], distances
         groups = self.groups
         # The codes are in the order of their smallest ids, so whatever comes behind the k nearest
         # of them has k ids before it.
@@ -124,29 +95,22 @@ class CodeIndex:
             ids[row], found[row] = groups.expand(self.ids, nearest[row], distances[row], k)
         return ids, found
 
-    def range_search(self, queries: np.ndarray, radius: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Everything up to a distance, the radius included.
-
-        Args:
-            queries: Packed codes, uint8 `(q, ceil(bits / 8))`.
-            radius: Largest distance, in bits.
-
-        Returns:
-            For each query ids int64 and distances int32, ordered by (distance, id).
-
-        Raises:
-            SsahError: The codes do not fit, or the radius is negative.
-        """
-        queries = self._fitting(queries)
-        if radius < 0:
-            raise SsahError(f"radius must be at least 0. Received: {radius}")
-        if not len(self):
+    def _within(self, queries, radius, among):
+        ids, engine = self._part(among) if among is not None else (self.ids, None)
+        if not len(ids):
             return [(np.zeros(0, np.int64), np.zeros(0, np.int32)) for _ in queries]
+        if engine is not None:
+            return [(ids[near], far) for near, far in engine.within(queries, radius)]
         groups = self.groups
         return [
             groups.expand(self.ids, nearest, distances, None)
             for nearest, distances in groups.engine.within(queries, radius)
         ]
+
+    def _part(self, among: np.ndarray) -> tuple[np.ndarray, Engine]:
+        """The ids of these that are there, ascending, and an engine over their codes alone."""
+        at = np.flatnonzero(np.isin(self.ids, among, assume_unique=True))
+        return self.ids[at], make_engine(self.engine_name, self.codes[at])
 
     @property
     def groups(self) -> "Groups":
@@ -217,32 +181,13 @@ class CodeIndex:
     def _take(self, ids: np.ndarray, codes: np.ndarray) -> None:
         self.ids, self.codes, self._groups = ids, codes, None
 
-    def _positions(self, ids: Sequence[int]) -> np.ndarray:
-        ids = np.asarray(ids, np.int64).reshape(-1)
+    def _positions(self, ids: np.ndarray) -> np.ndarray:
         at = np.searchsorted(self.ids, ids)
         at = np.minimum(at, max(0, len(self.ids) - 1))
         missing = ids if not len(self.ids) else ids[self.ids[at] != ids]
         if len(missing):
             raise SsahError(f"id {missing[0]} is not in the index")
         return at
-
-    def _checked(self, ids, codes) -> tuple[np.ndarray, np.ndarray]:
-        ids = np.asarray(ids, np.int64).reshape(-1)
-        if len(np.unique(ids)) != len(ids):
-            raise SsahError("an id comes twice")
-        codes = self._fitting(codes)
-        if len(ids) != len(codes):
-            raise SsahError(f"{len(ids)} ids, but {len(codes)} codes")
-        return ids, codes
-
-    def _fitting(self, codes: np.ndarray) -> np.ndarray:
-        codes = np.asarray(codes)
-        if codes.shape == (0, code_bytes(self.bits)):
-            return codes.astype(np.uint8)
-        try:
-            return check_codes("codes", codes, self.bits)
-        except ValueError as error:
-            raise SsahError(str(error)) from None
 
 
 class Groups:

@@ -1,0 +1,162 @@
+"""What every index of codes can do, wherever it keeps them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ssah_tf.errors import SsahError
+from ssah_tf.metrics.hamming import check_codes, code_bytes
+
+#: Ids and distances of one query.
+Found = tuple[np.ndarray, np.ndarray]
+
+
+class Index(ABC):
+    """Finds the nearest codes by Hamming distance, always exactly, in the order (distance, id).
+
+    This class checks what it is given; a subclass keeps codes and finds them.
+
+    Attributes:
+        bits: Length of a code.
+        model_id: Of the encoder that the codes come from.
+    """
+
+    bits: int
+    model_id: str
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of ids."""
+
+    @abstractmethod
+    def __contains__(self, number: int) -> bool:
+        """Whether an id is there."""
+
+    @abstractmethod
+    def items(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Ids int64 `(m,)`, ascending, and their codes uint8 `(m, bytes)`, some at a time."""
+
+    def close(self) -> None:
+        """Let go of connections. What was added is kept where the engine keeps it by itself."""
+        return
+
+    def add(self, ids: Sequence[int], codes: np.ndarray) -> None:
+        """Add codes under new ids.
+
+        Args:
+            ids: int64 `(m,)`, each once, none of them in the index.
+            codes: Packed codes, uint8 `(m, ceil(bits / 8))`.
+
+        Raises:
+            SsahError: An id is there already or comes twice, or the codes do not fit.
+        """
+        ids, codes = self._checked(ids, codes)
+        if len(ids):
+            self._add(ids, codes)
+
+    def remove(self, ids: Sequence[int]) -> None:
+        """Remove ids and their codes.
+
+        Raises:
+            SsahError: An id is not in the index.
+        """
+        ids = np.unique(as_ids(ids))
+        if len(ids):
+            self._remove(ids)
+
+    def update(self, ids: Sequence[int], codes: np.ndarray) -> None:
+        """Give ids new codes.
+
+        Raises:
+            SsahError: An id is not in the index or comes twice, or the codes do not fit.
+        """
+        ids, codes = self._checked(ids, codes)
+        if len(ids):
+            self._update(ids, codes)
+
+    def search(
+        self, queries: np.ndarray, k: int, among: Sequence[int] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The k nearest of the index for each query.
+
+        Args:
+            queries: Packed codes, uint8 `(q, ceil(bits / 8))`.
+            k: How many; no more than there are come back.
+            among: The only ids to look at; those that are not in the index are passed over.
+
+        Returns:
+            ids int64 `(q, min(k, n))` and distances int32 of that shape, each row ordered by
+            (distance, id).
+
+        Raises:
+            SsahError: The codes do not fit, or k is below 1.
+        """
+        queries = self._fitting(queries)
+        if k < 1:
+            raise SsahError(f"k must be at least 1. Received: {k}")
+        if not len(queries):
+            return np.zeros((0, 0), np.int64), np.zeros((0, 0), np.int32)
+        return self._search(queries, k, None if among is None else np.unique(as_ids(among)))
+
+    def range_search(
+        self, queries: np.ndarray, radius: int, among: Sequence[int] | None = None
+    ) -> list[Found]:
+        """Everything up to a distance, the radius included.
+
+        Args:
+            queries: Packed codes, uint8 `(q, ceil(bits / 8))`.
+            radius: Largest distance, in bits.
+            among: As for `search`.
+
+        Returns:
+            For each query ids int64 and distances int32, ordered by (distance, id).
+
+        Raises:
+            SsahError: The codes do not fit, or the radius is negative.
+        """
+        queries = self._fitting(queries)
+        if radius < 0:
+            raise SsahError(f"radius must be at least 0. Received: {radius}")
+        radius = min(radius, self.bits)
+        return self._within(queries, radius, None if among is None else np.unique(as_ids(among)))
+
+    @abstractmethod
+    def _add(self, ids: np.ndarray, codes: np.ndarray) -> None: ...
+
+    @abstractmethod
+    def _remove(self, ids: np.ndarray) -> None: ...
+
+    @abstractmethod
+    def _update(self, ids: np.ndarray, codes: np.ndarray) -> None: ...
+
+    @abstractmethod
+    def _search(self, queries: np.ndarray, k: int, among: np.ndarray | None) -> Found: ...
+
+    @abstractmethod
+    def _within(
+        self, queries: np.ndarray, radius: int, among: np.ndarray | None
+    ) -> list[Found]: ...
+
+    def _checked(self, ids, codes) -> tuple[np.ndarray, np.ndarray]:
+        ids = as_ids(ids)
+        if len(np.unique(ids)) != len(ids):
+            raise SsahError("an id comes twice")
+        codes = self._fitting(codes)
+        if len(ids) != len(codes):
+            raise SsahError(f"{len(ids)} ids, but {len(codes)} codes")
+        return ids, codes
+
+    def _fitting(self, codes: np.ndarray) -> np.ndarray:
+        codes = np.asarray(codes)
+        if codes.shape == (0, code_bytes(self.bits)):
+            return codes.astype(np.uint8)
+        try:
+            return check_codes("codes", codes, self.bits)
+        except ValueError as error:
+            raise SsahError(str(error)) from None
+
+
+def as_ids(ids: Sequence[int]) -> np.ndarray:
+    """Ids as int64 `(m,)`."""
+    return np.asarray(ids, np.int64).reshape(-1)

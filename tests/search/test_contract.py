@@ -1,0 +1,215 @@
+"""The contract of an index, on each engine, against a plain Python model."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from ssah_tf.errors import SsahError
+from ssah_tf.search import CodeIndex
+from ssah_tf.search.address import parse_address
+from ssah_tf.search.postgres import PostgresIndex
+
+#: Operations of the long form, over the four kinds of codes.
+LONG = 2500
+NAMES = map("t{}".format, itertools.count())
+
+
+class Embedded:
+    """Indexes that live in memory, and in a folder between."""
+
+    def __init__(self, engine, folder):
+        self.engine, self.folder = engine, folder
+
+    def make(self, bits):
+        return CodeIndex(bits, "m", self.engine)
+
+    def again(self, index):
+        index.save(self.folder / "index")
+        return CodeIndex.load(self.folder / "index", self.engine)
+
+
+class Postgres:
+    """Indexes in a database; what is done is kept."""
+
+    def __init__(self, address, database):
+        self.address, self.database = address, database
+
+    def make(self, bits):
+        address = parse_address(self.address(next(NAMES), self.database))
+        return PostgresIndex.open(address, bits, "m")
+
+    def again(self, index):
+        index.close()
+        return PostgresIndex.open(index.address)
+
+
+@pytest.fixture(params=["numpy", "faiss", "pgvector", "plain"])
+def engine(request, tmp_path):
+    """Makes indexes of one kind."""
+    if request.param in ("numpy", "faiss"):
+        return Embedded(request.param, tmp_path)
+    return Postgres(request.getfixturevalue("postgres"), request.param)
+
+
+class Model:
+    """A dictionary and a sort."""
+
+    def __init__(self):
+        self.codes = {}
+
+    def search(self, query, k, among):
+        return self.range(query, 10**9, among)[:k]
+
+    def range(self, query, radius, among):
+        value = value_of(query)
+        rows = (
+            ((value ^ code).bit_count(), number)
+            for number, code in self.codes.items()
+            if among is None or number in among
+        )
+        return sorted(row for row in rows if row[0] <= radius)
+
+
+def value_of(code):
+    return int.from_bytes(code.tobytes())
+
+
+def some_codes(rng, count, bits, distinct):
+    """Codes of which only so many differ, with clean padding."""
+    pool = np.random.default_rng([bits, distinct]).integers(0, 2, (distinct, bits), dtype=np.uint8)
+    return np.packbits(pool[rng.integers(distinct, size=count)], axis=1)
+
+
+def assert_equal(rows, ids, distances):
+    assert [(int(d), int(i)) for d, i in zip(distances, ids, strict=True)] == rows
+    assert (ids.dtype, distances.dtype) == (np.int64, np.int32)
+
+
+@pytest.mark.parametrize("steps", [100, pytest.param(LONG, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("bits", "distinct"), [(12, 9), (48, 4), (64, 10_000), (130, 40)])
+def test_random_operations(engine, bits, distinct, steps):
+    """Random operations, 10,000 in all in the long form, each answer compared."""
+    rng = np.random.default_rng([bits, distinct])
+    index, model, next_id = engine.make(bits), Model(), -20
+    for step in range(steps):
+        what = rng.choice(["add", "remove", "update", "search", "range", "again"],
+                          p=[0.3, 0.12, 0.1, 0.3, 0.15, 0.03])  # fmt: skip
+        there = list(model.codes)
+        among = None
+        if there and rng.random() < 0.3:
+            among = {int(i) for i in rng.choice(there, size=len(there) // 2)} | {next_id}
+        if what == "add":
+            count = int(rng.integers(1, 8))
+            codes = some_codes(rng, count, bits, distinct)
+            ids = rng.permutation(np.arange(next_id, next_id + 2 * count))[:count]
+            next_id += 2 * count
+            index.add(ids, codes)
+            model.codes |= {int(i): value_of(c) for i, c in zip(ids, codes, strict=True)}
+        elif what == "remove" and there:
+            ids = rng.choice(there, size=min(len(there), int(rng.integers(1, 6))), replace=False)
+            index.remove(ids)
+            for number in ids:
+                del model.codes[int(number)]
+        elif what == "update" and there:
+            ids = rng.choice(there, size=min(len(there), 3), replace=False)
+            codes = some_codes(rng, len(ids), bits, distinct)
+            index.update(ids, codes)
+            model.codes |= {int(i): value_of(c) for i, c in zip(ids, codes, strict=True)}
+        elif what == "again":
+            index = engine.again(index)
+        elif what == "search":
+            queries = some_codes(rng, 2, bits, distinct)
+            k = int(rng.integers(1, 30))
+            ids, distances = index.search(queries, k, None if among is None else list(among))
+            for row, query in enumerate(queries):
+                assert_equal(model.search(query, k, among), ids[row], distances[row])
+        else:
+            queries = some_codes(rng, 2, bits, distinct)
+            radius = int(rng.integers(0, bits // 2))
+            rows = index.range_search(queries, radius, None if among is None else list(among))
+            for query, found in zip(queries, rows, strict=True):
+                assert_equal(model.range(query, radius, among), *found)
+        if step % 10 == 0:
+            assert len(index) == len(model.codes), step
+    assert content(index) == model.codes
+    assert all(number in index for number in list(model.codes)[:20])
+    assert next_id not in index
+    index.close()
+
+
+def content(index):
+    """Id -> code of all that is there; ids ascend."""
+    found = [(int(i), value_of(c)) for part in index.items() for i, c in zip(*part, strict=True)]
+    assert found == sorted(found)
+    return dict(found)
+
+
+def test_recall_is_1_against_all_distances(engine):
+    """3,000 codes of which 300 differ: the order by (distance, id) is that of NumPy's own sort."""
+    rng = np.random.default_rng(0)
+    codes, queries = some_codes(rng, 3000, 64, 300), some_codes(rng, 5, 64, 400)
+    ids = rng.permutation(10_000)[:3000]
+    index = engine.make(64)
+    index.add(ids, codes)
+    among = rng.permutation(10_000)[:2000]
+    allowed = np.isin(ids, among)
+    for k in (1, 7, 400, 5000):
+        for given, mask in ((None, np.ones(3000, bool)), (among, allowed)):
+            found, distances = index.search(queries, k, given)
+            for row, query in enumerate(queries):
+                far = np.bitwise_count(query ^ codes[mask]).sum(axis=1)
+                order = np.lexsort((ids[mask], far))[:k]
+                np.testing.assert_array_equal(found[row], ids[mask][order])
+                np.testing.assert_array_equal(distances[row], far[order])
+    index.close()
+
+
+def test_empty_and_small(engine):
+    index = engine.make(16)
+    query = np.zeros((3, 2), np.uint8)
+    assert index.search(query, 5)[0].shape == (3, 0)
+    assert index.search(query[:0], 5)[0].shape[0] == 0
+    assert [len(ids) for ids, _ in index.range_search(query, 16)] == [0, 0, 0]
+    assert content(index) == {}
+    index.add([], np.zeros((0, 2), np.uint8))
+    index.add([7], np.array([[255, 255]], np.uint8))
+    ids, distances = index.search(query, 5)
+    assert ids.tolist() == [[7]] * 3
+    assert distances.tolist() == [[16]] * 3
+    assert index.search(query, 5, [])[0].shape == (3, 0)
+    assert index.search(query, 5, [8])[0].shape == (3, 0)
+    assert index.range_search(query[:1], 15)[0][0].tolist() == []
+    assert index.range_search(query[:1], 16)[0][0].tolist() == [7]  # the radius is included
+    assert index.range_search(query[:1], 16, [8])[0][0].tolist() == []
+    assert index.range_search(query[:1], 10**20)[0][0].tolist() == [7]
+    index.remove([7, 7])
+    assert len(index) == 0
+    index.close()
+
+
+def test_refusals(engine):
+    index = engine.make(12)
+    index.add([1], np.array([[1, 16]], np.uint8))
+    with pytest.raises(SsahError, match="id 1 is in the index already"):
+        index.add([2, 1], np.zeros((2, 2), np.uint8))
+    with pytest.raises(SsahError, match="an id comes twice"):
+        index.add([3, 3], np.zeros((2, 2), np.uint8))
+    with pytest.raises(SsahError, match="2 ids, but 1 codes"):
+        index.add([3, 4], np.zeros((1, 2), np.uint8))
+    with pytest.raises(SsahError, match="ones in the padding"):
+        index.add([3], np.array([[0, 1]], np.uint8))
+    with pytest.raises(SsahError, match="1 bytes a code, expected 2"):
+        index.search(np.zeros((1, 1), np.uint8), 3)
+    for ids in ([5], [1, 5]):
+        with pytest.raises(SsahError, match="id 5 is not in the index"):
+            index.remove(ids)
+    for ids in ([0], [1, 0]):
+        with pytest.raises(SsahError, match="id 0 is not in the index"):
+            index.update(ids, np.zeros((len(ids), 2), np.uint8))
+    with pytest.raises(SsahError, match="k must be at least 1"):
+        index.search(np.zeros((1, 2), np.uint8), 0)
+    with pytest.raises(SsahError, match="radius must be at least 0"):
+        index.range_search(np.zeros((1, 2), np.uint8), -1)
+    assert content(index) == {1: value_of(np.array([1, 16], np.uint8))}
+    index.close()
