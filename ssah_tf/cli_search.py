@@ -1,6 +1,7 @@
 """The commands on an index of photos."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,8 @@ app = typer.Typer()
 NEIGHBOURS = 20
 
 Index = Annotated[Path, typer.Argument(help="What `ssah index` wrote.")]
+Page = Annotated[Path | None, typer.Option("--html", help="Write a page with pictures, too.")]
+Show = Annotated[bool, typer.Option("--open", help="Open the page in a browser.")]
 
 
 @app.command()
@@ -82,10 +85,8 @@ def search(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
-    page: Annotated[
-        Path | None, typer.Option("--html", help="Write a page with pictures, too.")
-    ] = None,
-    show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    page: Page = None,
+    show: Show = False,
 ) -> None:
     """Find the photos of an index that are most like others."""
     from ssah_tf.encode import encode_readable, find_images
@@ -112,13 +113,64 @@ def search(
                 names = f"  [{printable('; '.join(photo.labels))}]" if photo.labels else ""
                 typer.echo(f"{distance:4d}  {printable(photo.path)}{names}")
     if page is not None or show:
-        from ssah_tf.search.gallery import open_page, page_to_open, write_gallery
+        from ssah_tf.search.gallery import write_gallery
 
-        page = page or page_to_open("search")
-        write_gallery(page, results, opened.codes.bits)
-        typer.echo(f"page: {page}", err=True)
-        if show:
-            open_page(page)
+        bits = opened.codes.bits
+        make_page(lambda path: write_gallery(path, results, bits), page, show)
+
+
+@app.command()
+def duplicates(
+    index: Index,
+    radius: Annotated[
+        int | None,
+        typer.Option(min=0, help="Largest distance of codes in bits; default: an eighth of them."),
+    ] = None,
+    likeness: Annotated[
+        float, typer.Option(min=0, max=1, help="Smallest likeness of pixels, 1 for the same.")
+    ] = 0.9,
+    table: Annotated[
+        Path | None, typer.Option("--csv", help="Write a table, a row a photo.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a list.")] = False,
+    page: Page = None,
+    show: Show = False,
+) -> None:
+    """Find groups of near duplicates: close codes, confirmed by their pixels."""
+    from ssah_tf.search.duplicates import as_rows, find_duplicates, summary, write_table
+    from ssah_tf.search.photo_index import PhotoIndex
+
+    opened = PhotoIndex.open(index)
+    radius = opened.codes.bits // 8 if radius is None else radius
+    with progress_bar("comparing") as bar:
+        groups = find_duplicates(opened, radius, likeness, bar)
+    if as_json:
+        typer.echo(json.dumps(list(as_rows(groups)), indent=1))
+    else:
+        for row in as_rows(groups):
+            if row["kind"] == "first":
+                typer.echo(f"group {row['group']}")
+            alike = f"{row['likeness']:.3f} {row['distance']:3d}" if row["kind"] == "near" else ""
+            typer.echo(f"  {row['kind']:5} {alike:9}  {printable(row['path'])}")
+        typer.echo(summary(groups))
+    if table is not None:
+        write_table(table, groups)
+        typer.echo(f"table: {table}", err=True)
+    if page is not None or show:
+        from ssah_tf.search.gallery import write_duplicates
+
+        make_page(lambda path: write_duplicates(path, groups, summary(groups)), page, show)
+
+
+def make_page(write: Callable[[Path], None], page: Path | None, show: bool) -> None:
+    """Write a page and open it, if it is to be shown; one without a name goes to a new file."""
+    from ssah_tf.search.gallery import open_page, page_to_open
+
+    page = page or page_to_open()
+    write(page)
+    typer.echo(f"page: {page}", err=True)
+    if show:
+        open_page(page)
 
 
 def as_object(query: str, near: list) -> dict:

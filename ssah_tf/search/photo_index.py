@@ -19,6 +19,7 @@ from ssah_tf.errors import ImageError, SsahError
 from ssah_tf.files import atomic_path, write_atomically
 from ssah_tf.reading import parse_json, read_arrays
 from ssah_tf.search.code_index import CodeIndex
+from ssah_tf.search.looks import looks
 from ssah_tf.search.photo_filter import matching
 from ssah_tf.search.photo_table import Photo, PhotoTable
 
@@ -26,8 +27,6 @@ from ssah_tf.search.photo_table import Photo, PhotoTable
 PART = 1024
 BATCH = 64
 PARTS = "parts"
-#: Filters whose codes are kept at a time.
-FILTERS = 4
 #: Says which table, codes and encoder belong together; it is written last.
 MANIFEST = "photos.json"
 #: Of what is saved; another one is told, not read.
@@ -79,7 +78,6 @@ class PhotoIndex:
         self.roots: tuple[str, ...] = ()
         self.next_id = 0
         self.place = PLACES[1]
-        self._filtered: dict[tuple[str, ...], CodeIndex] = {}
 
     @classmethod
     def open(cls, folder: Path, encoder: Encoder | None = None, engine: str = "auto"):
@@ -185,11 +183,11 @@ class PhotoIndex:
         paths = list(dict.fromkeys(paths))
         wanted = set(paths)
         to_read = [p for p in paths if p not in by_path or not photos[by_path[p]].unchanged()]
-        known_codes = {
-            photos[number].digest: code
+        known = {
+            photos[number].digest: (photos[number].looks, code)
             for number, code in zip(self.codes.ids.tolist(), self.codes.codes, strict=True)
         }
-        found, bad = self.encode(encoder, to_read, known_codes, progress)
+        found, bad = self.encode(encoder, to_read, known, progress)
 
         gone = [n for p, n in by_path.items() if p not in wanted or p in bad]
         self.codes.remove(gone)
@@ -258,12 +256,12 @@ class PhotoIndex:
         Raises:
             SsahError: Neither k nor a radius is given, or a condition cannot be met.
         """
-        codes = self.filtered(where)
+        among = self.photos.ids[matching(self.photos, where)] if where else None
         if k is not None:
-            limit = codes.bits if radius is None else radius
-            rows = list(zip(*codes.search(queries, k), strict=True))
+            limit = self.codes.bits if radius is None else radius
+            rows = list(zip(*self.codes.search(queries, k, among), strict=True))
         elif radius is not None:
-            limit, rows = radius, codes.range_search(queries, radius)
+            limit, rows = radius, self.codes.range_search(queries, radius, among)
         else:
             raise SsahError("give k, a radius, or both")
         return [
@@ -274,20 +272,6 @@ class PhotoIndex:
             ]
             for ids, distances in rows
         ]
-
-    def filtered(self, where: Sequence[str]) -> CodeIndex:
-        """The codes of the photos that meet all conditions; the last few are kept."""
-        if not where:
-            return self.codes
-        key = tuple(where)
-        if key not in self._filtered:
-            keep = matching(self.photos, key)
-            codes = CodeIndex(self.codes.bits, self.codes.model_id, self.codes.engine_name)
-            codes.add(self.codes.ids[keep], self.codes.codes[keep])
-            while len(self._filtered) >= FILTERS:
-                self._filtered.pop(next(iter(self._filtered)))
-            self._filtered[key] = codes
-        return self._filtered[key]
 
     def encode(self, encoder: Encoder, paths: list[str], known: dict, progress):
         """Photo and code of each readable file, from parts of an earlier call where they fit.
@@ -305,7 +289,9 @@ class PhotoIndex:
         progress(done, len(paths))
         for start in range(0, len(left), PART):
             part = {}
-            for batch in in_batches(self.read_one(known), left[start : start + PART], BATCH):
+            for batch in in_batches(
+                self.read_one(encoder, known), left[start : start + PART], BATCH
+            ):
                 fresh = [result for result in batch if isinstance(result[1], np.ndarray)]
                 pixels = [result[1] for result in fresh if result[1].ndim == 3]
                 codes = iter(encoder.encode(np.stack(pixels)) if pixels else ())
@@ -318,7 +304,7 @@ class PhotoIndex:
             found |= part
         return found, bad
 
-    def read_one(self, known: dict):
+    def read_one(self, encoder: Encoder, known: dict):
         """What a decoder thread does: a photo with its pixels, or its code, or the reason."""
 
         def read(path: str):
@@ -327,10 +313,13 @@ class PhotoIndex:
                 with open(path, "rb") as stream:
                     content = stream.read()
                 digest = content_digest(content)
-                photo = Photo(path, digest, before.st_size, before.st_mtime_ns)
-                if digest in known:
-                    return photo, known[digest]
-                return photo, decode(content, self.image_size, name=path)
+                value = known.get(digest)
+                if value is None:
+                    pixels = decode(content, encoder.image_size, name=path)
+                    value = looks(pixels), pixels
+                seen, value = value
+                photo = Photo(path, digest, before.st_size, before.st_mtime_ns, looks=seen)
+                return photo, value
             except ImageError as error:
                 return path, str(error)
             except OSError as error:
@@ -342,7 +331,7 @@ class PhotoIndex:
         """Keep what is encoded; the name says how many parts there are."""
         folder = self.folder / PARTS
         folder.mkdir(parents=True, exist_ok=True)
-        photos = [(p.path, p.digest, p.size, p.changed) for p, _ in part.values()]
+        photos = [(p.path, p.digest, p.size, p.changed, p.looks.hex()) for p, _ in part.values()]
         codes = np.array([code for _, code in part.values()], np.uint8)
         with atomic_path(folder / f"{len(list(folder.glob('*.npz'))):06d}.npz") as path:
             text = json.dumps({"model_id": encoder.model_id, "photos": photos})
@@ -355,14 +344,14 @@ class PhotoIndex:
                 arrays = read_arrays(path)
                 about, codes = parse_json(arrays["about"].tobytes()), arrays["codes"]
                 if about["model_id"] == encoder.model_id:
-                    yield from zip([Photo(*p) for p in about["photos"]], codes, strict=True)
+                    photos = [Photo(*p, looks=bytes.fromhex(seen)) for *p, seen in about["photos"]]
+                    yield from zip(photos, codes, strict=True)
             except (OSError, ValueError, KeyError, TypeError):
                 continue  # damaged: these photos are encoded again
 
     def save(self) -> None:
         """Write codes and table, then the manifest that names them; killed, the old state stays."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._filtered.clear()
         place = PLACES[1 - PLACES.index(self.place)]
         self.codes.save(self.folder / place)
         self.photos.write(self.folder / place / TABLE)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ssah_tf.errors import SsahError
 from ssah_tf.files import atomic_path
+from ssah_tf.search.looks import BYTES
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Photo:
         size: Bytes.
         changed: Time of the last change, nanoseconds.
         labels: Names of its classes, maybe none.
+        looks: Perceptual hash; see `looks.looks`.
     """
 
     path: str
@@ -28,6 +30,7 @@ class Photo:
     size: int
     changed: int
     labels: tuple[str, ...] = ()
+    looks: bytes = bytes(BYTES)
 
     def unchanged(self) -> bool:
         """Whether the file looks as it did, without reading it."""
@@ -42,7 +45,8 @@ class PhotoTable(Mapping[int, Photo]):
     """Photos by id, ids ascending.
 
     Attributes:
-        table: PyArrow table with the columns `id`, `path`, `digest`, `size`, `changed`, `labels`.
+        table: PyArrow table with the columns `id`, `path`, `digest`, `size`, `changed`, `labels`,
+            `looks`.
         ids: int64 `(n,)`.
     """
 
@@ -65,6 +69,7 @@ class PhotoTable(Mapping[int, Photo]):
             "labels": arrow.array(
                 [list(photo.labels) for photo in rows], arrow.list_(arrow.string())
             ),
+            "looks": arrow.array([photo.looks for photo in rows], arrow.binary(BYTES)),
         }
         return cls(arrow.table(columns))
 
@@ -78,20 +83,32 @@ class PhotoTable(Mapping[int, Photo]):
         row = int(np.searchsorted(self.ids, number))
         if row == len(self.ids) or self.ids[row] != number:
             raise KeyError(number)
-        _, path, digest, size, changed, labels = (
+        return self.at(row)
+
+    def at(self, row: int) -> Photo:
+        """The photo of a row."""
+        _, path, digest, size, changed, labels, looks = (
             column[row].as_py() for column in self.table.columns
         )
-        return Photo(os.fsdecode(path), digest.hex(), size, changed, tuple(labels))
+        return Photo(os.fsdecode(path), digest.hex(), size, changed, tuple(labels), looks)
 
     def paths(self) -> list[str]:
         """Path of each photo."""
         return [os.fsdecode(path) for path in self.table["path"].to_pylist()]
 
+    def contents(self) -> np.ndarray:
+        """The digest of each photo's content, as NumPy can sort and compare it: void `(n,)`."""
+        return fixed_width(self.table["digest"]).reshape(-1).view("V32")
+
+    def looks(self) -> np.ndarray:
+        """The perceptual hash of each photo, uint8 `(n, bytes)`."""
+        return fixed_width(self.table["looks"])
+
     def in_memory(self) -> dict[int, Photo]:
         """All photos by id: quicker than one by one."""
-        rest = (self.table[name].to_pylist() for name in ("digest", "size", "changed", "labels"))
-        rows = zip(self.paths(), *rest, strict=True)
-        photos = [Photo(p, d.hex(), s, c, tuple(names)) for p, d, s, c, names in rows]
+        names = ("digest", "size", "changed", "labels", "looks")
+        rows = zip(self.paths(), *(self.table[name].to_pylist() for name in names), strict=True)
+        photos = [Photo(p, d.hex(), s, c, tuple(names), k) for p, d, s, c, names, k in rows]
         return dict(zip(self, photos, strict=True))
 
     def write(self, file: Path) -> None:
@@ -140,6 +157,14 @@ def path_column(arrow, paths: list[str]):
         return arrow.array(paths, arrow.string())
     except UnicodeEncodeError:
         return arrow.array([os.fsencode(path) for path in paths], arrow.binary())
+
+
+def fixed_width(column) -> np.ndarray:
+    """A column of values of one width as uint8 `(n, width)`."""
+    array = column.combine_chunks()
+    width = array.type.byte_width
+    content = np.frombuffer(array.buffers()[1] or b"", np.uint8)
+    return content[array.offset * width : (array.offset + len(array)) * width].reshape(-1, width)
 
 
 def import_pyarrow():

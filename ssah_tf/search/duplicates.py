@@ -1,0 +1,190 @@
+"""Groups of near duplicates: photos with close codes that look alike, too."""
+
+import csv
+import io
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ssah_tf.data.image_set import decoder_pool
+from ssah_tf.data.images import decode
+from ssah_tf.errors import ImageError
+from ssah_tf.files import write_atomically
+from ssah_tf.metrics.hamming import hamming_distances
+from ssah_tf.search.code_index import CodeIndex
+from ssah_tf.search.looks import BITS, SIDE, grey, likeness
+from ssah_tf.search.photo_index import PhotoIndex
+from ssah_tf.search.photo_table import Photo
+
+#: Bits of the perceptual hash up to which two photos are compared by their pixels.
+CANDIDATES = 20
+#: Likeness from which photos are near duplicates.
+ALIKE = 0.9
+#: Answers of a search for candidates that are held at once, at most.
+BLOCK = 1 << 22
+
+
+@dataclass(frozen=True)
+class Member:
+    """A photo of a group.
+
+    Attributes:
+        photo: The photo.
+        kind: "first", "copy" (its file has the content of another photo of the group) or "near".
+        distance: Bits between its code and that of the first.
+        likeness: Of its pixels and those of the first, 1 for the same; see `looks.likeness`.
+    """
+
+    photo: Photo
+    kind: str
+    distance: int
+    likeness: float
+
+
+def find_duplicates(
+    index: PhotoIndex,
+    radius: int,
+    alike: float = ALIKE,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[list[Member]]:
+    """Groups of near duplicates, in the order of their first photos.
+
+    Codes alone do not do: those of a class collapse into one. So a photo joins a group if its code
+    is within the radius of the first photo's, its perceptual hash is close to the first's, *and*
+    its pixels are alike. Every photo is in one group at most, that of the earliest photo that it is
+    like. Files with the same content are found by digest and compared once.
+
+    Args:
+        index: The index.
+        radius: Largest distance of codes, included.
+        alike: Smallest likeness.
+        progress: Is told how many photos are done, and how many there are.
+    """
+    contents = index.photos.contents()  # (n,), equal for equal files
+    _, first, content = np.unique(contents, return_index=True, return_inverse=True)
+    # One photo a content, the first of it, in the order of photos.
+    singles = np.sort(first)
+    copies: dict[int, list[int]] = {}
+    for row in np.flatnonzero(first[content] != np.arange(len(content))).tolist():
+        copies.setdefault(int(first[content[row]]), []).append(row)
+    near = dict(near_duplicates(index, singles, radius, alike, progress))
+    groups = []
+    inside = {row for rows in near.values() for row, _, _ in rows}
+    for row in singles.tolist():
+        if row in inside or (row not in near and row not in copies):
+            continue
+        group = []
+        for other, distance, like in [(row, 0, 1.0), *near.get(row, [])]:
+            kinds = ["near" if other != row else "first", *["copy"] * len(copies.get(other, []))]
+            for kind, one in zip(kinds, [other, *copies.get(other, [])], strict=True):
+                photo = index.photos.at(one)
+                group.append(Member(photo, kind, distance, like))
+        groups.append(group)
+    return groups
+
+
+def near_duplicates(
+    index: PhotoIndex, rows: np.ndarray, radius: int, alike: float, progress
+) -> Iterator[tuple[int, list[tuple[int, int, float]]]]:
+    """Rows with those later rows that join them: (row, distance of codes, likeness), nearest first.
+
+    The hashes are searched, not the codes: of 50,000 photos with one code, few look alike. A photo
+    that has joined a group asks no more, so a thousand likes of one photo are a thousand pairs.
+    """
+    hashes = index.photos.looks()[rows]
+    codes = np.asarray(index.codes.codes)[rows]
+    candidates = CodeIndex(BITS, "looks", index.codes.engine_name)
+    candidates.add(np.arange(len(rows)), hashes)
+    pictures = Pictures(index)
+    free = np.ones(len(rows), bool)
+    step = int(np.clip(BLOCK // max(1, len(rows)), 1, 256))
+    for start in range(0, len(rows), step):
+        progress(start, len(rows))
+        asking = start + np.flatnonzero(free[start : start + step])
+        found = candidates.range_search(hashes[asking], CANDIDATES)
+        for one, (others, _) in zip(asking.tolist(), found, strict=True):
+            if not free[one]:
+                continue
+            others = others[(others > one) & free[others]]
+            far = hamming_distances(codes[one : one + 1], codes[others])[0]
+            others, far = others[far <= radius], far[far <= radius]
+            like = pictures.likeness(rows[one], rows[others])
+            joins = like >= alike
+            free[others[joins]] = False
+            members = zip(
+                rows[others[joins]].tolist(), far[joins].tolist(), like[joins].tolist(), strict=True
+            )
+            members = sorted(members, key=lambda member: (-member[2], member[0]))
+            if members:
+                yield int(rows[one]), members
+    progress(len(rows), len(rows))
+
+
+class Pictures:
+    """Small grey pictures of photos, each decoded once, when it is needed."""
+
+    def __init__(self, index: PhotoIndex):
+        self.index = index
+        self.known: dict[int, np.ndarray | None] = {}
+
+    def likeness(self, row: int, others: np.ndarray) -> np.ndarray:
+        """How alike a photo is to others, float32 `(n,)`; -1 where a file cannot be read now."""
+        like = np.full(len(others), -1, np.float32)
+        if not len(others):
+            return like
+        wanted = [int(row), *others.tolist()]
+        new = [one for one in wanted if one not in self.known]
+        self.known |= zip(new, decoder_pool().map(self.read, new), strict=True)
+        one, *rest = (self.known[number] for number in wanted)
+        there = [at for at, picture in enumerate(rest) if picture is not None]
+        if one is not None and there:
+            like[there] = likeness(one, np.stack([rest[at] for at in there]))
+        return like
+
+    def read(self, row: int) -> np.ndarray | None:
+        """The picture of a photo, `None` if it cannot be read."""
+        try:
+            return grey(decode(self.index.photos.at(row).path, 2 * SIDE))
+        except ImageError:
+            return None
+
+
+def as_rows(groups: list[list[Member]]) -> Iterator[dict]:
+    """A row a photo, for CSV and JSON; groups are counted from 1."""
+    for number, group in zip(itertools.count(1), groups):
+        for member in group:
+            yield {
+                "group": number,
+                "path": member.photo.path,
+                "kind": member.kind,
+                "distance": member.distance,
+                "likeness": round(member.likeness, 3),
+                "bytes": member.photo.size,
+            }
+
+
+def write_table(path: Path, groups: list[list[Member]]) -> None:
+    """Write the rows as CSV.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["group", "path", "kind", "distance", "likeness", "bytes"])
+    writer.writeheader()
+    writer.writerows(as_rows(groups))
+    write_atomically(path, text.getvalue().encode("utf-8", "surrogateescape"))
+
+
+def summary(groups: list[list[Member]]) -> str:
+    """What was found, in a sentence."""
+    rest = [member for group in groups for member in group if member.kind != "first"]
+    copies = sum(member.kind == "copy" for member in rest)
+    size = sum(member.photo.size for member in rest) / 1e6
+    return (
+        f"{len(groups):,} groups, {len(groups) + len(rest):,} photos: beside the first of each "
+        f"{copies:,} exact copies and {len(rest) - copies:,} near duplicates, {size:,.1f} MB."
+    )

@@ -1,0 +1,162 @@
+"""Near duplicates are found by their looks, not by a code that a whole class shares."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance
+
+from ssah_tf.metrics.hamming import hamming_distances
+from ssah_tf.search.duplicates import CANDIDATES, find_duplicates, summary, write_table
+from ssah_tf.search.gallery import write_duplicates
+from ssah_tf.search.looks import SIDE, grey, likeness, looks
+from ssah_tf.search.photo_index import PhotoIndex
+
+
+class Collapsed:
+    """One code for all images, but for those that are bright at the first pixel."""
+
+    bits, image_size, model_id = 8, 64, "abc"
+
+    def __init__(self, folder):
+        self.path = folder / "fake.onnx"
+        self.path.write_bytes(b"fake")
+
+    def encode(self, images):
+        return np.where(images[:, 0, 0, :1] > 250, 255, 0).astype(np.uint8)
+
+
+def scene(seed, side=200):
+    """A smooth picture, as photos are."""
+    small = np.random.default_rng(seed).integers(0, 250, (9, 9, 3), dtype=np.uint8)
+    return Image.fromarray(small).resize((side, side), Image.Resampling.BICUBIC)
+
+
+def jpeg(image, quality):
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=quality)
+    return stream.getvalue()
+
+
+def test_looks_survive_what_people_do_to_photos():
+    one = scene(1)
+    changed = [
+        Image.open(io.BytesIO(jpeg(one, 30))),
+        one.resize((70, 70)),
+        one.crop((3, 3, 197, 197)),
+        ImageEnhance.Brightness(one).enhance(1.1),
+        one.convert("L").convert("RGB"),
+    ]
+    others = [scene(seed) for seed in range(2, 40)]
+    code = np.frombuffer(looks(np.asarray(one)), np.uint8)[None]
+
+    def distances(images):
+        found = b"".join(looks(np.asarray(image)) for image in images)
+        return hamming_distances(code, np.frombuffer(found, np.uint8).reshape(-1, 16))[0]
+
+    assert distances(changed).max() <= CANDIDATES
+    assert distances(others).min() > 2 * CANDIDATES
+    mine = grey(np.asarray(one))
+    assert likeness(mine, np.stack([grey(np.asarray(image)) for image in changed])).min() > 0.95
+    assert likeness(mine, np.stack([grey(np.asarray(image)) for image in others])).max() < 0.6
+
+
+def test_likeness_by_hand():
+    """Flat pictures of 100 and 200: (2 * 100 * 200 + L) / (100^2 + 200^2 + L) = .8000 with L = 6.5;
+    halves of 0 and 200 against their negative: the covariance is minus the variance, 10,000."""
+    flat = np.full((3, SIDE, SIDE), 100, np.uint8)
+    flat[1] = 200
+    np.testing.assert_allclose(likeness(flat[0], flat), [1, 0.80003, 1], atol=1e-5)
+    halves = np.zeros((SIDE, SIDE), np.uint8)
+    halves[:16] = 200
+    c = 58.5225
+    expected = (-20_000 + c) / (20_000 + c)
+    np.testing.assert_allclose(likeness(halves, 200 - halves[None]), [expected], atol=1e-5)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for seed in range(30):
+        (folder / f"{seed:02d}.jpg").write_bytes(jpeg(scene(seed), 95))
+    (folder / "30 copy of 3.jpg").write_bytes((folder / "03.jpg").read_bytes())
+    (folder / "31 small 3.jpg").write_bytes(jpeg(scene(3).resize((90, 90)), 60))
+    (folder / "32 copy of 31.jpg").write_bytes((folder / "31 small 3.jpg").read_bytes())
+    (folder / "33 dark 7.jpg").write_bytes(jpeg(ImageEnhance.Brightness(scene(7)).enhance(0.9), 90))
+    (folder / "34 copy of 9.jpg").write_bytes((folder / "09.jpg").read_bytes())
+    far = scene(11)
+    far.paste((255, 255, 255), (0, 0, 8, 8))
+    (folder / "35 other code, like 11.jpg").write_bytes(jpeg(far, 95))
+    return folder
+
+
+def names(groups):
+    return [[(m.photo.path.split("/")[-1], m.kind, m.distance) for m in group] for group in groups]
+
+
+def test_groups(folder, tmp_path):
+    encoder = Collapsed(tmp_path)
+    index = PhotoIndex.open(tmp_path / "index", encoder)
+    index.sync(encoder, [folder])
+    index = PhotoIndex.open(tmp_path / "index")
+    three = [
+        ("03.jpg", "first", 0),
+        ("30 copy of 3.jpg", "copy", 0),
+        ("31 small 3.jpg", "near", 0),
+        ("32 copy of 31.jpg", "copy", 0),
+    ]
+    seven = [("07.jpg", "first", 0), ("33 dark 7.jpg", "near", 0)]
+    nine = [("09.jpg", "first", 0), ("34 copy of 9.jpg", "copy", 0)]
+    eleven = [("11.jpg", "first", 0), ("35 other code, like 11.jpg", "near", 8)]
+    groups = find_duplicates(index, 7)
+    assert names(groups) == [three, seven, nine]
+    assert names(find_duplicates(index, 8)) == [three, seven, nine, eleven]
+    assert names(find_duplicates(index, 8, alike=1)) == [three[:2], nine, [
+        ("31 small 3.jpg", "first", 0), ("32 copy of 31.jpg", "copy", 0)]]  # fmt: skip
+
+    write_table(tmp_path / "found.csv", groups)
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "found.csv").read_text())))
+    assert [row["group"] for row in rows] == ["1"] * 4 + ["2"] * 2 + ["3"] * 2
+    assert float(rows[2]["likeness"]) >= 0.9
+    assert "3 groups, 8 photos: beside the first of each 3 exact copies and 2 near" in summary(
+        groups
+    )
+    write_duplicates(tmp_path / "page.html", groups, summary(groups))
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("data:image/jpeg") == 8
+    assert page.count("exact copy") == 3
+    assert "http" not in page
+
+    (folder / "33 dark 7.jpg").unlink()  # it cannot be confirmed any more
+    assert names(find_duplicates(index, 7)) == [three, nine]
+
+
+def test_a_thousand_copies_and_likes_are_no_thousand_searches(tmp_path, monkeypatch):
+    """Each like of one photo is compared once: pairs grow with photos, not with their square."""
+    from ssah_tf.search import duplicates as module
+
+    encoder = Collapsed(tmp_path)
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(60):
+        (folder / f"{number:02d}.jpg").write_bytes(jpeg(scene(5), 40 + number // 2))
+    index = PhotoIndex.open(tmp_path / "index", encoder)
+    index.sync(encoder, [folder])
+    pairs = []
+    right = module.likeness
+    monkeypatch.setattr(module, "likeness", lambda a, b: pairs.append(len(b)) or right(a, b))
+    (group,) = find_duplicates(index, 0)
+    assert len(group) == 60
+    assert sum(member.kind == "copy" for member in group) == 30
+    assert sum(pairs) == 29
+
+
+def test_empty(tmp_path):
+    encoder = Collapsed(tmp_path)
+    index = PhotoIndex.open(tmp_path / "index", encoder)
+    index.save()
+    assert find_duplicates(PhotoIndex.open(tmp_path / "index"), 3) == []
+    assert json.dumps(summary([])).startswith('"0 groups, 0 photos')
