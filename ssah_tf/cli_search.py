@@ -17,6 +17,7 @@ app = typer.Typer()
 NEIGHBOURS = 20
 
 Index = Annotated[Path, typer.Argument(help="What `ssah index` wrote.")]
+Threads = Annotated[int, typer.Option(min=0, help="Of ONNX Runtime; 0: one a core.")]
 Page = Annotated[Path | None, typer.Option("--html", help="Write a page with pictures, too.")]
 Show = Annotated[bool, typer.Option("--open", help="Open the page in a browser.")]
 
@@ -33,7 +34,7 @@ def index(
             help="Label file of the photos, or `folders` where folders are the classes.",
         ),
     ] = None,
-    threads: Annotated[int, typer.Option(min=0, help="Of ONNX Runtime; 0: one a core.")] = 0,
+    threads: Threads = 0,
 ) -> None:
     """Index photos for search; run again, it takes in what is new, changed or gone."""
     from ssah_tf.encoder import Encoder
@@ -160,6 +161,45 @@ def duplicates(
         from ssah_tf.search.gallery import write_duplicates
 
         make_page(lambda path: write_duplicates(path, groups, summary(groups)), page, show)
+
+
+@app.command()
+def stats(
+    index: Index,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Show how the codes of an index are spread, what it takes, and which radius to use."""
+    from ssah_tf.search.photo_index import PhotoIndex
+    from ssah_tf.search.stats import as_lines, index_stats
+
+    found = index_stats(PhotoIndex.open(index))
+    typer.echo(json.dumps(found.to_dict(), indent=1) if as_json else "\n".join(as_lines(found)))
+
+
+@app.command()
+def migrate(
+    index: Index,
+    encoder: Annotated[Path, typer.Argument(help="The new encoder: an export, or its ONNX file.")],
+    skip_unreadable: Annotated[
+        bool,
+        typer.Option("--skip-unreadable", help="Leave photos out whose files cannot be read now."),
+    ] = False,
+    threads: Threads = 0,
+) -> None:
+    """Encode the photos of an index anew with another encoder; the old stays until that is done."""
+    from ssah_tf.encoder import Encoder
+    from ssah_tf.lock import only_one
+    from ssah_tf.search.photo_index import PhotoIndex
+
+    loaded = Encoder.load(encoder, threads=threads)
+    PhotoIndex.open(index)  # nothing is made, not even a lock, where there is no index
+    with resumable(SAME_AGAIN), only_one(index / ".lock", index), progress_bar("encoding") as bar:
+        opened = PhotoIndex.open(index)
+        old = opened.codes.model_id
+        bad = opened.migrate(loaded, bar, skip_unreadable)
+    for reason in bad.values():
+        typer.echo(f"left out: {reason}", err=True)
+    typer.echo(f"{len(opened):,} photos: model {old} -> {loaded.model_id}, {loaded.bits} bits")
 
 
 def make_page(write: Callable[[Path], None], page: Path | None, show: bool) -> None:

@@ -60,7 +60,7 @@ def test_make_verbs_exist():
 def test_ssah_commands_and_the_python_example_run(photos, monkeypatch, capsys):
     monkeypatch.chdir(photos)
     run = [c for c in commands() if c.startswith("ssah ")]
-    assert len(run) == 13
+    assert len(run) == 14
     for command in run:
         words = shlex.split(command)
         training = words[1] == "train"

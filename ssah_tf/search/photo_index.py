@@ -35,7 +35,7 @@ TABLE = "photos.parquet"
 #: Codes and table are saved to these in turns; the manifest says to which last.
 PLACES = ("codes-a", "codes-b")
 #: Names of what a first call that was killed may have left.
-OURS = re.compile(r"\..*|parts|codes-[ab]|encoder-\w+\.onnx")
+OURS = re.compile(r"\..*|parts-\w+|codes-[ab]|encoder-\w+\.onnx")
 
 
 @dataclass(frozen=True)
@@ -211,17 +211,61 @@ class PhotoIndex:
             put(list(change), np.array(list(change.values()), np.uint8).reshape(-1, width))
         self.photos, self.roots = PhotoTable.of(photos), tuple(map(os.path.abspath, sources))
         self.save()
-        shutil.rmtree(self.folder / PARTS, ignore_errors=True)
+        shutil.rmtree(self.parts(encoder), ignore_errors=True)
         kept = len(self.photos) - len(new) - len(again)
         return Synced(len(new), len(again), len(gone), kept, bad)
 
-    def encoder_path(self) -> Path:
-        """Copy of the encoder, so that an index can be asked by image without anything else."""
-        return self.folder / f"encoder-{re.sub(r'[^0-9A-Za-z]', '_', self.codes.model_id)}.onnx"
+    def migrate(
+        self,
+        encoder: Encoder,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+        skip_unreadable: bool = False,
+    ) -> dict[str, str]:
+        """Encode all photos anew with another encoder; ids and labels stay.
+
+        The saved index is the old one until the new one is whole. Killed, the same call goes on.
+
+        Args:
+            encoder: The new encoder.
+            progress: See `sync`.
+            skip_unreadable: Leave photos out whose files cannot be read now.
+
+        Returns:
+            The photos left out -> the reason.
+
+        Raises:
+            SsahError: Files cannot be read now, and are not to be left out.
+        """
+        photos = self.photos.in_memory()
+        self.keep_encoder(encoder)
+        found, bad = self.encode(encoder, [p.path for p in photos.values()], {}, progress)
+        if bad and not skip_unreadable:
+            raise SsahError(
+                f"{len(bad):,} of {len(photos):,} photos cannot be read now, for example "
+                f"{next(iter(bad.values()))}; mend that, or leave them out with --skip-unreadable"
+            )
+        kept = [number for number, photo in photos.items() if photo.path in found]
+        codes = np.array([found[photos[number].path][1] for number in kept], np.uint8)
+        self.codes = CodeIndex(encoder.bits, encoder.model_id, self.codes.engine_name)
+        self.codes.add(kept, codes.reshape(len(kept), self.codes.codes.shape[1]))
+        self.photos = PhotoTable.of(
+            {
+                number: replace(found[photos[number].path][0], labels=photos[number].labels)
+                for number in kept
+            }
+        )
+        self.image_size = encoder.image_size
+        self.save()
+        shutil.rmtree(self.parts(encoder), ignore_errors=True)
+        return bad
+
+    def encoder_path(self, model_id: str) -> Path:
+        """Copy of an encoder, so that an index can be asked by image without anything else."""
+        return self.folder / f"encoder-{as_name(model_id)}.onnx"
 
     def keep_encoder(self, encoder: Encoder) -> None:
         """Copy the encoder into the index, once."""
-        target = self.encoder_path()
+        target = self.encoder_path(encoder.model_id)
         if not target.is_file():
             self.folder.mkdir(parents=True, exist_ok=True)
             with atomic_path(target) as path:
@@ -233,7 +277,7 @@ class PhotoIndex:
         Raises:
             SsahError: It is missing or another one.
         """
-        encoder = Encoder.load(self.encoder_path(), threads=threads)
+        encoder = Encoder.load(self.encoder_path(self.codes.model_id), threads=threads)
         self.check(encoder)
         return encoder
 
@@ -327,9 +371,13 @@ class PhotoIndex:
 
         return read
 
+    def parts(self, encoder: Encoder) -> Path:
+        """Folder of what an encoder has encoded before all is done."""
+        return self.folder / f"{PARTS}-{as_name(encoder.model_id)}"
+
     def write_part(self, encoder: Encoder, part: dict) -> None:
         """Keep what is encoded; the name says how many parts there are."""
-        folder = self.folder / PARTS
+        folder = self.parts(encoder)
         folder.mkdir(parents=True, exist_ok=True)
         photos = [(p.path, p.digest, p.size, p.changed, p.looks.hex()) for p, _ in part.values()]
         codes = np.array([code for _, code in part.values()], np.uint8)
@@ -339,7 +387,7 @@ class PhotoIndex:
 
     def read_parts(self, encoder: Encoder):
         """Photos and codes of the parts that this encoder left; others are passed over."""
-        for path in sorted((self.folder / PARTS).glob("*.npz")):
+        for path in sorted(self.parts(encoder).glob("*.npz")):
             try:
                 arrays = read_arrays(path)
                 about, codes = parse_json(arrays["about"].tobytes()), arrays["codes"]
@@ -370,8 +418,13 @@ class PhotoIndex:
         for path in self.folder.iterdir():  # of the state before
             if path.name in PLACES and path.name != place:
                 shutil.rmtree(path, ignore_errors=True)
-            elif path.match("encoder*.onnx") and path != self.encoder_path():
+            elif path.match("encoder*.onnx") and path != self.encoder_path(self.codes.model_id):
                 path.unlink(missing_ok=True)
+
+
+def as_name(model_id: str) -> str:
+    """A model id as a part of a file name, whatever a stranger's file says that it is."""
+    return re.sub(r"[^0-9A-Za-z]", "_", model_id)
 
 
 def read_manifest(folder: Path) -> dict | None:

@@ -138,7 +138,7 @@ def test_interrupted_it_goes_on(photos, encoder, tmp_path, monkeypatch):
         assert content(index) == whole
         saved = 6 * min(cut, 3) - 1 if cut else 0  # bad.jpg is in the first part
         assert encoder.images - first <= 20 - saved
-        assert not (index.folder / "parts").exists()
+        assert not list(index.folder.glob("parts*"))
 
 
 def test_refusals(photos, encoder, tmp_path):
@@ -282,6 +282,63 @@ def test_file_names_that_are_not_text(encoder, tmp_path):
     (found,) = PhotoIndex.open(tmp_path / "index").photos.values()
     assert os.fsencode(found.path) == folder + b"/\xff.png"
     assert index.neighbours(np.zeros((1, 1), np.uint8), 1, where=["path=*.png"])[0][0][0] == found
+
+
+class OtherEncoder(FakeEncoder):
+    """A code is the inverted first byte, and the first byte once more."""
+
+    bits, image_size = 16, 6
+
+    def encode(self, images):
+        self.images += len(images)
+        return np.stack([255 - images[:, 0, 0, 0], images[:, 0, 0, 0]], axis=1)
+
+
+def test_migration(photos, encoder, tmp_path, monkeypatch):
+    """Cut off after each number of parts: the old index answers until the new one is whole."""
+    index = PhotoIndex.open(tmp_path / "index", encoder)
+    index.sync(encoder, [photos], labels=PhotoLabels("folders", [photos]))
+    (photos / "a" / "00.png").unlink()
+    index.sync(encoder, [photos])
+    before = content(index)
+    ids = {number: (p.path, p.labels) for number, p in index.photos.items()}
+    new = OtherEncoder(tmp_path, "xyz")
+    right = PhotoIndex.write_part
+    for _ in range(3):
+        calls = []
+
+        def part(self, *rest, calls=calls):
+            if calls:
+                raise KeyboardInterrupt
+            calls.append(1)
+            right(self, *rest)
+
+        monkeypatch.setattr(PhotoIndex, "write_part", part)
+        with pytest.raises(KeyboardInterrupt):
+            PhotoIndex.open(tmp_path / "index").migrate(new)
+        assert content(index) == before
+        assert PhotoIndex.open(tmp_path / "index").codes.model_id == "abc"
+    monkeypatch.setattr(PhotoIndex, "write_part", right)
+    opened = PhotoIndex.open(tmp_path / "index")
+    assert opened.migrate(new) == {}
+    assert new.images == (6 + 6) + (6 + 6) + (6 + 1) + 1  # kept, and lost by the next cut
+    opened = PhotoIndex.open(tmp_path / "index", new)
+    assert {number: (p.path, p.labels) for number, p in opened.photos.items()} == ids
+    codes = dict(zip(opened.codes.ids.tolist(), opened.codes.codes.tolist(), strict=True))
+    assert codes == {n: [255 - before[os.path.basename(p)], before[os.path.basename(p)]]
+                     for n, (p, _) in ids.items()}  # fmt: skip
+    assert {path.name for path in opened.folder.iterdir()} == {
+        "photos.json", opened.place, "encoder-xyz.onnx"}  # fmt: skip
+    with pytest.raises(SsahError, match="was made by model xyz, the encoder is abc"):
+        PhotoIndex.open(tmp_path / "index", encoder)
+
+    (photos / "b" / "01.png").unlink()
+    opened = PhotoIndex.open(tmp_path / "index")
+    with pytest.raises(SsahError, match=r"1 of 19 photos cannot be read now, .*01\.png"):
+        opened.migrate(encoder)
+    assert PhotoIndex.open(tmp_path / "index").codes.model_id == "xyz"
+    assert list(opened.migrate(encoder, skip_unreadable=True)) == [str(photos / "b" / "01.png")]
+    assert len(content(index)) == 18
 
 
 @pytest.fixture(scope="module")
