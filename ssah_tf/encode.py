@@ -1,28 +1,31 @@
-"""Codes of whole folders: streamed in shards, so that a killed run goes on where it was."""
+"""Codes of whole folders, by threads or by a cluster; a killed run goes on where it was."""
 
-import hashlib
 import json
 import os
-import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from ssah_tf import shards
 from ssah_tf.data.files import image_files
-from ssah_tf.data.image_set import in_batches
-from ssah_tf.data.images import decode
 from ssah_tf.encoder import Encoder
-from ssah_tf.errors import ImageError, SsahError
+from ssah_tf.errors import SsahError
 from ssah_tf.files import atomic_path, write_atomically
 from ssah_tf.lock import only_one
-from ssah_tf.metrics.hamming import code_bytes
-from ssah_tf.reading import read_arrays
+from ssah_tf.shards import Shard, Shards, encode_shard, import_pyarrow, parquet_schema
 
-#: Images a shard: what a kill costs at most, and what is held in memory at a time.
-SHARD = 1024
-BATCH = 64
+#: Encodes numbered shards, in any order: `(encoder, (number, paths)...)` -> `(number, Shard)...`
+Engine = Callable[[Encoder, Iterable[tuple[int, list[str]]]], Iterator[tuple[int, Shard]]]
+
+#: Files of a folder of shards that tell of the whole; they are written last.
+BAD = "_bad.jsonl"
+SUMMARY = "_encoded.json"
+#: Shards that make a row group of the one Parquet file.
+GROUP = 64
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,12 @@ class Encoded:
     Attributes:
         images: Images with a code.
         bad: Files that cannot be read -> the reason.
+        listed: Where the bad ones are listed; `None` if there are none.
     """
 
     images: int
     bad: dict[str, str]
+    listed: Path | None = None
 
 
 def find_images(sources: Iterable[str | Path]) -> list[str]:
@@ -57,131 +62,164 @@ def find_images(sources: Iterable[str | Path]) -> list[str]:
     return list(found)
 
 
+def encode_readable(encoder: Encoder, paths: list[str]) -> tuple[np.ndarray, list[str]]:
+    """Codes of the files that can be read, and for each path "" or why it cannot."""
+    shard = encode_shard(encoder, paths)
+    return shard.codes, [shard.bad.get(path, "") for path in paths]
+
+
+def on_threads(encoder: Encoder, work: Iterable[tuple[int, list[str]]]):
+    """The `Engine` of one machine: decoder threads beside those of ONNX Runtime."""
+    for number, paths in work:
+        yield number, encode_shard(encoder, paths)
+
+
+def choose_engine(name: str, address: str | None = None, cpus: int = 0) -> Engine:
+    """An engine by its name: "threads" or "ray".
+
+    Args:
+        name: The name.
+        address: Of a running Ray cluster; one is begun on this machine by default.
+        cpus: Of a task of Ray; 0 for 1.
+
+    Raises:
+        SsahError: No such engine, or an address that it has no use for.
+    """
+    if name == "ray":
+        from ssah_tf.ray_engine import on_ray
+
+        return partial(on_ray, address=address, cpus=cpus or 1)
+    if name != "threads":
+        raise SsahError(f"engine {name!r}: choose from threads, ray")
+    if address is not None:
+        raise SsahError("--address is that of a Ray cluster: add --engine ray")
+    return on_threads
+
+
 def encode_files(
     encoder: Encoder,
     paths: list[str],
     output: Path,
     progress: Callable[[int], None] = lambda done: None,
+    engine: Engine = on_threads,
+    size: int | None = None,
 ) -> Encoded:
-    """Write the codes of image files to `output`, beside the model id and the paths.
+    """Write the codes of image files to `output`, with the model id and the paths.
 
     - `.npy`: uint8 `(n, ceil(bits / 8))`, and `<output>.json` with `model_id`, `bits`, `paths`.
-    - `.parquet`: columns `path` and `code` (binary); `model_id` and `bits` in its metadata.
+    - `.parquet`: columns `path`, `code` (binary), of the file `digest` (SHA-256), `size` and
+      `changed`, and `looks`, a perceptual hash; `model_id` and `bits` in its metadata.
+    - a folder, for what does not fit into one file: shards of that form, `000000.parquet`, ... (or
+      `.npz` where PyArrow is not installed), `_encoded.json` with the numbers at the end.
 
-    Shards of codes are kept in `<output>.parts` until all are there. A call with the same encoder
-    and paths goes on from them: nothing is lost and nothing comes twice.
+    Files without a code are listed with the reason in `<output>.bad.jsonl`, or in `_bad.jsonl` of
+    the folder. Shards are kept (in `<output>.parts`, if the output is a file) until all are there.
+    A call with the same encoder and paths goes on from them: nothing is lost and nothing comes
+    twice, whatever the engine.
 
     Args:
         encoder: Any encoder.
         paths: See `find_images`.
         output: Where to.
-        progress: Is told the number of paths that are done, after each shard.
+        progress: Is told the number of images that are done, after each shard.
+        engine: See `choose_engine`.
+        size: Images a shard; `shards.SHARD` by default.
 
     Raises:
         SsahError: An unknown ending, or the shards are of other images or another encoder.
     """
-    if output.suffix not in (".npy", ".parquet"):
-        raise SsahError(f"{output}: the output ends in .npy or .parquet")
-    if output.suffix == ".parquet":
+    is_folder = output.is_dir() or not output.suffix
+    if not is_folder and output.suffix not in (".npy", ".parquet"):
+        raise SsahError(f"{output}: the output ends in .npy or .parquet, or is a folder")
+    suffix = (
+        ".npz" if output.suffix == ".npy" or (is_folder and not parquet_there()) else ".parquet"
+    )
+    if suffix == ".parquet":
         import_pyarrow()
-    parts = output.with_name(output.name + ".parts")
-    with only_one(output.with_name(f".{output.name}.lock"), output):
-        keep_plan(parts, encoder, paths)
-        codes, kept, bad = [], [], {}
-        for start in range(0, len(paths), SHARD):
-            shard = paths[start : start + SHARD]
-            path = parts / f"{start // SHARD:06d}.npz"
-            found = read_shard(path, len(shard)) or encode_shard(encoder, shard, path)
-            codes.append(found[0])
-            kept += [name for name, reason in zip(shard, found[1], strict=True) if not reason]
-            bad |= {name: reason for name, reason in zip(shard, found[1], strict=True) if reason}
-            progress(start + len(shard))
-        write_codes(output, encoder, kept, np.concatenate(codes))
-        shutil.rmtree(parts)
-    return Encoded(len(kept), bad)
-
-
-def keep_plan(parts: Path, encoder: Encoder, paths: list[str]) -> None:
-    """Make the folder of shards, or see that it belongs to this work."""
-    listing = hashlib.sha256("\0".join(paths).encode("utf-8", "surrogateescape")).hexdigest()
-    plan = {"model_id": encoder.model_id, "paths": listing, "shard": SHARD}
-    file = parts / "plan.json"
-    if not file.is_file():
-        shutil.rmtree(parts, ignore_errors=True)
-        try:
-            parts.mkdir(parents=True)
-        except OSError as error:
-            raise SsahError(f"{parts}: cannot be made ({error.strerror})") from None
-        write_atomically(file, json.dumps(plan).encode())
-    elif file.read_bytes() != json.dumps(plan).encode():
-        raise SsahError(
-            f"{parts} holds unfinished work on other images or by another encoder: "
-            "finish that, remove the folder, or name another --output"
+    folder = output if is_folder else output.with_name(output.name + ".parts")
+    lock = folder / ".lock" if is_folder else output.with_name(f".{output.name}.lock")
+    with only_one(lock, output):
+        kept = Shards(folder, paths, encoder, size or shards.SHARD, suffix)
+        images, bad = finish(kept, encoder, engine, progress)
+        listed = list_bad(
+            folder / BAD if is_folder else output.with_name(f"{output.name}.bad.jsonl"), bad
         )
+        if is_folder:
+            write_summary(kept, images, len(bad))
+        else:
+            (write_npy if suffix == ".npz" else write_one_parquet)(output, kept)
+            kept.remove()
+    return Encoded(images, bad, listed)
 
 
-def encode_shard(encoder: Encoder, paths: list[str], output: Path) -> tuple[np.ndarray, list[str]]:
-    """Find codes and reasons as `encode_readable` does, and keep them in a file."""
-    codes, reasons = encode_readable(encoder, paths)
-    with atomic_path(output) as path:
-        np.savez(path, codes=codes, reasons=np.array(reasons, dtype=str))
-    return codes, reasons
+def finish(kept: Shards, encoder: Encoder, engine: Engine, progress) -> tuple[int, dict[str, str]]:
+    """Encode the shards that are missing; the number of images with a code, and the bad ones."""
+    images, done, bad, left = 0, 0, {}, []
+
+    def count(number: int, shard: Shard) -> None:
+        nonlocal images, done
+        images, done = images + len(shard.paths), done + len(kept.names(number))
+        bad[number] = shard.bad
+        progress(done)
+
+    for number in range(len(kept)):
+        shard = kept.read(number)
+        if shard is None:
+            left.append(number)
+        else:
+            count(number, shard)
+    if left:
+        with closing(engine(encoder, ((number, kept.names(number)) for number in left))) as results:
+            for number, shard in results:
+                kept.write(number, shard)
+                count(number, shard)
+    return images, {path: why for number in sorted(bad) for path, why in bad[number].items()}
 
 
-def read_shard(path: Path, images: int) -> tuple[np.ndarray, list[str]] | None:
-    """What `encode_shard` kept, or `None`: not there, or damaged and to be encoded again."""
-    try:
-        arrays = read_arrays(path)
-        codes, reasons = arrays["codes"], arrays["reasons"].tolist()
-    except (OSError, ValueError, KeyError):
+def list_bad(path: Path, bad: dict[str, str]) -> Path | None:
+    """Write the bad files and their reasons, one JSON object a line; `None` if there are none."""
+    if not bad:
+        path.unlink(missing_ok=True)
         return None
-    fits = len(reasons) == images and len(codes) == reasons.count("")
-    return (codes, reasons) if fits else None
+    lines = [json.dumps({"path": name, "reason": reason}) + "\n" for name, reason in bad.items()]
+    write_atomically(path, "".join(lines).encode())
+    return path
 
 
-def encode_readable(encoder: Encoder, paths: list[str]) -> tuple[np.ndarray, list[str]]:
-    """Codes of the files that can be read, and for each path "" or why it cannot."""
-
-    def one(path: str):
-        try:
-            return decode(path, encoder.image_size), ""
-        except ImageError as error:
-            return None, str(error)
-
-    codes, reasons = [], []
-    for found in in_batches(one, paths, BATCH):
-        reasons += [reason for _, reason in found]
-        good = [pixels for pixels, _ in found if pixels is not None]
-        if good:
-            codes.append(encoder.encode(np.stack(good)))
-    empty = np.zeros((0, code_bytes(encoder.bits)), np.uint8)
-    return np.concatenate([empty, *codes]), reasons
+def write_summary(kept: Shards, images: int, bad: int) -> None:
+    """Say that a folder of shards is whole, and what is in it."""
+    about = {"model_id": kept.model_id, "bits": kept.bits, "images": images, "bad": bad}
+    text = json.dumps({**about, "shards": len(kept)}, indent=1)
+    write_atomically(kept.folder / SUMMARY, text.encode() + b"\n")
 
 
-def write_codes(output: Path, encoder: Encoder, paths: list[str], codes: np.ndarray) -> None:
-    """Write codes in the form that the ending of `output` asks for. See `encode_files`."""
-    about = {"model_id": encoder.model_id, "bits": encoder.bits}
-    if output.suffix == ".npy":
-        text = json.dumps({**about, "paths": paths})
-        output.unlink(missing_ok=True)  # older codes must never stand beside newer paths
-        write_atomically(output.with_name(output.name + ".json"), text.encode())
-        with atomic_path(output) as path:
-            np.save(path, codes)
-        return
-    pyarrow = import_pyarrow()
-    names = [name.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for name in paths]
-    code = pyarrow.array([row.tobytes() for row in codes], pyarrow.binary())
-    table = pyarrow.table({"path": names, "code": code})
-    table = table.replace_schema_metadata({key: str(value) for key, value in about.items()})
+def write_npy(output: Path, kept: Shards) -> None:
+    """Join shards to one array, and their paths to JSON beside it."""
+    codes, paths = [], []
+    for shard in kept:
+        codes.append(shard.codes)
+        paths += shard.paths
+    text = json.dumps({"model_id": kept.model_id, "bits": kept.bits, "paths": paths})
+    output.unlink(missing_ok=True)  # older codes must never stand beside newer paths
+    write_atomically(output.with_name(output.name + ".json"), text.encode())
     with atomic_path(output) as path:
-        pyarrow.parquet.write_table(table, path)
+        np.save(path, np.concatenate(codes))
 
 
-def import_pyarrow():
-    """PyArrow, or one line that says how to get it."""
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise SsahError("Parquet needs pyarrow: pip install 'ssah-tf[parquet]'") from None
-    return pyarrow
+def write_one_parquet(output: Path, kept: Shards) -> None:
+    """Join shards to one file, a few at a time."""
+    pyarrow = import_pyarrow()
+    schema = parquet_schema({"model_id": kept.model_id, "bits": kept.bits})
+    with atomic_path(output) as path, pyarrow.parquet.ParquetWriter(path, schema) as writer:
+        for start in range(0, len(kept), GROUP):
+            numbers = range(start, min(start + GROUP, len(kept)))
+            tables = [pyarrow.parquet.read_table(kept.file(number)) for number in numbers]
+            table = pyarrow.concat_tables(tables).combine_chunks()
+            writer.write_table(table.replace_schema_metadata(schema.metadata), len(table) or 1)
+
+
+def parquet_there() -> bool:
+    """Whether PyArrow is installed."""
+    import importlib.util
+
+    return importlib.util.find_spec("pyarrow") is not None

@@ -12,15 +12,25 @@ SAME_AGAIN = "the same command goes on where it was"
 
 @contextmanager
 def resumable(how: str) -> Iterator[None]:
-    """Let Ctrl-C end the block with a line that says how to go on.
+    """Let Ctrl-C or SIGTERM end the block with a line that says how to go on.
 
     Raises:
-        Stopped: Ctrl-C.
+        Stopped: Ctrl-C or SIGTERM.
     """
+    terminated = []
+
+    def terminate(number: int, frame) -> None:
+        terminated.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, terminate)
     try:
         yield
     except KeyboardInterrupt:
-        raise Stopped(f"interrupted; {how}", signal.SIGINT) from None
+        word, number = ("stopped", signal.SIGTERM) if terminated else ("interrupted", signal.SIGINT)
+        raise Stopped(f"{word}; {how}", number) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -148,6 +148,12 @@ def decoder_pool() -> ThreadPoolExecutor:
     return _pool
 
 
+def limit_decoders(count: int) -> None:
+    """Decode in so many threads from now on, where a process has a share of the cores."""
+    global _pool
+    _pool = ThreadPoolExecutor(max_workers=count, thread_name_prefix="decode")
+
+
 def in_batches(work: Callable, items: Iterable, batch: int) -> Iterator[list]:
     """Results of `work` for each item, in order, a batch at a time.
 
