@@ -1,6 +1,8 @@
 """The one rule by which an image file becomes the array that an encoder takes."""
 
 import io
+import os
+import stat
 import warnings
 from pathlib import Path
 
@@ -41,6 +43,8 @@ def decode(source: str | Path | bytes, size: int, name: str | None = None) -> np
     """
     name = printable(name or ("image" if isinstance(source, bytes) else str(source)))
     try:
+        if not isinstance(source, bytes) and not stat.S_ISREG(os.stat(source).st_mode):
+            raise ImageError(f"{name}: not a regular file")  # reading a pipe would wait for ever
         file = io.BytesIO(source) if isinstance(source, bytes) else source
         with Image.open(file) as image:
             if image.width * image.height > MAX_PIXELS:

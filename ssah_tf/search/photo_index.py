@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -354,6 +355,8 @@ class PhotoIndex:
         def read(path: str):
             try:
                 before = os.stat(path)
+                if not stat.S_ISREG(before.st_mode):  # reading a pipe would wait for ever
+                    return path, f"{printable(path)}: not a regular file"
                 with open(path, "rb") as stream:
                     content = stream.read()
                 digest = content_digest(content)

@@ -73,7 +73,11 @@ class PhotoLabels:
 def class_level(root: str) -> int:
     """How many folders below a root the class folders are: 1 in `train/` and `test/`, else 0."""
     with os.scandir(root) as entries:
-        names = {e.name for e in entries if e.is_dir() and not e.name.startswith(".")}
+        names = {
+            e.name
+            for e in entries
+            if e.is_dir(follow_symlinks=False) and not e.name.startswith(".")
+        }
     return int(names == set(OFFICIAL))
 
 

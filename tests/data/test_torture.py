@@ -1,9 +1,12 @@
 """A folder of awkward files: each is read right, or listed with its reason; none crashes."""
 
 import io
+import json
 import os
 import resource
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -192,6 +195,29 @@ def test_every_bad_file_is_listed_with_its_reason(folder, scanned):
     assert "more than 150,000,000 pixels, the limit" in bad["huge.png"]
     assert "empty, or not an image" in bad["empty.jpg"]
     assert "not a regular file" in bad["pipe.jpg"]
+
+
+def test_commands_of_an_index_survive(folder, scanned, exported, tmp_path):
+    """Each file is indexed or told in one line; all of them ask; duplicates are looked for."""
+
+    def ssah(*words):
+        command = [sys.executable, "-m", "ssah_tf.cli", *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return done
+
+    ids, _, bad = scanned
+    index, names = tmp_path / "index", {line.split("/")[-1].split(": ")[0] for line in bad.values()}
+    done = ssah("index", exported[1], folder, "--output", index, "--labels", "folders")
+    assert f"{len(ids) - len(bad)} photos: {len(ids) - len(bad)} new" in done.stdout
+    skipped = [line for line in done.stderr.splitlines() if line.startswith("skipped: ")]
+    assert {line.split("/")[-1].split(": ")[0] for line in skipped} == names
+    done = ssah("search", index, folder, "-k", 2, "--json", "--html", tmp_path / "page.html")
+    assert len(json.loads(done.stdout)) == len(ids) - len(bad)
+    assert done.stderr.count("skipped: ") == len(bad)
+    done = ssah("duplicates", index, "--csv", tmp_path / "found.csv", "--html", tmp_path / "p.html")
+    assert "copies" in done.stdout
+    assert "distinct codes" in ssah("stats", index).stdout
 
 
 def test_links_to_folders_are_not_followed(scanned):

@@ -9,6 +9,7 @@ import sys
 import time
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
@@ -392,29 +393,70 @@ def test_command_line(exported, fashion, tmp_path):
     assert "none of the queries can be read" in done.stderr
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
-def test_killed_it_goes_on(exported, fashion, tmp_path, kills):
-    """`kill -9` at random moments; then the index is whole, nothing is lost, nothing is twice."""
-    _, export = exported
+def kill(words, after):
+    """Run a command and end it with SIGKILL after so many seconds, if it has not ended by then."""
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(after)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+@pytest.fixture
+def many(fashion, tmp_path):
+    """2,400 photos."""
     photos = tmp_path / "photos"
     photos.mkdir()
     for k in range(40):
         for path in fashion.iterdir():
             os.link(path, photos / f"{k}-{path.name}")
+    return photos
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_it_goes_on(exported, many, tmp_path, kills):
+    """`kill -9` at random moments; then the index is whole, nothing is lost, nothing is twice."""
+    _, export = exported
     rng = np.random.default_rng(kills)
-    words = [sys.executable, "-m", "ssah_tf.cli", "index", export, photos]
+    words = [sys.executable, "-m", "ssah_tf.cli", "index", export, many]
     words += ["--output", tmp_path / "index"]
     for _ in range(kills):
-        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(rng.uniform(0.2, 1.5))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        kill(words, rng.uniform(0.2, 1.5))
         if (tmp_path / "index" / "photos.json").exists():
             assert len(PhotoIndex.open(tmp_path / "index")) == 2400
-            for path in list(photos.iterdir())[:: rng.integers(2, 5)]:  # work for the next one
+            for path in list(many.iterdir())[:: rng.integers(2, 5)]:  # work for the next one
                 path.touch()
     ssah(*words[3:])
     index = PhotoIndex.open(tmp_path / "index")
     assert len(index) == len({photo.path for photo in index.photos.values()}) == 2400
     codes = Encoder.load(export).encode([p.path for p in index.photos.values()][:100])
     np.testing.assert_array_equal(index.codes.codes[:100], codes)
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_migration_that_is_killed_goes_on(exported, many, tmp_path, kills):
+    """At each moment the index answers, with the codes and the encoder of one model, and whole."""
+    _, export = exported
+    folder, encoders = tmp_path / "index", {}
+    for name in ("one", "two"):
+        model = onnx.load(export / "encoder.onnx")
+        (entry,) = (e for e in model.metadata_props if e.key == "model_id")
+        entry.value = name
+        encoders[name] = tmp_path / f"{name}.onnx"
+        onnx.save(model, encoders[name])
+    ssah("index", encoders["one"], many, "--output", folder)
+    whole = PhotoIndex.open(folder)
+    rng, target = np.random.default_rng(kills), "two"
+    for _ in range(kills):
+        words = [sys.executable, "-m", "ssah_tf.cli", "migrate", folder, encoders[target]]
+        kill(words, rng.uniform(0.3, 2.5))
+        index = PhotoIndex.open(folder)
+        assert index.encoder().model_id == index.codes.model_id
+        np.testing.assert_array_equal(index.codes.ids, whole.codes.ids)
+        np.testing.assert_array_equal(index.codes.codes, whole.codes.codes)
+        if index.codes.model_id == target:  # it was quicker: back again
+            target = {"one": "two", "two": "one"}[target]
+    ssah("migrate", folder, encoders[target])
+    index = PhotoIndex.open(folder, Encoder.load(encoders[target]))
+    assert index.photos.paths() == whole.photos.paths()
+    assert {path.name for path in folder.iterdir()} == {
+        "photos.json", index.place, f"encoder-{target}.onnx"}  # fmt: skip
