@@ -4,7 +4,10 @@ import io
 import os
 import stat
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -15,6 +18,10 @@ from ssah_tf.printable import printable
 #: File name endings that count as images when a folder is scanned.
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 
+#: The only decoders of Pillow that are used, whatever a file is called: others are less looked
+#: after, and that of EPS runs Ghostscript.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF")
+
 #: Images with more pixels than this are refused before they are decoded.
 MAX_PIXELS = 150_000_000
 
@@ -22,7 +29,12 @@ MAX_PIXELS = 150_000_000
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 
-def decode(source: str | Path | bytes, size: int, name: str | None = None) -> np.ndarray:
+def decode(
+    source: str | Path | bytes | BinaryIO,
+    size: int,
+    name: str | None = None,
+    max_pixels: int | None = None,
+) -> np.ndarray:
     """Decode an image file, crop it to its central square and resize that.
 
     The rule, in this order: Pillow's decoder, the first frame, EXIF orientation applied,
@@ -31,9 +43,10 @@ def decode(source: str | Path | bytes, size: int, name: str | None = None) -> np
     does much quicker, but never below twice `size` on its shorter side.
 
     Args:
-        source: Path of the file, or its bytes.
+        source: Path of the file, its bytes, or the open file.
         size: Side of the square result in pixels.
         name: What error messages call the image; the path by default.
+        max_pixels: Images with more are refused before they are decoded; `MAX_PIXELS` by default.
 
     Returns:
         uint8 array of shape `(size, size, 3)`, RGB.
@@ -41,19 +54,38 @@ def decode(source: str | Path | bytes, size: int, name: str | None = None) -> np
     Raises:
         ImageError: The file is missing, empty, corrupt, truncated or too large. One line.
     """
+    with readable(source, size, name, max_pixels) as image:
+        return square(to_rgb(image), size)
+
+
+@contextmanager
+def readable(
+    source: str | Path | bytes | BinaryIO,
+    size: int,
+    name: str | None = None,
+    max_pixels: int | None = None,
+) -> Iterator[Image.Image]:
+    """An image file, upright, not smaller than twice `size` but for small originals.
+
+    See `decode`. What goes wrong with the image within the block is an `ImageError`, too.
+
+    Raises:
+        ImageError: The file is missing, empty, corrupt, truncated or too large. One line.
+    """
     name = printable(name or ("image" if isinstance(source, bytes) else str(source)))
+    limit = MAX_PIXELS if max_pixels is None else max_pixels
     try:
-        if not isinstance(source, bytes) and not stat.S_ISREG(os.stat(source).st_mode):
+        if isinstance(source, str | Path) and not stat.S_ISREG(os.stat(source).st_mode):
             raise ImageError(f"{name}: not a regular file")  # reading a pipe would wait for ever
         file = io.BytesIO(source) if isinstance(source, bytes) else source
-        with Image.open(file) as image:
-            if image.width * image.height > MAX_PIXELS:
+        with Image.open(file, formats=FORMATS) as image:
+            if image.width * image.height > limit:
                 raise ImageError(
-                    f"{name}: {image.width} x {image.height} pixels, the limit is {MAX_PIXELS:,}"
+                    f"{name}: {image.width} x {image.height} pixels, the limit is {limit:,}"
                 )
             image.draft(None, (2 * size, 2 * size))  # JPEG only
             ImageOps.exif_transpose(image, in_place=True)
-            return square(to_rgb(image), size)
+            yield image
     except ImageError:
         raise
     except FileNotFoundError:
@@ -61,7 +93,7 @@ def decode(source: str | Path | bytes, size: int, name: str | None = None) -> np
     except UnidentifiedImageError:
         raise ImageError(f"{name}: empty, or not an image") from None
     except Image.DecompressionBombError:
-        raise ImageError(f"{name}: more than {MAX_PIXELS:,} pixels, the limit") from None
+        raise ImageError(f"{name}: more than {limit:,} pixels, the limit") from None
     except MemoryError:
         raise ImageError(f"{name}: not enough memory to decode it") from None
     # Pillow raises almost any exception on a damaged file: struct.error, SyntaxError, KeyError...
