@@ -13,6 +13,7 @@ import typer
 from ssah_tf import cli_search
 from ssah_tf.errors import SsahError
 from ssah_tf.printable import printable
+from ssah_tf.serve import command as cli_serve
 from ssah_tf.terminal import SAME_AGAIN, progress_bar, resumable
 from ssah_tf.version import __version__
 
@@ -38,7 +39,7 @@ EXTRAS = {
     )
 }
 
-data_app = typer.Typer(help="Look at image sets.", no_args_is_help=True)
+data_app = typer.Typer(help="Look at image sets, write them as files.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
 Overrides = Annotated[
@@ -233,6 +234,22 @@ def data_check(
         raise typer.Exit(3)
 
 
+@data_app.command("export")
+def data_export(
+    data: Annotated[str, typer.Argument(help="fashion, keras:NAME or tfds:NAME.")],
+    folder: Annotated[Path, typer.Argument(help="Folder to make.")],
+) -> None:
+    """Write a set that has no files as PNG files in class folders."""
+    from ssah_tf.data.sources import DOWNLOADED, load_images
+    from ssah_tf.data.write_folders import write_class_folders
+
+    if data.startswith(DOWNLOADED):
+        need("train", f"ssah data export {data}")
+        import_tensorflow()
+    images = load_images(data).images
+    typer.echo(f"{write_class_folders(images, folder):,} images: {folder}")
+
+
 @app.command()
 def evaluate(run: Annotated[Path, typer.Argument(help="Run folder.")]) -> None:
     """Measure retrieval of a run's queries against its database."""
@@ -400,6 +417,7 @@ def encode(
 
 
 app.add_typer(cli_search.app)
+app.add_typer(cli_serve.app)
 
 
 @app.command()

@@ -1,0 +1,2 @@
+"use strict";
+if (location.search === "?wrong") document.getElementById("wrong").hidden = false;

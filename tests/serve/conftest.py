@@ -1,0 +1,204 @@
+"""An encoder whose codes can be worked out by hand, photos of one colour each, their index."""
+
+import contextlib
+import io
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from ssah_tf import Encoder
+from ssah_tf.search.photo_index import PhotoIndex
+from ssah_tf.search.photo_labels import PhotoLabels
+from ssah_tf.serve.app import make_app
+from ssah_tf.serve.library import LiveLibrary
+from ssah_tf.serve.settings import Settings
+
+SIZE = 8
+#: A code has a bit for each channel and threshold that the mean of the channel reaches, so two
+#: colours differ in as many bits as there are thresholds between them.
+THRESHOLDS = np.arange(16, 256, 32)  # 16, 48, ..., 240
+#: Class -> colours of its photos.
+COLOURS = {
+    "red": [(0, 0, 0), (255, 0, 0), (200, 0, 0), (140, 0, 0)],
+    "green": [(0, 255, 0), (0, 200, 0), (0, 140, 0)],
+    "blue": [(0, 0, 255), (0, 0, 200), (0, 0, 140)],
+}
+
+
+def write_encoder(path, model_id="hand-made"):
+    """An ONNX file: channel means of 8 px images against thresholds, packed to 24 bits."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    def constant(name, value):
+        return numpy_helper.from_array(np.asarray(value), name)
+
+    nodes = [
+        helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["floats", "sides"], ["means"], keepdims=0),
+        helper.make_node("Unsqueeze", ["means", "last"], ["column"]),
+        helper.make_node("Sub", ["column", "thresholds"], ["above"]),
+        helper.make_node("Reshape", ["above", "flat"], ["logits"]),
+        helper.make_node("GreaterOrEqual", ["above", "zero"], ["reached"]),
+        helper.make_node("Cast", ["reached"], ["bits"], to=TensorProto.INT32),
+        helper.make_node("Mul", ["bits", "powers"], ["weighted"]),
+        helper.make_node("ReduceSum", ["weighted", "last"], ["bytes"], keepdims=0),
+        helper.make_node("Cast", ["bytes"], ["codes"], to=TensorProto.UINT8),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "colours",
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["n", SIZE, SIZE, 3])],
+        [
+            helper.make_tensor_value_info("codes", TensorProto.UINT8, ["n", 3]),
+            helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 24]),
+        ],
+        [
+            constant("sides", np.array([1, 2], np.int64)),
+            constant("last", np.array([2], np.int64)),
+            constant("thresholds", THRESHOLDS.astype(np.float32)),
+            constant("flat", np.array([-1, 24], np.int64)),
+            constant("zero", np.float32(0)),
+            constant("powers", np.array([128, 64, 32, 16, 8, 4, 2, 1], np.int32)),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    about = {"model_id": model_id, "bits": "24", "image_size": str(SIZE), "backbone": "none"}
+    helper.set_model_props(model, {**about, "recipe_hash": "none", "product_version": "0"})
+    onnx.save(model, path)
+    return path
+
+
+def plain(*colour, size=(12, 12)):
+    """A picture of one colour."""
+    return Image.new("RGB", size, colour)
+
+
+class Index:
+    """An index of photos of one colour each, and what is in it.
+
+    Attributes:
+        root: Holds all of it.
+        photos: Folder of the photos.
+        folder: The index.
+        colours: Path of a photo, relative -> its colour, in the order of the index.
+        encoder: The `Encoder`.
+    """
+
+    def __init__(self, root):
+        self.root, self.photos, self.folder = root, root / "photos", root / "index"
+        self.colours = write_photos(self.photos)
+        self.encoder = Encoder.load(write_encoder(root / "encoder.onnx"))
+        self.sync()
+
+    def sync(self):
+        """What `ssah index` does."""
+        index = PhotoIndex.open(self.folder, self.encoder)
+        labels = PhotoLabels("folders", [self.photos])
+        index.sync(self.encoder, [self.photos], labels=labels)
+
+    @staticmethod
+    def code_of(*colour):
+        """The code of a colour, hexadecimal, by hand."""
+        bits = ("".join("1" if value >= t else "0" for t in THRESHOLDS) for value in colour)
+        return bytes(int(eight, 2) for eight in bits).hex()
+
+    def nearest(self, *colour, among=None):
+        """(distance, path) of all photos, by hand: the thresholds between two colours count."""
+
+        def far(other):
+            pairs = zip(colour, other, strict=True)
+            return sum(abs(sum(a >= THRESHOLDS) - sum(b >= THRESHOLDS)) for a, b in pairs)
+
+        paths = [path for path in self.colours if among is None or path.startswith(among)]
+        return sorted(((int(far(self.colours[p])), p) for p in paths), key=lambda pair: pair[0])
+
+    @staticmethod
+    def body(*colour, kind="PNG", size=(12, 12), **options):
+        """The bytes of a picture of one colour."""
+        stream = io.BytesIO()
+        plain(*colour, size=size).save(stream, kind, **options)
+        return stream.getvalue()
+
+
+def write_photos(folder):
+    """Class folders of photos; path -> colour in the order in which they are indexed."""
+    for name, colours in COLOURS.items():
+        (folder / name).mkdir(parents=True)
+        for number, colour in enumerate(colours):
+            plain(*colour).save(folder / name / f"{number}.png")
+    order = sorted(COLOURS)
+    return {f"{name}/{i}.png": c for name in order for i, c in enumerate(COLOURS[name])}
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory):
+    """An index that no test changes."""
+    return Index(tmp_path_factory.mktemp("serve"))
+
+
+@pytest.fixture
+def own(tmp_path):
+    """An index of the test alone."""
+    return Index(tmp_path)
+
+
+@pytest.fixture
+def client():
+    """Starts a service without a network: `client(index, **settings)`."""
+    with contextlib.ExitStack() as stack:
+
+        def start(index, **settings):
+            app = make_app(LiveLibrary(index.folder), Settings(**settings))
+            return stack.enter_context(TestClient(app, base_url="http://127.0.0.1"))
+
+        yield start
+
+
+class Served:
+    """A real `ssah serve` on a free port."""
+
+    def __init__(self, index, *options, environment=None):
+        words = [sys.executable, "-m", "ssah_tf.cli", "serve", str(index), "--port", "0", *options]
+        self.process = subprocess.Popen(
+            words,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **(environment or {})},
+        )
+        self.url = ""
+        while "search page: " not in self.url:
+            self.url = self.process.stdout.readline()
+            if not self.url:
+                raise AssertionError(self.process.communicate()[1])
+        self.url = self.url.split("search page: ")[1].split("/ ")[0]
+        self.port = int(self.url.rpartition(":")[2])
+
+    def stop(self, number=signal.SIGTERM):
+        """Stop it; its exit code and what it wrote to stderr."""
+        self.process.send_signal(number)
+        _, stderr = self.process.communicate(timeout=30)
+        return self.process.returncode, stderr
+
+
+@pytest.fixture
+def serve():
+    """Starts services, and ends them."""
+    running = []
+
+    def start(index, *options, **more):
+        running.append(Served(index, *options, **more))
+        return running[-1]
+
+    yield start
+    for served in running:
+        if served.process.poll() is None:
+            served.process.kill()
+            served.process.communicate()
