@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ssah_tf.errors import SsahError
 
@@ -35,6 +35,14 @@ class Address:
 
     def __str__(self) -> str:
         return self.shown
+
+    def milvus(self) -> tuple[str, str, str, str]:
+        """What Milvus wants apart: address of the server, user, password, database."""
+        parts = urlsplit(self.server)
+        place = parts.netloc.rpartition("@")[2]
+        uri = f"{'https' if self.scheme == 'milvus+https' else 'http'}://{place}"
+        user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        return uri, user, password, parts.path.strip("/")
 
 
 def is_address(place: object) -> bool:

@@ -1,5 +1,6 @@
 """The contract of an index, on each engine, against a plain Python model."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from ssah_tf.errors import SsahError
 from ssah_tf.search import CodeIndex
 from ssah_tf.search.address import parse_address
+from ssah_tf.search.milvus import MilvusIndex
 from ssah_tf.search.postgres import PostgresIndex
 
 #: Operations of the long form, over the four kinds of codes.
@@ -29,27 +31,31 @@ class Embedded:
         return CodeIndex.load(self.folder / "index", self.engine)
 
 
-class Postgres:
+class Stored:
     """Indexes in a database; what is done is kept."""
 
-    def __init__(self, address, database):
-        self.address, self.database = address, database
+    def __init__(self, kind, address):
+        self.kind, self.address = kind, address
 
     def make(self, bits):
-        address = parse_address(self.address(next(NAMES), self.database))
-        return PostgresIndex.open(address, bits, "m")
+        return self.kind.open(parse_address(self.address(next(NAMES))), bits, "m")
 
     def again(self, index):
         index.close()
-        return PostgresIndex.open(index.address)
+        return self.kind.open(index.address)
 
 
-@pytest.fixture(params=["numpy", "faiss", "pgvector", "plain"])
+@pytest.fixture(
+    params=["numpy", "faiss", "pgvector", "plain", pytest.param("milvus", marks=pytest.mark.slow)]
+)
 def engine(request, tmp_path):
     """Makes indexes of one kind."""
     if request.param in ("numpy", "faiss"):
         return Embedded(request.param, tmp_path)
-    return Postgres(request.getfixturevalue("postgres"), request.param)
+    if request.param == "milvus":
+        return Stored(MilvusIndex, request.getfixturevalue("milvus"))
+    address = request.getfixturevalue("postgres")
+    return Stored(PostgresIndex, functools.partial(address, database=request.param))
 
 
 class Model:

@@ -1,0 +1,390 @@
+"""An index in Milvus, which shards codes over machines."""
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from ssah_tf.errors import SsahError
+from ssah_tf.metrics.hamming import code_bytes
+from ssah_tf.reading import parse_json
+from ssah_tf.search.address import Address
+from ssah_tf.search.code_index import CodeIndex
+from ssah_tf.search.index import Found, Index
+
+#: The form of our collections.
+LAYOUT = 1
+#: Ids of a block follow on each other; a page never reaches over its end.
+BLOCK = 4096
+#: What Milvus gives at most for a query.
+HITS = 16_384
+#: Pages asked for beyond k, so that ties at the k-th are mostly there at once.
+MORE = 64
+#: Queries that are sent together; pages, ids and ranges of a request.
+QUERIES, ROWS, IDS, RANGES = 64, 8192, 1 << 18, 64
+#: Seconds until a call is given up.
+TIMEOUT = 120.0
+
+
+class MilvusIndex(Index):
+    """A collection of Milvus whose entities are *pages*: a code, and ids that have it.
+
+    A page holds the ids of one code in one block of `BLOCK` ids, and its key is the smallest of
+    them. So equal codes are mostly compared once; the page of an id is found by the range of its
+    block; and a block is changed by one request, whole or not at all. Milvus gives no more than
+    `HITS` pages and orders ties as it likes: the search asks again by radius, and by halves where
+    even these are too many, until it has all pages up to the distance of the k-th id.
+
+    One process may write at a time: Milvus has no locks. It reads its own writes, and those of
+    others that ended before it was opened.
+
+    Args:
+        address: Where it is.
+        client: A `pymilvus.MilvusClient`.
+    """
+
+    def __init__(self, address: Address, client, bits: int, model_id: str):
+        self.address = address
+        self.client = client
+        self.bits = bits
+        self.model_id = model_id
+        # The first read sees all that is written, by anybody; later ones at least what we wrote.
+        self.consistency = "Strong"
+
+    @classmethod
+    def open(cls, address: Address, bits: int | None = None, model_id: str | None = None):
+        """Open an index, or begin one if `bits` and `model_id` are given and there is none.
+
+        Raises:
+            SsahError: No connection, no index, or one of other codes.
+        """
+        client = connect(address)
+        try:
+            with faults(address):
+                if not client.has_collection(address.name, timeout=TIMEOUT):
+                    if bits is None:
+                        raise SsahError(f"{address}: no index; make one with `ssah index`")
+                    make(client, address.name, bits, model_id)
+                found = about(client, address)
+                client.load_collection(address.name, timeout=TIMEOUT)
+            return cls(address, client, int(found["bits"]), str(found["model_id"]))
+        except SsahError:
+            client.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.client.close()
+
+    def __len__(self) -> int:
+        return sum(row["size"] for row in self.query("size > 0", "size"))
+
+    def __contains__(self, number: int) -> bool:
+        ids, _ = self.content(np.array([int(number)]) // BLOCK)
+        return int(number) in ids
+
+    def items(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """See `Index.items`."""
+        return self.parts("size > 0")
+
+    def query(self, which: str, *fields: str) -> list[dict]:
+        """Fields of the pages that meet a condition."""
+        with self.reading() as how:
+            return self.client.query(
+                self.address.name, filter=which, output_fields=list(fields), **how
+            )
+
+    @contextmanager
+    def reading(self):
+        """What a read is given; after one that saw everything, our own writes are enough."""
+        with faults(self.address):
+            yield {"consistency_level": self.consistency, "timeout": TIMEOUT}
+        self.consistency = "Session"
+
+    def content(self, blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Ids of blocks, ascending, and their codes."""
+        low, high = int(blocks.min()) * BLOCK, int(blocks.max() + 1) * BLOCK
+        which = f"size > 0 and first >= {low} and first < {high}"
+        empty = np.zeros(0, np.int64), np.zeros((0, code_bytes(self.bits)), np.uint8)
+        ids, codes = zip(empty, *self.parts(which, blocks), strict=True)
+        return np.concatenate(ids), np.concatenate(codes)
+
+    def parts(self, which: str, blocks: np.ndarray | None = None) -> Iterator[tuple]:
+        """Ids, ascending, and codes of the pages that meet a condition, or of some of its blocks.
+
+        First the keys alone, so that no request for ids and codes is too large.
+        """
+        firsts = [row["first"] for row in self.query(which, "first")]
+        here, counts = np.unique(np.array(firsts, np.int64) // BLOCK, return_counts=True)
+        for ranges in grouped(here, counts, here if blocks is None else blocks):
+            condition = " or ".join(f"(first >= {low} and first < {high})" for low, high in ranges)
+            ids, codes = [], []
+            for page in self.query(f"size > 0 and ({condition})", "ids", "code"):
+                ids.append(np.array(page["ids"], np.int64))
+                code = np.frombuffer(page["code"][0], np.uint8)
+                codes.append(np.broadcast_to(code, (len(ids[-1]), len(code))))
+            ids, codes = np.concatenate(ids), np.concatenate(codes)
+            order = np.argsort(ids)
+            yield ids[order], codes[order]
+
+    def _add(self, ids, codes):
+        here, its = self.content(np.unique(ids // BLOCK))
+        if (there := np.isin(ids, here)).any():
+            raise SsahError(f"id {ids[there].min()} is in the index already")
+        self._write(here, its, np.concatenate([here, ids]), np.concatenate([its, codes]))
+
+    def _remove(self, ids):
+        here, its = self._holding(ids)
+        keep = ~np.isin(here, ids)
+        self._write(here, its, here[keep], its[keep])
+
+    def _update(self, ids, codes):
+        here, its = self._holding(ids)
+        changed = its.copy()
+        changed[np.searchsorted(here, ids)] = codes
+        self._write(here, its, here, changed)
+
+    def _holding(self, ids) -> Found:
+        """Content of the blocks of ids that have to be there."""
+        here, its = self.content(np.unique(ids // BLOCK))
+        if (missing := ~np.isin(ids, here)).any():
+            raise SsahError(f"id {ids[missing].min()} is not in the index")
+        return here, its
+
+    def _write(self, ids, codes, new_ids, new_codes) -> None:
+        """Replace the content of blocks: a request holds the changed pages of a block or more.
+
+        A page whose key is no more is written empty in the same request, and deleted afterwards.
+        """
+        old, new = pages(ids, codes), pages(new_ids, new_codes)
+        nothing = {"size": 0, "ids": [], "code": bytes(code_bytes(self.bits))}
+        empty = [{"first": first, **nothing} for first in old.keys() - new.keys()]
+        rows = [page for first, page in new.items() if old.get(first) != page] + empty
+        rows.sort(key=lambda row: row["first"])
+        request: list[dict] = []
+        with faults(self.address):
+            for row in rows:
+                other = request and request[-1]["first"] // BLOCK != row["first"] // BLOCK
+                if other and (len(request) > ROWS or sum(r["size"] for r in request) > IDS):
+                    self.client.upsert(self.address.name, request, timeout=TIMEOUT)
+                    request = []
+                request.append(row)
+            if request:
+                self.client.upsert(self.address.name, request, timeout=TIMEOUT)
+            if empty:
+                gone = [row["first"] for row in empty]
+                self.client.delete(self.address.name, ids=gone, timeout=TIMEOUT)
+
+    def _search(self, queries, k, among):
+        if among is not None:
+            return self._part(among).search(queries, k)
+        found = []
+        for start in range(0, len(queries), QUERIES):
+            found += self._nearest(queries[start : start + QUERIES], k)
+        return np.stack([ids for ids, _ in found]), np.stack([far for _, far in found])
+
+    def _nearest(self, queries, k) -> list[Found]:
+        limit = min(HITS, k + MORE)
+        found = []
+        for query, hits in zip(queries, self.hits(queries, limit), strict=True):
+            radius = radius_of(hits, k)
+            if len(hits) == limit and (radius is None or radius == hits[-1][0]):
+                # There may be more pages at that distance, or not enough of them came.
+                radius = hits[-1][0] if radius is None else radius
+                hits = self.within(query, radius)
+                while radius < self.bits and sum(size for _, _, size in hits) < k:
+                    radius += 1
+                    hits = self.within(query, radius)
+            found.append(self.expand(hits, k))
+        return found
+
+    def _within(self, queries, radius, among):
+        if among is not None:
+            return self._part(among).range_search(queries, radius)
+        return [self.expand(self.within(query, radius), None) for query in queries]
+
+    def _part(self, among: np.ndarray) -> CodeIndex:
+        """The codes of some ids, to be searched here."""
+        if not len(among):
+            return CodeIndex(self.bits, self.model_id)
+        ids, codes = self.content(np.unique(among // BLOCK))
+        keep = np.isin(ids, among)
+        part = CodeIndex(self.bits, self.model_id)
+        part.add(ids[keep], codes[keep])
+        return part
+
+    def hits(self, queries, limit, radius=None, which="size > 0") -> list[list[tuple]]:
+        """Distance, key and size of the nearest pages of each query, by distance and key."""
+        how = {"metric_type": "HAMMING"}
+        if radius is not None:
+            how["params"] = {"radius": radius + 1}  # it is exclusive
+        with self.reading() as options:
+            found = self.client.search(
+                self.address.name,
+                data=[query.tobytes() for query in queries],
+                filter=which,
+                limit=limit,
+                output_fields=["first", "size"],
+                search_params=how,
+                **options,
+            )
+        return [
+            sorted(
+                (int(hit["distance"]), hit["entity"]["first"], hit["entity"]["size"])
+                for hit in hits
+            )
+            for hits in found
+        ]
+
+    def within(self, query, radius: int, low=None, high=None) -> list[tuple]:
+        """All pages up to a distance, of keys from `low` to below `high`; see `hits`."""
+        which = "size > 0"
+        which += f" and first >= {low}" if low is not None else ""
+        which += f" and first < {high}" if high is not None else ""
+        (hits,) = self.hits([query], HITS, radius, which)
+        if len(hits) < HITS:
+            return hits
+        middle = sorted(first for _, first, _ in hits)[HITS // 2]
+        return sorted(
+            self.within(query, radius, low, middle) + self.within(query, radius, middle, high)
+        )
+
+    def expand(self, hits: list[tuple], k: int | None) -> Found:
+        """Ids of pages and their distances in the order of (distance, id), the first k of them."""
+        table = np.array(hits, np.int64).reshape(-1, 3)
+        if k is not None:
+            # Blocks are ranges of ids: at one distance those behind the k-th id are not needed.
+            at = np.searchsorted(np.cumsum(table[:, 2]), k)
+            for far, first, _ in table[at : at + 1].tolist():
+                near = (table[:, 0] < far) | (
+                    (table[:, 0] == far) & (table[:, 1] // BLOCK <= first // BLOCK)
+                )
+                table = table[near]
+        single = table[:, 2] == 1
+        ids, far = [table[single, 1]], [table[single, 0]]
+        for first, found in self.postings(table[~single]):
+            ids.append(found)
+            far.append(np.full(len(found), first))
+        ids, far = np.concatenate(ids), np.concatenate(far)
+        order = np.lexsort((ids, far))[:k]
+        return ids[order], far[order].astype(np.int32)
+
+    def postings(self, table: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """Distance and ids of pages."""
+        part = np.cumsum(table[:, 2]) // IDS
+        for number in np.unique(part):
+            distances = {first: far for far, first, _ in table[part == number].tolist()}
+            for page in self.query(f"first in {list(distances)}", "first", "ids"):
+                yield distances[page["first"]], np.array(page["ids"], np.int64)
+
+
+def grouped(here: np.ndarray, counts: np.ndarray, wanted: np.ndarray) -> Iterator[list]:
+    """Ranges of keys over the wanted ones of the blocks that are there, for a request each.
+
+    Args:
+        here: The blocks, ascending.
+        counts: Pages of each.
+        wanted: Some blocks.
+    """
+    ranges, pages, last = [], 0, -2
+    for at in np.flatnonzero(np.isin(here, wanted)).tolist():
+        low, high = int(here[at]) * BLOCK, int(here[at] + 1) * BLOCK
+        if ranges and (pages + counts[at] > ROWS or len(ranges) == RANGES):
+            yield ranges
+            ranges, pages, last = [], 0, -2
+        if at == last + 1:  # nothing lies between them
+            ranges[-1] = ranges[-1][0], high
+        else:
+            ranges.append((low, high))
+        pages, last = pages + counts[at], at
+    if ranges:
+        yield ranges
+
+
+def pages(ids: np.ndarray, codes: np.ndarray) -> dict[int, dict]:
+    """The pages of ids and their codes, by key."""
+    found: dict[tuple[int, bytes], list[int]] = {}
+    for number, code in sorted(zip(ids.tolist(), map(bytes, codes), strict=True)):
+        found.setdefault((number // BLOCK, code), []).append(number)
+    return {
+        owners[0]: {"first": owners[0], "size": len(owners), "ids": owners, "code": code}
+        for (_, code), owners in found.items()
+    }
+
+
+def radius_of(hits: list[tuple], k: int) -> int | None:
+    """Distance at which hits, nearest first, have k ids together; None if they have not."""
+    at = np.searchsorted(np.cumsum([size for _, _, size in hits]), k)
+    return hits[at][0] if at < len(hits) else None
+
+
+def connect(address: Address):
+    """A client of the server.
+
+    Raises:
+        SsahError: There is none.
+    """
+    try:
+        from pymilvus import MilvusClient
+    except ImportError:
+        raise SsahError("Milvus needs pymilvus: pip install 'ssah-tf[milvus]'") from None
+    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # what it logs, it raises, too
+    uri, user, password, database = address.milvus()
+    with faults(address):
+        return MilvusClient(
+            uri, user=user, password=password, db_name=database, timeout=10, dedicated=True
+        )
+
+
+@contextmanager
+def faults(address: Address):
+    """What the server refuses, as one line that shows no password.
+
+    Raises:
+        SsahError: Whatever pymilvus raises.
+    """
+    import grpc
+    from pymilvus.exceptions import MilvusException
+
+    try:
+        yield
+    except MilvusException as error:
+        reason = str(error.message).strip().splitlines() or [type(error).__name__]
+        raise SsahError(f"{address}: {reason[0]}") from None
+    except grpc.RpcError as error:
+        raise SsahError(f"{address}: {error.code().name.lower()}") from None
+
+
+def about(client, address: Address) -> dict:
+    """What the index says of itself.
+
+    Raises:
+        SsahError: The name is taken by something else.
+    """
+    described = client.describe_collection(address.name, timeout=TIMEOUT)
+    try:
+        found = parse_json(described["description"])
+        if found["layout"] != LAYOUT or found["metric"] != "hamming":
+            raise SsahError(f"{address}: made by another version of ssah-tf")
+        return found
+    except (ValueError, KeyError, TypeError):
+        raise SsahError(
+            f"{address}: the collection {address.name} is no index: choose another name"
+        ) from None
+
+
+def make(client, name: str, bits: int, model_id: str) -> None:
+    """Make the collection of an index."""
+    from pymilvus import DataType
+
+    told = {"layout": LAYOUT, "model_id": model_id, "bits": bits, "metric": "hamming"}
+    schema = client.create_schema(description=json.dumps(told), enable_dynamic_field=False)
+    schema.add_field("first", DataType.INT64, is_primary=True)
+    schema.add_field("size", DataType.INT64)
+    schema.add_field("ids", DataType.ARRAY, element_type=DataType.INT64, max_capacity=BLOCK)
+    schema.add_field("code", DataType.BINARY_VECTOR, dim=8 * code_bytes(bits))
+    index = client.prepare_index_params()
+    index.add_index("code", index_type="BIN_FLAT", metric_type="HAMMING")
+    client.create_collection(name, schema=schema, index_params=index, num_shards=1, timeout=TIMEOUT)
