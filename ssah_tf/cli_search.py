@@ -34,6 +34,9 @@ def index(
             help="Label file of the photos, or `folders` where folders are the classes.",
         ),
     ] = None,
+    codes: Annotated[
+        Path | None, typer.Option(help="Folder that `ssah encode` wrote: its codes are taken.")
+    ] = None,
     threads: Threads = 0,
 ) -> None:
     """Index photos for search; run again, it takes in what is new, changed or gone."""
@@ -46,7 +49,7 @@ def index(
     label = PhotoLabels(labels, sources) if labels is not None else None
     with resumable(SAME_AGAIN), only_one(output / ".lock", output), progress_bar("encoding") as bar:
         opened = PhotoIndex.open(output, loaded)
-        done = opened.sync(loaded, sources, bar, label)
+        done = opened.sync(loaded, sources, bar, label, codes)
     for reason in done.bad.values():
         typer.echo(f"skipped: {reason}", err=True)
     if label is not None and (unused := label.unused()):

@@ -16,14 +16,13 @@ from ssah_tf.encoder import Encoder
 from ssah_tf.errors import SsahError
 from ssah_tf.files import atomic_path, write_atomically
 from ssah_tf.lock import only_one
-from ssah_tf.shards import Shard, Shards, encode_shard, import_pyarrow, parquet_schema
+from ssah_tf.shards import SUMMARY, Shard, Shards, encode_shard, import_pyarrow, parquet_schema
 
 #: Encodes numbered shards, in any order: `(encoder, (number, paths)...)` -> `(number, Shard)...`
 Engine = Callable[[Encoder, Iterable[tuple[int, list[str]]]], Iterator[tuple[int, Shard]]]
 
-#: Files of a folder of shards that tell of the whole; they are written last.
+#: List of the bad files in a folder of shards.
 BAD = "_bad.jsonl"
-SUMMARY = "_encoded.json"
 #: Shards that make a row group of the one Parquet file.
 GROUP = 64
 

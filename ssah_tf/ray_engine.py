@@ -70,7 +70,7 @@ def on_ray(
     """
     ray = begin(address)
     # What Ray has to say about a machine that died belongs beside the progress, not into results.
-    with closing_ray(ray), redirect_stdout(sys.stderr):
+    with redirect_stdout(sys.stderr), closing_ray(ray):
         work, folder = iter(work), os.getcwd()
         number, paths = next(work)
         check_machines(ray, cpus, folder, paths)

@@ -33,6 +33,8 @@ BATCH = 64
 #: File that says of which images and by which encoder the shards are. Readers of folders of Parquet
 #: files pass over names that begin with _.
 PLAN = "_plan.json"
+#: File that says that all shards are there; it is written last.
+SUMMARY = "_encoded.json"
 
 
 @dataclass(frozen=True)
@@ -215,6 +217,34 @@ class Shards:
     def remove(self) -> None:
         """Remove the folder with all that is in it."""
         shutil.rmtree(self.folder)
+
+
+def read_shards(folder: Path, model_id: str) -> Iterator[Shard]:
+    """All shards of a folder that `ssah encode` has finished.
+
+    Raises:
+        SsahError: It is not finished or not such a folder, of another encoder, or damaged.
+    """
+    try:
+        about = parse_json((folder / SUMMARY).read_bytes())
+        made_by, count = str(about["model_id"]), int(about["shards"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise SsahError(
+            f"{folder}: not a folder of codes that `ssah encode` has finished"
+        ) from None
+    if made_by != model_id:
+        raise SsahError(
+            f"{folder} holds codes of model {made_by}, the encoder is {model_id}: "
+            "they cannot be compared"
+        )
+    files = sorted(path for path in folder.glob("[0-9]*") if path.suffix in (".parquet", ".npz"))
+    if len(files) != count:
+        raise SsahError(f"{folder}: {len(files):,} of {count:,} shards are there")
+    for file in files:
+        found = read_shard(file)
+        if found is None or found[0]["model_id"] != model_id:
+            raise SsahError(f"{file}: damaged; run `ssah encode` once more")
+        yield found[1]
 
 
 def readable(path: str) -> str:

@@ -6,8 +6,9 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from ssah_tf.search.code_index import CodeIndex
 from ssah_tf.search.looks import looks
 from ssah_tf.search.photo_filter import matching
 from ssah_tf.search.photo_table import Photo, PhotoTable
+from ssah_tf.shards import read_shards
 
 #: Photos a part: what a kill costs at most.
 PART = 1024
@@ -160,6 +162,7 @@ class PhotoIndex:
         sources: Sequence[str | Path],
         progress: Callable[[int, int], None] = lambda done, total: None,
         labels: Callable[[str], tuple[str, ...]] | None = None,
+        codes: Path | None = None,
     ) -> Synced:
         """Make the index hold the photos of the sources, and only those; then save it.
 
@@ -172,6 +175,7 @@ class PhotoIndex:
             sources: Image files, and folders of them.
             progress: Is told how many of the files to read are done, and how many there are.
             labels: The labels of a path; by default photos keep those that they have.
+            codes: Folder of shards that `ssah encode` wrote: photos in it are not encoded again.
 
         Raises:
             SsahError: The encoder is another, or a source does not exist.
@@ -188,7 +192,7 @@ class PhotoIndex:
             photos[number].digest: (photos[number].looks, code)
             for number, code in zip(self.codes.ids.tolist(), self.codes.codes, strict=True)
         }
-        found, bad = self.encode(encoder, to_read, known, progress)
+        found, bad = self.encode(encoder, to_read, known, progress, codes)
 
         gone = [n for p, n in by_path.items() if p not in wanted or p in bad]
         self.codes.remove(gone)
@@ -318,15 +322,17 @@ class PhotoIndex:
             for ids, distances in rows
         ]
 
-    def encode(self, encoder: Encoder, paths: list[str], known: dict, progress):
+    def encode(self, encoder: Encoder, paths: list[str], known: dict, progress, codes=None):
         """Photo and code of each readable file, from parts of an earlier call where they fit.
 
         Returns:
             Path -> (`Photo`, code), and path -> reason of the bad ones.
         """
         found, bad = {}, {}
-        for photo, code in self.read_parts(encoder):
+        done_before = [self.read_parts(encoder), photos_of(codes, encoder) if codes else ()]
+        for photo, code in chain(*done_before):
             found[photo.path] = (photo, code)
+            known.setdefault(photo.digest, (photo.looks, code))
         wanted = set(paths)
         found = {p: v for p, v in found.items() if p in wanted and v[0].unchanged()}
         left = [path for path in paths if path not in found]
@@ -347,7 +353,8 @@ class PhotoIndex:
                 progress(done, len(paths))
             self.write_part(encoder, part)
             found |= part
-        return found, bad
+        # Ids follow the order of the paths, whatever was there before.
+        return {path: found[path] for path in paths if path in found}, bad
 
     def read_one(self, encoder: Encoder, known: dict):
         """What a decoder thread does: a photo with its pixels, or its code, or the reason."""
@@ -428,6 +435,19 @@ class PhotoIndex:
 def as_name(model_id: str) -> str:
     """A model id as a part of a file name, whatever a stranger's file says that it is."""
     return re.sub(r"[^0-9A-Za-z]", "_", model_id)
+
+
+def photos_of(folder: Path, encoder: Encoder) -> Iterator[tuple[Photo, np.ndarray]]:
+    """Photos and codes of a folder of shards.
+
+    Raises:
+        SsahError: See `read_shards`.
+    """
+    for shard in read_shards(folder, encoder.model_id):
+        columns = shard.digests, shard.sizes, shard.changed, shard.looks, shard.codes
+        for path, digest, size, changed, seen, code in zip(shard.paths, *columns, strict=True):
+            about = digest.tobytes().hex(), int(size), int(changed)
+            yield Photo(os.path.abspath(path), *about, looks=seen.tobytes()), code
 
 
 def read_manifest(folder: Path) -> dict | None:

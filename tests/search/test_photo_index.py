@@ -15,6 +15,7 @@ from PIL import Image
 
 from ssah_tf import Encoder
 from ssah_tf.data import load_fashion
+from ssah_tf.encode import encode_files, find_images
 from ssah_tf.errors import SsahError
 from ssah_tf.search import photo_index as module
 from ssah_tf.search.photo_index import PhotoIndex
@@ -106,6 +107,38 @@ def test_a_photo_that_moved_is_not_encoded_again(photos, encoder, tmp_path):
     assert (done.added, done.removed) == (1, 1)
     assert encoder.images == 20
     assert content(index)["moved.png"] == 30
+
+
+def test_codes_of_a_folder_of_shards_are_taken(photos, encoder, tmp_path, monkeypatch):
+    """Encoded once, wherever: the index reads no photo that is as it was, and says the same."""
+    folder = tmp_path / "codes"
+    monkeypatch.chdir(tmp_path)
+    encode_files(encoder, find_images(["photos"]), folder, size=7)
+    photo(photos, "a/00.png", 255)
+    (photos / "b" / "01.png").unlink()
+    (photos / "b" / "03.png").rename(photos / "moved.png")
+    before = encoder.images
+    index = PhotoIndex.open(tmp_path / "index", encoder)
+    done = index.sync(encoder, [photos], codes=folder)
+    assert encoder.images - before == 1  # the one that changed
+    assert (done.added, list(done.bad)) == (19, [str(photos / "a" / "bad.jpg")])
+    anew = PhotoIndex.open(tmp_path / "anew", encoder)
+    anew.sync(encoder, [photos])
+    assert content(index) == content(anew)
+    assert index.photos.in_memory() == anew.photos.in_memory()
+
+    empty = PhotoIndex.open(tmp_path / "empty", encoder)
+    with pytest.raises(SsahError, match="not a folder of codes that `ssah encode` has finished"):
+        empty.sync(encoder, [photos], codes=photos)
+    other = FakeEncoder(tmp_path, "xyz")
+    with pytest.raises(SsahError, match="holds codes of model abc, the encoder is xyz"):
+        PhotoIndex.open(tmp_path / "other", other).sync(other, [photos], codes=folder)
+    (folder / "000001.parquet").write_bytes(b"")
+    with pytest.raises(SsahError, match=r"000001\.parquet: damaged"):
+        empty.sync(encoder, [photos], codes=folder)
+    (folder / "000001.parquet").unlink()
+    with pytest.raises(SsahError, match="2 of 3 shards are there"):
+        empty.sync(encoder, [photos], codes=folder)
 
 
 def test_interrupted_it_goes_on(photos, encoder, tmp_path, monkeypatch):
