@@ -53,6 +53,8 @@ class PhotoTable(Mapping[int, Photo]):
     def __init__(self, table):
         self.table = table
         self.ids = table["id"].to_numpy()
+        # A cell of an array comes seven times as quickly as one of a chunked array.
+        self._arrays = [c.chunk(0) if c.num_chunks == 1 else c for c in table.columns]
 
     @classmethod
     def of(cls, photos: Mapping[int, Photo]) -> "PhotoTable":
@@ -88,7 +90,7 @@ class PhotoTable(Mapping[int, Photo]):
     def at(self, row: int) -> Photo:
         """The photo of a row."""
         _, path, digest, size, changed, labels, looks = (
-            column[row].as_py() for column in self.table.columns
+            array[row].as_py() for array in self._arrays
         )
         return Photo(os.fsdecode(path), digest.hex(), size, changed, tuple(labels), looks)
 

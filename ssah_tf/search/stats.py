@@ -9,7 +9,6 @@ import numpy as np
 from ssah_tf.errors import SsahError
 from ssah_tf.metrics.codes import CodeStatistics, code_statistics
 from ssah_tf.metrics.hamming import hamming_distances
-from ssah_tf.search.code_index import ARRAYS
 from ssah_tf.search.photo_index import PhotoIndex
 from ssah_tf.search.photo_table import PhotoTable
 
@@ -114,7 +113,11 @@ def index_stats(index: PhotoIndex) -> Stats:
         classes=labels.shape[1],
         codes=code_statistics(codes, index.codes.bits),
         buckets=dict(zip(SIZES, counts, strict=True)),
-        memory={"codes": index.codes.nbytes, "photos": index.photos.table.nbytes},
+        memory={
+            "codes": codes.nbytes,
+            "ids": index.codes.ids.nbytes,
+            "photos": index.photos.table.nbytes,
+        },
         disk=disk(index.folder),
         radii=radii(codes, labels, index.codes.bits),
     )
@@ -136,7 +139,7 @@ def disk(folder: Path) -> dict[str, int]:
     for path in folder.rglob("*"):
         if path.is_file():
             starts = path.name.split("-")[0].split(".")[0]
-            kind = "codes" if starts in (*ARRAYS, "index") else starts
+            kind = {"ids": "codes", "index": "codes"}.get(starts, starts)
             sizes[kind if kind in sizes else "other"] += path.stat().st_size
     return sizes
 

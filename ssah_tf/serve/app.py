@@ -79,7 +79,7 @@ class Service:
         self.metrics = Metrics(live)
         self.pictures = Pictures()
         threads = settings.threads or os.cpu_count() or 1
-        self.work = ThreadPoolExecutor(threads, "search")
+        self.work = ThreadPoolExecutor(threads, "search", one_thread)
         self.draw = ThreadPoolExecutor(threads, "picture")
 
     async def run(self, pool: ThreadPoolExecutor, function, *arguments):
@@ -128,6 +128,18 @@ class Service:
                 told = self.live.error
                 if told:
                     log.warning("the index on disk is not taken, the old one goes on: %s", told)
+
+
+def one_thread() -> None:
+    """Keep FAISS to one thread in the calling one: it is searches that run side by side.
+
+    For one query more threads bring nothing, and on a busy machine they wait for each other for
+    up to thirty times as long as the search takes.
+    """
+    with contextlib.suppress(ImportError):
+        import faiss
+
+        faiss.omp_set_num_threads(1)
 
 
 def make_app(live: LiveLibrary, settings: Settings) -> Gate:

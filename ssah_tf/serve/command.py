@@ -130,10 +130,10 @@ def listen(host: str, port: int) -> socket.socket:
         SsahError: The address is none of this machine, or the port is in use or not allowed.
     """
     try:
-        family, _, _, _, address = socket.getaddrinfo(
+        family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener = socket.socket(family, kind, protocol)  # asyncio sets TCP_NODELAY by the protocol
     except OSError as error:
         raise SsahError(f"{host}: no address of this machine ({error.strerror})") from None
     try:

@@ -1,5 +1,6 @@
 """What the service answers, and what it refuses."""
 
+import io
 import json
 import re
 
@@ -134,18 +135,12 @@ def test_photos_and_pictures(shared, client):
         answer = http.get(address)
         assert answer.headers["content-type"] == "image/png"
         assert answer.headers["cache-control"].startswith("private, max-age=")
-        picture = Image.open(io_of(answer))
+        picture = Image.open(io.BytesIO(answer.content))
         assert picture.size == (12, 12)
         assert picture.getpixel((5, 5)) == shared.colours[photo["path"]]
     for address in ("/photos/99", "/photos/99/image", "/photos/99/thumbnail"):
         assert mistake(http.get(address), 404) == "no such photo in the index"
     assert http.head("/photos/7/thumbnail").status_code == 200
-
-
-def io_of(answer):
-    import io
-
-    return io.BytesIO(answer.content)
 
 
 def test_state(shared, client):

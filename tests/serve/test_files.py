@@ -1,5 +1,6 @@
 """Which files are shown, and the index that changes under the service."""
 
+import io
 import os
 import shutil
 
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 from ssah_tf.errors import ImageError
+from ssah_tf.search.photo_index import PhotoIndex
 from ssah_tf.serve.library import LiveLibrary
 from ssah_tf.serve.pictures import Pictures, Refused, large, open_inside
 
@@ -92,14 +94,8 @@ def test_pictures_are_drawn_anew(own, client):
         answer = http.get(found[0][kind])
         assert answer.headers["content-type"] == "image/jpeg"
         assert b"secret" not in answer.content
-        assert Image.open(_stream(answer.content)).size == size
-        assert not Image.open(_stream(answer.content)).getexif()
-
-
-def _stream(content):
-    import io
-
-    return io.BytesIO(content)
+        assert Image.open(io.BytesIO(answer.content)).size == size
+        assert not Image.open(io.BytesIO(answer.content)).getexif()
 
 
 def test_thumbnails_are_kept_up_to_a_size(own):
@@ -167,8 +163,6 @@ def test_names_that_are_not_text(own, client):
 
 def test_several_roots(own, client, tmp_path):
     """Paths are shown from the folder that holds all of them; one file alone may be indexed."""
-    from ssah_tf.search.photo_index import PhotoIndex
-
     Image.new("RGB", (9, 9), "white").save(tmp_path / "alone.png")
     Image.new("RGB", (9, 9), "white").save(tmp_path / "beside.png")
     index = PhotoIndex.open(own.folder, own.encoder)

@@ -1,11 +1,13 @@
 """Bodies and paths of people who mean no good: only clean 4xx."""
 
 import importlib.util
+import io
 from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
 import pytest
+from PIL import Image
 
 BOUNDARY = b"----b"
 
@@ -22,9 +24,8 @@ def clean(answer, *allowed):
 
 def broken_bodies(rng, good):
     """Without end: (content type, body), each broken in another way."""
-    whole = [g for g in good]
     while True:
-        content = bytearray(whole[rng.integers(len(whole))])
+        content = bytearray(good[rng.integers(len(good))])
         kind = rng.integers(6)
         if kind == 0:  # cut
             content = content[: rng.integers(len(content))]
@@ -62,12 +63,8 @@ def test_broken_bodies(shared, client, count):
     http = client(shared, rate=0, max_pixels=1_000_000)
     rng = np.random.default_rng(count)
     noise = rng.integers(0, 256, (60, 80, 3), dtype=np.uint8)
-    from PIL import Image
-
     good = []
     for kind in ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"):
-        import io
-
         stream = io.BytesIO()
         Image.fromarray(noise).save(stream, kind)
         good.append(stream.getvalue())

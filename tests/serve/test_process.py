@@ -74,7 +74,9 @@ def test_life(own, serve):
     assert "Traceback" not in stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_what_is_under_way_is_answered(shared, serve, number):
     """The signal comes in the middle of an upload; the rest of it, and the answer, come after."""
     served = serve(shared.folder)
@@ -97,6 +99,7 @@ def test_what_is_under_way_is_answered(shared, serve, number):
         socket.create_connection(("127.0.0.1", served.port))
 
 
+@pytest.mark.slow
 def test_token_and_address(shared, serve, tmp_path):
     token = tmp_path / "token"
     token.write_text("0123456789abcdef\n")

@@ -14,7 +14,14 @@ function kind(schema) {
   if (schema.anyOf) return schema.anyOf.filter((each) => each.type !== "null").map(kind).join(" or ");
   if (schema.type === "array") return `list of ${kind(schema.items)}`;
   const { minimum: low, maximum: high } = schema;
-  return (schema.type ?? "") + (low !== undefined && high !== undefined ? `, ${low} to ${high}` : "");
+  return (schema.type ?? "") + (low !== undefined && high < 1e6 ? `, ${low} to ${high}` : "");
+}
+
+const preset = (value) => (value === undefined || value === null || value.length === 0 ? "" : `; ${value} by default`);
+
+/** Text with its `code` as such. */
+function marked(text = "") {
+  return text.split("`").map((part, i) => (i % 2 ? element("code", {}, part) : part));
 }
 
 /** An example of a shape, as nested plain values. */
@@ -41,8 +48,8 @@ function draw(method, path, operation, schemas) {
   if (parameters.length) {
     const rows = parameters.map((each) => element("tr", {},
       element("td", {}, element("code", {}, each.name)),
-      element("td", {}, kind(each.schema) + (each.schema.default === undefined || each.schema.default === null ? "" : `; ${JSON.stringify(each.schema.default)} by default`)),
-      element("td", {}, each.description ?? "")));
+      element("td", {}, kind(each.schema) + preset(each.schema.default)),
+      element("td", {}, ...marked(each.description))));
     parts.push(element("h3", {}, "Parameters"), element("table", {}, element("tbody", {}, ...rows)));
   }
   parts.push(element("h3", {}, "Try it"), element("pre", { tabindex: 0 }, curl(method, path, operation)));
@@ -62,7 +69,8 @@ fetch("/openapi.json").then((answer) => answer.json()).then((api) => {
       (groups[operation.tags?.[0] ?? "more"] ??= []).push(draw(method, path, operation, api.components?.schemas ?? {}));
     }
   }
-  place.append(element("p", { class: "lead" }, `${api.info.description}\n\nA mistake is answered with a status from 400 to 499 and {"error": "one line"}; 429 and 503 say in Retry-After when to try again. Where the service has a token, send it as "Authorization: Bearer TOKEN".`));
+  const rules = 'A mistake is answered with a status from 400 to 499 and `{"error": "one line"}`; 429 and 503 say in `Retry-After` when to try again. Where the service has a token, send it as `Authorization: Bearer TOKEN`.';
+  place.append(element("p", { class: "lead" }, ...marked(`${api.info.description}\n\n${rules}`)));
   for (const [name, operations] of Object.entries(groups)) place.append(element("h2", {}, name), ...operations);
   place.querySelector("details").open = true;
 });

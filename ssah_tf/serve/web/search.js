@@ -19,6 +19,7 @@ function readAddress() {
   return {
     id: whole("id"),
     code: query.get("code"),
+    model: query.get("model"), // whose code that is
     k: Math.max(1, Math.min(whole("k") ?? STEP, about.max_k)),
     radius: whole("radius"),
     labels: query.getAll("label"),
@@ -29,7 +30,10 @@ function readAddress() {
 function address(asked) {
   const query = new URLSearchParams();
   if (asked.id !== null) query.set("id", asked.id);
-  else if (asked.code) query.set("code", asked.code);
+  else if (asked.code) {
+    query.set("code", asked.code);
+    query.set("model", asked.model);
+  }
   if (asked.k !== STEP) query.set("k", asked.k);
   if (asked.radius !== null) query.set("radius", asked.radius);
   for (const label of asked.labels) query.append("label", label);
@@ -70,7 +74,11 @@ async function ask(url, options = {}) {
   const wait = answer.headers.get("retry-after");
   if (wait) throw new Trouble("The service is busy", `${sentence(body.error)} Wait ${wait} s, then try again.`);
   const titles = { 404: "That photo is not in the index any more", 413: "That file is too large" };
-  throw new Trouble(titles[answer.status] ?? "That did not work", sentence(body.error));
+  const picture = body.error.startsWith("the image: ");
+  throw new Trouble(
+    titles[answer.status] ?? (picture ? "That file cannot be read as a picture" : "That did not work"),
+    sentence(body.error.replace("the image: ", "")),
+  );
 }
 
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
@@ -87,7 +95,7 @@ async function show() {
   await work(searching ? () => search(asked) : () => browse(asked));
 }
 
-async function work(job) {
+async function work(job, keep = false) {
   message(null);
   grid.setAttribute("aria-busy", "true");
   const slow = setTimeout(skeleton, 250);
@@ -95,10 +103,16 @@ async function work(job) {
     await job();
   } catch (error) {
     if (error.name === "AbortError") return;
-    draw([]);
-    $("headline").textContent = "Nothing to show";
-    if (error instanceof Trouble) message(error.title, error.message, [["Try again", () => work(job)]], true);
-    else { message("An error of this page", String(error), [], true); throw error; }
+    if (!keep) {
+      draw([]);
+      status("");
+      $("shuffle").hidden = true;
+      $("headline").textContent = "Nothing to show";
+    }
+    const known = error instanceof Trouble;
+    const way = keep ? ["Choose another", () => $("file").click()] : ["Try again", () => work(job)];
+    message(known ? error.title : "An error of this page", error.message, [way], true);
+    if (!known) throw error;
   } finally {
     clearTimeout(slow);
     grid.removeAttribute("aria-busy");
@@ -124,6 +138,9 @@ async function browse(asked) {
 }
 
 async function search(asked, file = null) {
+  if (asked.code && !file && asked.model !== about.model_id) {
+    throw new Trouble("The index has another encoder now", "This address holds a code of the one before. Drop the picture again.");
+  }
   const query = filters(asked);
   if (asked.radius !== null) query.set("radius", asked.radius);
   // A photo of the index finds itself: one more, and it is left out.
@@ -135,8 +152,12 @@ async function search(asked, file = null) {
     ? { method: "POST", body: file, headers: { "content-type": "application/octet-stream" } }
     : { method: "POST" });
   const time = Math.max(1, Math.round(performance.now() - begin));
+  if (found.photos !== about.photos || found.model_id !== about.model_id) {
+    await learn(); // the index was made anew
+    fillOptions(asked);
+  }
   if (file) {
-    asked = { ...asked, code: found.query.code };
+    asked = { ...asked, code: found.query.code, model: found.model_id };
     const state = { name: file.name, preview: await small(file) };
     history.pushState(state, "", address(asked));
   }
@@ -163,7 +184,7 @@ function nothing(asked) {
   const ways = [];
   if (asked.radius !== null) ways.push(["Any distance", () => change({ radius: null })]);
   if (asked.labels.length || asked.path) ways.push(["Clear the filters", () => change({ labels: [], path: "" })]);
-  const near = asked.radius === null ? "" : ` within ${bitsText(asked.radius)}`;
+  const near = asked.radius === null ? "" : asked.radius ? ` within ${bitsText(asked.radius)}` : " with the same code";
   const met = asked.labels.length || asked.path ? " that the filters let through" : "";
   message("Nothing found", `There is no other photo${near}${met}.`, ways);
 }
@@ -275,7 +296,6 @@ function message(title, text, ways = [], bad = false) {
     buttons.append(button);
   }
   place.replaceChildren(element("strong", {}, title), element("p", {}, text), ...(ways.length ? [buttons] : []));
-  if (bad) status("");
 }
 
 /* ---- Pictures from outside ---- */
@@ -292,14 +312,15 @@ async function take(file) {
   }
   scrollTo(0, 0);
   const asked = { ...readAddress(), id: null, code: null, k: STEP };
-  await work(() => search(asked, file));
+  await work(() => search(asked, file), true);
 }
 
 function trouble(title, text) {
+  scrollTo(0, 0);
   message(title, text, [["Choose another", () => $("file").click()]], true);
 }
 
-const megabytes = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+const megabytes = (bytes) => `${(bytes / 2 ** 20).toPrecision(2)} MiB`;
 
 /** A small copy of a picture, to be shown again when one comes back to this search. */
 async function small(file) {
@@ -513,7 +534,10 @@ const fold = () => { $("options").open = !narrow.matches; };
 narrow.addEventListener("change", fold);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if ($("hex").textContent) drawBits($("hex").textContent); });
 fold();
-work(async () => {
+work(learn).then(() => { if (about.bits) show(); });
+
+/** What is served. */
+async function learn() {
   about = await ask("/about");
   $("facts").textContent = `${count(about.photos)} photos, codes of ${about.bits} bits`;
   $("facts").title = `Model ${about.model_id}, ssah-tf ${about.version}`;
@@ -521,4 +545,4 @@ work(async () => {
   $("radius").max = Math.ceil(about.bits / 2) + 1;
   $("logout").hidden = !about.token;
   makeChips();
-}).then(() => { if (about.bits) show(); });
+}

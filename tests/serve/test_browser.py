@@ -1,0 +1,275 @@
+"""The page in a browser, as people use it."""
+
+import base64
+import json
+import shutil
+import time
+
+import pytest
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMEDRIVER = shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(
+    not (CHROMIUM and CHROMEDRIVER), reason="needs Debian's chromium and chromium-driver"
+)
+
+#: Drops a file on the page: name, type, and content in base 64.
+DROP = """
+const [name, type, content] = arguments;
+const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
+const data = new DataTransfer();
+data.items.add(new File([bytes], name, { type }));
+const how = { dataTransfer: data, clipboardData: data, bubbles: true, cancelable: true };
+for (const kind of ["dragenter", "dragover", "drop"]) {
+  document.body.dispatchEvent(new DragEvent(kind, how));
+}
+"""
+PASTE = f"""
+{DROP.partition("for (const")[0]}
+document.body.dispatchEvent(new ClipboardEvent("paste", how));
+"""
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory):
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (
+        "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
+    ):  # fmt: skip
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(
+        options=options, service=webdriver.ChromeService(executable_path=CHROMEDRIVER)
+    )
+    yield driver
+    driver.quit()
+
+
+class Person:
+    """Who uses the page."""
+
+    def __init__(self, driver, url):
+        self.driver, self.url = driver, url
+        driver.set_window_size(1280, 900)
+        driver.get_log("browser")
+        driver.get_log("performance")
+        driver.get(url)
+
+    def find(self, css):
+        return self.driver.find_element("css selector", css)
+
+    def js(self, code, *arguments):
+        return self.driver.execute_script(code, *arguments)
+
+    def text(self, css):
+        return self.find(css).text
+
+    def press(self, *keys):
+        from selenium.webdriver.common.action_chains import ActionChains
+
+        for key in keys:
+            ActionChains(self.driver).send_keys(key).perform()
+
+    def wait(self, condition, what=""):
+        """Until something holds; what holds."""
+        last = None
+        for _ in range(200):
+            if last := condition():
+                return last
+            time.sleep(0.05)
+        raise AssertionError(f"{what}: {self.js('return document.body.innerText')}")
+
+    def tiles(self):
+        """What the tiles say: distance and path."""
+        return self.js(
+            "return [...document.querySelectorAll('.tile[href]')].map((tile) =>"
+            " [tile.querySelector('.far')?.innerText ?? '', tile.querySelector('.file').title])"
+        )
+
+    def sees(self, expected):
+        """The tiles become these: (distance, path), in this order for each distance."""
+        lines = [["1 bit" if d == 1 else f"{d} bits", path] for d, path in expected]
+        self.wait(lambda: self.tiles() == lines, lines)
+
+    def drop(self, name, content, script=DROP):
+        self.js(script, name, "image/png", base64.b64encode(content).decode())
+
+    def console(self):
+        return [entry["message"] for entry in self.driver.get_log("browser")]
+
+    def asked(self):
+        """Addresses that were asked for since the last call."""
+        events = [json.loads(e["message"])["message"] for e in self.driver.get_log("performance")]
+        return [
+            e["params"]["request"]["url"]
+            for e in events
+            if e["method"] == "Network.requestWillBeSent"
+        ]
+
+
+def test_search(shared, serve, driver):
+    from selenium.webdriver.common.keys import Keys
+
+    served = serve(shared.folder)
+    person = Person(driver, served.url)
+    person.wait(lambda: len(person.tiles()) == 10)
+    assert person.text("#headline") == "Begin with a picture"
+    assert person.text("#facts") == "10 photos, codes of 24 bits"
+
+    # A picture from outside is dropped.
+    colour = (180, 20, 0)
+    person.drop("mine.png", shared.body(*colour))
+    person.sees(shared.nearest(*colour))
+    assert person.text("#headline") == "10 neighbours of mine.png"
+    assert f"code={shared.code_of(*colour)}" in driver.current_url
+    assert person.js("return document.getElementById('preview').src").startswith("data:image/png")
+    assert person.js("return document.querySelectorAll('.tile img.pixels').length") == 10
+
+    # A neighbour is clicked, then another; it is not its own neighbour.
+    def others(path):
+        return [pair for pair in shared.nearest(*shared.colours[path]) if pair[1] != path]
+
+    person.find(".tile").click()
+    person.sees(others("red/2.png"))
+    assert driver.current_url.endswith(f"/?id={list(shared.colours).index('red/2.png')}")
+    assert person.text("#asked-name") == "red/2.png"
+    assert person.text("#asked-labels") == "red"
+    driver.back()
+    person.sees(shared.nearest(*colour))
+    assert person.text("#asked-name") == "mine.png"
+    driver.refresh()
+    person.sees(shared.nearest(*colour))
+    assert person.js("return document.getElementById('preview').src").startswith("data:image/png")
+    driver.back()
+    person.wait(lambda: person.text("#headline") == "Begin with a picture")
+    driver.forward()
+    person.sees(shared.nearest(*colour))
+
+    # By the keyboard: along the tiles, large, closed, searched on, back to the panel.
+    person.js("document.querySelector('.tile').focus()")
+    person.press(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_LEFT)
+    focused = "return document.activeElement.querySelector('.file')?.title"
+    second = shared.nearest(*colour)[1][1]
+    assert person.js(focused) == second
+    person.press(Keys.SPACE)
+    person.wait(lambda: person.js("return document.getElementById('view').open"))
+    assert second in person.text("#view-name")
+    person.press(Keys.ARROW_RIGHT)
+    assert shared.nearest(*colour)[2][1] in person.text("#view-name")
+    person.press(Keys.ARROW_LEFT, Keys.ESCAPE)
+    person.wait(lambda: not person.js("return document.getElementById('view').open"))
+    assert person.js(focused) == second
+    person.press(Keys.ENTER)
+    person.sees(others(second))
+    assert person.js(focused) == others(second)[0][1]
+    person.press(Keys.ESCAPE)
+    assert person.js("return document.activeElement.id") == "choose"
+
+    # Pasted; filtered by label, by distance and by path; nothing left; cleared.
+    person.drop("pasted.png", shared.body(0, 0, 230), PASTE)
+    person.sees(shared.nearest(0, 0, 230))
+    person.find("input[value=green]").click()
+    person.sees(shared.nearest(0, 0, 230, among="green"))
+    person.find("input[value=blue]").click()
+    both = [pair for pair in shared.nearest(0, 0, 230) if not pair[1].startswith("red")]
+    person.sees(both)
+    set_value = (
+        "const field = document.getElementById(arguments[0]); field.value = arguments[1];"
+        "field.dispatchEvent(new Event('input'))"
+    )
+    person.js(set_value, "radius", 2)
+    person.sees([pair for pair in both if pair[0] <= 2])
+    assert person.text("#radius-text") == "up to 2 bits"
+    person.js(set_value, "path", "*/nothing*")
+    person.wait(lambda: "There is no other photo within 2 bits" in person.text("#message"))
+    assert person.text("#active") == "4"
+    person.find("#reset").click()
+    person.sees(shared.nearest(0, 0, 230))
+    person.js(set_value, "k", 3)
+    person.sees(shared.nearest(0, 0, 230)[:3])
+
+    own = {served.url}
+    assert {"/".join(url.split("/")[:3]) for url in person.asked() if url[:4] == "http"} == own
+    assert person.console() == []
+
+
+def test_what_goes_wrong(own, serve, driver):
+    """Each trouble has its words; what was there before stays to be seen."""
+    (own.photos / "green" / "0.png").unlink()
+    served = serve(own.folder, "--max-upload", "0.02")
+    person = Person(driver, f"{served.url}/?id=2")
+    person.wait(lambda: len(person.tiles()) == 9)
+    person.wait(lambda: person.js("return document.querySelector('.gone')?.innerText"))
+
+    def trouble(*words):
+        person.wait(lambda: all(word in person.text("#message") for word in words), words)
+
+    person.drop("notes.txt", b"not a picture")
+    trouble("That file cannot be read as a picture", "Empty, or not an image.")
+    assert len(person.tiles()) == 9
+    person.drop("large.png", bytes(30_000))
+    trouble("That file is too large", "large.png has 0.029 MiB; at most 0.020 MiB are taken.")
+    person.drop("empty.png", b"")
+    trouble("That file is empty")
+    driver.get(f"{served.url}/?id=99")
+    trouble("That photo is not in the index any more")
+    driver.get(f"{served.url}/?filter=&label=none")
+    trouble("That did not work", "No photo of the index has the label 'none'")
+    driver.get(f"{served.url}/?id=2")
+    person.wait(lambda: len(person.tiles()) == 9)
+    assert person.console()  # the browser tells of each refused request
+    served.stop()
+    person.find(".tile").click()
+    trouble("The service does not answer", "Try again")
+
+
+def test_token(shared, serve, driver):
+    token = "0123456789abcdef"
+    served = serve(shared.folder, environment={"SSAH_TOKEN": token})
+    person = Person(driver, served.url)
+    for typed in ("wrong", token):
+        assert driver.current_url.startswith(f"{served.url}/login")
+        person.find("#token").send_keys(typed)
+        person.find("button").click()
+        if typed == "wrong":
+            person.wait(lambda: person.text("#wrong") == "That is not the token.")
+    person.wait(lambda: len(person.tiles()) == 10)
+    person.find("#logout button").click()
+    person.wait(lambda: driver.current_url == f"{served.url}/login")
+    driver.get(served.url)
+    assert driver.current_url == f"{served.url}/login"
+    assert person.console() == []
+
+
+def test_widths_modes_and_names(shared, serve, driver):
+    """Nothing is wider than the screen, in the light and in the dark; everything has a name."""
+    served = serve(shared.folder)
+    person = Person(driver, served.url)
+    for path, ready in (("/?id=2", ".tile img"), ("/", ".tile img"), ("/docs", ".operation")):
+        for width, mode in ((390, "dark"), (800, "light"), (1400, "dark")):
+            driver.execute_cdp_cmd(
+                "Emulation.setDeviceMetricsOverride",
+                {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500},
+            )
+            driver.execute_cdp_cmd(
+                "Emulation.setEmulatedMedia",
+                {"features": [{"name": "prefers-color-scheme", "value": mode}]},
+            )
+            driver.get(served.url + path)
+            person.wait(lambda ready=ready: driver.find_elements("css selector", ready))
+            scroll = person.js("return document.documentElement.scrollWidth")
+            assert scroll <= width, (path, width, scroll)
+        unnamed = person.js(
+            "return [...document.querySelectorAll('button, a, input, summary')].filter((e) =>"
+            " !(e.innerText || e.ariaLabel || e.labels?.length || e.title)).map((e) => e.outerHTML)"
+        )
+        assert unnamed == []
+        assert person.js("return [...document.images].every((i) => i.hasAttribute('alt'))")
+    assert len(driver.find_elements("css selector", ".operation")) == 9
+    driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert person.console() == []
