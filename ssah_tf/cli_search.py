@@ -16,7 +16,7 @@ app = typer.Typer()
 #: Neighbours of a query, where neither a number nor a radius is asked for.
 NEIGHBOURS = 20
 
-Index = Annotated[Path, typer.Argument(help="What `ssah index` wrote.")]
+Index = Annotated[str, typer.Argument(help="What `ssah index` wrote: a folder or an address.")]
 Threads = Annotated[int, typer.Option(min=0, help="Of ONNX Runtime; 0: one a core.")]
 Page = Annotated[Path | None, typer.Option("--html", help="Write a page with pictures, too.")]
 Show = Annotated[bool, typer.Option("--open", help="Open the page in a browser.")]
@@ -26,7 +26,9 @@ Show = Annotated[bool, typer.Option("--open", help="Open the page in a browser."
 def index(
     encoder: Annotated[Path, typer.Argument(help="What `ssah export` wrote, or its ONNX file.")],
     sources: Annotated[list[str], typer.Argument(help="Image files, or folders of them.")],
-    output: Annotated[Path, typer.Option(help="Folder of the index.")] = Path("index"),
+    output: Annotated[
+        str, typer.Option(help="Folder of the index, or its address in a database.")
+    ] = "index",
     labels: Annotated[
         str | None,
         typer.Option(
@@ -41,14 +43,13 @@ def index(
 ) -> None:
     """Index photos for search; run again, it takes in what is new, changed or gone."""
     from ssah_tf.encoder import Encoder
-    from ssah_tf.lock import only_one
-    from ssah_tf.search.photo_index import PhotoIndex
     from ssah_tf.search.photo_labels import PhotoLabels
+    from ssah_tf.search.place import locked, open_photos, shown
 
     loaded = Encoder.load(encoder, threads=threads)
     label = PhotoLabels(labels, sources) if labels is not None else None
-    with resumable(SAME_AGAIN), only_one(output / ".lock", output), progress_bar("encoding") as bar:
-        opened = PhotoIndex.open(output, loaded)
+    with resumable(SAME_AGAIN), locked(output), progress_bar("encoding") as bar:
+        opened = open_photos(output, loaded)
         done = opened.sync(loaded, sources, bar, label, codes)
     for reason in done.bad.values():
         typer.echo(f"skipped: {reason}", err=True)
@@ -60,7 +61,7 @@ def index(
         )
     typer.echo(
         f"{len(opened):,} photos: {done.added:,} new, {done.changed:,} changed, "
-        f"{done.removed:,} removed, {done.kept:,} as they were\nindex: {output}"
+        f"{done.removed:,} removed, {done.kept:,} as they were\nindex: {shown(output)}"
     )
 
 
@@ -94,9 +95,9 @@ def search(
 ) -> None:
     """Find the photos of an index that are most like others."""
     from ssah_tf.encode import encode_readable, find_images
-    from ssah_tf.search.photo_index import PhotoIndex
+    from ssah_tf.search.place import open_photos
 
-    opened = PhotoIndex.open(index)
+    opened = open_photos(index)
     paths = find_images(queries)
     codes, reasons = encode_readable(opened.encoder(), paths)
     for reason in filter(None, reasons):
@@ -142,9 +143,9 @@ def duplicates(
 ) -> None:
     """Find groups of near duplicates: close codes, confirmed by their pixels."""
     from ssah_tf.search.duplicates import as_rows, find_duplicates, summary, write_table
-    from ssah_tf.search.photo_index import PhotoIndex
+    from ssah_tf.search.place import open_photos
 
-    opened = PhotoIndex.open(index)
+    opened = open_photos(index)
     radius = opened.codes.bits // 8 if radius is None else radius
     with progress_bar("comparing") as bar:
         groups = find_duplicates(opened, radius, likeness, bar)
@@ -172,10 +173,10 @@ def stats(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Show how the codes of an index are spread, what it takes, and which radius to use."""
-    from ssah_tf.search.photo_index import PhotoIndex
+    from ssah_tf.search.place import open_photos
     from ssah_tf.search.stats import as_lines, index_stats
 
-    found = index_stats(PhotoIndex.open(index))
+    found = index_stats(open_photos(index))
     typer.echo(json.dumps(found.to_dict(), indent=1) if as_json else "\n".join(as_lines(found)))
 
 
@@ -191,18 +192,38 @@ def migrate(
 ) -> None:
     """Encode the photos of an index anew with another encoder; the old stays until that is done."""
     from ssah_tf.encoder import Encoder
-    from ssah_tf.lock import only_one
-    from ssah_tf.search.photo_index import PhotoIndex
+    from ssah_tf.search.place import locked, open_photos
 
     loaded = Encoder.load(encoder, threads=threads)
-    PhotoIndex.open(index)  # nothing is made, not even a lock, where there is no index
-    with resumable(SAME_AGAIN), only_one(index / ".lock", index), progress_bar("encoding") as bar:
-        opened = PhotoIndex.open(index)
+    open_photos(index)  # nothing is made, not even a lock, where there is no index
+    with resumable(SAME_AGAIN), locked(index), progress_bar("encoding") as bar:
+        opened = open_photos(index)
         old = opened.codes.model_id
         bad = opened.migrate(loaded, bar, skip_unreadable)
     for reason in bad.values():
         typer.echo(f"left out: {reason}", err=True)
     typer.echo(f"{len(opened):,} photos: model {old} -> {loaded.model_id}, {loaded.bits} bits")
+
+
+@app.command()
+def load(
+    index: Annotated[Path, typer.Argument(help="A folder that `ssah index` wrote.")],
+    address: Annotated[
+        str,
+        typer.Argument(
+            help="postgresql://USER@HOST:PORT/DATABASE/NAME or milvus://HOST:PORT/NAME."
+        ),
+    ],
+) -> None:
+    """Bring an index from its folder into a database; run again, it brings what has changed."""
+    from ssah_tf.search.place import load_photos, locked, shown
+
+    with resumable("the same command brings the rest"), locked(address):
+        change = load_photos(index, address)
+    typer.echo(
+        f"{len(change.added[0]):,} photos new, {len(change.updated[0]):,} changed, "
+        f"{len(change.removed):,} removed\nindex: {shown(address)}"
+    )
 
 
 def make_page(write: Callable[[Path], None], page: Path | None, show: bool) -> None:

@@ -28,6 +28,51 @@ QUERIES, ROWS, IDS, RANGES = 64, 8192, 1 << 18, 64
 TIMEOUT = 120.0
 
 
+class Collection:
+    """Calls on one collection, each with its faults told and what it may not have seen yet.
+
+    Args:
+        address: Of the index that it belongs to.
+        client: A `pymilvus.MilvusClient`.
+        name: Of the collection.
+    """
+
+    def __init__(self, address: Address, client, name: str):
+        self.address = address
+        self.client = client
+        self.name = name
+        # The first read sees all that is written, by anybody; later ones at least what we wrote.
+        self.consistency = "Strong"
+
+    @contextmanager
+    def reading(self):
+        """What a read is given; after one that saw everything, our own writes are enough."""
+        with faults(self.address):
+            yield {"consistency_level": self.consistency, "timeout": TIMEOUT}
+        self.consistency = "Session"
+
+    def query(self, which: str, *fields: str) -> list[dict]:
+        """Fields of the entities that meet a condition."""
+        with self.reading() as how:
+            return self.client.query(self.name, filter=which, output_fields=list(fields), **how)
+
+    def search(self, **given) -> list:
+        """See `MilvusClient.search`."""
+        with self.reading() as how:
+            return self.client.search(self.name, **given, **how)
+
+    def upsert(self, rows: list[dict]) -> None:
+        """Write entities, in place of those with the same keys."""
+        with faults(self.address):
+            self.client.upsert(self.name, rows, timeout=TIMEOUT)
+
+    def delete(self, keys: list) -> None:
+        """Delete entities by key."""
+        with faults(self.address):
+            for start in range(0, len(keys), ROWS):
+                self.client.delete(self.name, ids=keys[start : start + ROWS], timeout=TIMEOUT)
+
+
 class MilvusIndex(Index):
     """A collection of Milvus whose entities are *pages*: a code, and ids that have it.
 
@@ -48,10 +93,9 @@ class MilvusIndex(Index):
     def __init__(self, address: Address, client, bits: int, model_id: str):
         self.address = address
         self.client = client
+        self.pages = Collection(address, client, address.name)
         self.bits = bits
         self.model_id = model_id
-        # The first read sees all that is written, by anybody; later ones at least what we wrote.
-        self.consistency = "Strong"
 
     @classmethod
     def open(cls, address: Address, bits: int | None = None, model_id: str | None = None):
@@ -79,7 +123,7 @@ class MilvusIndex(Index):
         self.client.close()
 
     def __len__(self) -> int:
-        return sum(row["size"] for row in self.query("size > 0", "size"))
+        return sum(row["size"] for row in self.pages.query("size > 0", "size"))
 
     def __contains__(self, number: int) -> bool:
         ids, _ = self.content(np.array([int(number)]) // BLOCK)
@@ -88,20 +132,6 @@ class MilvusIndex(Index):
     def items(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """See `Index.items`."""
         return self.parts("size > 0")
-
-    def query(self, which: str, *fields: str) -> list[dict]:
-        """Fields of the pages that meet a condition."""
-        with self.reading() as how:
-            return self.client.query(
-                self.address.name, filter=which, output_fields=list(fields), **how
-            )
-
-    @contextmanager
-    def reading(self):
-        """What a read is given; after one that saw everything, our own writes are enough."""
-        with faults(self.address):
-            yield {"consistency_level": self.consistency, "timeout": TIMEOUT}
-        self.consistency = "Session"
 
     def content(self, blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Ids of blocks, ascending, and their codes."""
@@ -116,12 +146,12 @@ class MilvusIndex(Index):
 
         First the keys alone, so that no request for ids and codes is too large.
         """
-        firsts = [row["first"] for row in self.query(which, "first")]
+        firsts = [row["first"] for row in self.pages.query(which, "first")]
         here, counts = np.unique(np.array(firsts, np.int64) // BLOCK, return_counts=True)
         for ranges in grouped(here, counts, here if blocks is None else blocks):
             condition = " or ".join(f"(first >= {low} and first < {high})" for low, high in ranges)
             ids, codes = [], []
-            for page in self.query(f"size > 0 and ({condition})", "ids", "code"):
+            for page in self.pages.query(f"size > 0 and ({condition})", "ids", "code"):
                 ids.append(np.array(page["ids"], np.int64))
                 code = np.frombuffer(page["code"][0], np.uint8)
                 codes.append(np.broadcast_to(code, (len(ids[-1]), len(code))))
@@ -164,18 +194,15 @@ class MilvusIndex(Index):
         rows = [page for first, page in new.items() if old.get(first) != page] + empty
         rows.sort(key=lambda row: row["first"])
         request: list[dict] = []
-        with faults(self.address):
-            for row in rows:
-                other = request and request[-1]["first"] // BLOCK != row["first"] // BLOCK
-                if other and (len(request) > ROWS or sum(r["size"] for r in request) > IDS):
-                    self.client.upsert(self.address.name, request, timeout=TIMEOUT)
-                    request = []
-                request.append(row)
-            if request:
-                self.client.upsert(self.address.name, request, timeout=TIMEOUT)
-            if empty:
-                gone = [row["first"] for row in empty]
-                self.client.delete(self.address.name, ids=gone, timeout=TIMEOUT)
+        for row in rows:
+            other = request and request[-1]["first"] // BLOCK != row["first"] // BLOCK
+            if other and (len(request) > ROWS or sum(r["size"] for r in request) > IDS):
+                self.pages.upsert(request)
+                request = []
+            request.append(row)
+        if request:
+            self.pages.upsert(request)
+        self.pages.delete([row["first"] for row in empty])
 
     def _search(self, queries, k, among):
         if among is not None:
@@ -220,16 +247,13 @@ class MilvusIndex(Index):
         how = {"metric_type": "HAMMING"}
         if radius is not None:
             how["params"] = {"radius": radius + 1}  # it is exclusive
-        with self.reading() as options:
-            found = self.client.search(
-                self.address.name,
-                data=[query.tobytes() for query in queries],
-                filter=which,
-                limit=limit,
-                output_fields=["first", "size"],
-                search_params=how,
-                **options,
-            )
+        found = self.pages.search(
+            data=[query.tobytes() for query in queries],
+            filter=which,
+            limit=limit,
+            output_fields=["first", "size"],
+            search_params=how,
+        )
         return [
             sorted(
                 (int(hit["distance"]), hit["entity"]["first"], hit["entity"]["size"])
@@ -276,7 +300,7 @@ class MilvusIndex(Index):
         part = np.cumsum(table[:, 2]) // IDS
         for number in np.unique(part):
             distances = {first: far for far, first, _ in table[part == number].tolist()}
-            for page in self.query(f"first in {list(distances)}", "first", "ids"):
+            for page in self.pages.query(f"first in {list(distances)}", "first", "ids"):
                 yield distances[page["first"]], np.array(page["ids"], np.int64)
 
 
@@ -385,6 +409,11 @@ def make(client, name: str, bits: int, model_id: str) -> None:
     schema.add_field("size", DataType.INT64)
     schema.add_field("ids", DataType.ARRAY, element_type=DataType.INT64, max_capacity=BLOCK)
     schema.add_field("code", DataType.BINARY_VECTOR, dim=8 * code_bytes(bits))
+    create(client, name, schema)
+
+
+def create(client, name: str, schema) -> None:
+    """Make a collection with the field `code`, and load it."""
     index = client.prepare_index_params()
     index.add_index("code", index_type="BIN_FLAT", metric_type="HAMMING")
     client.create_collection(name, schema=schema, index_params=index, num_shards=1, timeout=TIMEOUT)

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -313,14 +313,16 @@ class PhotoIndex:
             limit, rows = radius, self.codes.range_search(queries, radius, among)
         else:
             raise SsahError("give k, a radius, or both")
+        rows = [(ids[far <= limit].tolist(), far[far <= limit].tolist()) for ids, far in rows]
+        photos = self.named({number for ids, _ in rows for number in ids})
         return [
-            [
-                (self.photos[number], distance)
-                for number, distance in zip(ids.tolist(), distances.tolist(), strict=True)
-                if distance <= limit
-            ]
-            for ids, distances in rows
+            [(photos[number], distance) for number, distance in zip(ids, far, strict=True)]
+            for ids, far in rows
         ]
+
+    def named(self, ids: Iterable[int]) -> Mapping[int, Photo]:
+        """Photos by id, of these ids at least."""
+        return self.photos
 
     def encode(self, encoder: Encoder, paths: list[str], known: dict, progress, codes=None):
         """Photo and code of each readable file, from parts of an earlier call where they fit.
@@ -430,6 +432,16 @@ class PhotoIndex:
                 shutil.rmtree(path, ignore_errors=True)
             elif path.match("encoder*.onnx") and path != self.encoder_path(self.codes.model_id):
                 path.unlink(missing_ok=True)
+
+    def disk(self) -> dict[str, int]:
+        """Bytes of the files of the index, by what they hold."""
+        sizes = dict.fromkeys(("codes", "photos", "encoder", "other"), 0)
+        for path in self.folder.rglob("*"):
+            if path.is_file():
+                starts = path.name.split("-")[0].split(".")[0]
+                kind = {"ids": "codes", "index": "codes"}.get(starts, starts)
+                sizes[kind if kind in sizes else "other"] += path.stat().st_size
+        return sizes
 
 
 def as_name(model_id: str) -> str:

@@ -20,6 +20,12 @@ BLOCK = 1 << 16
 TABLES = """
 CREATE SCHEMA {s};
 CREATE TABLE {s}.about (layout int, model_id text, bits int, metric text);
+-- Of an index of photos: what they are, and its encoder. A path that is not UTF-8 is `raw`.
+CREATE TABLE {s}.photos (
+    id bigint PRIMARY KEY, path text, raw bytea, digest bytea, size bigint, changed bigint,
+    labels text[], looks bytea
+);
+CREATE TABLE {s}.files (name text PRIMARY KEY, content bytea);
 -- Each distinct code once, and the smallest id that has it.
 CREATE TABLE {s}.codes (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -176,6 +182,14 @@ class PostgresIndex(Index):
         if "{distance}" in text:
             parts["distance"] = self.distance
         return sql.SQL(text).format(**parts)
+
+    def begin_anew(self, bits: int, model_id: str) -> None:
+        """Empty the index, of all that it holds, for codes of another model; see `transaction`."""
+        with self.writing() as connection:
+            connection.execute(self.sql("DROP SCHEMA {s} CASCADE"))
+            make(connection, self.address, bits, model_id)
+            self.bits, self.model_id = bits, model_id
+            self.distance = self.distance_by(self.pgvector())
 
     def pgvector(self) -> str | None:
         """The schema of the extension, None if it is not there or cannot do bits."""

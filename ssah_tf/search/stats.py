@@ -2,7 +2,6 @@
 
 import itertools
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -118,7 +117,7 @@ def index_stats(index: PhotoIndex) -> Stats:
             "ids": index.codes.ids.nbytes,
             "photos": index.photos.table.nbytes,
         },
-        disk=disk(index.folder),
+        disk=index.disk(),
         radii=radii(codes, labels, index.codes.bits),
     )
 
@@ -131,17 +130,6 @@ def label_rows(photos: PhotoTable) -> np.ndarray:
     for row, found in enumerate(names):
         rows[row, [column[name] for name in found]] = True
     return rows
-
-
-def disk(folder: Path) -> dict[str, int]:
-    """Bytes of the files of an index, by what they hold."""
-    sizes = dict.fromkeys(("codes", "photos", "encoder", "other"), 0)
-    for path in folder.rglob("*"):
-        if path.is_file():
-            starts = path.name.split("-")[0].split(".")[0]
-            kind = {"ids": "codes", "index": "codes"}.get(starts, starts)
-            sizes[kind if kind in sizes else "other"] += path.stat().st_size
-    return sizes
 
 
 def radii(codes: np.ndarray, labels: np.ndarray, bits: int) -> list[Radius]:
