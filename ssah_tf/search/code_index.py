@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,21 @@ from ssah_tf.errors import SsahError
 from ssah_tf.files import atomic_path, write_atomically
 from ssah_tf.metrics.hamming import bit_words, code_bytes
 from ssah_tf.reading import parse_json, read_array
-from ssah_tf.search.engines import Engine, make_engine
+from ssah_tf.search.engines import make_engine
 from ssah_tf.search.index import Index
 
 #: File that says what an index is; it is written last.
 MANIFEST = "index.json"
+#: Arrays that a saved index can have, each in a file of its own, and their types.
+ARRAYS = {
+    "ids": (np.uint32, np.int64),
+    "codes": (np.uint8,),
+    "distinct": (np.uint8,),
+    "starts": (np.uint32,),
+    "members": (np.uint32,),
+}
+#: Bytes of a file that are read at a time.
+PIECE = 1 << 20
 #: Codes that `items` gives at a time.
 BLOCK = 1 << 16
 
@@ -40,21 +51,45 @@ class CodeIndex(Index):
         self.bits = bits
         self.model_id = model_id
         self.engine_name = engine
-        self.ids = np.zeros(0, np.int64)
         self.codes = np.zeros((0, code_bytes(bits)), np.uint8)
+        self._ids: np.ndarray | None = None
+        self._first = 0
         self._groups: Groups | None = None
 
+    @property
+    def ids(self) -> np.ndarray:
+        """The ids; made anew where they follow one another and no array of them is kept."""
+        if self._ids is None:
+            return np.arange(self._first, self._first + len(self.codes))
+        return np.asarray(self._ids, np.int64)
+
+    def ids_at(self, positions: np.ndarray) -> np.ndarray:
+        """The ids at some positions."""
+        if self._ids is None:
+            return positions + np.int64(self._first)
+        return self._ids[positions].astype(np.int64)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its arrays, in memory or mapped."""
+        held = (self.codes, self._ids, self.groups.starts, self.groups.members)
+        distinct = 0 if self.groups.members is None else self.groups.codes.nbytes
+        return distinct + sum(array.nbytes for array in held if array is not None)
+
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.codes)
 
     def __contains__(self, number: int) -> bool:
-        at = np.searchsorted(self.ids, number)
-        return bool(at < len(self.ids) and self.ids[at] == number)
+        if self._ids is None:
+            return 0 <= number - self._first < len(self)
+        at = np.searchsorted(self._ids, number)
+        return bool(at < len(self) and self._ids[at] == number)
 
     def items(self):
         """See `Index.items`."""
         for start in range(0, len(self), BLOCK):
-            yield self.ids[start : start + BLOCK], self.codes[start : start + BLOCK]
+            end = min(start + BLOCK, len(self))
+            yield self.ids_at(np.arange(start, end)), self.codes[start:end]
 
     def _add(self, ids, codes):
         there = np.isin(ids, self.ids)
@@ -76,60 +111,68 @@ class CodeIndex(Index):
         self._take(self.ids, changed)
 
     def _search(self, queries, k, among):
-        ids, engine = self._part(among) if among is not None else (self.ids, None)
-        k = min(k, len(ids))
+        if among is not None:
+            return self._part(among)._search(queries, k, None)
+        k = min(k, len(self))
         if not k:
             return np.zeros((len(queries), 0), np.int64), np.zeros((len(queries), 0), np.int32)
-        if engine is not None:
-            nearest, distances = engine.nearest(queries, k)
-            return ids[nearest], distances
         groups = self.groups
         # The codes are in the order of their smallest ids, so whatever comes behind the k nearest
         # of them has k ids before it.
         nearest, distances = groups.engine.nearest(queries, min(k, len(groups.codes)))
-        if groups.all_single:
-            return self.ids[groups.members[nearest]], distances
+        if groups.members is None:
+            return self.ids_at(nearest), distances
         ids = np.empty((len(queries), k), np.int64)
         found = np.empty((len(queries), k), np.int32)
         for row in range(len(queries)):
-            ids[row], found[row] = groups.expand(self.ids, nearest[row], distances[row], k)
+            ids[row], found[row] = groups.expand(self.ids_at, nearest[row], distances[row], k)
         return ids, found
 
     def _within(self, queries, radius, among):
-        ids, engine = self._part(among) if among is not None else (self.ids, None)
-        if not len(ids):
+        if among is not None:
+            return self._part(among)._within(queries, radius, None)
+        if not len(self):
             return [(np.zeros(0, np.int64), np.zeros(0, np.int32)) for _ in queries]
-        if engine is not None:
-            return [(ids[near], far) for near, far in engine.within(queries, radius)]
         groups = self.groups
-        return [
-            groups.expand(self.ids, nearest, distances, None)
-            for nearest, distances in groups.engine.within(queries, radius)
-        ]
+        found = groups.engine.within(queries, radius)
+        if groups.members is None:
+            return [(self.ids_at(nearest), distances) for nearest, distances in found]
+        return [groups.expand(self.ids_at, nearest, far, None) for nearest, far in found]
 
-    def _part(self, among: np.ndarray) -> tuple[np.ndarray, Engine]:
-        """The ids of these that are there, ascending, and an engine over their codes alone."""
+    def _part(self, among: np.ndarray) -> "CodeIndex":
+        """An index of those of these ids that are there; its codes are compared as they are."""
         at = np.flatnonzero(np.isin(self.ids, among, assume_unique=True))
-        return self.ids[at], make_engine(self.engine_name, self.codes[at])
+        part = CodeIndex(self.bits, self.model_id, self.engine_name)
+        part._take(self.ids_at(at), self.codes[at])
+        part._groups = Groups(self.engine_name, part.codes)
+        return part
 
     @property
     def groups(self) -> "Groups":
-        """The distinct codes, found when they are first needed."""
+        """What is searched, found when it is first needed."""
         if self._groups is None:
-            self._groups = Groups(np.asarray(self.codes), self.engine_name)
+            found = group(np.asarray(self.codes)) or (self.codes,)
+            self._groups = Groups(self.engine_name, *found)
         return self._groups
 
     def save(self, folder: Path) -> None:
         """Write the index to a folder; killed at any moment, the folder holds the old or the new.
 
-        Arrays go to files named after their content, then `index.json` names them.
+        Arrays go to files named after their content, then `index.json` names them. The groups are
+        written, too: to find them again would take more memory than the codes.
 
         Raises:
             RunError: The disk is full, or the folder cannot be written.
         """
         folder.mkdir(parents=True, exist_ok=True)
+        arrays = {"codes": self.codes}
+        if self._ids is not None:
+            arrays["ids"] = self._ids
+        if self.groups.members is not None:
+            groups = self.groups
+            arrays |= {"distinct": groups.codes, "starts": groups.starts, "members": groups.members}
         files = {}
-        for name, array in (("ids", self.ids), ("codes", self.codes)):
+        for name, array in arrays.items():
             digest = hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
             file = f"{name}-{digest[:16]}.npy"
             if not (folder / file).is_file():
@@ -141,14 +184,14 @@ class CodeIndex(Index):
             "bits": self.bits,
             "metric": "hamming",
             "codes": len(self),
+            "first_id": self._first,
             "files": files,
         }
         write_atomically(folder / MANIFEST, json.dumps(about, indent=1).encode())
         kept = {entry["file"] for entry in files.values()}
-        for name in files:
-            for path in folder.glob(f"{name}-*.npy"):
-                if path.name not in kept:
-                    path.unlink()
+        for path in folder.glob("*-*.npy"):
+            if path.name.split("-")[0] in ARRAYS and path.name not in kept:
+                path.unlink()
 
     @classmethod
     def load(cls, folder: Path, engine: str = "auto") -> "CodeIndex":
@@ -157,69 +200,150 @@ class CodeIndex(Index):
         Raises:
             SsahError: Not an index, or a file is missing or damaged.
         """
-        arrays = {}
         try:
             about = parse_json((folder / MANIFEST).read_bytes())
-            index = cls(int(about["bits"]), str(about["model_id"]), engine)
-            for name, entry in about["files"].items():
+            index, count = cls(int(about["bits"]), str(about["model_id"]), engine), about["codes"]
+            width = code_bytes(index.bits)
+
+            def array(name: str, shape: tuple, check=lambda part: True) -> np.ndarray:
+                entry = about["files"][name]
                 path = folder / Path(entry["file"]).name
-                array = read_array(path, mapped=bool(about["codes"]))
-                if hashlib.sha256(array).hexdigest() != entry["sha256"]:
+                found = read_array(path, mapped=bool(count))
+                if found.dtype not in ARRAYS[name] or found.ndim != len(shape):
+                    raise ValueError("arrays of other types")
+                if any(
+                    want not in (-1, size) for want, size in zip(shape, found.shape, strict=True)
+                ):
+                    raise ValueError("arrays of other shapes")
+                if digest_of(path, found, check) != entry["sha256"]:
                     raise SsahError(f"{path}: damaged (its checksum differs)")
-                arrays[name] = array
-            index.ids, index.codes = arrays["ids"], arrays["codes"]
-            fits = index.ids.shape == (about["codes"],) and index.ids.dtype == np.int64
-            if not fits or index.codes.shape != (about["codes"], code_bytes(index.bits)):
-                raise ValueError("arrays of other shapes")
-            if index.codes.dtype != np.uint8 or (np.diff(index.ids) <= 0).any():
-                raise ValueError("arrays of other contents")
+                return found
+
+            index.codes = array("codes", (count, width))
+            index._first = int(about["first_id"])
+            if "ids" in about["files"]:
+                index._ids = array("ids", (count,), Ascending())
+            if "distinct" in about["files"]:
+                distinct = array("distinct", (-1, width))
+                starts = array("starts", (len(distinct) + 1,), Ascending())
+                members = array("members", (count,), lambda part: (part < count).all())
+                if starts[0] != 0 or starts[-1] != count:
+                    raise ValueError("arrays of other contents")
+                index._groups = Groups(engine, distinct, starts, members)
+            else:
+                index._groups = Groups(engine, index.codes)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise SsahError(f"{folder}: not an index of ssah-tf ({reason})") from None
         return index
 
     def _take(self, ids: np.ndarray, codes: np.ndarray) -> None:
-        self.ids, self.codes, self._groups = ids, codes, None
+        """Hold ids, ascending, and their codes; ids that follow one another need no array."""
+        self.codes, self._groups = codes, None
+        self._first, last = (int(ids[0]), int(ids[-1])) if len(ids) else (0, -1)
+        if last - self._first + 1 == len(ids):
+            self._ids = None
+        else:
+            small = self._first >= 0 and last < 1 << 32
+            self._ids = ids.astype(np.uint32 if small else np.int64)
 
     def _positions(self, ids: np.ndarray) -> np.ndarray:
-        at = np.searchsorted(self.ids, ids)
-        at = np.minimum(at, max(0, len(self.ids) - 1))
-        missing = ids if not len(self.ids) else ids[self.ids[at] != ids]
+        there = self.ids
+        at = np.minimum(np.searchsorted(there, ids), max(0, len(there) - 1))
+        missing = ids if not len(there) else ids[there[at] != ids]
         if len(missing):
             raise SsahError(f"id {missing[0]} is not in the index")
         return at
 
 
+def digest_of(path: Path, array: np.ndarray, check: Callable[[np.ndarray], bool]) -> str:
+    """SHA-256 of the array of a file, read beside the map, whose memory is for the search alone.
+
+    Args:
+        path: The file.
+        array: Its array, mapped.
+        check: Sees a part at a time, and says whether it is right.
+
+    Raises:
+        ValueError: A part is not right.
+    """
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        stream.seek(getattr(array, "offset", 0) if array.size else path.stat().st_size)
+        while block := stream.read(PIECE):
+            if len(block) % array.itemsize or not check(np.frombuffer(block, array.dtype)):
+                raise ValueError("arrays of other contents")
+            digest.update(block)
+    return digest.hexdigest()
+
+
+class Ascending:
+    """Whether numbers that come in parts ascend strictly."""
+
+    def __init__(self):
+        self.last = None
+
+    def __call__(self, part: np.ndarray) -> bool:
+        """See the next part."""
+        before, self.last = self.last, part[-1]
+        return bool((part[1:] > part[:-1]).all() and (before is None or before < part[0]))
+
+
+def group(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """The distinct codes in the order of their first position, and who has them.
+
+    Args:
+        codes: uint8 `(n, bytes)`.
+
+    Returns:
+        See `Groups`; `None` if half of the codes or more are distinct: then groups save little
+        time, and cost memory.
+    """
+    words = bit_words(codes)
+    order = np.lexsort(words)  # stable: positions ascend within equal codes
+    new = np.ones(len(codes), bool)
+    ordered = words[:, order]
+    new[1:] = (ordered[:, 1:] != ordered[:, :-1]).any(axis=0)
+    del words, ordered
+    first = order[new]
+    if 2 * len(first) >= len(codes):
+        return None
+    rank = np.empty(len(first), np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    of = np.empty(len(codes), np.int64)
+    of[order] = rank[np.cumsum(new) - 1]
+    starts = np.concatenate([[0], np.cumsum(np.bincount(of))])
+    members = np.argsort(of, kind="stable")
+    return codes[np.sort(first)], starts.astype(np.uint32), members.astype(np.uint32)
+
+
 class Groups:
-    """The distinct codes of an index in the order of their first position, and who has them.
+    """What an index searches: its distinct codes with their owners, or, if few are equal, all.
 
     Attributes:
         codes: uint8 `(d, bytes)`.
-        members: int64 `(n,)`, positions of the first code's owners, then the second's, ...
-        starts: int64 `(d + 1,)`, where each code's owners begin in `members`.
+        starts: uint32 `(d + 1,)`, where each code's owners begin in `members`.
+        members: uint32 `(n,)`, positions of the first code's owners, then the second's, ...;
+            `None` if all codes are searched: then the owner of a code is its position.
         engine: Searches `codes`.
     """
 
-    def __init__(self, codes: np.ndarray, engine: str):
-        words = bit_words(codes)
-        order = np.lexsort(words)  # stable: positions ascend within equal codes
-        words = words[:, order]
-        new = np.ones(len(codes), bool)
-        new[1:] = (words[:, 1:] != words[:, :-1]).any(axis=0)
-        first = order[new]
-        rank = np.empty(len(first), np.int64)
-        rank[np.argsort(first)] = np.arange(len(first))
-        group = np.empty(len(codes), np.int64)
-        group[order] = rank[np.cumsum(new) - 1]
-        self.members = np.argsort(group, kind="stable")
-        self.starts = np.concatenate([[0], np.cumsum(np.bincount(group))])
-        self.codes = codes[np.sort(first)]
-        self.all_single = len(self.codes) == len(codes)
-        self.engine = make_engine(engine, self.codes)
+    def __init__(
+        self,
+        engine: str,
+        codes: np.ndarray,
+        starts: np.ndarray | None = None,
+        members: np.ndarray | None = None,
+    ):
+        self.codes = codes
+        self.starts = starts
+        self.members = members
+        self.engine = make_engine(engine, codes)
 
-    def expand(self, ids: np.ndarray, nearest: np.ndarray, distances: np.ndarray, k: int | None):
+    def expand(self, ids_at, nearest: np.ndarray, distances: np.ndarray, k: int | None):
         """Ids of codes and their distances in the order of (distance, id), the first k of them."""
-        starts, sizes = self.starts[nearest], self.starts[nearest + 1] - self.starts[nearest]
+        starts = self.starts[nearest].astype(np.int64)
+        sizes = self.starts[nearest + 1] - starts
         if k is not None:
             sizes = np.minimum(sizes, k)  # more of one code cannot be among the first k
             enough = int(np.searchsorted(np.cumsum(sizes), k)) + 1
@@ -228,7 +352,7 @@ class Groups:
                 starts, sizes, distances = starts[:enough], sizes[:enough], distances[:enough]
         ends = np.cumsum(sizes)
         within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - sizes, sizes)
-        found = ids[self.members[np.repeat(starts, sizes) + within]]
+        found = ids_at(self.members[np.repeat(starts, sizes) + within])
         far = np.repeat(distances, sizes)
         order = np.lexsort((found, far))[:k]
         return found[order], far[order].astype(np.int32)

@@ -4,6 +4,7 @@ Every engine gives the same answer in the same order: by distance, then by posit
 """
 
 import importlib.util
+import itertools
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +14,8 @@ from ssah_tf.metrics.hamming import hamming_distances
 
 #: Distances that are held at once, at most.
 BLOCK = 1 << 25
+#: Queries that FAISS compares with a code at a time, so that they stay in the cache.
+QUERIES = 32
 
 
 class Engine(Protocol):
@@ -70,26 +73,37 @@ class NumpyEngine:
 
 
 class FaissEngine:
-    """FAISS `IndexBinaryFlat`: exact, on all cores."""
+    """FAISS: exact, on all cores, over the array itself, which may lie in a mapped file."""
 
     def __init__(self, codes: np.ndarray):
-        import faiss
-
-        self.index = faiss.IndexBinaryFlat(8 * codes.shape[1])
-        self.index.add(np.ascontiguousarray(codes))
+        self.codes = np.ascontiguousarray(codes)
 
     def nearest(self, queries, k):
-        """See `Engine.nearest`. FAISS gives ties in the order in which codes were added."""
-        distances, positions = self.index.search(np.ascontiguousarray(queries), k)
+        """See `Engine.nearest`. FAISS gives ties in the order of positions."""
+        import faiss
+
+        queries = np.ascontiguousarray(queries)
+        found = [
+            faiss.knn_hamming(part, self.codes, k)
+            for part in np.split(queries, range(QUERIES, len(queries), QUERIES))
+        ]
+        distances, positions = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return positions, distances
 
     def within(self, queries, radius):
         """See `Engine.within`. The radius of FAISS is exclusive, and its results have no order."""
-        limits, distances, positions = self.index.range_search(
-            np.ascontiguousarray(queries), radius + 1
-        )
+        import faiss
+
+        queries = np.ascontiguousarray(queries)
+        count, width = len(queries), self.codes.shape[1]
+        result = faiss.RangeSearchResult(count)
+        pointers = faiss.swig_ptr(queries), faiss.swig_ptr(self.codes)
+        faiss.hamming_range_search(*pointers, count, len(self.codes), radius + 1, width, result)
+        limits = faiss.rev_swig_ptr(result.lims, count + 1).astype(int).tolist()
+        positions = faiss.rev_swig_ptr(result.labels, limits[-1])
+        distances = faiss.rev_swig_ptr(result.distances, limits[-1])
         results = []
-        for first, last in zip(limits[:-1].astype(int), limits[1:].astype(int), strict=True):
+        for first, last in itertools.pairwise(limits):
             found = positions[first:last], distances[first:last].astype(np.int32)
             order = np.lexsort(found)
             results.append((found[0][order], found[1][order]))

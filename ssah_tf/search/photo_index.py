@@ -20,7 +20,7 @@ from ssah_tf.encoder import Encoder
 from ssah_tf.errors import ImageError, SsahError
 from ssah_tf.files import atomic_path, write_atomically
 from ssah_tf.reading import parse_json, read_arrays
-from ssah_tf.search.code_index import CodeIndex
+from ssah_tf.search.code_index import ARRAYS, CodeIndex
 from ssah_tf.search.looks import looks
 from ssah_tf.search.photo_filter import matching
 from ssah_tf.search.photo_table import Photo, PhotoTable
@@ -439,7 +439,7 @@ class PhotoIndex:
         for path in self.folder.rglob("*"):
             if path.is_file():
                 starts = path.name.split("-")[0].split(".")[0]
-                kind = {"ids": "codes", "index": "codes"}.get(starts, starts)
+                kind = "codes" if starts in (*ARRAYS, "index") else starts
                 sizes[kind if kind in sizes else "other"] += path.stat().st_size
         return sizes
 

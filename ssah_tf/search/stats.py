@@ -112,11 +112,7 @@ def index_stats(index: PhotoIndex) -> Stats:
         classes=labels.shape[1],
         codes=code_statistics(codes, index.codes.bits),
         buckets=dict(zip(SIZES, counts, strict=True)),
-        memory={
-            "codes": codes.nbytes,
-            "ids": index.codes.ids.nbytes,
-            "photos": index.photos.table.nbytes,
-        },
+        memory={"codes": index.codes.nbytes, "photos": index.photos.table.nbytes},
         disk=index.disk(),
         radii=radii(codes, labels, index.codes.bits),
     )

@@ -98,7 +98,7 @@ class StoredCodes(CodeIndex):
             self.read = self._here = np.concatenate(ids), np.concatenate(codes)
         return self._here
 
-    ids = property(lambda self: self.here()[0])
+    ids = _ids = property(lambda self: self.here()[0])
     codes = property(lambda self: self.here()[1])
 
     def __len__(self) -> int:

@@ -132,7 +132,7 @@ class Library:
 
     def code(self, number: int) -> np.ndarray:
         """The code of a photo of the index, `(1, bytes)`."""
-        row = np.searchsorted(self.index.codes.ids, number)
+        row = np.searchsorted(self.index.photos.ids, number)
         return np.array(self.index.codes.codes[row : row + 1])
 
     def photo(self, number: int) -> Photo | None:

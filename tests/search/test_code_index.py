@@ -1,5 +1,6 @@
 """The embedded index and its files; `test_contract.py` has what every index does."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -83,4 +84,62 @@ def test_a_save_that_is_cut_off_leaves_the_old_index(tmp_path, rng, monkeypatch)
     assert len(CodeIndex.load(tmp_path)) == 50
     index.save(tmp_path)
     assert len(CodeIndex.load(tmp_path)) == 90
-    assert len(list(tmp_path.iterdir())) == 3
+    assert len(list(tmp_path.iterdir())) == 2  # ids in a row take no file
+
+
+@pytest.mark.parametrize("collapsed", [True, False])
+@pytest.mark.parametrize("ids", ["in a row", "with gaps", "huge", "negative"])
+def test_saved_ids_and_groups(tmp_path, rng, ids, collapsed):
+    """What is loaded answers as what was saved, and holds what it must on disk alone."""
+    numbers = {
+        "in a row": np.arange(7, 307),
+        "with gaps": np.arange(300) * 3,
+        "huge": np.arange(300) * 3 + 2**40,
+        "negative": np.arange(300) * 2 - 300,
+    }[ids]
+    codes = some_codes(rng, 300, 64, 9 if collapsed else 10_000)
+    index = CodeIndex(64, "m")
+    index.add(numbers, codes)
+    index.save(tmp_path)
+    loaded = CodeIndex.load(tmp_path)
+    np.testing.assert_array_equal(loaded.ids, numbers)
+    assert (loaded.groups.members is not None) == collapsed
+    for mine, other in zip(loaded.search(codes[:9], 40), index.search(codes[:9], 40), strict=True):
+        np.testing.assert_array_equal(mine, other)
+    assert int(numbers[5]) in loaded
+    assert int(numbers[-1]) + 1 not in loaded
+    assert int(numbers[0]) - 1 not in loaded
+    np.testing.assert_array_equal(np.concatenate([i for i, _ in loaded.items()]), numbers)
+    width = {"in a row": 0, "with gaps": 4}.get(ids, 8)
+    extra = 9 * 8 + 10 * 4 + 300 * 4 if collapsed else 0
+    assert loaded.nbytes == 300 * (8 + width) + extra
+
+
+def test_damaged_groups_are_refused(tmp_path, rng):
+    """Even where the checksum is made to fit."""
+    index = CodeIndex(64, "m")
+    index.add(np.arange(300), some_codes(rng, 300, 64, 9))
+    index.save(tmp_path)
+    manifest = json.loads((tmp_path / MANIFEST).read_bytes())
+    for name, change in (
+        ("members", lambda a: np.where(a == 5, 300, a)),
+        ("members", lambda a: a[:-1]),
+        ("starts", lambda a: a[::-1]),
+        ("starts", lambda a: a + 1),
+        ("starts", lambda a: a.astype(np.int64)),
+        ("distinct", lambda a: a[:, :-1]),
+        ("codes", lambda a: a[0]),
+    ):
+        about = json.loads(json.dumps(manifest))
+        path = tmp_path / about["files"][name]["file"]
+        whole = path.read_bytes()
+        array = np.ascontiguousarray(change(np.load(path)).astype(np.load(path).dtype)
+                                     if name != "starts" else change(np.load(path)))  # fmt: skip
+        np.save(path, array)
+        about["files"][name]["sha256"] = hashlib.sha256(array).hexdigest()
+        (tmp_path / MANIFEST).write_text(json.dumps(about))
+        with pytest.raises(SsahError, match="not an index of ssah-tf"):
+            CodeIndex.load(tmp_path)
+        path.write_bytes(whole)
+    (tmp_path / MANIFEST).write_text(json.dumps(manifest))
+    assert len(CodeIndex.load(tmp_path)) == 300
