@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -76,36 +77,56 @@ class PhotoStore(Protocol):
         """Bytes by what they hold, as far as the engine tells."""
 
 
-class StoredCodes(CodeIndex):
+class StoredCodes(Index):
     """Codes in a database: searched there, and brought here only where all are needed.
+
+    What is changed is changed here, until it is saved.
 
     Args:
         stored: The index in the database.
         read: Its ids and codes, if they are known.
     """
 
+    engine_name = "auto"
+
     def __init__(self, stored: Index, read: Found | None = None):
         self.stored = stored
-        self.read = self._here = read
-        self.bits, self.model_id, self.engine_name = stored.bits, stored.model_id, "auto"
-        self._groups = None
+        self.read = read
+        self.bits, self.model_id = stored.bits, stored.model_id
 
-    def here(self) -> Found:
-        """Ids and codes, read once."""
-        if self._here is None:
-            empty = CodeIndex(self.bits, self.model_id)
-            ids, codes = zip((empty.ids, empty.codes), *self.stored.items(), strict=True)
-            self.read = self._here = np.concatenate(ids), np.concatenate(codes)
-        return self._here
+    @cached_property
+    def here(self) -> CodeIndex:
+        """The codes, read once."""
+        here = CodeIndex(self.bits, self.model_id, self.engine_name)
+        if self.read is None:
+            ids, codes = zip((here.ids, here.codes), *self.stored.items(), strict=True)
+            self.read = np.concatenate(ids), np.concatenate(codes)
+        here.add(*self.read)
+        return here
 
-    ids = _ids = property(lambda self: self.here()[0])
-    codes = property(lambda self: self.here()[1])
+    ids = property(lambda self: self.here.ids)
+    codes = property(lambda self: self.here.codes)
+    groups = property(lambda self: self.here.groups)
+    nbytes = property(lambda self: self.here.nbytes)
 
     def __len__(self) -> int:
-        return len(self.stored) if self._here is None else len(self.ids)
+        return len(self.here if "here" in vars(self) else self.stored)
 
-    def _take(self, ids, codes):
-        self._here, self._groups = (ids, codes), None
+    def __contains__(self, number: int) -> bool:
+        return number in (self.here if "here" in vars(self) else self.stored)
+
+    def items(self):
+        """See `Index.items`."""
+        return self.here.items()
+
+    def _add(self, ids, codes):
+        self.here.add(ids, codes)
+
+    def _remove(self, ids):
+        self.here.remove(ids)
+
+    def _update(self, ids, codes):
+        self.here.update(ids, codes)
 
     def _search(self, queries, k, among):
         return self.stored._search(queries, k, among)
@@ -246,7 +267,7 @@ class StoredPhotos(PhotoIndex):
     def change(self, photos: dict[int, Photo]) -> Change:
         """What `save` has to write."""
         new, others = self.codes, None
-        self.saved.here()
+        self.saved.here  # noqa: B018  it is read, if it was not
         ids, codes = self.saved.read
         if (self.saved.bits, self.saved.model_id) != (new.bits, new.model_id):
             others = new.bits, new.model_id
