@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +60,8 @@ def test_make_verbs_exist():
 
 def test_ssah_commands_and_the_python_example_run(photos, monkeypatch, capsys):
     monkeypatch.chdir(photos)
-    run = [c for c in commands() if c.startswith("ssah ")]
+    page = search_page()
+    run = [c for c in commands() if c.startswith("ssah ") and c not in page]
     assert len(run) == 14
     for command in run:
         words = shlex.split(command)
@@ -84,6 +86,36 @@ def test_ssah_commands_and_the_python_example_run(photos, monkeypatch, capsys):
     (code,) = blocks("python")
     example = f"{code}\nassert codes.shape == (1, 6) and codes.dtype.name == 'uint8'"
     subprocess.run([sys.executable, "-c", example], cwd=photos, check=True, capture_output=True)
+
+
+def search_page():
+    """The commands that end with the search page."""
+    (block,) = [block for block in blocks("bash") if "ssah serve" in block]
+    return block.splitlines()
+
+
+@pytest.mark.slow
+def test_search_page_of_the_built_in_images(tmp_path, monkeypatch):
+    """From nothing to the service, which finds images that it has never seen."""
+    monkeypatch.chdir(tmp_path)
+    *make, serve = search_page()
+    assert len(make) == 4
+    for command in make:
+        words = [sys.executable, "-m", "ssah_tf.cli", *shlex.split(command)[1:]]
+        words += shlex.split(SMALL) if "train" in words else []
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+    words = [sys.executable, "-m", "ssah_tf.cli", *shlex.split(serve)[1:], "--port", "0"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as service:
+        assert service.stdout.readline().startswith("5,000 photos, model ")
+        url = service.stdout.readline().split("page: ")[1].split()[0]
+        query = next((tmp_path / "photos" / "test" / "bag").iterdir()).read_bytes()
+        with urllib.request.urlopen(f"{url}search?k=20&filter=label=bag", query) as answer:
+            found = json.load(answer)
+        assert len(found["neighbours"]) == 20
+        assert {tuple(near["labels"]) for near in found["neighbours"]} == {("bag",)}
+        service.terminate()
+    assert service.returncode == 0
 
 
 @pytest.mark.slow
