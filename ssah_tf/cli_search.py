@@ -53,7 +53,7 @@ def index(
         done = opened.sync(loaded, sources, bar, label, codes)
     for reason in done.bad.values():
         typer.echo(f"skipped: {reason}", err=True)
-    if label is not None and (unused := label.unused()):
+    if label is not None and (unused := label.unused):
         typer.echo(
             f"{labels}: {len(unused):,} of its paths are no photo of the index, "
             f"for example {printable(unused[0])}",

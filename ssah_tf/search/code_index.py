@@ -16,6 +16,8 @@ from ssah_tf.search.index import Index
 
 #: File that says what an index is; it is written last.
 MANIFEST = "index.json"
+#: Of what is saved; another one is told, not read.
+FORMAT = 2
 #: Arrays that a saved index can have, each in a file of its own, and their types.
 ARRAYS = {
     "ids": (np.uint32, np.int64),
@@ -180,6 +182,7 @@ class CodeIndex(Index):
                     np.save(path, array)
             files[name] = {"file": file, "sha256": digest}
         about = {
+            "format": FORMAT,
             "model_id": self.model_id,
             "bits": self.bits,
             "metric": "hamming",
@@ -202,6 +205,8 @@ class CodeIndex(Index):
         """
         try:
             about = parse_json((folder / MANIFEST).read_bytes())
+            if about.get("format", 1) != FORMAT:
+                raise ValueError("made by another version: make it anew")
             index, count = cls(int(about["bits"]), str(about["model_id"]), engine), about["codes"]
             width = code_bytes(index.bits)
 

@@ -33,7 +33,7 @@ PARTS = "parts"
 #: Says which table, codes and encoder belong together; it is written last.
 MANIFEST = "photos.json"
 #: Of what is saved; another one is told, not read.
-FORMAT = 2
+FORMAT = 3
 TABLE = "photos.parquet"
 #: Codes and table are saved to these in turns; the manifest says to which last.
 PLACES = ("codes-a", "codes-b")
@@ -90,7 +90,7 @@ class PhotoIndex:
             SsahError: Not an index, or one of another encoder.
         """
         about = read_manifest(folder)
-        if about is None or (encoder is not None and "format" not in about):
+        if about is None or (encoder is not None and is_older(about)):
             if encoder is None:
                 raise SsahError(f"{folder}: not an index of photos; make one with `ssah index`")
             if (
@@ -161,7 +161,7 @@ class PhotoIndex:
         encoder: Encoder,
         sources: Sequence[str | Path],
         progress: Callable[[int, int], None] = lambda done, total: None,
-        labels: Callable[[str], tuple[str, ...]] | None = None,
+        labels: Callable[[list[str]], dict[str, tuple[str, ...]]] | None = None,
         codes: Path | None = None,
     ) -> Synced:
         """Make the index hold the photos of the sources, and only those; then save it.
@@ -174,7 +174,7 @@ class PhotoIndex:
             encoder: The encoder of the index.
             sources: Image files, and folders of them.
             progress: Is told how many of the files to read are done, and how many there are.
-            labels: The labels of a path; by default photos keep those that they have.
+            labels: Gives the labels of paths; by default photos keep those that they have.
             codes: Folder of shards that `ssah encode` wrote: photos in it are not encoded again.
 
         Raises:
@@ -186,6 +186,7 @@ class PhotoIndex:
         by_path = {photo.path: number for number, photo in photos.items()}
         paths = [os.path.abspath(path) for path in find_images(sources)]
         paths = list(dict.fromkeys(paths))
+        named = None if labels is None else labels(paths)  # first: it may find a mistake
         wanted = set(paths)
         to_read = [p for p in paths if p not in by_path or not photos[by_path[p]].unchanged()]
         known = {
@@ -209,8 +210,8 @@ class PhotoIndex:
                 if photos[number].digest != photo.digest:
                     again[number] = code
             photos[number] = photo
-        if labels is not None:
-            photos = {n: replace(p, labels=labels(p.path)) for n, p in photos.items()}
+        if named is not None:
+            photos = {n: replace(p, labels=named[p.path]) for n, p in photos.items()}
         width = self.codes.codes.shape[1]
         for put, change in ((self.codes.add, new), (self.codes.update, again)):
             put(list(change), np.array(list(change.values()), np.uint8).reshape(-1, width))
@@ -442,6 +443,11 @@ class PhotoIndex:
                 kind = "codes" if starts in (*ARRAYS, "index") else starts
                 sizes[kind if kind in sizes else "other"] += path.stat().st_size
         return sizes
+
+
+def is_older(about: dict) -> bool:
+    """Whether a manifest is one of an older version of ssah-tf."""
+    return isinstance(about.get("format", 1), int) and about.get("format", 1) < FORMAT
 
 
 def as_name(model_id: str) -> str:

@@ -33,41 +33,42 @@ class PhotoLabels:
             for path in map(os.path.abspath, sources)
         )
         self.table: Labels | None = None
-        self.used: set[str] = set()
+        self.unused: list[str] = []
         if source != FOLDERS:
             self.table = read_labels(source)
         self.official = {root for root in self.roots if class_level(root) == 1}
 
-    def __call__(self, path: str) -> tuple[str, ...]:
-        """The labels of a photo, sorted.
+    def __call__(self, paths: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """The labels of photos, sorted; `unused` then has what the label file names besides.
 
         Args:
-            path: Absolute.
+            paths: Absolute.
+
+        Raises:
+            DataError: The label file names none of them.
         """
+        used: set[str] = set()
+        labels = {path: self.of_one(path, used) for path in paths}
+        if self.table is not None:
+            self.unused = [path for path in self.table.of if path not in used]
+            if not used:
+                raise DataError(
+                    f"{self.source}: none of its {len(self.table.of)} paths is a photo of the "
+                    f"index, for example {printable(self.unused[0])!r}; paths are relative to the "
+                    "folder of photos"
+                )
+        return labels
+
+    def of_one(self, path: str, used: set[str]) -> tuple[str, ...]:
+        """The labels of a photo; the row of the label file joins those that are used."""
         inside = [root for root in self.roots if path.startswith(root)]
         if self.table is None:
             return folder_label(path, inside[0], inside[0] in self.official) if inside else ()
         for key in (*(normalise(path[len(root) :]) for root in inside), normalise(path)):
             if key in self.table.of:
-                self.used.add(key)
+                used.add(key)
                 return tuple(sorted({self.table.classes[i] for i in self.table.of[key]}))
         return ()
-
-    def unused(self) -> list[str]:
-        """Paths of the label file of which no photo was asked.
-
-        Raises:
-            DataError: All of them: the paths are relative to something else.
-        """
-        if self.table is None:
-            return []
-        unused = [path for path in self.table.of if path not in self.used]
-        if not self.used:
-            raise DataError(
-                f"{self.source}: none of its {len(self.table.of)} paths is a photo of the index, "
-                f"for example {printable(unused[0])!r}; paths are relative to the folder of photos"
-            )
-        return unused
 
 
 def class_level(root: str) -> int:

@@ -139,6 +139,7 @@ class PhotoTable(Mapping[int, Photo]):
         try:
             with parquet.ParquetFile(file) as opened:
                 table = opened.read().combine_chunks()
+            table.validate(full=True)  # text that is none, lists beyond their end
         except arrow.ArrowException as error:
             raise ValueError(f"{file.name} is damaged ({type(error).__name__})") from None
         empty = cls.of({}).table

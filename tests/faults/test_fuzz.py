@@ -21,7 +21,9 @@ from ssah_tf.data.labels import label_rows, read_labels
 from ssah_tf.errors import SsahError
 from ssah_tf.export.manifest import read_manifest, write_manifest
 from ssah_tf.search.code_index import CodeIndex
-from ssah_tf.search.photo_index import Photo, PhotoIndex
+from ssah_tf.search.photo_filter import matching
+from ssah_tf.search.photo_index import PhotoIndex
+from ssah_tf.search.photo_table import Photo, PhotoTable
 from ssah_tf.training.recipe import RECIPES, Recipe, load_recipe
 from ssah_tf.training.report.page import read_metrics
 from ssah_tf.training.run import Run
@@ -270,17 +272,21 @@ def test_split(fuzz, tmp_path):
 
 
 def saved_index(folder: Path) -> Path:
-    """An index of five photos on disk."""
+    """An index of 20 photos on disk; they share codes and their ids have gaps."""
     index = PhotoIndex(folder, CodeIndex(12, "abc", "numpy"), 28)
-    codes = np.array([[k, 16 * k] for k in range(5)], np.uint8)
-    index.codes.add(range(5), codes)
-    index.photos = {k: Photo(f"/photos/{k}.png", f"{k}", 1, 1) for k in range(5)}
-    index.next_id = 5
+    numbers = [2 * k for k in range(20)]
+    codes = np.array([[k % 5, 16 * (k % 5)] for k in range(20)], np.uint8)
+    index.codes.add(numbers, codes)
+    photos = {k: Photo(f"/photos/{k}.png", f"{k:064x}", 1, 1, ("cat", "dog")) for k in numbers}
+    index.photos = PhotoTable.of(photos)
+    index.next_id = 40
     index.save()
     return folder
 
 
-@pytest.mark.parametrize("name", ["photos.json", "index.json", "ids", "codes"])
+@pytest.mark.parametrize(
+    "name", ["photos.json", "index.json", "photos.parquet", "ids", "codes", "distinct", "members"]
+)
 def test_index(fuzz, tmp_path, name):
     folder = saved_index(tmp_path / "index")
     (place,) = folder.glob("codes-*")
@@ -293,6 +299,22 @@ def test_index(fuzz, tmp_path, name):
         assert len(found) == 1
 
     fuzz(seeds, read, str(target.relative_to(tmp_path)))
+
+
+def test_table_of_photos(fuzz, tmp_path):
+    """Beyond the checksum, which a stranger can write anew."""
+    folder = saved_index(tmp_path / "index")
+    (table,) = folder.glob("*/photos.parquet")
+
+    def read(path):
+        try:
+            photos = PhotoTable.read(path)
+        except (ValueError, OSError) as error:
+            raise SsahError(f"{str(error).splitlines()[0]}") from None
+        assert len(photos.in_memory()) == len(photos) == len(photos.contents())
+        matching(photos, ["label=", "path=*"])
+
+    fuzz(bytes_like(table.read_bytes()), read, "photos.parquet")
 
 
 @pytest.mark.parametrize("name", ["history.json", "metrics.json"])

@@ -57,7 +57,7 @@ def test_damaged_files_are_refused(tmp_path, rng):
     (tmp_path / MANIFEST).write_text(json.dumps(about))
     with pytest.raises(SsahError, match="not an index of ssah-tf"):
         CodeIndex.load(tmp_path)
-    for text in ("", "[]", "{}", '{"bits": "x"}'):
+    for text in ("", "[]", "{}", '{"bits": "x"}', '{"format": 2, "bits": "x"}'):
         (tmp_path / MANIFEST).write_text(text)
         with pytest.raises(SsahError, match="not an index of ssah-tf"):
             CodeIndex.load(tmp_path)
