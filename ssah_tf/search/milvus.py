@@ -22,8 +22,8 @@ BLOCK = 4096
 HITS = 16_384
 #: Pages asked for beyond k, so that ties at the k-th are mostly there at once.
 MORE = 64
-#: Queries that are sent together; pages, ids and ranges of a request.
-QUERIES, ROWS, IDS, RANGES = 64, 8192, 1 << 18, 64
+#: Queries that are sent together, and by radius; pages, ids and ranges of a request.
+QUERIES, RANGED, ROWS, IDS, RANGES = 64, 8, 8192, 1 << 18, 64
 #: Seconds until a call is given up.
 TIMEOUT = 120.0
 
@@ -214,23 +214,29 @@ class MilvusIndex(Index):
 
     def _nearest(self, queries, k) -> list[Found]:
         limit = min(HITS, k + MORE)
-        found = []
-        for query, hits in zip(queries, self.hits(queries, limit), strict=True):
+        found = self.hits(queries, limit)
+        again: dict[int, list[int]] = {}
+        for at, hits in enumerate(found):
             radius = radius_of(hits, k)
             if len(hits) == limit and (radius is None or radius == hits[-1][0]):
                 # There may be more pages at that distance, or not enough of them came.
-                radius = hits[-1][0] if radius is None else radius
-                hits = self.within(query, radius)
-                while radius < self.bits and sum(size for _, _, size in hits) < k:
-                    radius += 1
-                    hits = self.within(query, radius)
-            found.append(self.expand(hits, k))
-        return found
+                again.setdefault(hits[-1][0], []).append(at)
+        for radius, rows in again.items():
+            for at, hits in zip(rows, self.within(queries[rows], radius), strict=True):
+                beyond = radius
+                while beyond < self.bits and radius_of(hits, k) is None:
+                    beyond += 1
+                    (hits,) = self.within(queries[[at]], beyond)
+                found[at] = hits
+        return self.expand(found, k)
 
     def _within(self, queries, radius, among):
         if among is not None:
             return self._part(among).range_search(queries, radius)
-        return [self.expand(self.within(query, radius), None) for query in queries]
+        found = []
+        for start in range(0, len(queries), RANGED):
+            found += self.expand(self.within(queries[start : start + RANGED], radius), None)
+        return found
 
     def _part(self, among: np.ndarray) -> CodeIndex:
         """The codes of some ids, to be searched here."""
@@ -242,7 +248,7 @@ class MilvusIndex(Index):
         part.add(ids[keep], codes[keep])
         return part
 
-    def hits(self, queries, limit, radius=None, which="size > 0") -> list[list[tuple]]:
+    def hits(self, queries, limit, radius=None, which="") -> list[list[tuple]]:
         """Distance, key and size of the nearest pages of each query, by distance and key."""
         how = {"metric_type": "HAMMING"}
         if radius is not None:
@@ -262,46 +268,65 @@ class MilvusIndex(Index):
             for hits in found
         ]
 
-    def within(self, query, radius: int, low=None, high=None) -> list[tuple]:
+    def within(self, queries, radius: int, low=None, high=None) -> list[list[tuple]]:
         """All pages up to a distance, of keys from `low` to below `high`; see `hits`."""
-        which = "size > 0"
-        which += f" and first >= {low}" if low is not None else ""
-        which += f" and first < {high}" if high is not None else ""
-        (hits,) = self.hits([query], HITS, radius, which)
-        if len(hits) < HITS:
-            return hits
-        middle = sorted(first for _, first, _ in hits)[HITS // 2]
-        return sorted(
-            self.within(query, radius, low, middle) + self.within(query, radius, middle, high)
-        )
+        ends = [f"first >= {low}"] * (low is not None) + [f"first < {high}"] * (high is not None)
+        found = []
+        for start in range(0, len(queries), RANGED):
+            part = queries[start : start + RANGED]
+            found += self.hits(part, HITS, radius, " and ".join(ends))
+        for at, hits in enumerate(found):
+            if len(hits) == HITS:
+                middle = sorted(first for _, first, _ in hits)[HITS // 2]
+                (lower,) = self.within(queries[[at]], radius, low, middle)
+                (upper,) = self.within(queries[[at]], radius, middle, high)
+                found[at] = sorted(lower + upper)
+        return found
 
-    def expand(self, hits: list[tuple], k: int | None) -> Found:
+    def expand(self, found: list[list[tuple]], k: int | None) -> list[Found]:
         """Ids of pages and their distances in the order of (distance, id), the first k of them."""
-        table = np.array(hits, np.int64).reshape(-1, 3)
-        if k is not None:
-            # Blocks are ranges of ids: at one distance those behind the k-th id are not needed.
-            at = np.searchsorted(np.cumsum(table[:, 2]), k)
-            for far, first, _ in table[at : at + 1].tolist():
-                near = (table[:, 0] < far) | (
-                    (table[:, 0] == far) & (table[:, 1] // BLOCK <= first // BLOCK)
-                )
-                table = table[near]
-        single = table[:, 2] == 1
-        ids, far = [table[single, 1]], [table[single, 0]]
-        for first, found in self.postings(table[~single]):
-            ids.append(found)
-            far.append(np.full(len(found), first))
-        ids, far = np.concatenate(ids), np.concatenate(far)
-        order = np.lexsort((ids, far))[:k]
-        return ids[order], far[order].astype(np.int32)
+        tables = [needed(np.array(hits, np.int64).reshape(-1, 3), k) for hits in found]
+        postings = self.postings(np.concatenate(tables))
+        results = []
+        for table in tables:
+            # Of a page that went meanwhile there are none.
+            ids = [postings.get(first, table[:0, 0]) for _, first, _ in table.tolist()]
+            far = np.repeat(table[:, 0], [len(some) for some in ids])
+            ids = np.concatenate([np.zeros(0, np.int64), *ids])
+            order = np.lexsort((ids, far))[:k]
+            results.append((ids[order], far[order].astype(np.int32)))
+        return results
 
-    def postings(self, table: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-        """Distance and ids of pages."""
-        part = np.cumsum(table[:, 2]) // IDS
+    def postings(self, table: np.ndarray) -> dict[int, np.ndarray]:
+        """Ids of pages, by key; those of one id need not be asked for."""
+        single = table[:, 2] < 2
+        found = {
+            first: np.array([first][:size], np.int64) for _, first, size in table[single].tolist()
+        }
+        firsts, at = np.unique(table[~single, 1], return_index=True)
+        part = np.cumsum(table[~single, 2][at]) // IDS
         for number in np.unique(part):
-            distances = {first: far for far, first, _ in table[part == number].tolist()}
-            for page in self.pages.query(f"first in {list(distances)}", "first", "ids"):
-                yield distances[page["first"]], np.array(page["ids"], np.int64)
+            which = f"first in {firsts[part == number].tolist()}"
+            for page in self.pages.query(which, "first", "ids"):
+                found[page["first"]] = np.array(page["ids"], np.int64)
+        return found
+
+
+def needed(table: np.ndarray, k: int | None) -> np.ndarray:
+    """Those of the pages of a query that can have one of its k nearest ids.
+
+    Blocks are ranges of ids: at the distance where k ids are reached, later blocks are not needed.
+
+    Args:
+        table: Distance, key and size of all pages up to some distance, by distance and key.
+        k: How many; all if `None`.
+    """
+    at = len(table) if k is None else np.searchsorted(np.cumsum(table[:, 2]), k)
+    if at == len(table):
+        return table
+    far, block = table[at, 0], table[at, 1] // BLOCK
+    same = (table[:, 0] == far) & (table[:, 1] // BLOCK <= block)
+    return table[(table[:, 0] < far) | same]
 
 
 def grouped(here: np.ndarray, counts: np.ndarray, wanted: np.ndarray) -> Iterator[list]:
