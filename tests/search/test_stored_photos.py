@@ -83,7 +83,7 @@ def test_step_by_step_as_in_a_folder(place, encoder, tmp_path):
         photo(photos / "a" / os.fsdecode(b"\xff.png"), 123)  # a name that is not UTF-8
 
     def first():
-        return lambda path: ("beach", "sea; sun") if "/a/" in path else ()
+        return lambda paths: {p: ("beach", "sea; sun") if "/a/" in p else () for p in paths}
 
     def second():
         photo(photos / "a" / "00.png", 255)
@@ -93,7 +93,7 @@ def test_step_by_step_as_in_a_folder(place, encoder, tmp_path):
 
     def third():
         (photos / "b" / "03.png").rename(photos / "moved.png")
-        return lambda path: ("beach",) if path.endswith("png") else ()
+        return lambda paths: {p: ("beach",) if "0" in p else () for p in paths}
 
     for step in (first, second, third):
         labels = step()
@@ -121,7 +121,9 @@ def test_load_brings_what_changed(place, encoder, tmp_path, monkeypatch):
     for k in range(10):
         photo(tmp_path / "photos" / f"{k}.png", 20 * k)
     folder = PhotoIndex.open(tmp_path / "index", encoder)
-    folder.sync(encoder, [tmp_path / "photos"], labels=lambda path: ("beach",))
+    folder.sync(
+        encoder, [tmp_path / "photos"], labels=lambda paths: dict.fromkeys(paths, ("beach",))
+    )
     change = load_photos(tmp_path / "index", place)
     assert len(change.added[0]) == 10
     stored = open_photos(place)
