@@ -24,7 +24,7 @@ app = typer.Typer()
 
 @app.command()
 def serve(
-    index: Annotated[Path, typer.Argument(help="What `ssah index` wrote.")],
+    index: Annotated[str, typer.Argument(help="Folder that `ssah index` wrote.")],
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 for all of this machine.")
     ] = "127.0.0.1",
@@ -58,8 +58,11 @@ def serve(
     missing = [name for name in EXTRA if importlib.util.find_spec(name) is None]
     if missing:
         raise SsahError(f"ssah serve needs {missing[0]}: pip install 'ssah-tf[serve]'")
+    from ssah_tf.search.address import is_address
     from ssah_tf.serve.settings import Settings
 
+    if is_address(index):
+        raise SsahError("ssah serve needs an index in a folder, not in a database")
     settings = Settings(
         token=read_token(token_file),
         hosts=frozenset(name.lower() for name in (host, socket.gethostname(), *(allow_host or ()))),
@@ -71,7 +74,7 @@ def serve(
         threads=threads,
     )
     with listen(host, port) as listener:
-        run(index, settings, listener, proxy)
+        run(Path(index), settings, listener, proxy)
 
 
 def run(index: Path, settings, listener: socket.socket, proxy: str | None) -> None:

@@ -141,7 +141,7 @@ class Library:
 
     def name(self, photo: Photo) -> str:
         """The path that is shown: relative, and text whatever the bytes of the file's name."""
-        path = os.path.relpath(photo.path, self.base)
+        path = photo.path.removeprefix(self.base.rstrip(os.sep) + os.sep)
         return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
     def find(self, name: str) -> int | None:
