@@ -55,6 +55,8 @@ bench: setup ## Time evaluation, the input pipeline, training steps, encoders an
 	$(BIN)/python benchmarks/step_variants.py
 	$(BIN)/python benchmarks/encoder_speed.py
 	$(BIN)/python benchmarks/search_speed.py
+	$(BIN)/python benchmarks/search_memory.py
+	$(BIN)/python benchmarks/index_speed.py
 
 clean: ## Remove the virtual environment and caches; runs stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache

@@ -17,6 +17,7 @@ from ssah_tf import Encoder
 from ssah_tf.data import load_fashion
 from ssah_tf.encode import encode_files, find_images
 from ssah_tf.errors import SsahError
+from ssah_tf.search import CodeIndex
 from ssah_tf.search import photo_index as module
 from ssah_tf.search.photo_index import PhotoIndex
 from ssah_tf.search.photo_labels import PhotoLabels
@@ -173,6 +174,47 @@ def test_interrupted_it_goes_on(photos, encoder, tmp_path, monkeypatch):
         saved = 6 * min(cut, 3) - 1 if cut else 0  # bad.jpg is in the first part
         assert encoder.images - first <= 20 - saved
         assert not list(index.folder.glob("parts*"))
+
+
+@pytest.mark.parametrize("what", ["codes", "table", "manifest", "cleaning"])
+def test_a_save_that_is_cut_off(photos, encoder, tmp_path, monkeypatch, what):
+    """Wherever it is cut off, the index on disk is the old one or the new one, whole."""
+    index = PhotoIndex.open(tmp_path / "index", encoder)
+    index.sync(encoder, [photos])
+    old = content(index)
+    photo(photos, "c/new.png", 77)
+    (photos / "a" / "00.png").unlink()
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        place = {
+            "codes": (CodeIndex, "save"),
+            "table": (PhotoTable, "write"),
+            "manifest": (module, "write_atomically"),
+            "cleaning": (module.shutil, "rmtree"),
+        }[what]
+        patch.setattr(*place, killed)
+        with pytest.raises(KeyboardInterrupt):
+            index.sync(encoder, [photos])
+    new = {name: grey for name, grey in old.items() if name != "00.png"} | {"new.png": 77}
+    assert content(index) == (new if what == "cleaning" else old)
+    images = encoder.images
+    PhotoIndex.open(tmp_path / "index", encoder).sync(encoder, [photos])
+    assert content(index) == new
+    assert encoder.images == images  # from the parts, or there already
+
+
+def test_an_index_that_is_saved_anew_while_it_is_opened(photos, encoder, tmp_path, monkeypatch):
+    index = PhotoIndex.open(tmp_path / "index", encoder)
+    index.sync(encoder, [photos])
+    stale = module.read_manifest(tmp_path / "index")
+    index.sync(encoder, [photos / "a"])
+    answers = iter([stale])
+    right = module.read_manifest
+    monkeypatch.setattr(module, "read_manifest", lambda f: next(answers, None) or right(f))
+    assert len(PhotoIndex.open(tmp_path / "index")) == 10
 
 
 def test_refusals(photos, encoder, tmp_path):
