@@ -5,31 +5,22 @@ import json
 import os
 import re
 import shutil
-import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
-from ssah_tf.data.image_set import content_digest, in_batches
-from ssah_tf.data.images import decode, printable
 from ssah_tf.encode import find_images
 from ssah_tf.encoder import Encoder
-from ssah_tf.errors import ImageError, SsahError
+from ssah_tf.errors import SsahError
 from ssah_tf.files import atomic_path, write_atomically
-from ssah_tf.reading import parse_json, read_arrays
+from ssah_tf.reading import parse_json
 from ssah_tf.search.code_index import ARRAYS, CodeIndex
-from ssah_tf.search.looks import looks
 from ssah_tf.search.photo_filter import matching
+from ssah_tf.search.photo_parts import Parts, as_name
 from ssah_tf.search.photo_table import Photo, PhotoTable
-from ssah_tf.shards import read_shards
 
-#: Photos a part: what a kill costs at most.
-PART = 1024
-BATCH = 64
-PARTS = "parts"
 #: Says which table, codes and encoder belong together; it is written last.
 MANIFEST = "photos.json"
 #: Of what is saved; another one is told, not read.
@@ -193,7 +184,8 @@ class PhotoIndex:
             photos[number].digest: (photos[number].looks, code)
             for number, code in zip(self.codes.ids.tolist(), self.codes.codes, strict=True)
         }
-        found, bad = self.encode(encoder, to_read, known, progress, codes)
+        parts = Parts(self.parts(encoder), encoder)
+        found, bad = parts.encode(to_read, known, progress, codes)
 
         gone = [n for p, n in by_path.items() if p not in wanted or p in bad]
         self.codes.remove(gone)
@@ -217,7 +209,7 @@ class PhotoIndex:
             put(list(change), np.array(list(change.values()), np.uint8).reshape(-1, width))
         self.photos, self.roots = PhotoTable.of(photos), tuple(map(os.path.abspath, sources))
         self.save()
-        shutil.rmtree(self.parts(encoder), ignore_errors=True)
+        parts.clear()
         kept = len(self.photos) - len(new) - len(again)
         return Synced(len(new), len(again), len(gone), kept, bad)
 
@@ -244,7 +236,8 @@ class PhotoIndex:
         """
         photos = self.photos.in_memory()
         self.keep_encoder(encoder)
-        found, bad = self.encode(encoder, [p.path for p in photos.values()], {}, progress)
+        parts = Parts(self.parts(encoder), encoder)
+        found, bad = parts.encode([p.path for p in photos.values()], {}, progress)
         if bad and not skip_unreadable:
             raise SsahError(
                 f"{len(bad):,} of {len(photos):,} photos cannot be read now, for example "
@@ -262,7 +255,7 @@ class PhotoIndex:
         )
         self.image_size = encoder.image_size
         self.save()
-        shutil.rmtree(self.parts(encoder), ignore_errors=True)
+        parts.clear()
         return bad
 
     def encoder_path(self, model_id: str) -> Path:
@@ -325,90 +318,9 @@ class PhotoIndex:
         """Photos by id, of these ids at least."""
         return self.photos
 
-    def encode(self, encoder: Encoder, paths: list[str], known: dict, progress, codes=None):
-        """Photo and code of each readable file, from parts of an earlier call where they fit.
-
-        Returns:
-            Path -> (`Photo`, code), and path -> reason of the bad ones.
-        """
-        found, bad = {}, {}
-        done_before = [self.read_parts(encoder), photos_of(codes, encoder) if codes else ()]
-        for photo, code in chain(*done_before):
-            found[photo.path] = (photo, code)
-            known.setdefault(photo.digest, (photo.looks, code))
-        wanted = set(paths)
-        found = {p: v for p, v in found.items() if p in wanted and v[0].unchanged()}
-        left = [path for path in paths if path not in found]
-        done = len(found)
-        progress(done, len(paths))
-        for start in range(0, len(left), PART):
-            part = {}
-            for batch in in_batches(
-                self.read_one(encoder, known), left[start : start + PART], BATCH
-            ):
-                fresh = [result for result in batch if isinstance(result[1], np.ndarray)]
-                pixels = [result[1] for result in fresh if result[1].ndim == 3]
-                codes = iter(encoder.encode(np.stack(pixels)) if pixels else ())
-                for photo, value in fresh:
-                    part[photo.path] = (photo, next(codes) if value.ndim == 3 else value)
-                bad |= {path: reason for path, reason in batch if isinstance(reason, str)}
-                done += len(batch)
-                progress(done, len(paths))
-            self.write_part(encoder, part)
-            found |= part
-        # Ids follow the order of the paths, whatever was there before.
-        return {path: found[path] for path in paths if path in found}, bad
-
-    def read_one(self, encoder: Encoder, known: dict):
-        """What a decoder thread does: a photo with its pixels, or its code, or the reason."""
-
-        def read(path: str):
-            try:
-                before = os.stat(path)
-                if not stat.S_ISREG(before.st_mode):  # reading a pipe would wait for ever
-                    return path, f"{printable(path)}: not a regular file"
-                with open(path, "rb") as stream:
-                    content = stream.read()
-                digest = content_digest(content)
-                value = known.get(digest)
-                if value is None:
-                    pixels = decode(content, encoder.image_size, name=path)
-                    value = looks(pixels), pixels
-                seen, value = value
-                photo = Photo(path, digest, before.st_size, before.st_mtime_ns, looks=seen)
-                return photo, value
-            except ImageError as error:
-                return path, str(error)
-            except OSError as error:
-                return path, f"{printable(path)}: {error.strerror}"
-
-        return read
-
     def parts(self, encoder: Encoder) -> Path:
         """Folder of what an encoder has encoded before all is done."""
-        return self.folder / f"{PARTS}-{as_name(encoder.model_id)}"
-
-    def write_part(self, encoder: Encoder, part: dict) -> None:
-        """Keep what is encoded; the name says how many parts there are."""
-        folder = self.parts(encoder)
-        folder.mkdir(parents=True, exist_ok=True)
-        photos = [(p.path, p.digest, p.size, p.changed, p.looks.hex()) for p, _ in part.values()]
-        codes = np.array([code for _, code in part.values()], np.uint8)
-        with atomic_path(folder / f"{len(list(folder.glob('*.npz'))):06d}.npz") as path:
-            text = json.dumps({"model_id": encoder.model_id, "photos": photos})
-            np.savez(path, codes=codes, about=np.frombuffer(text.encode(), np.uint8))
-
-    def read_parts(self, encoder: Encoder):
-        """Photos and codes of the parts that this encoder left; others are passed over."""
-        for path in sorted(self.parts(encoder).glob("*.npz")):
-            try:
-                arrays = read_arrays(path)
-                about, codes = parse_json(arrays["about"].tobytes()), arrays["codes"]
-                if about["model_id"] == encoder.model_id:
-                    photos = [Photo(*p, looks=bytes.fromhex(seen)) for *p, seen in about["photos"]]
-                    yield from zip(photos, codes, strict=True)
-            except (OSError, ValueError, KeyError, TypeError):
-                continue  # damaged: these photos are encoded again
+        return self.folder / f"parts-{as_name(encoder.model_id)}"
 
     def save(self) -> None:
         """Write codes and table, then the manifest that names them; killed, the old state stays."""
@@ -448,24 +360,6 @@ class PhotoIndex:
 def is_older(about: dict) -> bool:
     """Whether a manifest is one of an older version of ssah-tf."""
     return isinstance(about.get("format", 1), int) and about.get("format", 1) < FORMAT
-
-
-def as_name(model_id: str) -> str:
-    """A model id as a part of a file name, whatever a stranger's file says that it is."""
-    return re.sub(r"[^0-9A-Za-z]", "_", model_id)
-
-
-def photos_of(folder: Path, encoder: Encoder) -> Iterator[tuple[Photo, np.ndarray]]:
-    """Photos and codes of a folder of shards.
-
-    Raises:
-        SsahError: See `read_shards`.
-    """
-    for shard in read_shards(folder, encoder.model_id):
-        columns = shard.digests, shard.sizes, shard.changed, shard.looks, shard.codes
-        for path, digest, size, changed, seen, code in zip(shard.paths, *columns, strict=True):
-            about = digest.tobytes().hex(), int(size), int(changed)
-            yield Photo(os.path.abspath(path), *about, looks=seen.tobytes()), code
 
 
 def read_manifest(folder: Path) -> dict | None:

@@ -19,7 +19,8 @@ from ssah_tf.reading import parse_json
 from ssah_tf.search.address import Address
 from ssah_tf.search.code_index import CodeIndex
 from ssah_tf.search.index import Found, Index
-from ssah_tf.search.photo_index import PhotoIndex, as_name
+from ssah_tf.search.photo_index import PhotoIndex
+from ssah_tf.search.photo_parts import as_name
 from ssah_tf.search.photo_table import Photo, PhotoTable
 
 #: Files of an index in a database.

@@ -17,10 +17,11 @@ from ssah_tf import Encoder
 from ssah_tf.data import load_fashion
 from ssah_tf.encode import encode_files, find_images
 from ssah_tf.errors import SsahError
-from ssah_tf.search import CodeIndex
+from ssah_tf.search import CodeIndex, photo_parts
 from ssah_tf.search import photo_index as module
 from ssah_tf.search.photo_index import PhotoIndex
 from ssah_tf.search.photo_labels import PhotoLabels
+from ssah_tf.search.photo_parts import Parts
 from ssah_tf.search.photo_table import PhotoTable
 
 
@@ -54,8 +55,8 @@ def photo(folder, name, grey):
 
 @pytest.fixture
 def photos(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "PART", 6)
-    monkeypatch.setattr(module, "BATCH", 4)
+    monkeypatch.setattr(photo_parts, "PART", 6)
+    monkeypatch.setattr(photo_parts, "BATCH", 4)
     for k in range(20):
         photo(tmp_path / "photos", f"{'ab'[k % 2]}/{k:02d}.png", 10 * k)
     (tmp_path / "photos" / "a" / "bad.jpg").write_bytes(b"")
@@ -148,7 +149,7 @@ def test_interrupted_it_goes_on(photos, encoder, tmp_path, monkeypatch):
     for cut in range(5):
         index = PhotoIndex.open(tmp_path / f"index{cut}", encoder)
         encoder.images, calls = 0, []
-        right = PhotoIndex.write_part
+        right = Parts.write
 
         def part(self, *rest, calls=calls, cut=cut, right=right):
             if len(calls) == cut:
@@ -163,7 +164,7 @@ def test_interrupted_it_goes_on(photos, encoder, tmp_path, monkeypatch):
             if cut == 4:
                 patch.setattr(module, "write_atomically", killed)
             else:
-                patch.setattr(PhotoIndex, "write_part", part)
+                patch.setattr(Parts, "write", part)
             try:
                 index.sync(encoder, [photos])
             except KeyboardInterrupt:
@@ -378,7 +379,7 @@ def test_migration(photos, encoder, tmp_path, monkeypatch):
     before = content(index)
     ids = {number: (p.path, p.labels) for number, p in index.photos.items()}
     new = OtherEncoder(tmp_path, "xyz")
-    right = PhotoIndex.write_part
+    right = Parts.write
     for _ in range(3):
         calls = []
 
@@ -388,12 +389,12 @@ def test_migration(photos, encoder, tmp_path, monkeypatch):
             calls.append(1)
             right(self, *rest)
 
-        monkeypatch.setattr(PhotoIndex, "write_part", part)
+        monkeypatch.setattr(Parts, "write", part)
         with pytest.raises(KeyboardInterrupt):
             PhotoIndex.open(tmp_path / "index").migrate(new)
         assert content(index) == before
         assert PhotoIndex.open(tmp_path / "index").codes.model_id == "abc"
-    monkeypatch.setattr(PhotoIndex, "write_part", right)
+    monkeypatch.setattr(Parts, "write", right)
     opened = PhotoIndex.open(tmp_path / "index")
     assert opened.migrate(new) == {}
     assert new.images == (6 + 6) + (6 + 6) + (6 + 1) + 1  # kept, and lost by the next cut
