@@ -52,7 +52,7 @@ def random_uniform(seed: tf.Tensor, local_shape: tuple, minval=0.0, maxval=1.0, 
         local_shape: Shape on this replica; the first dimension is the local batch.
         minval: Lower bound, included.
         maxval: Upper bound, excluded.
-        dtype: float32 or int32.
+        dtype: Of the result.
 
     Returns:
         Tensor of shape `local_shape`.
@@ -66,7 +66,7 @@ def random_uniform(seed: tf.Tensor, local_shape: tuple, minval=0.0, maxval=1.0, 
     return everything[first : first + rows]
 
 
-def random_gumbel(seed: tf.Tensor, local_shape: tuple) -> tf.Tensor:
-    """This replica's rows of standard Gumbel noise over the global batch, float32."""
-    uniform = random_uniform(seed, local_shape, minval=1e-7, maxval=1.0)
+def random_gumbel(seed: tf.Tensor, local_shape: tuple, dtype=tf.float32) -> tf.Tensor:
+    """This replica's rows of standard Gumbel noise over the global batch."""
+    uniform = random_uniform(seed, local_shape, minval=1e-7, maxval=1.0, dtype=dtype)
     return -tf.math.log(-tf.math.log(uniform))

@@ -12,7 +12,6 @@ from ssah_tf.errors import RunError, SsahError
 from ssah_tf.replicas import replica_id, sum_over_replicas
 
 
-@cache  # a second strategy in a process would hang in its collectives
 def make_strategy(devices: int | None = None) -> tf.distribute.Strategy:
     """The strategy for the devices that there are.
 
@@ -33,9 +32,16 @@ def make_strategy(devices: int | None = None) -> tf.distribute.Strategy:
     gpus = tf.config.list_physical_devices("GPU")
     if gpus and devices and devices > len(gpus):
         raise SsahError(f"--devices {devices}: this machine has {len(gpus)} GPUs")
+    if workers > 1 and not gpus and (devices or 1) > 1:
+        raise SsahError(f"--devices {devices}: a worker of TF_CONFIG without a GPU is one CPU")
+    return only_strategy(devices, workers)
+
+
+@cache  # a second strategy in a process would hang in its collectives
+def only_strategy(devices: int | None, workers: int) -> tf.distribute.Strategy:
+    """See `make_strategy`."""
+    gpus = tf.config.list_physical_devices("GPU")
     if workers > 1:
-        if not gpus and (devices or 1) > 1:
-            raise SsahError(f"--devices {devices}: a worker of TF_CONFIG without a GPU is one CPU")
         tf.config.set_visible_devices(gpus[: devices or len(gpus)], "GPU")
         return tf.distribute.MultiWorkerMirroredStrategy()
     count = devices or len(gpus) or 1

@@ -21,8 +21,8 @@ def own_distance(u: tf.Tensor, v: tf.Tensor) -> tf.Tensor:
 
 
 def shares_label(rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
-    """S_ij = 1 where two images share a label, `(b, C), (B, C) -> (b, B)`, float32."""
-    return tf.cast(tf.matmul(rows, columns, transpose_b=True) > 0, tf.float32)
+    """S_ij = 1 where two images share a label, `(b, C), (B, C) -> (b, B)`."""
+    return tf.cast(tf.matmul(rows, columns, transpose_b=True) > 0, rows.dtype)
 
 
 def balanced_mean(values: tf.Tensor, similar: tf.Tensor) -> tf.Tensor:

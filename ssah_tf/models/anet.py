@@ -94,7 +94,7 @@ class ANet(Deformer):
 
         Either is `None` if that part is switched off.
         """
-        x = (images - keras.ops.convert_to_tensor(self.fill)) / 64.0
+        x = (images - keras.ops.convert_to_tensor(self.fill, images.dtype)) / 64.0
         levels = []
         for block in self.encoder:
             x = block(x, training=training)
@@ -126,7 +126,7 @@ class ANet(Deformer):
             for i, (score, (_, n)) in enumerate(zip(scores, self.grids, strict=True)):
                 flat = self.preference * standardised(tf.reshape(score, [batch, n * n]))
                 if seeds is not None:
-                    flat += random_gumbel(seeds[i], (batch, n * n))
+                    flat += random_gumbel(seeds[i], (batch, n * n), flat.dtype)
                 marks.append(tf.reshape(choose_cells(flat, self.cell_counts[i]), [batch, n, n]))
         if not self.rotation:
             return marks, None

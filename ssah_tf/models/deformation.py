@@ -101,13 +101,13 @@ class Deformer(keras.Model):
         Returns:
             The hard samples; gradients reach what `choose` computed.
         """
-        images = tf.cast(images, tf.float32)
+        images = tf.cast(images, self.compute_dtype)
         if not self.built:
             self.build(images.shape)
         marks, angles = self.choose(images, seed, training)
-        fill = tf.constant(self.fill)
+        fill = tf.constant(self.fill, images.dtype)
         if angles is None:
-            angles = tf.zeros(tf.shape(images)[0])
+            angles = tf.zeros(tf.shape(images)[0], images.dtype)
             deformed = images
         else:
             deformed = rotate(images, angles, fill)

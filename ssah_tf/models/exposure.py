@@ -21,6 +21,6 @@ def expose(images: tf.Tensor, seed: tf.Tensor, gain: float, offset: float) -> tf
         return images
     of_gain, of_offset = tf.unstack(tf.random.split(seed, 2))
     one_each = (tf.shape(images)[0], 1, 1, 1)
-    factor = random_uniform(of_gain, one_each, 1 - gain, 1 + gain)
-    added = 255 * random_uniform(of_offset, one_each, -offset, offset)
+    factor = random_uniform(of_gain, one_each, 1 - gain, 1 + gain, images.dtype)
+    added = 255 * random_uniform(of_offset, one_each, -offset, offset, images.dtype)
     return tf.clip_by_value(images * factor + added, 0, 255)

@@ -140,9 +140,9 @@ class SSAH(StagedModel):
         Returns:
             The terms over the global batch, by name, and the rho that they had.
         """
-        labels = batch["labels"]
+        labels = tf.cast(batch["labels"], self.compute_dtype)
         columns = batch["images"].shape[1]
-        images = tf.cast(batch["images"], tf.float32)
+        images = tf.cast(batch["images"], self.compute_dtype)
         images = tf.reshape(images, [-1, *images.shape[2:]])  # (B * columns, S, S, 3)
         step = tf.convert_to_tensor(self.hnet_optimizer.iterations)
         if self.stage == "anet_warmup":  # H-Net stands still, so its own count would too

@@ -26,11 +26,12 @@ class HNet(keras.Model):
             raise ValueError(f"bits must be at least 1. Received: bits={bits}")
         self.backbone = backbone
         self.bits = bits
-        # Codes are compared in float32 whatever the precision of the backbone.
-        self.hash_layer = layers.Dense(bits, use_bias=False, dtype="float32", name="hash")
+        # Codes are compared in the type of the weights whatever the backbone computes in.
+        exact = backbone.variable_dtype
+        self.hash_layer = layers.Dense(bits, use_bias=False, dtype=exact, name="hash")
         # Each bit splits a batch about evenly, and tanh is not saturated from the start.
         self.hash_norm = layers.BatchNormalization(
-            synchronized=True, momentum=0.9, dtype="float32", name="hash_norm"
+            synchronized=True, momentum=0.9, dtype=exact, name="hash_norm"
         )
         self._compiled_call = None
 

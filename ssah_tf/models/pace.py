@@ -27,7 +27,6 @@ class Pace(keras.layers.Layer):
         return self.add_weight(
             name=name,
             shape=(),
-            dtype="float32",
             initializer=keras.initializers.Constant(value),
             trainable=False,
             aggregation="only_first_replica",
@@ -128,7 +127,7 @@ class CompetencePace(Pace):
         self.rho.assign(tf.where(mastered, tf.minimum(rho + self.increment, self.end), rho))
         self.average.assign(average)
         self.reference.assign(reference)
-        self.age.assign(tf.where(mastered, 0.0, age))
+        self.age.assign(tf.where(mastered, tf.zeros_like(age), age))
 
     def get_config(self):
         """Arguments that make an equal pace."""

@@ -45,7 +45,6 @@ class PseudoLabels(keras.layers.Layer):
         return self.add_weight(
             name=name,
             shape=shape,
-            dtype="float32",
             initializer=keras.initializers.Constant(value),
             trainable=False,
             aggregation="only_first_replica",
@@ -131,9 +130,10 @@ def one_hot_and_trust(posterior: tf.Tensor, threshold):
         threshold: Scalar, or one for each class, `(classes,)`.
     """
     best = tf.argmax(posterior, axis=1)
-    threshold = tf.broadcast_to(threshold, posterior.shape[1:])
+    threshold = tf.broadcast_to(tf.cast(threshold, posterior.dtype), posterior.shape[1:])
     trust = tf.reduce_max(posterior, axis=1) >= tf.gather(threshold, best)
-    return tf.one_hot(best, posterior.shape[1]), tf.cast(trust, tf.float32)
+    one_hot = tf.one_hot(best, posterior.shape[1], dtype=posterior.dtype)
+    return one_hot, tf.cast(trust, posterior.dtype)
 
 
 #: Every kind that a recipe can name.

@@ -24,9 +24,11 @@ class RandomDeformation(Deformer):
             for number, ((_, n), count) in enumerate(
                 zip(self.grids, self.cell_counts, strict=True)
             ):
-                scores = random_uniform(seeds[number], (batch, n * n))
+                scores = random_uniform(seeds[number], (batch, n * n), dtype=images.dtype)
                 marks.append(tf.reshape(choose_cells(scores, count), [batch, n, n]))
         angles = None
         if self.rotation:
-            angles = random_uniform(seeds[3], (batch,), -self.max_radians, self.max_radians)
+            angles = random_uniform(
+                seeds[3], (batch,), -self.max_radians, self.max_radians, images.dtype
+            )
         return marks, angles

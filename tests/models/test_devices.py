@@ -1,4 +1,8 @@
-"""The same global batches on one, two and four devices: the same weights after 20 joint steps."""
+"""The same global batches on one, two and four devices: the same weights after the same steps.
+
+The long runs are in float64: what is left there is not rounding, which training amplifies until
+float32 says nothing after 20 steps.
+"""
 
 import os
 import subprocess
@@ -10,11 +14,12 @@ import pytest
 
 SCRIPT = Path(__file__).with_name("on_devices.py")
 CASES = (
-    *("contrastive-float32", "likelihood-float32", "csq-float32", "orthohash-float32"),
-    *("adamw-float32", "likelihood-bfloat16", "orthohash-bfloat16"),
+    *("contrastive-float64", "likelihood-float64", "csq-float64", "orthohash-float64"),
+    *("adamw-float64", "likelihood-float32", "orthohash-float32"),
+    *("likelihood-bfloat16", "orthohash-bfloat16"),
 )
 #: Largest difference that rounding may make, relative for values above 1.
-BOUNDS = {"float32": 1e-5, "bfloat16": 1e-3}
+BOUNDS = {"float64": 1e-9, "float32": 1e-5, "bfloat16": 1e-3}
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +57,9 @@ def test_many_devices_equal_one(trained, devices, case):
         for name in one
         if name.startswith("game/") and name.endswith(start.removeprefix("began"))
     ]
-    assert max(moved) > 50 * bound
+    assert max(moved) > 10 * bound
     logged = {name.split("/")[2] for name in one if name.startswith("log/joint/")}
     terms = {"loss", "supervised", "hard", "consistency", "trusted", "quantisation", "adversary"}
     assert terms <= logged
-    assert one["log/joint/rho"][0] > 0.1  # the competence did rise
+    if case.endswith("float64"):
+        assert one["log/joint/rho"][0] > 0.1  # the competence did rise

@@ -3,6 +3,7 @@
 import io
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 from rich.console import Console
@@ -63,6 +64,7 @@ def watched(anet, pixels):
 
 def test_real_networks():
     """A fresh A-Net looks at the images; without weights behind its heads it cannot."""
+    keras.utils.set_random_seed(0)
     pixels = np.random.default_rng(0).integers(0, 256, (32, 28, 28, 3), dtype=np.uint8)
     anet = ANet(28, (0.0, 0.0, 0.0), width=4)
     anet.build((None, 28, 28, 3))
