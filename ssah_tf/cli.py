@@ -135,15 +135,15 @@ def baseline(
     """Measure what needs no training: a pretrained backbone, PCA, a rotation, and signs."""
     need("train", "ssah baseline")
     import_tensorflow()
-    from ssah_tf.training import baseline as stage
     from ssah_tf.training import evaluate as evaluation
     from ssah_tf.training import tables
+    from ssah_tf.training import train as training
     from ssah_tf.training.devices import refuse_workers
 
     refuse_workers("ssah baseline")
     run, loaded = start_run("baseline", data, labels, output, overrides)
     images = tell_start(run, loaded)
-    stage.fit(run, images)
+    training.train(run, images)
     tables.print_report(evaluation.evaluate(run, images))
     typer.echo(f"encoder: {run.model_path}\nreport: {run.report_path}")
 

@@ -10,6 +10,7 @@ from ssah_tf.data import ImageSet, Loaded, Split, load_images
 from ssah_tf.data.protocols import split_by_protocol
 from ssah_tf.errors import RecipeError
 from ssah_tf.losses import SUPERVISED_LOSSES
+from ssah_tf.losses.supervised_loss import SupervisedLoss
 from ssah_tf.models import SSAH, ANet, CompetencePace, HNet, RandomDeformation, SchedulePace
 from ssah_tf.models.backbones import BACKBONES
 from ssah_tf.models.backbones.backbone import Backbone
@@ -51,14 +52,14 @@ def build_game(recipe: Recipe, images: ImageSet, split: Split) -> SSAH:
     game = SSAH(
         HNet(backbone, recipe.model.bits),
         build_deformer(recipe, backbone.mean),
-        make("loss.supervised", SUPERVISED_LOSSES, recipe.loss.supervised, recipe.loss.options),
+        build_loss(recipe),
         build_pace(recipe, joint_steps),
         hard_weight=recipe.loss.hard,
         consistency_weight=recipe.loss.consistency,
         quantisation_weight=recipe.loss.quantisation,
         gain=recipe.data.gain,
         offset=recipe.data.offset,
-        pseudo_labels=build_pseudo_labels(recipe, images),
+        pseudo_labels=build_pseudo_labels(recipe, images.labels),
         strong_view=build_strong_view(recipe),
         ramp_steps=round(recipe.loss.ramp * joint_steps),
         seed=recipe.seed,
@@ -142,7 +143,16 @@ def build_strong_view(recipe: Recipe) -> StrongView | None:
     return StrongView(strength, seed=recipe.seed) if strength else None
 
 
-def build_pseudo_labels(recipe: Recipe, images: ImageSet) -> PseudoLabels:
+def build_loss(recipe: Recipe) -> SupervisedLoss:
+    """The supervised loss of a recipe.
+
+    Raises:
+        RecipeError: A name or an option that is not there.
+    """
+    return make("loss.supervised", SUPERVISED_LOSSES, recipe.loss.supervised, recipe.loss.options)
+
+
+def build_pseudo_labels(recipe: Recipe, labels: np.ndarray) -> PseudoLabels:
     """The pseudo-labels of a recipe.
 
     Raises:
@@ -152,10 +162,10 @@ def build_pseudo_labels(recipe: Recipe, images: ImageSet) -> PseudoLabels:
     options = {"align": spec.align}
     if spec.kind == "fixed":
         options["threshold"] = spec.threshold
-    if spec.kind != "soft" and (images.labels.sum(axis=1) > 1).any():
+    if spec.kind != "soft" and (labels.sum(axis=1) > 1).any():
         raise RecipeError(
-            f"pseudo_labels.kind: {spec.kind} chooses one class an image, but images of "
-            f"{images.name} have several: take soft"
+            f"pseudo_labels.kind: {spec.kind} chooses one class an image, but some images "
+            "have several: take soft"
         )
     return PSEUDO_LABELS[spec.kind](**options)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from ssah_tf.data import ImageSet, Split
+from ssah_tf.data import ImageSet
 from ssah_tf.data.pipeline import encoding_batches
 from ssah_tf.errors import RecipeError
 from ssah_tf.losses.target_loss import TargetLoss
@@ -15,26 +15,35 @@ ITERATIONS = 50
 BATCH = 64
 
 
-def begin_with_itq(hnet: HNet, images: ImageSet, split: Split, size: int, seed: int) -> None:
+def sample_of(positions: np.ndarray) -> np.ndarray:
+    """Some of the images, spread evenly, where there are very many."""
+    return positions[:: max(1, len(positions) // SAMPLE)][:SAMPLE]
+
+
+def features_of(hnet: HNet, images: ImageSet, positions: np.ndarray, size: int) -> np.ndarray:
+    """What the backbone of a built H-Net makes of images of a side of `size` px.
+
+    Returns:
+        float32 `(positions, features)`.
+    """
+    batches = encoding_batches(images, positions, size=size, batch=BATCH)
+    see = tf.function(lambda batch: hnet.backbone(batch, training=False), reduce_retracing=True)
+    return np.concatenate([see(batch).numpy() for batch in batches])
+
+
+def begin_with_itq(hnet: HNet, features: np.ndarray, seed: int) -> None:
     """Give the hash layer the directions of PCA over the backbone's features, rotated by ITQ.
 
     Its normalisation takes the mean off and divides by the deviation. Labels play no part.
 
     Args:
-        hnet: A built H-Net whose backbone is pretrained.
-        images: The image set.
-        split: Its labelled and unlabelled images are looked at.
-        size: Side of the images in pixels.
+        hnet: A built H-Net.
+        features: Of its pretrained backbone, float `(n, d)`.
         seed: Seed of the first rotation.
 
     Raises:
         RecipeError: There are more bits than directions.
     """
-    positions = images.positions(split.labelled + split.unlabelled)
-    positions = positions[:: max(1, len(positions) // SAMPLE)][:SAMPLE]
-    batches = encoding_batches(images, positions, size=size, batch=BATCH)
-    see = tf.function(lambda batch: hnet.backbone(batch, training=False), reduce_retracing=True)
-    features = np.concatenate([see(batch).numpy() for batch in batches])
     try:
         directions, mean = itq(features, hnet.bits, seed)
     except ValueError as error:
@@ -44,15 +53,23 @@ def begin_with_itq(hnet: HNet, images: ImageSet, split: Split, size: int, seed: 
     hnet.hash_norm.set_weights([np.ones(hnet.bits), np.zeros(hnet.bits), mean @ directions, spread])
 
 
-def begin_game_with_itq(game: SSAH, images: ImageSet, split: Split, size: int, seed: int) -> None:
-    """See `begin_with_itq`; class targets, if the loss has such, are then those of the codes."""
-    begin_with_itq(game.hnet, images, split, size, seed)
+def begin_game_with_itq(game: SSAH, features: np.ndarray, labels: np.ndarray, seed: int) -> None:
+    """See `begin_with_itq`; class targets, if the loss has such, are then those of the codes.
+
+    Args:
+        game: A built game.
+        features: Of the labelled images first, float `(n, d)`.
+        labels: Of the labelled images, uint8 `(labelled, classes)`.
+        seed: Seed of the first rotation.
+
+    Raises:
+        RecipeError: There are more bits than directions.
+    """
+    begin_with_itq(game.hnet, features, seed)
     if isinstance(game.supervised_loss, TargetLoss):
-        positions = images.positions(split.labelled)
-        batches = encoding_batches(images, positions, size=size, batch=BATCH)
-        see = tf.function(game.hnet.__call__, reduce_retracing=True)
-        codes = np.concatenate([see(batch).numpy() for batch in batches])
-        game.supervised_loss.fit_targets(codes, images.labels[positions])
+        hnet = game.hnet
+        logits = hnet.hash_norm(hnet.hash_layer(features[: len(labels)]), training=False)
+        game.supervised_loss.fit_targets(np.tanh(logits), labels)
 
 
 def itq(features: np.ndarray, bits: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

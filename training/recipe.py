@@ -145,6 +145,8 @@ class Train(Section):
     hnet_warmup: Annotated[int, Field(ge=0)] = 4  # epochs
     anet_warmup: Annotated[int, Field(ge=0)] = 1
     joint: Annotated[int, Field(ge=0)] | Auto = 26
+    # the backbone stands still, and its features are computed once; adversary plain or none
+    cached_features: bool = False
     precision: Literal["float32", "bfloat16"] = "float32"  # of H-Net's backbone, while training
     hnet: HNetOptimizer = HNetOptimizer()
     anet: ANetOptimizer = ANetOptimizer()
@@ -168,6 +170,14 @@ class Recipe(Section):
     loss: Loss = Loss()
     pseudo_labels: PseudoLabels = PseudoLabels()
     train: Train = Train()
+
+    @model_validator(mode="after")
+    def _features_are_enough(self):
+        if self.train.cached_features and self.adversary.kind not in ("plain", "none"):
+            raise ValueError(
+                "train.cached_features: features cannot be deformed; set adversary.kind to plain"
+            )
+        return self
 
     def save(self, path: Path) -> None:
         """Write the recipe with all its values as YAML."""

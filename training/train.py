@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from ssah_tf.data import ImageSet, Loaded, Split
@@ -22,10 +23,12 @@ from ssah_tf.training.devices import (
     adopt_chiefs,
     is_chief,
     make_strategy,
+    refuse_workers,
     total_of_workers,
     workers_stay,
 )
-from ssah_tf.training.itq import begin_game_with_itq
+from ssah_tf.training.frozen import fit_on_features
+from ssah_tf.training.itq import begin_game_with_itq, features_of, sample_of
 from ssah_tf.training.memory import check_batch, enough_memory
 from ssah_tf.training.recipe import Recipe
 from ssah_tf.training.run import Run
@@ -97,6 +100,12 @@ def train(run: Run, images: ImageSet, devices: int | None = None) -> None:
             trains it, or another worker has stopped.
         Stopped: Ctrl-C or SIGTERM; the run can be resumed.
     """
+    if run.recipe.train.cached_features:
+        refuse_workers("a recipe with train.cached_features")
+        with run.alone(), enough_memory(run):
+            run.tidy()
+            fit_on_features(run, images)
+        return
     strategy = make_strategy(devices)
     with run.alone() if is_chief() else nullcontext(), StopSignals() as signals:
         if is_chief():
@@ -126,7 +135,7 @@ def play(
     if total_of_workers(strategy, done) != done * strategy.num_replicas_in_sync:
         raise RunError(f"{run.folder}: the workers see different checkpoints; it must be shared")
     if not done and recipe.model.hash_layer == "itq":
-        begin_game_with_itq(game, images, split, recipe.data.image_size, recipe.seed)
+        begin_with_features(game, recipe, images, split)
         adopt_chiefs(strategy, game.variables)  # hosts may differ in how they round
     per_epoch = recipe.train.steps_per_epoch
     if done < plan[-1].last * per_epoch:
@@ -159,6 +168,14 @@ def play(
                     )
     if is_chief():
         draw_album(run)
+
+
+def begin_with_features(game: SSAH, recipe: Recipe, images: ImageSet, split: Split) -> None:
+    """Begin the hash layer with what PCA and ITQ make of the backbone's features."""
+    labelled = images.positions(split.labelled)
+    positions = np.concatenate([labelled, sample_of(images.positions(split.unlabelled))])
+    features = features_of(game.hnet, images, positions, recipe.data.image_size)
+    begin_game_with_itq(game, features, images.labels[labelled], recipe.seed)
 
 
 def training_batches_of(
