@@ -173,18 +173,16 @@ def test_plain_view_is_the_image_itself(images):
 
 def test_pseudo_labels(images):
     found = build_pseudo_labels(
-        load_recipe("fashion", (*SMALL, "pseudo_labels={kind: fixed, threshold: 0.8}")), images
+        load_recipe("fashion", (*SMALL, "pseudo_labels={kind: fixed, threshold: 0.8}")),
+        images.labels,
     )
     assert isinstance(found, FixedThreshold)
     assert found.threshold == 0.8
     labels = images.labels.copy()
     labels[5] = 1
-    several = replace(images, labels=labels)
     with pytest.raises(RecipeError, match="adaptive chooses one class an image"):
-        build_pseudo_labels(
-            load_recipe("fashion", (*SMALL, "pseudo_labels.kind=adaptive")), several
-        )
-    assert build_pseudo_labels(load_recipe("fashion", SMALL), several).align is False
+        build_pseudo_labels(load_recipe("fashion", (*SMALL, "pseudo_labels.kind=adaptive")), labels)
+    assert build_pseudo_labels(load_recipe("fashion", SMALL), labels).align is False
 
 
 def test_deformer_takes_its_options():
