@@ -315,7 +315,8 @@ def read_shard(path: Path) -> tuple[dict, Shard] | None:
         said = parse_json(arrays.pop("about").tobytes())
         about = {"model_id": said["model_id"], "bits": int(said["bits"])}
         return about, Shard(paths=list(said["paths"]), bad=dict(said["bad"]), **arrays)
-    except (OSError, ValueError, KeyError, TypeError):  # those of PyArrow are OSError or ValueError
+    # PyArrow says of damaged files that they are invalid, not implemented, or anything else.
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError):
         return None
 
 

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from ssah_tf import encode as module
 from ssah_tf import shards
 from ssah_tf.encode import choose_engine, encode_files, find_images, on_threads
 from ssah_tf.errors import RunError, SsahError
+from ssah_tf.search import CodeIndex
 
 
 class FakeEncoder:
@@ -191,6 +193,18 @@ def test_folder_of_shards(photos, tmp_path, monkeypatch, suffix):
 
     with pytest.raises(SsahError, match="holds something else"):
         encode_files(encoder, paths, photos)
+
+
+def test_example_of_the_page(photos, tmp_path):
+    """The codes of a folder as an index, by what docs/scale.md tells to type."""
+    paths = find_images([photos])
+    encode_files(FakeEncoder(), paths, tmp_path / "codes")
+    page = (Path(__file__).parents[1] / "docs" / "scale.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```python\n(.*?)^```", page, flags=re.M | re.S)
+    subprocess.run([sys.executable, "-c", example], cwd=tmp_path, check=True)
+    index = CodeIndex.load(tmp_path / "codes-index")
+    assert index.codes[:, 0].tolist() == rows_of(tmp_path / "codes")[1]
+    assert (index.model_id, index.bits) == ("abc", 8)
 
 
 def test_engines_may_answer_in_any_order(photos, tmp_path):

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
 
@@ -13,7 +13,6 @@ from fastapi import FastAPI, HTTPException, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException as AnyHTTPException
-from starlette.requests import ClientDisconnect
 
 from ssah_tf.data.images import decode
 from ssah_tf.errors import ImageError, SsahError
@@ -170,7 +169,6 @@ def make_app(live: LiveLibrary, settings: Settings) -> Gate:
         lifespan=lifespan,
         responses={"4XX": {"model": Mistake}, 503: {"model": Mistake}},
     )
-    app.state.service = service
     add_mistakes(app)
     add_search(app, service)
     add_photos(app, service)
@@ -215,7 +213,7 @@ def add_search(app: FastAPI, service: Service) -> None:
         elif code is not None:
             source = parse_code(code, library)
         else:
-            source = await in_time(read_upload(request), settings)
+            source = await upload(request, settings)
         found_code, near = await service.run(
             service.work, service.search, library, source, k, radius, filters
         )
@@ -240,7 +238,7 @@ def add_search(app: FastAPI, service: Service) -> None:
     async def encode(request: Request) -> Code:
         """The code of an image."""
         library = service.live.current
-        content = await in_time(read_upload(request), settings)
+        content = await upload(request, settings)
         code = await service.run(service.work, service.encode, library, content)
         return Code(
             code=code.tobytes().hex(),
@@ -336,7 +334,8 @@ def add_pages(app: FastAPI, service: Service, gate: Gate) -> None:
 
     @app.post("/login", include_in_schema=False)
     async def login(request: Request) -> Response:
-        form = await in_time(request.form(max_files=0, max_fields=4), service.settings)
+        async with asyncio.timeout(service.settings.timeout):
+            form = await request.form(max_files=0, max_fields=4)
         token = form.get("token")
         if not (isinstance(token, str) and gate.is_token(token.strip())):
             return RedirectResponse("/login?wrong", 303)
@@ -393,24 +392,20 @@ def add_mistakes(app: FastAPI) -> None:
         refusal = too_large(error.limit)
         return answer(refusal.status, refusal.message, {"connection": "close"})
 
-    @app.exception_handler(ClientDisconnect)
-    async def gone(_, error: ClientDisconnect):
-        return answer(400, "the client went away")  # it does not hear that; the metrics do
-
     @app.exception_handler(Exception)
     async def bug(_, error: Exception):
         return answer(500, "an error of ours; the log of the service says more")
 
 
-async def in_time(reading: Awaitable, settings: Settings):
-    """What is read from a request.
+async def upload(request: Request, settings: Settings) -> bytes:
+    """The image of a request.
 
     Raises:
-        HTTPException: 408, it does not arrive in time.
+        HTTPException: There is none, or it does not arrive in time.
     """
     try:
         async with asyncio.timeout(settings.timeout):
-            return await reading
+            return await read_upload(request)
     except TimeoutError:
         raise HTTPException(
             408, "the upload took too long", {"connection": "close", "retry-after": "1"}

@@ -21,9 +21,11 @@ from ssah_tf.data.labels import label_rows, read_labels
 from ssah_tf.errors import SsahError
 from ssah_tf.export.manifest import read_manifest, write_manifest
 from ssah_tf.search.code_index import CodeIndex
+from ssah_tf.search.looks import BYTES as LOOKS
 from ssah_tf.search.photo_filter import matching
 from ssah_tf.search.photo_index import PhotoIndex
 from ssah_tf.search.photo_table import Photo, PhotoTable
+from ssah_tf.shards import Shard, read_shard, write_npz, write_parquet
 from ssah_tf.training.recipe import RECIPES, Recipe, load_recipe
 from ssah_tf.training.report.page import read_metrics
 from ssah_tf.training.run import Run
@@ -315,6 +317,26 @@ def test_table_of_photos(fuzz, tmp_path):
         matching(photos, ["label=", "path=*"])
 
     fuzz(bytes_like(table.read_bytes()), read, "photos.parquet")
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".parquet"])
+def test_shard(fuzz, tmp_path, suffix):
+    """Whatever is in a shard of codes, it is read or to be encoded again."""
+    file = tmp_path / f"seed{suffix}"
+    facts = np.arange(6, dtype=np.uint8).reshape(3, 2), np.zeros((3, 32), np.uint8)
+    about = np.arange(3), np.arange(3), np.zeros((3, LOOKS), np.uint8)
+    shard = Shard(["a.png", "é.png", "c.png"], *facts, *about, {"d.png": "d.png: empty"})
+    write = write_npz if suffix == ".npz" else write_parquet
+    write(file, shard, {"model_id": "abc", "bits": 12})
+    found = read_shard(file)
+    assert found[0] == {"model_id": "abc", "bits": 12}
+    assert (found[1].paths, found[1].bad) == (shard.paths, shard.bad)
+
+    def read(path):
+        found = read_shard(path)
+        assert found is None or isinstance(found[1], Shard)
+
+    fuzz(bytes_like(file.read_bytes()), read, f"shard{suffix}")
 
 
 @pytest.mark.parametrize("name", ["history.json", "metrics.json"])

@@ -3,7 +3,6 @@
 import io
 import json
 import re
-import threading
 
 import pytest
 from PIL import Image
@@ -270,31 +269,6 @@ def test_pace(shared, client):
     http = client(shared, rate=0.001)
     answers = [http.get("/photos/1/thumbnail").status_code for _ in range(22)]
     assert answers == [200] * 20 + [429] * 2
-
-
-def test_number(shared, client):
-    """So many searches at once, and no more; pictures and the rest are not held up."""
-    http = client(shared, queue=2)
-    http.app.running["search"] = 2
-    answer = http.post("/search?id=1")
-    assert mistake(answer, 503) == "too many requests at once; try again"
-    assert answer.headers["retry-after"] == "1"
-    assert http.get("/photos/1/thumbnail").status_code == 200
-    http.app.running["search"] = 1
-    assert http.post("/search?id=1").status_code == 200
-    assert http.post("/search").status_code == 422
-    assert http.app.running == {"search": 1, "picture": 0}  # given back, whatever came of it
-
-
-def test_an_answer_that_takes_too_long(shared, client):
-    http = client(shared, timeout=0.2, threads=1)
-    busy = threading.Event()
-    http.app.app.state.service.work.submit(busy.wait)
-    answer = http.post("/search?id=1")
-    assert mistake(answer, 503) == "the answer took too long"
-    assert answer.headers["retry-after"] == "5"
-    busy.set()
-    assert http.post("/search?id=1").status_code == 200
 
 
 def test_pages_ask_for_nothing_outside(shared, client):

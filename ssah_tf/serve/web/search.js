@@ -110,8 +110,8 @@ async function work(job, keep = false) {
       $("headline").textContent = "Nothing to show";
     }
     const known = error instanceof Trouble;
-    const ways = keep ? [["Choose another", () => $("file").click()]] : [["Try again", () => work(job)], ...clearing(readAddress())];
-    message(known ? error.title : "An error of this page", error.message, ways, true);
+    const way = keep ? ["Choose another", () => $("file").click()] : ["Try again", () => work(job)];
+    message(known ? error.title : "An error of this page", error.message, [way], true);
     if (!known) throw error;
   } finally {
     clearTimeout(slow);
@@ -180,12 +180,10 @@ async function search(asked, file = null) {
   $("more").hidden = near.length < asked.k || asked.k >= about.max_k;
 }
 
-const clearing = ({ labels, path }) => (labels.length || path ? [["Clear the filters", () => change({ labels: [], path: "" })]] : []);
-
 function nothing(asked) {
   const ways = [];
   if (asked.radius !== null) ways.push(["Any distance", () => change({ radius: null })]);
-  ways.push(...clearing(asked));
+  if (asked.labels.length || asked.path) ways.push(["Clear the filters", () => change({ labels: [], path: "" })]);
   const near = asked.radius === null ? "" : asked.radius ? ` within ${bitsText(asked.radius)}` : " with the same code";
   const met = asked.labels.length || asked.path ? " that the filters let through" : "";
   message("Nothing found", `There is no other photo${near}${met}.`, ways);
