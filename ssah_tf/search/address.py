@@ -13,6 +13,8 @@ FORMS = {
     "milvus": "milvus://HOST:PORT/NAME",
     "milvus+https": "milvus+https://USER:PASSWORD@HOST:PORT/NAME",
 }
+#: How an address begins; as a `Path` it has lost a slash.
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/")
 #: What both engines take as a name without quotes.
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,50}")
 
@@ -46,8 +48,18 @@ class Address:
 
 
 def is_address(place: object) -> bool:
-    """Whether a place is the address of a database, not a folder."""
-    return str(place).partition("://")[0] in FORMS and "://" in str(place)
+    """Whether a place is an address, not a folder."""
+    return ADDRESS.match(str(place)) is not None
+
+
+def refuse_address(folder: object) -> None:
+    """Refuse an address where a folder is needed.
+
+    Raises:
+        SsahError: It is one. The message shows nothing of it: there may be a password in it.
+    """
+    if is_address(folder):
+        raise SsahError("a folder is needed here, not an address")
 
 
 def parse_address(text: str) -> Address:
@@ -58,9 +70,10 @@ def parse_address(text: str) -> Address:
             escaped may be anywhere in it.
     """
     scheme = text.partition("://")[0]
+    expected = FORMS.get(scheme) or f"{FORMS['postgresql']} or {FORMS['milvus']}"
     refusal = SsahError(
-        f"not the address of an index: expected {FORMS.get(scheme, FORMS['postgresql'])}; NAME is "
-        "of letters, digits and _, and of a password the letters / : @ ? # % are written as %2F ..."
+        f"not the address of an index: expected {expected}; NAME is of letters, digits and _, and "
+        "of a password the letters / : @ ? # % are written as %2F ..."
     )
     try:
         parts = urlsplit(text)

@@ -16,6 +16,7 @@ from ssah_tf.encoder import Encoder
 from ssah_tf.errors import SsahError
 from ssah_tf.files import atomic_path, write_atomically
 from ssah_tf.reading import parse_json
+from ssah_tf.search.address import refuse_address
 from ssah_tf.search.code_index import ARRAYS, CodeIndex
 from ssah_tf.search.photo_filter import matching
 from ssah_tf.search.photo_parts import Parts, as_name
@@ -80,6 +81,7 @@ class PhotoIndex:
         Raises:
             SsahError: Not an index, or one of another encoder.
         """
+        refuse_address(folder)
         about = read_manifest(folder)
         if about is None or (encoder is not None and is_older(about)):
             if encoder is None:

@@ -4,12 +4,14 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ssah_tf.errors import SsahError
 from ssah_tf.search.address import is_address, parse_address
+from ssah_tf.search.photo_index import PhotoIndex
 from ssah_tf.search.postgres import PostgresIndex
 
 psycopg = pytest.importorskip("psycopg")
@@ -131,7 +133,12 @@ def test_refusals_show_no_password(postgres):
     assert "s3cret" not in repr(address)
     assert "s3cret" in address.server
     assert not is_address("photos/index")
-    assert not is_address("s3://bucket/x")
+    assert not is_address("C:/photos")
+    with pytest.raises(SsahError, match="or milvus://HOST:PORT/NAME"):
+        parse_address("redis://me:s3cret@host/NAME")
+    with pytest.raises(SsahError, match="a folder is needed here, not an address") as caught:
+        PhotoIndex.open(Path("postgresql://me:s3cret@host/db/NAME"))
+    assert "s3cret" not in str(caught.value)
     with pytest.raises(SsahError, match="none: no index; make one with `ssah index`"):
         PostgresIndex.open(parse_address(postgres("none")))
     with pytest.raises(SsahError, match="the schema public is no index"):
