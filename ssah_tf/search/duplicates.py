@@ -23,6 +23,9 @@ from ssah_tf.search.photo_table import Photo
 CANDIDATES = 20
 #: Likeness from which photos are near duplicates.
 ALIKE = 0.9
+#: Photos that are compared with one at a time, those with the closest hashes first. If none of
+#: them is like it, the rest is not looked at: what bounds the work where hashes collapse, too.
+COMPARED = 1000
 #: Answers of a search for candidates that are held at once, at most.
 BLOCK = 1 << 22
 
@@ -98,7 +101,7 @@ def near_duplicates(
     codes = np.asarray(index.codes.codes)[rows]
     candidates = CodeIndex(BITS, "looks", index.codes.engine_name)
     candidates.add(np.arange(len(rows)), hashes)
-    pictures = Pictures(index)
+    pictures = Pictures(index, rows)
     free = np.ones(len(rows), bool)
     step = int(np.clip(BLOCK // max(1, len(rows)), 1, 256))
     for start in range(0, len(rows), step):
@@ -111,43 +114,62 @@ def near_duplicates(
             others = others[(others > one) & free[others]]
             far = hamming_distances(codes[one : one + 1], codes[others])[0]
             others, far = others[far <= radius], far[far <= radius]
-            like = pictures.likeness(rows[one], rows[others])
-            joins = like >= alike
-            free[others[joins]] = False
-            members = zip(
-                rows[others[joins]].tolist(), far[joins].tolist(), like[joins].tolist(), strict=True
-            )
-            members = sorted(members, key=lambda member: (-member[2], member[0]))
+            members = []
+            for begin in range(0, len(others), COMPARED):
+                some = slice(begin, begin + COMPARED)
+                like = pictures.likeness(one, others[some])
+                joins = np.flatnonzero(like >= alike)
+                if not len(joins):
+                    break  # nor will those whose hashes are farther still
+                joined = others[some][joins]
+                free[joined] = False
+                members += zip(
+                    rows[joined].tolist(), far[some][joins].tolist(), like[joins].tolist(),
+                    strict=True,
+                )  # fmt: skip
             if members:
-                yield int(rows[one]), members
+                yield int(rows[one]), sorted(members, key=lambda member: (-member[2], member[0]))
     progress(len(rows), len(rows))
 
 
 class Pictures:
-    """Small grey pictures of photos, each decoded once, when it is needed."""
+    """Small grey pictures of photos, each decoded once, when it is needed.
 
-    def __init__(self, index: PhotoIndex):
+    Args:
+        index: The index.
+        rows: Rows of its photos; the methods speak of positions in this array.
+    """
+
+    def __init__(self, index: PhotoIndex, rows: np.ndarray):
         self.index = index
-        self.known: dict[int, np.ndarray | None] = {}
+        self.rows = rows
+        self.seen = np.zeros(len(rows), bool)
+        self.there = np.zeros(len(rows), bool)
+        # Pages of memory that nobody writes to are not taken.
+        self.pixels = np.zeros((len(rows), SIDE, SIDE), np.uint8)
 
-    def likeness(self, row: int, others: np.ndarray) -> np.ndarray:
+    def likeness(self, one: int, others: np.ndarray) -> np.ndarray:
         """How alike a photo is to others, float32 `(n,)`; -1 where a file cannot be read now."""
         like = np.full(len(others), -1, np.float32)
-        if not len(others):
-            return like
-        wanted = [int(row), *others.tolist()]
-        new = [one for one in wanted if one not in self.known]
-        self.known |= zip(new, decoder_pool().map(self.read, new), strict=True)
-        one, *rest = (self.known[number] for number in wanted)
-        there = [at for at, picture in enumerate(rest) if picture is not None]
-        if one is not None and there:
-            like[there] = likeness(one, np.stack([rest[at] for at in there]))
+        self.read(np.array([one]))
+        if self.there[one]:
+            self.read(others)
+            known = self.there[others]
+            like[known] = likeness(self.pixels[one], self.pixels[others[known]])
         return like
 
-    def read(self, row: int) -> np.ndarray | None:
+    def read(self, positions: np.ndarray) -> None:
+        """Read the pictures that are still unknown."""
+        new = positions[~self.seen[positions]]
+        self.seen[new] = True
+        for position, picture in zip(new, decoder_pool().map(self.picture, new), strict=True):
+            if picture is not None:
+                self.pixels[position], self.there[position] = picture, True
+
+    def picture(self, position: int) -> np.ndarray | None:
         """The picture of a photo, `None` if it cannot be read."""
         try:
-            return grey(decode(self.index.photos.at(row).path, 2 * SIDE))
+            return grey(decode(self.index.photos.at(int(self.rows[position])).path, 2 * SIDE))
         except ImageError:
             return None
 

@@ -154,6 +154,29 @@ def test_a_thousand_copies_and_likes_are_no_thousand_searches(tmp_path, monkeypa
     assert sum(pairs) == 29
 
 
+def test_hashes_that_collapse_as_codes_do(tmp_path, monkeypatch):
+    """Flat pictures have one hash; of those that are not alike, only so many are compared."""
+    from ssah_tf.search import duplicates as module
+
+    monkeypatch.setattr(module, "COMPARED", 5)
+    encoder = Collapsed(tmp_path)
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    greys = [2, 3, 5, 8, 12, 18, 27, 40, 60, 90] + 20 * [240]
+    for number, value in enumerate(greys):
+        pixels = np.full((64, 64), value, np.uint8)
+        pixels[number, 60] += 1
+        Image.fromarray(pixels).save(folder / f"{number:02d}.png")
+    index = PhotoIndex.open(tmp_path / "index", encoder)
+    index.sync(encoder, [folder])
+    pairs = []
+    right = module.likeness
+    monkeypatch.setattr(module, "likeness", lambda a, b: pairs.append(len(b)) or right(a, b))
+    groups = find_duplicates(index, 8, alike=0.98)
+    assert [len(group) for group in groups] == [20]
+    assert sum(pairs) == 10 * 5 + 19
+
+
 def test_empty(tmp_path):
     encoder = Collapsed(tmp_path)
     index = PhotoIndex.open(tmp_path / "index", encoder)
