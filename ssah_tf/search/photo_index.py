@@ -143,7 +143,8 @@ class PhotoIndex:
         if encoder.model_id != self.codes.model_id:
             raise SsahError(
                 f"{self.folder} was made by model {self.codes.model_id}, the encoder is "
-                f"{encoder.model_id}: their codes cannot be compared; index the photos anew"
+                f"{encoder.model_id}: their codes cannot be compared; to change the encoder of an "
+                "index use `ssah migrate`"
             )
 
     def __len__(self) -> int:
