@@ -48,13 +48,14 @@ lint: setup ## Check format and style
 bench-quality: setup ## Compare methods at several numbers of labels (hours; goes on where it was killed)
 	$(BIN)/python benchmarks/quality/run.py
 
-bench: setup ## Time evaluation, the input pipeline, training steps, encoders and search
+bench: setup ## Time evaluation, the input pipeline, training steps, encoders, search and service
 	$(BIN)/python benchmarks/evaluate_speed.py
 	$(BIN)/python benchmarks/input_pipeline.py
 	$(BIN)/python benchmarks/training_speed.py
 	$(BIN)/python benchmarks/step_variants.py
 	$(BIN)/python benchmarks/encoder_speed.py
 	$(BIN)/python benchmarks/search_speed.py
+	$(BIN)/python benchmarks/serve_load.py
 	$(BIN)/python benchmarks/search_memory.py
 	$(BIN)/python benchmarks/index_speed.py
 

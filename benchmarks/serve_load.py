@@ -53,9 +53,12 @@ def main() -> None:
 
 
 def make(folder: Path, encoder: Path | None) -> None:
-    """Photos, an encoder and an index."""
+    """Photos, an encoder and an index; what machine this is."""
     from input_pipeline import make_photos
 
+    from ssah_tf.training.ablation import machine
+
+    (folder / "machine").write_text(machine())
     photos = make_photos(folder / "photos")
     if encoder is None:
         from encoder_speed import write_artefacts
@@ -71,8 +74,6 @@ def make(folder: Path, encoder: Path | None) -> None:
 
 def run(given, folder: Path) -> None:
     """Measure, print."""
-    from ssah_tf.training.ablation import machine
-
     bodies = [path.read_bytes() for path in sorted((folder / "photos").rglob("*.jpg"))[:500]]
     encoder = PhotoIndex.open(folder / "index").encoder(threads=1)
     words = [sys.executable, "-m", "ssah_tf.cli", "serve", str(folder / "index")]
@@ -103,7 +104,7 @@ def run(given, folder: Path) -> None:
     finally:
         service.terminate()
         service.wait()
-    result = {"machine": machine(), "clients": given.clients, "rows": {}}
+    result = {"machine": (folder / "machine").read_text(), "clients": given.clients, "rows": {}}
     print(f"{'':<48}{'searches':>9}{'errors':>7}{'p50 ms':>8}{'p95 ms':>8}{'p99 ms':>8}")
     for name, (seconds, errors) in rows.items():
         p50, p95, p99 = np.percentile(seconds, [50, 95, 99]) * 1000

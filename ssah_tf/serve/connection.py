@@ -4,27 +4,30 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
 def timed(seconds: float) -> type[H11Protocol]:
-    """uvicorn's protocol, with a time-out for what comes before a request.
+    """uvicorn's protocol, with an end to what it would wait for without one.
 
-    uvicorn waits without end for the headers of a request that has begun, and for a client that
-    has connected and says nothing; a few hundred of those would use up all connections.
+    That is a client which has connected and says nothing, a request whose headers have begun and
+    do not end, and an answer that the client does not take; a few hundred of those would use up all
+    connections. (Bodies and the work on them have time-outs of their own.)
 
     Args:
-        seconds: That a connection may be open without a request being answered on it.
+        seconds: That a connection may be open without a request being answered on it; three times
+            that for one request.
     """
 
     class TimedProtocol(H11Protocol):
         def connection_made(self, transport):
             super().connection_made(transport)
-            self.timer = self.loop.call_later(seconds, self.look, None)
+            self.timer = self.loop.call_later(seconds, self.look, None, 0)
 
-        def look(self, last):
-            """Close if no request is being answered, and none was since the last look."""
+        def look(self, last, times):
+            """Break off if for too many looks in a row nothing new has come."""
             idle = self.cycle is None or self.cycle.response_complete
-            if idle and self.cycle is last:
-                self.transport.close()
+            times = times + 1 if self.cycle is last else 0
+            if times >= (1 if idle else 3):
+                self.transport.abort()
             else:
-                self.timer = self.loop.call_later(seconds, self.look, self.cycle)
+                self.timer = self.loop.call_later(seconds, self.look, self.cycle, times)
 
         def connection_lost(self, error):
             self.timer.cancel()

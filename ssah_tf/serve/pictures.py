@@ -25,6 +25,10 @@ LARGE = 2048
 SMALL = 64
 #: Bytes of thumbnails that are kept.
 KEPT = 64 * 2**20
+#: No link is followed and no pipe waited for, where a system knows how; no end of line is changed.
+FLAGS = os.O_RDONLY
+for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
+    FLAGS |= getattr(os, name, 0)
 
 
 class Refused(SsahError):
@@ -46,12 +50,12 @@ def open_inside(path: str, roots: Sequence[str]) -> BinaryIO:
         real = os.path.realpath(path)
         if not any(Path(real).is_relative_to(root) for root in roots):
             raise gone
-        # Neither a link nor a pipe is waited for; what was swapped since `realpath` is noticed.
-        descriptor = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(real, FLAGS)
     except (OSError, ValueError):
         raise gone from None
     try:
         opened = os.fstat(descriptor)
+        # What was swapped since `realpath` is noticed.
         same = os.path.realpath(path) == real and os.path.samestat(os.stat(real), opened)
         if not (same and stat.S_ISREG(opened.st_mode)):
             raise gone

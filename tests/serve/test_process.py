@@ -13,6 +13,7 @@ import urllib.request
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -97,6 +98,35 @@ def test_what_is_under_way_is_answered(shared, serve, number):
     assert shared.code_of(0, 0, 255) in answers[0]
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", served.port))
+
+
+@pytest.mark.slow
+def test_an_answer_that_nobody_takes(own, serve):
+    """It is broken off, and its place given back."""
+    noise = np.random.default_rng(0).integers(0, 256, (2048, 2048, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(own.photos / "red" / "noise.jpg", quality=100)
+    own.sync()
+    served = serve(own.folder, "--timeout", "1")
+    (photo,) = get(f"{served.url}/photos?filter=path=*noise.jpg")
+    with socket.socket() as stream:
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stream.connect(("127.0.0.1", served.port))
+        stream.sendall(head(f"GET {photo['image']}"))
+        done = 'ssah_requests_total{route="/photos/{id}/image",status="200"} 1.0'
+        for _ in range(100):
+            with urllib.request.urlopen(f"{served.url}/metrics") as answer:
+                if done in answer.read().decode():
+                    break
+            time.sleep(0.2)
+        else:
+            raise AssertionError("still waiting")
+        time.sleep(0.2)
+        received = 0
+        with contextlib.suppress(OSError):
+            while part := stream.recv(1 << 16):
+                received += len(part)
+        assert received < 3_000_000
+    assert served.stop() == (0, "")
 
 
 @pytest.mark.slow
