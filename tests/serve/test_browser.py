@@ -228,6 +228,7 @@ def test_what_goes_wrong(own, serve, driver):
     trouble("The service does not answer", "Try again")
 
 
+@pytest.mark.slow
 def test_token(shared, serve, driver):
     token = "0123456789abcdef"
     served = serve(shared.folder, environment={"SSAH_TOKEN": token})

@@ -3,6 +3,7 @@
 import io
 import os
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -175,3 +176,15 @@ def test_several_roots(own, client, tmp_path):
     (tmp_path / "alone.png").unlink()
     (tmp_path / "alone.png").symlink_to("beside.png")
     assert http.get(address).status_code == 410
+
+
+def test_an_index_without_photos(tmp_path, own, client):
+    empty = SimpleNamespace(folder=tmp_path / "empty")
+    index = PhotoIndex.open(empty.folder, own.encoder)
+    index.keep_encoder(own.encoder)
+    index.save()
+    http = client(empty)
+    assert http.get("/photos").json() == []
+    assert http.get("/about").json()["labels"] == {}
+    answer = http.post("/search", content=own.body(1, 2, 3))
+    assert answer.json()["neighbours"] == []
