@@ -14,10 +14,12 @@ help: ## List the verbs
 
 setup: $(STAMP) ## Make the virtual environment .venv with the tested versions; re-used when current
 
-# Installed anew when the metadata or the tested versions change; sources are used in place.
-$(STAMP): pyproject.toml setup.py constraints.txt
+# Installed anew when the metadata or the tested versions change; sources are used in place. CI
+# takes nothing whose hash is not in requirements-ci.txt.
+$(STAMP): pyproject.toml setup.py constraints.txt requirements-ci.txt
 	$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and 'ssah-tf needs Python 3.11 to 3.13: make PYTHON=python3.11')"
 	$(PYTHON) -m venv $(VENV)
+	$(if $(CI),$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-ci.txt)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,dev]'
 	@touch $(STAMP)
 

@@ -19,7 +19,7 @@ CASES = (
     *("likelihood-bfloat16", "orthohash-bfloat16"),
 )
 #: Largest difference that rounding may make, relative for values above 1.
-BOUNDS = {"float64": 1e-9, "float32": 1e-5, "bfloat16": 1e-3}
+BOUNDS = {"float64": 1e-9, "float32": 1e-5, "bfloat16": 2**-8}  # bfloat16 has 8 bits
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_many_devices_equal_one(trained, devices, case):
         for name in one
         if name.startswith("game/") and name.endswith(start.removeprefix("began"))
     ]
-    assert max(moved) > 10 * bound
+    assert max(moved) > 5 * bound
     logged = {name.split("/")[2] for name in one if name.startswith("log/joint/")}
     terms = {"loss", "supervised", "hard", "consistency", "trusted", "quantisation", "adversary"}
     assert terms <= logged
