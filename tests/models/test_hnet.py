@@ -12,8 +12,9 @@ SMALL = {
     "resnet20": {"width": 4, "blocks": 1},
     "alexnet": {"units": 32},
     "efficientnet_lite0": {"weights": "none"},
+    "keras": {"network": "MobileNetV2", "weights": "none"},
 }
-SIZES = {"convnet": 28, "resnet20": 32, "alexnet": 64, "efficientnet_lite0": 64}
+SIZES = {"convnet": 28, "resnet20": 32, "alexnet": 64, "efficientnet_lite0": 64, "keras": 64}
 
 
 def network(name, bits=12):

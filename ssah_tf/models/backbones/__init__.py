@@ -3,6 +3,7 @@
 from ssah_tf.models.backbones.alexnet import AlexNet
 from ssah_tf.models.backbones.convnet import ConvNet
 from ssah_tf.models.backbones.efficientnet_lite0 import EfficientNetLite0
+from ssah_tf.models.backbones.keras_application import KerasApplication
 from ssah_tf.models.backbones.resnet20 import ResNet20
 
 #: Every backbone that a recipe can name.
@@ -11,6 +12,7 @@ BACKBONES = {
     "resnet20": ResNet20,
     "alexnet": AlexNet,
     "efficientnet_lite0": EfficientNetLite0,
+    "keras": KerasApplication,
 }
 
-__all__ = ["BACKBONES", "AlexNet", "ConvNet", "EfficientNetLite0", "ResNet20"]
+__all__ = ["BACKBONES", "AlexNet", "ConvNet", "EfficientNetLite0", "KerasApplication", "ResNet20"]

@@ -1,10 +1,12 @@
-"""AlexNet (Krizhevsky et al., NIPS 2012), the backbone of the SSAH paper, from scratch."""
+"""AlexNet (Krizhevsky et al., NIPS 2012), the backbone of the SSAH paper."""
 
 import keras
 import tensorflow as tf
 from keras import layers
 
+from ssah_tf.errors import SsahError
 from ssah_tf.models.backbones.backbone import Backbone
+from ssah_tf.models.backbones.torch_file import read_torch_file
 from ssah_tf.replicas import random_uniform
 
 
@@ -16,16 +18,31 @@ class AlexNet(Backbone):
     pooling to 6 x 6 cells lets it take any image of 63 px or more; 224 px is its own size.
 
     Args:
+        weights: "none" to begin at random, or a checkpoint file of torchvision's `alexnet`, which
+            brings ImageNet's mean and deviation with it.
         units: Size of the two fully connected layers, 4096 in the paper.
         dropout: Share of their inputs that is dropped in training.
         seed: Seed of the dropout.
         **kwargs: Arguments of `Backbone`.
+
+    Raises:
+        SsahError: The weights are not there, or are of another network.
     """
 
     min_size = 63
 
-    def __init__(self, units: int = 4096, dropout: float = 0.5, seed: int = 0, **kwargs):
+    def __init__(
+        self,
+        weights: str = "none",
+        units: int = 4096,
+        dropout: float = 0.5,
+        seed: int = 0,
+        **kwargs,
+    ):
+        if weights != "none":
+            kwargs |= {"mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375)}
         super().__init__(**kwargs)
+        self.weights_from = weights
         self.units = units
         self.dropout = dropout
         self.seed = seed
@@ -54,9 +71,37 @@ class AlexNet(Backbone):
             x = dense(drop(x, training=training))
         return x
 
+    def build(self, input_shape):
+        """Create the weights, and load them if they come from a file."""
+        super().build(input_shape)
+        if self.weights_from != "none":
+            self.load_arrays(read_torch_file(self.weights_from), self.weights_from)
+
+    def load_arrays(self, arrays: dict, path) -> None:
+        """Take over the weights of torchvision's `alexnet`, its last layer left out.
+
+        Raises:
+            SsahError: One is missing or has another shape.
+        """
+        convolutions = [layer for layer in self.convolutions if layer.weights]
+        names = [f"features.{number}" for number in (0, 3, 6, 8, 10)]
+        try:
+            for name, layer in zip(names, convolutions, strict=True):
+                kernel = arrays[f"{name}.weight"].transpose(2, 3, 1, 0)
+                layer.set_weights([kernel, arrays[f"{name}.bias"]])
+            for name, layer in zip(("classifier.1", "classifier.4"), self.dense, strict=True):
+                kernel = arrays[f"{name}.weight"]
+                if layer is self.dense[0]:  # there channels come before the cells, here after
+                    cells = kernel.reshape(-1, 256, 6, 6).transpose(0, 2, 3, 1)
+                    kernel = cells.reshape(len(kernel), -1)
+                layer.set_weights([kernel.T, arrays[f"{name}.bias"]])
+        except (KeyError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise SsahError(f"{path}: not the weights of AlexNet ({reason})") from None
+
     def get_config(self):
-        """Arguments that make an equal backbone."""
-        own = {"units": self.units, "dropout": self.dropout, "seed": self.seed}
+        """Arguments that make an equal backbone; its weights are then set, not loaded again."""
+        own = {"weights": "none", "units": self.units, "dropout": self.dropout, "seed": self.seed}
         return {**super().get_config(), **own}
 
 

@@ -1,0 +1,106 @@
+"""The networks of `keras.applications`, by name."""
+
+import inspect
+
+import keras
+
+from ssah_tf.errors import SsahError
+from ssah_tf.models.backbones.backbone import Backbone
+from ssah_tf.models.saved import check_weights
+
+
+@keras.saving.register_keras_serializable(package="ssah_tf")
+class KerasApplication(Backbone):
+    """A network of `keras.applications` without its classifier, its last features averaged.
+
+    The preprocessing is the network's own, whatever `mean` and `std` are.
+
+    Args:
+        network: Name of its class, for example "MobileNetV3Small" or "ResNet50".
+        weights: "imagenet" for those that Keras downloads, "none" to begin at random, or a weights
+            file of Keras, HDF5, of the network without its classifier.
+        frozen: Whether the network stays as it is.
+        frozen_norm: Whether batch normalisation keeps the statistics it came with.
+        **kwargs: Arguments of `Backbone`.
+
+    Raises:
+        ValueError: There is no such network.
+        SsahError: The weights cannot be had, or are of another network.
+    """
+
+    min_size = 32
+
+    def __init__(
+        self,
+        network: str = "MobileNetV3Small",
+        weights: str = "imagenet",
+        frozen: bool = False,
+        frozen_norm: bool = False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if network not in APPLICATIONS:
+            raise ValueError(
+                f"network must be one of keras.applications: {', '.join(sorted(APPLICATIONS))}. "
+                f"Received: network={network!r}"
+            )
+        self.network_name, self.weights_from = network, weights
+        self.frozen, self.frozen_norm = frozen, frozen_norm
+        make, self.preprocess = APPLICATIONS[network]
+        self.network = construct(make, network, weights)
+        for layer in self.network.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.synchronized = True
+                layer.trainable = not frozen_norm
+        if frozen:
+            self.network.trainable = False
+
+    def call(self, images, training=False):
+        """Features of the images, `(batch, features)`."""
+        x = self.preprocess(keras.ops.cast(images, self.compute_dtype))
+        return self.features(x, training)
+
+    def features(self, x, training):
+        """Features of preprocessed images."""
+        return self.network(x, training=training and not (self.frozen or self.frozen_norm))
+
+    def get_config(self):
+        """Arguments that make an equal backbone; its weights are then set, not loaded again."""
+        own = {"network": self.network_name, "weights": "none"}
+        own |= {"frozen": self.frozen, "frozen_norm": self.frozen_norm}
+        return {**super().get_config(), **own}
+
+
+def construct(make, name: str, weights: str) -> keras.Model:
+    """The network with its first weights.
+
+    Raises:
+        SsahError: The weights cannot be had, or are of another network.
+    """
+    whole = {"include_top": False, "pooling": "avg", "input_shape": (None, None, 3)}
+    if weights in ("imagenet", "none"):
+        try:
+            return make(**whole, weights=None if weights == "none" else weights)
+        except Exception as error:  # of the download, of a machine without a network
+            reason = str(error).strip().splitlines()[0]
+            raise SsahError(
+                f"weights imagenet of {name} cannot be downloaded ({reason}); give a file: "
+                "model.options.weights=FILE"
+            ) from None
+    network = make(**whole, weights=None)
+    try:
+        check_weights(weights)
+        network.load_weights(weights)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise SsahError(f"{weights}: not the weights of {name} ({reason})") from None
+    return network
+
+
+def applications() -> dict:
+    """Name -> what makes the network, and its preprocessing, for all of `keras.applications`."""
+    networks = inspect.getmembers(keras.applications, inspect.isfunction)
+    return {name: (make, inspect.getmodule(make).preprocess_input) for name, make in networks}
+
+
+APPLICATIONS = applications()

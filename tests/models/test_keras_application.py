@@ -1,0 +1,74 @@
+"""The networks of `keras.applications` as backbones."""
+
+import keras
+import numpy as np
+import pytest
+
+from ssah_tf.errors import SsahError
+from ssah_tf.models import HNet
+from ssah_tf.models.backbones.keras_application import APPLICATIONS, KerasApplication
+from ssah_tf.models.saved import load_hnet
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def mobilenet():
+    """MobileNetV2 as Keras makes it, with weights that are not those of a new one."""
+    network = keras.applications.MobileNetV2(
+        include_top=False, pooling="avg", weights=None, input_shape=(None, None, 3)
+    )
+    for variable in network.variables:
+        if variable.path.endswith("moving_mean"):
+            variable.assign(np.random.default_rng(variable.shape[0]).normal(0, 0.1, variable.shape))
+    return network
+
+
+def test_all_networks_are_known():
+    assert len(APPLICATIONS) >= 38
+    assert {"ResNet50", "MobileNetV3Small", "EfficientNetB0", "VGG16"} <= set(APPLICATIONS)
+
+
+def test_features_are_those_of_keras_with_its_own_preprocessing(mobilenet, tmp_path):
+    mobilenet.save_weights(tmp_path / "own.weights.h5")
+    backbone = KerasApplication("MobileNetV2", weights=str(tmp_path / "own.weights.h5"))
+    backbone.build((None, 64, 64, 3))
+    assert backbone.feature_size == 1280
+    prepared = keras.applications.mobilenet_v2.preprocess_input(IMAGES.astype(np.float32))
+    expected = mobilenet(prepared, training=False).numpy()
+    np.testing.assert_allclose(backbone(IMAGES).numpy(), expected, atol=1e-5)
+    assert expected.std() > 1e-3
+
+
+def test_frozen_it_is_saved_and_loaded_without_its_weights_file(mobilenet, tmp_path):
+    mobilenet.save_weights(tmp_path / "own.weights.h5")
+    backbone = KerasApplication(
+        "MobileNetV2", weights=str(tmp_path / "own.weights.h5"), frozen=True
+    )
+    hnet = HNet(backbone, 12)
+    hnet.build((None, 64, 64, 3))
+    assert [v.path.split("/")[-2] for v in hnet.trainable_variables] == ["hash"] + ["hash_norm"] * 2
+    expected = backbone(IMAGES).numpy()
+    hnet(IMAGES, training=True)
+    np.testing.assert_array_equal(backbone(IMAGES).numpy(), expected)  # nor do statistics move
+    hnet.save(tmp_path / "hnet.keras")
+    (tmp_path / "own.weights.h5").unlink()
+    loaded = load_hnet(tmp_path / "hnet.keras")
+    np.testing.assert_array_equal(loaded(IMAGES).numpy(), hnet(IMAGES).numpy())
+
+
+def test_refusals(tmp_path, monkeypatch):
+    with pytest.raises(
+        ValueError, match=r"network must be one of keras\.applications: ConvNeXtBase,"
+    ):
+        KerasApplication("LeNet")
+    (tmp_path / "broken.h5").write_bytes(b"no HDF5")
+    with pytest.raises(SsahError, match=r"broken\.h5: not the weights of MobileNetV2"):
+        KerasApplication("MobileNetV2", weights=str(tmp_path / "broken.h5"))
+
+    def offline(*args, **kwargs):
+        raise Exception("URL fetch failure")
+
+    monkeypatch.setattr("keras.src.applications.mobilenet_v2.file_utils.get_file", offline)
+    with pytest.raises(SsahError, match=r"cannot be downloaded \(URL fetch failure\); give a file"):
+        KerasApplication("MobileNetV2", weights="imagenet")
