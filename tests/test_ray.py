@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow.parquet
@@ -179,7 +180,8 @@ def test_a_machine_is_killed(environment, exported, photos, by_threads, tmp_path
     process = begin(environment, exported, photos, output, *options, env=variables)
     wait_for_shards(process, output, 8)
     for number in (raylets[1], *children(raylets[1:])):
-        os.kill(number, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(number, signal.SIGKILL)
     assert not (output / "_encoded.json").exists()
     done = end(process)
     assert done.returncode == 0, done.stderr
@@ -197,7 +199,8 @@ def test_workers_die_again_and_again(environment, exported, photos, by_threads, 
     while process.poll() is None:
         for number, words in children(raylets).items():
             if words.startswith(b"ray::run"):
-                os.kill(number, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it has ended since
+                    os.kill(number, signal.SIGKILL)
         time.sleep(0.05)
     line = last_line(end(process))
     assert "the worker died 4 times" in line
