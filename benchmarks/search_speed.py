@@ -31,8 +31,8 @@ from ssah_tf.search.address import parse_address
 from ssah_tf.search.place import open_index
 from ssah_tf.training.ablation import machine
 
-#: Single queries and those of a batch, of embedded engines and of databases.
-EMBEDDED, STORED = (50, 1000), (20, 100)
+#: Single queries and those of a batch: of FAISS, of NumPy, of databases.
+FAISS, NUMPY, STORED = (50, 1000), (10, 50), (20, 100)
 #: Queries of which recall is taken.
 CHECKED = 20
 
@@ -85,13 +85,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         stored = list(databases(folder, given))
         for kind, make in (("random", random), ("collapsed", collapsed)):
-            codes, queries = make(given.codes), make(EMBEDDED[1])
+            codes, queries = make(given.codes), make(FAISS[1])
             few = codes[: given.stored]
-            for rows in (
-                compare(embedded(codes, given.bits), codes, queries, given.k, EMBEDDED),
-                compare(stored_indexes(stored, kind, few, given), few, queries, given.k, STORED),
+            for indexes, those, counts in (
+                (with_faiss(codes, given.bits), codes, FAISS),
+                ({"CodeIndex, NumPy": timed(build, codes, given.bits, "numpy")}, codes, NUMPY),
+                (stored_indexes(stored, kind, few, given), few, STORED),
             ):
-                for row in rows:
+                for row in compare(indexes, those, queries, given.k, counts):
                     print(line.format(kind, *row.values()), flush=True)
                     result["rows"].append({"codes": kind, **row})
     result["peak memory, MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
@@ -129,21 +130,20 @@ def compare(
         }
 
 
-def embedded(codes: np.ndarray, bits: int) -> dict[str, tuple[Index, float]]:
-    """FAISS alone and the embedded index on each engine, and how long each took to build."""
-
-    def build(engine):
-        index = CodeIndex(bits, "benchmark", engine)
-        index.add(np.arange(len(codes)), codes)
-        index.groups  # noqa: B018  found when they are first needed
-        return index
-
-    makers = {
-        "FAISS flat": lambda: Flat(codes),
-        "CodeIndex, FAISS": lambda: build("faiss"),
-        "CodeIndex, NumPy": lambda: build("numpy"),
+def with_faiss(codes: np.ndarray, bits: int) -> dict[str, tuple[Index, float]]:
+    """FAISS alone and the embedded index on it, and how long each took to build."""
+    return {
+        "FAISS flat": timed(Flat, codes),
+        "CodeIndex, FAISS": timed(build, codes, bits, "faiss"),
     }
-    return {name: timed(make) for name, make in makers.items()}
+
+
+def build(codes: np.ndarray, bits: int, engine: str) -> CodeIndex:
+    """The embedded index, ready to be searched."""
+    index = CodeIndex(bits, "benchmark", engine)
+    index.add(np.arange(len(codes)), codes)
+    index.groups  # noqa: B018  found when they are first needed
+    return index
 
 
 def databases(folder: str, given) -> Iterator[tuple[str, str]]:
@@ -172,15 +172,15 @@ def stored_indexes(stored, kind: str, codes: np.ndarray, given) -> dict[str, tup
     for name, where in stored:
         address = parse_address(where.format(f"{kind}_{time.time_ns()}"))
         index = open_index(address, given.bits, "benchmark")
-        _, seconds = timed(lambda index=index: index.add(np.arange(len(codes)), codes))
+        _, seconds = timed(index.add, np.arange(len(codes)), codes)
         found[name] = index, seconds
     return found
 
 
-def timed(make) -> tuple:
+def timed(make, *given) -> tuple:
     """What is made, and how long it took."""
     began = time.perf_counter()
-    made = make()
+    made = make(*given)
     return made, time.perf_counter() - began
 
 
