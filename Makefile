@@ -38,11 +38,14 @@ export: setup ## Turn the newest run into ONNX and SavedModel (RUN=runs/fashion)
 ablation: setup ## Train the recipe beside its controls, three seeds each
 	$(BIN)/ssah ablation $(RECIPE)
 
+# By file, since tests of a file share what they set up.
+TESTS := $(BIN)/python -m pytest -q -n 2 --dist loadfile
+
 test: setup ## Run the tests (under 6 minutes on 2 cores)
-	$(BIN)/python -m pytest -q
+	$(TESTS)
 
 test-all: setup ## Run the slow tests, too
-	$(BIN)/python -m pytest -q -m "slow or not slow"
+	$(TESTS) -m "slow or not slow"
 
 lint: setup ## Check format and style
 	$(BIN)/ruff format --check . && $(BIN)/ruff check .
