@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 from ssah_tf.errors import SsahError
@@ -41,8 +42,8 @@ def read_manifest(folder: Path) -> dict:
         path = folder / name
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise SsahError(f"{folder / NAME}: names a file outside of its folder, {name!r}")
-        if not path.is_file():
-            raise SsahError(f"{path}: missing")
+        if not os.path.isfile(path):  # unlike `Path.is_file`, no error for an impossible name
+            raise SsahError(f"{folder}: {name[:200]!r} is missing")
         if checksum(path) != expected:
             raise SsahError(f"{path}: changed since the export (its checksum differs)")
     return about

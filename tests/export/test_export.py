@@ -218,7 +218,7 @@ def test_verify_finds_what_was_changed(exported, tmp_path):
     with pytest.raises(SsahError, match=r"MODEL_CARD\.md: changed since the export"):
         verify(folder)
     (folder / "MODEL_CARD.md").unlink()
-    with pytest.raises(SsahError, match=r"MODEL_CARD\.md: missing"):
+    with pytest.raises(SsahError, match=r"MODEL_CARD\.md' is missing"):
         verify(folder)
     (folder / "encoder.json").write_text("[]")
     with pytest.raises(SsahError, match="not an export of ssah-tf"):

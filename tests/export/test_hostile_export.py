@@ -58,6 +58,17 @@ def test_manifest_names_no_file_outside(exported, tmp_path, name):
         verify(tmp_path / "export")
 
 
+@pytest.mark.parametrize("name", ["a" * 5000, "a\0b", "gone"])
+def test_manifest_names_what_cannot_be_there(exported, tmp_path, name):
+    shutil.copytree(exported[1], tmp_path / "export")
+    about = json.loads((tmp_path / "export" / "encoder.json").read_bytes())
+    about["files"][name] = "0"
+    (tmp_path / "export" / "encoder.json").write_text(json.dumps(about))
+    with pytest.raises(SsahError, match=r"is missing$") as caught:
+        verify(tmp_path / "export")
+    assert len(str(caught.value)) < 500
+
+
 def test_damaged_reference_images(exported, tmp_path):
     from ssah_tf.export.manifest import write_manifest
 
