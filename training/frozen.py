@@ -19,7 +19,7 @@ from ssah_tf.training.build import (
     build_optimizer,
     build_pseudo_labels,
 )
-from ssah_tf.training.callbacks import Progress, StopOnNaN, Validate
+from ssah_tf.training.callbacks import Progress, Stop, StopOnNaN, Validate
 from ssah_tf.training.itq import begin_game_with_itq, begin_with_itq, features_of, sample_of
 from ssah_tf.training.recipe import Recipe
 from ssah_tf.training.run import Run
@@ -28,7 +28,7 @@ from ssah_tf.training.run import Run
 DROPOUT = 0.3
 
 
-def fit_on_features(run: Run, images: ImageSet) -> None:
+def fit_on_features(run: Run, images: ImageSet, stop: Stop) -> None:
     """Make the encoder of a run on a backbone that stays as it is.
 
     The hash layer of H-Net gets the directions of PCA, turned so that signs lose least (ITQ), in
@@ -40,13 +40,13 @@ def fit_on_features(run: Run, images: ImageSet) -> None:
     Args:
         run: A new run.
         images: Its images.
+        stop: Ends a training after a signal.
 
     Raises:
         RecipeError: There are more bits than directions, or the images are too small.
     """
     began = time.monotonic()
     recipe, split = run.recipe, run.split
-    split.check(images)
     keras.utils.set_random_seed(recipe.seed)
     images = images.hold(recipe.data.image_size, recipe.data.cache_mb)
     hnet = HNet(build_backbone(recipe, images, split), recipe.model.bits)
@@ -61,10 +61,10 @@ def fit_on_features(run: Run, images: ImageSet) -> None:
     validate = Validate(run, images, range(1))
     held_out = np.isin(positions, validation)
     if recipe.train.joint:
-        train_on_features(hnet, recipe, features[~held_out], images.labels[labelled])
+        train_on_features(hnet, recipe, features[~held_out], images.labels[labelled], (stop,))
         found, error = validate.validation_map(hnet)
         known = np.concatenate([labelled, validation])
-        train_on_features(hnet, recipe, features, images.labels[known])
+        train_on_features(hnet, recipe, features, images.labels[known], (stop,))
     else:
         begin_with_itq(hnet, features, recipe.seed)
         found, error = validate.validation_map(hnet)
@@ -75,7 +75,13 @@ def fit_on_features(run: Run, images: ImageSet) -> None:
     run.save_history([{**entry, "rho": 0.0, "validation_map": found, "validation_error": error}])
 
 
-def train_on_features(hnet: HNet, recipe: Recipe, features: np.ndarray, labels: np.ndarray) -> None:
+def train_on_features(
+    hnet: HNet,
+    recipe: Recipe,
+    features: np.ndarray,
+    labels: np.ndarray,
+    watchers: tuple[keras.callbacks.Callback, ...] = (),
+) -> None:
     """Train the hash layer of H-Net: the game without an adversary, on features for images.
 
     Unlabelled images take part by the consistency: what a moving average of the layer makes of all
@@ -86,6 +92,7 @@ def train_on_features(hnet: HNet, recipe: Recipe, features: np.ndarray, labels: 
         recipe: Losses, batches and steps.
         features: float32 `(n, d)`, of the labelled images first.
         labels: Of the labelled images, uint8 `(labelled, classes)`.
+        watchers: Further callbacks.
     """
     spec = recipe.train
     game = SSAH(
@@ -130,7 +137,7 @@ def train_on_features(hnet: HNet, recipe: Recipe, features: np.ndarray, labels: 
             tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2),
             epochs=spec.joint,
             steps_per_epoch=spec.steps_per_epoch,
-            callbacks=[StopOnNaN(), progress],
+            callbacks=[StopOnNaN(), progress, *watchers],
         )
     with game.averaged_weights() as trained:
         for mine, theirs in (

@@ -100,12 +100,6 @@ def train(run: Run, images: ImageSet, devices: int | None = None) -> None:
             trains it, or another worker has stopped.
         Stopped: Ctrl-C or SIGTERM; the run can be resumed.
     """
-    if run.recipe.train.cached_features:
-        refuse_workers("a recipe with train.cached_features")
-        with run.alone(), enough_memory(run):
-            run.tidy()
-            fit_on_features(run, images)
-        return
     strategy = make_strategy(devices)
     with run.alone() if is_chief() else nullcontext(), StopSignals() as signals:
         if is_chief():
@@ -121,6 +115,9 @@ def play(
     """Train the stages of a run to its end or a signal. See `train`."""
     recipe, split = run.recipe, run.split
     split.check(images)
+    if recipe.train.cached_features:  # one device is enough, whatever there is
+        refuse_workers("a recipe with train.cached_features")
+        return fit_on_features(run, images, Stop(run, signals, None))
     check_batch(recipe)
     images = images.hold(recipe.data.image_size, recipe.data.cache_mb)
     if recipe.train.batch % strategy.num_replicas_in_sync:
