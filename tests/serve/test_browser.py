@@ -1,6 +1,7 @@
 """The page in a browser, as people use it."""
 
 import base64
+import contextlib
 import json
 import shutil
 import time
@@ -76,11 +77,14 @@ class Person:
             ActionChains(self.driver).send_keys(key).perform()
 
     def wait(self, condition, what=""):
-        """Until something holds; what holds."""
+        """Until something holds; what holds. The page may be exchanged meanwhile."""
+        from selenium.common.exceptions import StaleElementReferenceException
+
         last = None
         for _ in range(200):
-            if last := condition():
-                return last
+            with contextlib.suppress(StaleElementReferenceException):
+                if last := condition():
+                    return last
             time.sleep(0.05)
         raise AssertionError(f"{what}: {self.js('return document.body.innerText')}")
 
