@@ -20,6 +20,7 @@ CASES = (
 )
 #: Largest difference that rounding may make, relative for values above 1.
 BOUNDS = {"float64": 1e-9, "float32": 1e-5, "bfloat16": 2**-8}  # bfloat16 has 8 bits
+STEEP = {"orthohash-bfloat16": 2**-6}  # its first step is four times as large
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def test_many_devices_equal_one(trained, devices, case):
     """Weights, moving averages, both optimizers, pace and every logged term."""
     one, many = trained(1, case), trained(devices, case)
     assert one.keys() == many.keys()
-    bound = BOUNDS[case.split("-")[1]]
+    bound = STEEP.get(case, BOUNDS[case.split("-")[1]])
     for name, expected in one.items():
         np.testing.assert_allclose(many[name], expected, rtol=bound, atol=bound, err_msg=name)
     # The proof is worth something only if the steps changed far more than the bound allows.
