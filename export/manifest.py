@@ -1,23 +1,14 @@
 """`encoder.json`: what an export holds, with checksums, read back and checked."""
 
-import hashlib
 import json
 import os
 from pathlib import Path
 
 from ssah_tf.errors import SsahError
+from ssah_tf.files import checksum
 from ssah_tf.reading import parse_json
 
 NAME = "encoder.json"
-
-
-def checksum(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def write_manifest(folder: Path, about: dict) -> None:

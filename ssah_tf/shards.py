@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import shutil
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from ssah_tf.data.image_set import in_batches
-from ssah_tf.data.images import decode
+from ssah_tf.data.images import decode, regular
 from ssah_tf.encoder import Encoder
 from ssah_tf.errors import ImageError, RunError, SsahError
 from ssah_tf.files import atomic_path, write_atomically
 from ssah_tf.metrics.hamming import code_bytes
-from ssah_tf.printable import printable
+from ssah_tf.printable import as_unicode, printable
 from ssah_tf.reading import parse_json, read_arrays
 from ssah_tf.search.looks import BYTES as LOOKS
 from ssah_tf.search.looks import looks
@@ -74,17 +73,14 @@ def encode_shard(encoder: Encoder, paths: list[str], folder: str = "") -> Shard:
     def one(path: str):
         place = os.path.join(folder, path)
         try:
-            about = os.stat(place)
-            if not stat.S_ISREG(about.st_mode):  # reading a pipe would wait for ever
-                return path, f"{printable(path)}: not a regular file", False
+            about = regular(place, path)
             with open(place, "rb") as stream:
                 content = stream.read()
-        except OSError as error:
-            return path, f"{printable(path)}: {error.strerror or error}", True
-        try:
             pixels = decode(content, encoder.image_size, name=path)
         except ImageError as error:
             return path, str(error), False
+        except OSError as error:
+            return path, f"{printable(path)}: {error.strerror or error}", True
         digest = hashlib.sha256(content).digest()
         return path, pixels, (digest, about.st_size, about.st_mtime_ns, looks(pixels))
 
@@ -193,7 +189,7 @@ class Shards:
         about, shard = found
         names = self.names(number)
         if self.suffix == ".parquet":
-            names = [readable(name) for name in names]
+            names = [as_unicode(name) for name in names]
         fits = (
             (about["model_id"], about["bits"]) == (self.model_id, self.bits)
             and shard.codes.shape == (len(shard.paths), code_bytes(self.bits))
@@ -247,11 +243,6 @@ def read_shards(folder: Path, model_id: str) -> Iterator[Shard]:
         yield found[1]
 
 
-def readable(path: str) -> str:
-    """A path as text of Unicode alone, as Parquet wants it: bytes that are none become marks."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
 def write_npz(path: Path, shard: Shard, about: dict) -> None:
     """Write a shard as arrays; names and reasons as JSON, in bytes."""
     text = json.dumps({**about, "paths": shard.paths, "bad": shard.bad})
@@ -269,10 +260,10 @@ def write_npz(path: Path, shard: Shard, about: dict) -> None:
 def write_parquet(path: Path, shard: Shard, about: dict) -> None:
     """Write a shard as a table of the images with a code; the bad ones stand in its metadata."""
     pyarrow = import_pyarrow()
-    bad = {readable(name): readable(reason) for name, reason in shard.bad.items()}
+    bad = {as_unicode(name): as_unicode(reason) for name, reason in shard.bad.items()}
     table = pyarrow.table(
         {
-            "path": [readable(name) for name in shard.paths],
+            "path": [as_unicode(name) for name in shard.paths],
             "code": [row.tobytes() for row in shard.codes],
             "digest": [row.tobytes() for row in shard.digests],
             "size": shard.sizes,

@@ -10,7 +10,6 @@ from ssah_tf.data import ImageSet, Loaded, Split, load_images
 from ssah_tf.data.protocols import split_by_protocol
 from ssah_tf.errors import RecipeError
 from ssah_tf.losses import SUPERVISED_LOSSES
-from ssah_tf.losses.supervised_loss import SupervisedLoss
 from ssah_tf.models import SSAH, ANet, CompetencePace, HNet, RandomDeformation, SchedulePace
 from ssah_tf.models.backbones import BACKBONES
 from ssah_tf.models.backbones.backbone import Backbone
@@ -49,20 +48,15 @@ def build_game(recipe: Recipe, images: ImageSet, split: Split) -> SSAH:
     size = recipe.data.image_size
     backbone = build_backbone(recipe, images, split)
     joint_steps = recipe.train.joint * recipe.train.steps_per_epoch
-    game = SSAH(
+    game = assemble_game(
+        recipe,
         HNet(backbone, recipe.model.bits),
         build_deformer(recipe, backbone.mean),
-        build_loss(recipe),
         build_pace(recipe, joint_steps),
-        hard_weight=recipe.loss.hard,
-        consistency_weight=recipe.loss.consistency,
-        quantisation_weight=recipe.loss.quantisation,
+        images.labels,
         gain=recipe.data.gain,
         offset=recipe.data.offset,
-        pseudo_labels=build_pseudo_labels(recipe, images.labels),
         strong_view=build_strong_view(recipe),
-        ramp_steps=round(recipe.loss.ramp * joint_steps),
-        seed=recipe.seed,
     )
     try:
         game.build(((None, size, size, 3), (None, len(images.classes))))
@@ -74,6 +68,38 @@ def build_game(recipe: Recipe, images: ImageSet, split: Split) -> SSAH:
         build_optimizer(recipe.train.anet, joint_steps),
     )
     return game
+
+
+def assemble_game(
+    recipe: Recipe, hnet: HNet, deformer, pace, labels: np.ndarray, **of_images
+) -> SSAH:
+    """The game of some networks, with the losses and the seed of a recipe.
+
+    Args:
+        recipe: The recipe.
+        hnet: H-Net.
+        deformer: What makes hard samples, or `None`.
+        pace: The self-paced policy.
+        labels: uint8 `(n, classes)`, of the images that are trained on.
+        **of_images: Arguments of `SSAH` that make sense for images alone.
+
+    Raises:
+        RecipeError: A name or an option that is not there.
+    """
+    joint_steps = recipe.train.joint * recipe.train.steps_per_epoch
+    return SSAH(
+        hnet,
+        deformer,
+        make("loss.supervised", SUPERVISED_LOSSES, recipe.loss.supervised, recipe.loss.options),
+        pace,
+        hard_weight=recipe.loss.hard,
+        consistency_weight=recipe.loss.consistency,
+        quantisation_weight=recipe.loss.quantisation,
+        pseudo_labels=build_pseudo_labels(recipe, labels),
+        ramp_steps=round(recipe.loss.ramp * joint_steps),
+        seed=recipe.seed,
+        **of_images,
+    )
 
 
 def build_backbone(recipe: Recipe, images: ImageSet, split: Split) -> Backbone:
@@ -141,15 +167,6 @@ def build_strong_view(recipe: Recipe) -> StrongView | None:
     """RandAugment over the hard samples, if the recipe asks for it."""
     strength = recipe.adversary.rand_augment
     return StrongView(strength, seed=recipe.seed) if strength else None
-
-
-def build_loss(recipe: Recipe) -> SupervisedLoss:
-    """The supervised loss of a recipe.
-
-    Raises:
-        RecipeError: A name or an option that is not there.
-    """
-    return make("loss.supervised", SUPERVISED_LOSSES, recipe.loss.supervised, recipe.loss.options)
 
 
 def build_pseudo_labels(recipe: Recipe, labels: np.ndarray) -> PseudoLabels:

@@ -11,14 +11,9 @@ from ssah_tf.data import ImageSet
 from ssah_tf.data.sampling import BatchPlan
 from ssah_tf.errors import RecipeError
 from ssah_tf.files import atomic_path
-from ssah_tf.models import SSAH, HNet, SchedulePace
+from ssah_tf.models import HNet, SchedulePace
 from ssah_tf.models.deformation import HardSamples
-from ssah_tf.training.build import (
-    build_backbone,
-    build_loss,
-    build_optimizer,
-    build_pseudo_labels,
-)
+from ssah_tf.training.build import assemble_game, build_backbone, build_optimizer
 from ssah_tf.training.callbacks import Progress, Stop, StopOnNaN, Validate
 from ssah_tf.training.itq import begin_game_with_itq, begin_with_itq, features_of, sample_of
 from ssah_tf.training.recipe import Recipe
@@ -95,17 +90,12 @@ def train_on_features(
         watchers: Further callbacks.
     """
     spec = recipe.train
-    game = SSAH(
+    game = assemble_game(
+        recipe,
         HNet(CachedFeatures(features.shape[1]), hnet.bits),
         SecondLook() if recipe.adversary.kind == "plain" else None,
-        build_loss(recipe),
         SchedulePace(0),
-        hard_weight=recipe.loss.hard,
-        consistency_weight=recipe.loss.consistency,
-        quantisation_weight=recipe.loss.quantisation,
-        pseudo_labels=build_pseudo_labels(recipe, labels),
-        ramp_steps=round(recipe.loss.ramp * spec.joint * spec.steps_per_epoch),
-        seed=recipe.seed,
+        labels,
     )
     game.build(((None, features.shape[1]), (None, labels.shape[1])))
     if recipe.model.hash_layer == "itq":

@@ -1,14 +1,13 @@
 """Image files on disk: found, read once, and taken into a set or listed with the reason why not."""
 
 import os
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ssah_tf.data.image_set import ImageSet, content_digest, decoder_pool
-from ssah_tf.data.images import SUFFIXES, decode, printable
+from ssah_tf.data.images import SUFFIXES, decode, printable, regular
 from ssah_tf.errors import DataError, ImageError
 
 #: Share of unreadable files above which a folder is refused.
@@ -78,8 +77,7 @@ def is_small(path: str) -> bool:
 def check(path: str) -> tuple[str, str]:
     """Content digest of a readable image, or the reason why it cannot be read."""
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # reading a pipe would wait for ever
-            return "", f"{printable(path)}: not a regular file"
+        regular(path, path)
         with open(path, "rb") as stream:
             content = stream.read()
         decode(content, 8, name=path)

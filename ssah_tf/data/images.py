@@ -58,6 +58,23 @@ def decode(
         return square(to_rgb(image), size)
 
 
+def regular(path: str | Path, name: str) -> os.stat_result:
+    """Facts of a file, which is no pipe or device: reading one could wait for ever.
+
+    Args:
+        path: The file.
+        name: What error messages call it.
+
+    Raises:
+        ImageError: It is something else.
+        OSError: It is not there.
+    """
+    found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode):
+        raise ImageError(f"{printable(name)}: not a regular file")
+    return found
+
+
 @contextmanager
 def readable(
     source: str | Path | bytes | BinaryIO,
@@ -75,8 +92,8 @@ def readable(
     name = printable(name or ("image" if isinstance(source, bytes) else str(source)))
     limit = MAX_PIXELS if max_pixels is None else max_pixels
     try:
-        if isinstance(source, str | Path) and not stat.S_ISREG(os.stat(source).st_mode):
-            raise ImageError(f"{name}: not a regular file")  # reading a pipe would wait for ever
+        if isinstance(source, str | Path):
+            regular(source, name)
         file = io.BytesIO(source) if isinstance(source, bytes) else source
         with Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > limit:

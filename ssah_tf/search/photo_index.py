@@ -1,6 +1,5 @@
 """An index of photo files: kept in step with folders, searched by image."""
 
-import hashlib
 import json
 import os
 import re
@@ -14,7 +13,7 @@ import numpy as np
 from ssah_tf.encode import find_images
 from ssah_tf.encoder import Encoder
 from ssah_tf.errors import SsahError
-from ssah_tf.files import atomic_path, write_atomically
+from ssah_tf.files import atomic_path, checksum, write_atomically
 from ssah_tf.reading import parse_json
 from ssah_tf.search.address import refuse_address
 from ssah_tf.search.code_index import ARRAYS, CodeIndex
@@ -121,9 +120,8 @@ class PhotoIndex:
             if place not in PLACES:
                 raise ValueError(f"codes in {place!r}")
             file = folder / place / TABLE
-            with open(file, "rb") as stream:
-                if hashlib.file_digest(stream, "sha256").hexdigest() != table["sha256"]:
-                    raise ValueError(f"{file.name} is damaged: its checksum differs")
+            if checksum(file) != table["sha256"]:
+                raise ValueError(f"{file.name} is damaged: its checksum differs")
             index = cls(folder, CodeIndex.load(folder / place, engine), int(about["image_size"]))
             index.photos = PhotoTable.read(file)
             if not np.array_equal(index.photos.ids, index.codes.ids):
@@ -331,8 +329,7 @@ class PhotoIndex:
         place = PLACES[1 - PLACES.index(self.place)]
         self.codes.save(self.folder / place)
         self.photos.write(self.folder / place / TABLE)
-        with open(self.folder / place / TABLE, "rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest = checksum(self.folder / place / TABLE)
         about = {
             "format": FORMAT,
             "codes": place,

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import stat
 from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ssah_tf.data.image_set import content_digest, in_batches
-from ssah_tf.data.images import decode, printable
+from ssah_tf.data.images import decode, printable, regular
 from ssah_tf.encoder import Encoder
 from ssah_tf.errors import ImageError
 from ssah_tf.files import atomic_path
@@ -88,9 +87,7 @@ class Parts:
 
         def read(path: str):
             try:
-                before = os.stat(path)
-                if not stat.S_ISREG(before.st_mode):  # reading a pipe would wait for ever
-                    return path, f"{printable(path)}: not a regular file"
+                before = regular(path, path)
                 with open(path, "rb") as stream:
                     content = stream.read()
                 digest = content_digest(content)

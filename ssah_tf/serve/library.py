@@ -11,6 +11,7 @@ import numpy as np
 
 from ssah_tf.encoder import Encoder
 from ssah_tf.errors import SsahError
+from ssah_tf.printable import as_unicode
 from ssah_tf.search.code_index import CodeIndex
 from ssah_tf.search.photo_filter import matching
 from ssah_tf.search.photo_index import MANIFEST, PhotoIndex
@@ -141,8 +142,7 @@ class Library:
 
     def name(self, photo: Photo) -> str:
         """The path that is shown: relative, and text whatever the bytes of the file's name."""
-        path = photo.path.removeprefix(self.base.rstrip(os.sep) + os.sep)
-        return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        return as_unicode(photo.path.removeprefix(self.base.rstrip(os.sep) + os.sep))
 
     def find(self, name: str) -> int | None:
         """The number of the photo with a shown path."""

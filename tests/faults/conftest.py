@@ -41,6 +41,14 @@ class Done:
     output: str
     seconds: float
 
+    def refused(self) -> str:
+        """The one line of a failed command."""
+        assert self.status == 1, (self.status, self.output)
+        assert "Traceback" not in self.output, self.output
+        last = self.output.splitlines()[-1]
+        assert last.startswith("ssah: "), self.output
+        return last
+
 
 class Forks:
     """Client of `ssah_forks`."""

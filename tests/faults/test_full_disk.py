@@ -33,15 +33,6 @@ def disk(tmp_path):
     subprocess.run(["umount", "-l", folder], check=True)
 
 
-def refused(done):
-    """The one line of a failed command."""
-    assert done.status == 1, (done.status, done.output)
-    assert "Traceback" not in done.output, done.output
-    last = done.output.splitlines()[-1]
-    assert last.startswith("ssah: "), done.output
-    return last
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("kilobytes", [4, 12, 64, 128, 256, 400, 600])
 def test_training(forks, undisturbed, state_of, disk, kilobytes):
@@ -49,7 +40,7 @@ def test_training(forks, undisturbed, state_of, disk, kilobytes):
     _, state, path = undisturbed("learned")
     folder = disk.folder / "run"
     disk.resize(kilobytes)
-    line = refused(forks.run(["train", path, "--output", folder], folder))
+    line = forks.run(["train", path, "--output", folder], folder).refused()
     assert "No space left on device" in line or "full" in line, line
     disk.resize(20_000)
     words = (
@@ -79,7 +70,7 @@ def test_encoders(forks, exported, photos, disk, kilobytes, command):
     disk.resize(kilobytes)
     done = forks.run(words, disk.folder)
     if done.status:
-        assert "No space left on device" in refused(done)
+        assert "No space left on device" in done.refused()
     else:
         # Forty codes need little room, and an index of them not much more.
         assert command == "encode" or (command, kilobytes) == ("index", 200)
@@ -105,4 +96,4 @@ def test_read_only(forks, recipe, exported, photos, disk):
         ["index", export, photos, "--output", disk.folder / "index"],
         ["export", run.folder, "--output", disk.folder / "export"],
     ):
-        assert "Read-only file system" in refused(forks.run(words, disk.folder))
+        assert "Read-only file system" in forks.run(words, disk.folder).refused()

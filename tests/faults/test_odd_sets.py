@@ -38,15 +38,6 @@ def train(forks, folder, source, *overrides):
     return forks.run(["train", path, "--data", source, "--output", folder / "run", *words], folder)
 
 
-def refused(done) -> str:
-    """The one line of a failed command."""
-    assert done.status == 1, (done.status, done.output)
-    assert "Traceback" not in done.output, done.output
-    line = done.output.splitlines()[-1]
-    assert line.startswith("ssah: "), done.output
-    return line
-
-
 @pytest.mark.slow
 def test_no_unlabelled_images_and_more_bits_than_images_in_a_batch(forks, set_of, tmp_path):
     done = train(forks, tmp_path, set_of(cat=12, dog=12), "model.bits=64")
@@ -57,13 +48,13 @@ def test_no_unlabelled_images_and_more_bits_than_images_in_a_batch(forks, set_of
 
 @pytest.mark.slow
 def test_nothing_is_labelled(forks, set_of, tmp_path):
-    assert "label" in refused(train(forks, tmp_path, set_of(unlabelled=20)))
+    assert "label" in train(forks, tmp_path, set_of(unlabelled=20)).refused()
 
 
 @pytest.mark.slow
 def test_one_class(forks, set_of, tmp_path):
     """Every image is right for every query, so there is nothing to learn or to measure."""
-    assert "class" in refused(train(forks, tmp_path, set_of(cat=20)))
+    assert "class" in train(forks, tmp_path, set_of(cat=20)).refused()
 
 
 @pytest.mark.slow

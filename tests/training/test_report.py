@@ -163,68 +163,42 @@ def test_truncated_codes_keep_the_first_bits():
     assert SPACE.truncated(2) == pytest.approx((expected_first + expected_second) / 2)
 
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-CHROMEDRIVER = shutil.which("chromedriver")
-
-
-@pytest.mark.skipif(
-    not (CHROMIUM and CHROMEDRIVER), reason="needs Debian's chromium and chromium-driver"
-)
 @pytest.mark.parametrize("kind", ["report", "comparison"])
-def test_in_a_browser(runs, tmp_path, kind):
+def test_in_a_browser(runs, tmp_path, driver, kind):
     """No error on the console, no request to a network, every image visible, at three widths."""
-    from selenium import webdriver
-
     page = runs[0].report_path
     if kind == "comparison":
         page = tmp_path / "comparison.html"
         write_comparison(runs, page)
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (
-        "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync",
-        f"--user-data-dir={tmp_path / 'profile'}",
-    ):  # fmt: skip
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(
-        options=options, service=webdriver.ChromeService(executable_path=CHROMEDRIVER)
-    )
-    try:
-        for width in (400, 800, 1400):
-            driver.set_window_size(width, 900)
-            driver.get(page.as_uri())
-            driver.execute_script(
-                "for (const i of document.images) i.loading = 'eager';"
-                "window.scrollTo(0, document.body.scrollHeight);"
-            )
-            driver.execute_async_script(
-                "Promise.all([...document.images].map(i => i.decode())).then(arguments[0])"
-            )
-            images, shown = driver.execute_script(
-                "const all = [...document.images];"
-                "return [all.length, all.filter(i => i.naturalWidth > 0 && i.width > 20).length]"
-            )
-            assert images == shown
-            assert images >= (3 if kind == "comparison" else 130)
-            # Nothing but the strips of pictures may be wider than the screen.
-            assert driver.execute_script(
-                "return document.documentElement.scrollWidth <= window.innerWidth"
-            )
-        assert driver.get_log("browser") == []
-        events = [json.loads(e["message"])["message"] for e in driver.get_log("performance")]
-        asked = [
-            e["params"]["request"]["url"]
-            for e in events
-            if e["method"] == "Network.requestWillBeSent"
-        ]
-        assert page.as_uri() in asked
-        # The browser's own new tab is of the scheme chrome.
-        schemes = {url.split(":")[0] for url in asked}
-        assert schemes <= {"file", "data", "chrome", "chrome-untrusted"}
-    finally:
-        driver.quit()
+    for width in (400, 800, 1400):
+        driver.set_window_size(width, 900)
+        driver.get(page.as_uri())
+        driver.execute_script(
+            "for (const i of document.images) i.loading = 'eager';"
+            "window.scrollTo(0, document.body.scrollHeight);"
+        )
+        driver.execute_async_script(
+            "Promise.all([...document.images].map(i => i.decode())).then(arguments[0])"
+        )
+        images, shown = driver.execute_script(
+            "const all = [...document.images];"
+            "return [all.length, all.filter(i => i.naturalWidth > 0 && i.width > 20).length]"
+        )
+        assert images == shown
+        assert images >= (3 if kind == "comparison" else 130)
+        # Nothing but the strips of pictures may be wider than the screen.
+        assert driver.execute_script(
+            "return document.documentElement.scrollWidth <= window.innerWidth"
+        )
+    assert driver.get_log("browser") == []
+    events = [json.loads(e["message"])["message"] for e in driver.get_log("performance")]
+    asked = [
+        e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"
+    ]
+    assert page.as_uri() in asked
+    # The browser's own new tab is of the scheme chrome.
+    schemes = {url.split(":")[0] for url in asked}
+    assert schemes <= {"file", "data", "chrome", "chrome-untrusted"}
 
 
 def test_template_package_data_is_installed():
