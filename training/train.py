@@ -16,6 +16,7 @@ from ssah_tf.models.game import SSAH
 from ssah_tf.models.saved import check_weights
 from ssah_tf.training.album import draw_album
 from ssah_tf.training.auto import settle
+from ssah_tf.training.batch_statistics import settle_statistics
 from ssah_tf.training.build import build_game, build_images, build_split
 from ssah_tf.training.callbacks import HardSampleAlbum, Keep, Progress, Stop, StopOnNaN, Validate
 from ssah_tf.training.collapse import WatchCollapse
@@ -164,6 +165,7 @@ def play(
                         callbacks=watchers,
                     )
     if is_chief():
+        settle_statistics(run, images)
         draw_album(run)
 
 

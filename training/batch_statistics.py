@@ -1,0 +1,58 @@
+"""The statistics of batch normalisation, taken anew from images as an encoder meets them."""
+
+import keras
+import numpy as np
+
+from ssah_tf.data import ImageSet
+from ssah_tf.data.pipeline import encoding_batches
+from ssah_tf.files import atomic_path
+from ssah_tf.models import HNet
+from ssah_tf.models.saved import load_hnet
+from ssah_tf.training.run import Run
+
+#: Images that are enough for a mean and a variance of each channel, and how many at once.
+SAMPLE = 5_120
+BATCH = 128
+
+
+def settle_statistics(run: Run, images: ImageSet) -> None:
+    """Give the selected encoder of a run the statistics of whole images.
+
+    While H-Net studies, its moving averages are over hard samples and exposed images, too, and over
+    weights that were still moving; an encoder is asked for images as they are. The weights stay.
+    The result depends on weights and images alone: done twice, it is the same.
+
+    Args:
+        run: A run with a selected encoder, which is replaced.
+        images: Its images; those that the training could see are looked at.
+    """
+    split = run.split
+    positions = images.positions(split.labelled + split.unlabelled)
+    chosen = np.random.default_rng(run.recipe.seed).permutation(positions)[:SAMPLE]
+    size = run.recipe.data.image_size
+    encoder = load_hnet(run.model_path)
+    take_statistics(encoder, encoding_batches(images, chosen, size=size, batch=BATCH))
+    with atomic_path(run.model_path) as path:
+        encoder.save(path)
+
+
+def take_statistics(hnet: HNet, batches) -> None:
+    """Replace all moving averages by means over some batches (precise batch normalisation).
+
+    Wu and Johnson, "Rethinking 'Batch' in BatchNorm", 2021, arXiv 2105.07576. Layers that are
+    frozen keep what they have.
+
+    Args:
+        hnet: A built H-Net.
+        batches: Of images, uint8 `(batch, size, size, 3)`.
+    """
+    norms = [x for x in hnet._flatten_layers() if isinstance(x, keras.layers.BatchNormalization)]
+    momenta = [norm.momentum for norm in norms]
+    try:
+        for done, batch in enumerate(batches):
+            for norm in norms:
+                norm.momentum = done / (done + 1)  # so the average becomes the mean of all batches
+            hnet(batch, training=True)
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
