@@ -155,7 +155,7 @@ def build_deformer(recipe: Recipe, mean):
             recipe.data.image_size,
             mean,
             width=adversary.width,
-            angle_heads=adversary.angle_heads,
+            angles=adversary.angles,
             preference=adversary.preference,
             **common,
         )

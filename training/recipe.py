@@ -68,8 +68,8 @@ class Adversary(Section):
     scales: list[Literal[0, 1, 2]] = [0, 1, 2]
     max_angle: Annotated[float, Field(gt=0, le=180)] = 10.0  # degrees
     width: Positive = 16
-    angle_heads: Positive = 4
-    preference: Annotated[float, Field(gt=0)] = 1.0  # deviation of the scores of cells
+    angles: Annotated[int, Field(ge=2)] = 8  # ranges that the angle is chosen from
+    preference: Annotated[float, Field(gt=0)] = 1.0  # deviation of the scores of cells and angles
     rand_augment: Share = 0.0  # strength of RandAugment over the hard samples; 0 is off
 
 

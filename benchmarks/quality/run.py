@@ -1,7 +1,8 @@
-"""Runs a grid of image sets, numbers of labels, methods and seeds; makes a table and curves of it.
+"""Runs a grid of image sets, numbers of labels, code lengths, methods and seeds; tables and curves.
 
-    python benchmarks/quality/run.py [--only fashion] [--data cifar10=DIR] [--labels 10 100]
-                                     [--methods "full method"] [--seeds 0] [--output runs/quality]
+    python benchmarks/quality/run.py [--only fashion] [--data cub100-frozen=DIR] [--labels 10 100]
+                                     [--bits 48] [--methods "full method"] [--seeds 0]
+                                     [--output runs/quality]
 
 Killed at any moment, the same command goes on: each run lies in a folder of its own and resumes at
 its last epoch, each result in a JSON file that is whole or not there. The queries take no part in
@@ -11,18 +12,27 @@ any choice. `results.md` and `curves.png` are made anew after each run, of what 
 import argparse
 import json
 import os
+import time
 from datetime import date
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import keras
 import numpy as np
 import yaml
 
+from ssah_tf.data import load_images
 from ssah_tf.files import atomic_path, write_atomically
+from ssah_tf.metrics import evaluate_retrieval
+from ssah_tf.models import HNet
 from ssah_tf.training.ablation import machine, one
-from ssah_tf.training.recipe import load_recipe
+from ssah_tf.training.build import build_backbone, build_split
+from ssah_tf.training.frozen import CachedFeatures, train_on_features
+from ssah_tf.training.itq import begin_with_itq, features_of, sample_of
+from ssah_tf.training.recipe import Recipe, load_recipe
 
 GRID = Path(__file__).with_name("grid.yaml")
 
@@ -30,11 +40,12 @@ GRID = Path(__file__).with_name("grid.yaml")
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="*", help="Image sets of the grid; all by default.")
-    parser.add_argument("--data", nargs="*", default=[], metavar="SET=DIR")
-    parser.add_argument("--labels", nargs="*", type=int, help="Only these numbers a class.")
+    parser.add_argument("--only", nargs="*", help="Experiments of the grid; all by default.")
+    parser.add_argument("--data", nargs="*", default=[], metavar="EXPERIMENT=DIR")
+    parser.add_argument("--labels", nargs="*", help="Only these numbers a class.")
+    parser.add_argument("--bits", nargs="*", help="Only these code lengths.")
     parser.add_argument("--methods", nargs="*", help="Only these methods.")
-    parser.add_argument("--seeds", nargs="*", type=int, help="Only these seeds.")
+    parser.add_argument("--seeds", nargs="*", help="Only these seeds.")
     parser.add_argument("--output", type=Path, default=Path("runs/quality"))
     parser.add_argument("--set", dest="overrides", nargs="*", default=[], metavar="KEY=VALUE")
     given = parser.parse_args()
@@ -47,36 +58,43 @@ def main() -> None:
             print(f"{name}: left out, give --data {name}=DIR")
             continue
         source = [f"data.source={json.dumps(folders[name])}"] if name in folders else []
-        # Seeds last: a killed queue leaves every row with one seed, not one row with all.
-        for seed, labels, method in product(spec["seeds"], spec["labels"], spec["methods"]):
-            chosen = {"labels": labels, "methods": method, "seeds": seed}
-            if any(vars(given)[k] and value not in vars(given)[k] for k, value in chosen.items()):
+        axes = (spec["seeds"], spec["labels"], spec.get("bits", [None]), spec["methods"])
+        # Seeds first: a killed queue leaves every row with one seed, not one row with all.
+        for seed, labels, bits, method in product(*axes):
+            chosen = {"labels": labels, "bits": bits, "methods": method, "seeds": seed}
+            wanted = vars(given)
+            if any(wanted[key] and str(v) not in wanted[key] for key, v in chosen.items()):
                 continue
             changes = (
                 *source,
                 *spec.get("overrides", []),
                 *spec["methods"][method],
                 f"data.labelled_per_class={labels}",
+                *([] if bits is None else [f"model.bits={bits}"]),
                 f"seed={seed}",
                 *given.overrides,
             )
-            keep(given.output, name, labels, method, seed, load_recipe(spec["recipe"], changes))
+            recipe = load_recipe(spec["recipe"], changes)
+            run = one_on_features if spec.get("features") else one
+            keep(given.output, name, labels, method, recipe, run)
             write_page(given.output)
 
 
-def keep(output: Path, name: str, labels: int, method: str, seed: int, recipe) -> None:
+def keep(output: Path, name: str, labels, method: str, recipe: Recipe, run) -> None:
     """Train and evaluate a run unless its result is there, and write that."""
-    title = f"{name}-{labels}-{method.replace(',', '').replace(' ', '-')}-{seed}"
+    words = "".join(c if c.isalnum() or c == "." else "-" for c in method)
+    title = f"{name}-{labels}-{recipe.model.bits}-{words}-{recipe.seed}"
     path = output / f"{title}.json"
     if path.is_file():
         return
     print(title, flush=True)
-    report = one(recipe, output / title)
+    report = run(recipe, output / title)
     result = {
         "set": name,
         "labels": labels,
+        "bits": recipe.model.bits,
         "method": method,
-        "seed": seed,
+        "seed": recipe.seed,
         "map": report["retrieval"]["map_tie_aware"],
         "validation_map": report["validation_map"],
         "seconds": report["training_seconds"],
@@ -87,27 +105,122 @@ def keep(output: Path, name: str, labels: int, method: str, seed: int, recipe) -
     write_atomically(path, json.dumps(result, indent=1).encode())
 
 
+def one_on_features(recipe: Recipe, folder: Path) -> dict:
+    """What `ssah train frozen` would reach, on features that all runs share.
+
+    Args:
+        recipe: A recipe with `train.cached_features`.
+        folder: Would be the run's; the features of all images are kept beside it.
+
+    Returns:
+        As the report of a run. There is no validation: all labels are trained on, as in the second
+        training of `ssah_tf.training.frozen.fit_on_features`.
+    """
+    images = images_of(recipe.data.source)
+    split = build_split(recipe, images)
+    features = features_of_all(recipe, images, split, folder.parent)
+    labelled, validation, unlabelled, query, database = (
+        images.positions(part)
+        for part in (
+            split.labelled,
+            split.validation,
+            split.unlabelled,
+            split.query,
+            split.database,
+        )
+    )
+    known = np.concatenate([labelled, validation])
+    seen = features[np.concatenate([known, sample_of(unlabelled)])]
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(recipe.seed)
+    hnet = HNet(CachedFeatures(features.shape[1]), recipe.model.bits)
+    hnet.build((None, features.shape[1]))
+    began = time.monotonic()
+    if recipe.train.joint:
+        train_on_features(hnet, recipe, seen, images.labels[known])
+    else:
+        begin_with_itq(hnet, seen, recipe.seed)
+    seconds = time.monotonic() - began
+    codes = [hnet.encode([features[part]]) for part in (query, database)]
+    labels = [images.labels[part] for part in (query, database)]
+    found = evaluate_retrieval(
+        codes[0], labels[0], codes[1], labels[1], hnet.bits, cutoffs=(), n_bootstrap=0
+    )
+    return {
+        "retrieval": found.to_dict(),
+        "validation_map": None,
+        "training_seconds": round(seconds, 1),
+        "protocol": f"{split.protocol}; {hnet.bits} bits; training seed {recipe.seed}",
+    }
+
+
+@lru_cache(maxsize=1)
+def images_of(source: str):
+    """The images of a folder, scanned once."""
+    return load_images(source, None).images
+
+
+def features_of_all(recipe: Recipe, images, split, output: Path) -> np.ndarray:
+    """Features of all images by a frozen backbone, float32 `(images, features)`, kept as a file."""
+    size = recipe.data.image_size
+    title = f"{Path(recipe.data.source).name}-{len(images)}-{recipe.model.backbone}-{size}"
+    path = output / f"{title}.npy"
+    if not path.is_file():
+        hnet = HNet(build_backbone(recipe, images, split), 1)
+        hnet.build((None, size, size, 3))
+        with atomic_path(path) as temporary:
+            np.save(temporary, features_of(hnet, images, np.arange(len(images)), size))
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
 def write_page(output: Path) -> None:
     """`results.md` and `curves.png` of the results that are there."""
     results = [json.loads(path.read_bytes()) for path in sorted(output.glob("*.json"))]
-    lines = ["# Label efficiency", ""]
+    lines = ["# Quality by labels, code length and method", ""]
     for name in dict.fromkeys(r["set"] for r in results):
         of_set = [r for r in results if r["set"] == name]
-        lines += [f"## {name}", "", "| labels a class | method | mAP@all | seeds | training |"]
-        lines += ["|---|---|---|---|---|"]
-        for labels, method in sorted({(r["labels"], r["method"]) for r in of_set}):
-            rows = [r for r in of_set if (r["labels"], r["method"]) == (labels, method)]
-            rows.sort(key=lambda r: r["seed"])
+        lines += [
+            f"## {name}",
+            "",
+            "| labels a class | bits | method | mAP@all | seeds | training |",
+        ]
+        lines += ["|---|---|---|---|---|---|"]
+        for labels, bits, method in rows_of(of_set):
+            rows = select(of_set, labels=labels, bits=bits, method=method)
             mean, spread = mean_and_deviation(rows)
             each = " / ".join(f"{r['map']:.3f}" for r in rows)
             seconds = np.mean([r["seconds"] for r in rows])
             lines.append(
-                f"| {labels} | {method} | {mean:.3f} ± {spread:.3f} | {each} | {seconds:.0f} s |"
+                f"| {labels} | {bits} | {method} | {mean:.3f} ± {spread:.3f} | {each} "
+                f"| {seconds:.0f} s |"
             )
         first = of_set[0]
         lines += ["", f"{first['machine']}, {first['date']}. Protocol: {first['protocol']}", ""]
     write_atomically(output / "results.md", "\n".join(lines).encode())
     draw(results, output / "curves.png")
+
+
+def select(results: list[dict], **wanted) -> list[dict]:
+    """Results with these values, in the order of their seeds."""
+    found = [r for r in results if all(r[key] == value for key, value in wanted.items())]
+    return sorted(found, key=lambda r: r["seed"])
+
+
+def rows_of(results: list[dict]) -> list[tuple]:
+    """(labels, bits, method) of results, few labels and short codes first, the best method last."""
+    rows = {(r["labels"], r["bits"], r["method"]) for r in results}
+
+    def order(row):
+        labels, bits, method = row
+        mean, _ = mean_and_deviation(select(results, labels=labels, bits=bits, method=method))
+        return (number(labels), bits, mean)
+
+    return sorted(rows, key=order)
+
+
+def number(labels) -> float:
+    """A number of labels for sorting; "all" is the greatest."""
+    return float("inf") if labels == "all" else float(labels)
 
 
 def mean_and_deviation(rows: list[dict]) -> tuple[float, float]:
@@ -117,29 +230,36 @@ def mean_and_deviation(rows: list[dict]) -> tuple[float, float]:
 
 
 def draw(results: list[dict], path: Path) -> None:
-    """mAP against the number of labels, a panel a set, bands of one deviation over the seeds."""
+    """mAP against labels, or against bits where these vary; bands of one deviation over seeds."""
     from matplotlib.figure import Figure
 
-    names = list(dict.fromkeys(r["set"] for r in results))
-    figure = Figure(figsize=(5.5 * len(names), 4), layout="constrained")
-    for axes, name in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):
+    panels = []
+    for name in dict.fromkeys(r["set"] for r in results):
         of_set = [r for r in results if r["set"] == name]
-        for method in dict.fromkeys(r["method"] for r in of_set):
-            rows = [r for r in of_set if r["method"] == method]
-            labels = sorted({r["labels"] for r in rows})
-            points = [mean_and_deviation([r for r in rows if r["labels"] == n]) for n in labels]
+        axis = "bits" if len({r["bits"] for r in of_set}) > 1 else "labels"
+        if len({r[axis] for r in of_set}) > 1:
+            panels.append((name, of_set, axis))
+    if not panels:
+        return
+    figure = Figure(figsize=(5.5 * len(panels), 4), layout="constrained")
+    grid = np.atleast_1d(figure.subplots(1, len(panels)))
+    for axes, (name, of_set, axis) in zip(grid, panels, strict=True):
+        ticks = sorted({r[axis] for r in of_set}, key=number)
+        for method in sorted({r["method"] for r in of_set}):
+            rows = select(of_set, method=method)
+            known = [tick for tick in ticks if select(rows, **{axis: tick})]
+            points = [mean_and_deviation(select(rows, **{axis: tick})) for tick in known]
+            places = [ticks.index(tick) for tick in known]
             mean, spread = np.array(points).T
-            (line,) = axes.plot(labels, mean, marker="o", label=method)
+            (line,) = axes.plot(places, mean, marker="o", ms=4, label=method)
             axes.fill_between(
-                labels, mean - spread, mean + spread, color=line.get_color(), alpha=0.2, lw=0
+                places, mean - spread, mean + spread, color=line.get_color(), alpha=0.2, lw=0
             )
-        ticks = sorted({r["labels"] for r in of_set})
-        axes.set_xscale("log")
-        axes.set_xticks(ticks, [str(n) for n in ticks])
-        axes.minorticks_off()
-        axes.set(title=name, xlabel="labels a class", ylabel="mAP@all, tie-aware")
+        axes.set_xticks(range(len(ticks)), [str(tick) for tick in ticks])
+        label = "labels a class" if axis == "labels" else "bits"
+        axes.set(title=name, xlabel=label, ylabel="mAP@all, tie-aware")
         axes.grid(alpha=0.3)
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, fontsize=8)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120)
 

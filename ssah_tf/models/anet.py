@@ -17,16 +17,17 @@ class ANet(Deformer):
     A stem brings the image to the finest grid (at most 32 x 32 cells whatever its size, so that
     the cost hardly depends on it); two strided convolutions reach the coarser grids, and a decoder
     with skips comes back. Each scale has a 1-channel head whose highest scores are occluded; the
-    coarsest features give `angle_heads` angles, max_angle * tanh(.), of which one is drawn for
-    each image. Gumbel noise on the scores makes the choice a draw without replacement from their
-    softmax. The scores of an image have mean 0 and standard deviation `preference`, whatever the
-    network gives, so that hard samples stay varied and the gradient never vanishes.
+    coarsest features give a score to each of `angles` equal ranges of angles, of which the highest
+    is taken, and a uniform angle within it. Gumbel noise on the scores makes the choice a draw
+    without replacement from their softmax. The scores of an image have mean 0 and standard
+    deviation `preference`, whatever the network gives, so that hard samples stay varied and the
+    gradient never vanishes.
 
     Args:
         width: Channels of the stem; the coarser levels have twice as many.
-        angle_heads: Number of angles proposed for an image.
-        preference: Standard deviation of the scores over the cells of an image; 0 would be random
-            occlusion.
+        angles: Number of ranges that the angle is chosen from, 2 or more.
+        preference: Standard deviation of the scores over the cells of an image, and over its
+            angles; 0 would be random deformation.
         **kwargs: Arguments of `Deformer`.
 
     Input shape: `(batch, size, size, 3)`, 0 to 255.
@@ -38,13 +39,15 @@ class ANet(Deformer):
         image_size: int,
         *args,
         width: int = 16,
-        angle_heads: int = 4,
+        angles: int = 8,
         preference: float = 1.0,
         **kwargs,
     ):
         super().__init__(image_size, *args, **kwargs)
         self.width = width
-        self.angle_heads = angle_heads
+        if angles < 2:
+            raise ValueError(f"angles must be 2 or more. Received: angles={angles}")
+        self.angles = angles
         self.preference = preference
 
         def conv(name, filters, kernel=3, stride=1):
@@ -69,14 +72,7 @@ class ANet(Deformer):
                 layers.Conv2D(1, 1, use_bias=False, name=f"scores_{s}") for s in self.scales
             ]
         if self.rotation:
-            # The first proposals are spread over the range; A-Net learns to leave them.
-            spread = np.arctanh(np.linspace(-0.75, 0.75, angle_heads)) if angle_heads > 1 else 0.0
-            self.angle_head = layers.Dense(
-                angle_heads,
-                kernel_initializer=keras.initializers.RandomNormal(stddev=0.01, seed=0),
-                bias_initializer=lambda shape, dtype: keras.ops.full(shape, spread, dtype),
-                name="angles",
-            )
+            self.angle_head = layers.Dense(angles, use_bias=False, name="angles")
 
     @property
     def finest_cell(self) -> int:
@@ -90,7 +86,7 @@ class ANet(Deformer):
         self.built = True
 
     def features(self, images, training=False):
-        """Scores of the cells, `(batch, n, n)` for each of `grids`, and proposed angles.
+        """Scores of the cells, `(batch, n, n)` for each of `grids`, and of the ranges of angles.
 
         Either is `None` if that part is switched off.
         """
@@ -101,7 +97,7 @@ class ANet(Deformer):
             levels.append(x)
         angles = scores = None
         if self.rotation:
-            angles = self.angle_head(keras.ops.mean(x, axis=(1, 2)))  # (B, heads)
+            angles = self.angle_head(keras.ops.mean(x, axis=(1, 2)))  # (B, angles)
         if self.occlusion:
             decoded = [x]  # coarsest first
             for level in (1, 0):
@@ -117,36 +113,44 @@ class ANet(Deformer):
         return scores, angles
 
     def choose(self, images, seed, training):
-        """Cells by score plus noise; one of the proposed angles. See `Deformer.choose`."""
-        scores, proposals = self.features(images, training=training)
+        """Cells and a range of angles by score plus noise. See `Deformer.choose`."""
+        scores, of_angles = self.features(images, training=training)
         batch = tf.shape(images)[0]
-        seeds = None if seed is None else tf.random.split(seed, 4)
+        seeds = None if seed is None else tf.random.split(seed, 5)
+
+        def marked(score, number, count):
+            """The highest of the standardised scores, `(batch, options)`."""
+            flat = self.preference * standardised(score)
+            if seeds is not None:
+                flat += random_gumbel(seeds[number], (batch, flat.shape[1]), flat.dtype)
+            return choose_cells(flat, count)
+
         marks = []
         if self.occlusion:
             for i, (score, (_, n)) in enumerate(zip(scores, self.grids, strict=True)):
-                flat = self.preference * standardised(tf.reshape(score, [batch, n * n]))
-                if seeds is not None:
-                    flat += random_gumbel(seeds[i], (batch, n * n), flat.dtype)
-                marks.append(tf.reshape(choose_cells(flat, self.cell_counts[i]), [batch, n, n]))
+                cells = marked(tf.reshape(score, [batch, n * n]), i, self.cell_counts[i])
+                marks.append(tf.reshape(cells, [batch, n, n]))
         if not self.rotation:
             return marks, None
-        head = tf.zeros([batch], tf.int32)
+        ends = np.linspace(-self.max_radians, self.max_radians, self.angles + 1)
+        centres = tf.constant((ends[:-1] + ends[1:]) / 2, of_angles.dtype)
+        angles = tf.linalg.matvec(marked(of_angles, 3, 1), centres)  # (B,)
         if seeds is not None:
-            head = random_uniform(seeds[3], (batch,), 0, self.angle_heads, tf.int32)
-        chosen = tf.gather(proposals, head, axis=1, batch_dims=1)  # (B,)
-        return marks, self.max_radians * tf.tanh(chosen)
+            reach = self.max_radians / self.angles
+            angles += random_uniform(seeds[4], (batch,), -reach, reach, angles.dtype)
+        return marks, angles
 
     def get_config(self):
         """Arguments that make an equal A-Net."""
         return {
             **super().get_config(),
             "width": self.width,
-            "angle_heads": self.angle_heads,
+            "angles": self.angles,
             "preference": self.preference,
         }
 
 
 def standardised(scores: tf.Tensor) -> tf.Tensor:
-    """Scores of each image with mean 0 and standard deviation 1, `(batch, cells)`."""
+    """Scores of each image with mean 0 and standard deviation 1, `(batch, options)`."""
     mean, variance = tf.nn.moments(scores, axes=[1], keepdims=True)
     return (scores - mean) * tf.math.rsqrt(variance + 1e-6)

@@ -25,7 +25,7 @@ def module():
 
 
 def result(method, labels, seed, value):
-    common = {"set": "fashion", "validation_map": 0.5, "seconds": 10.0, "protocol": "P"}
+    common = {"set": "fashion", "bits": 48, "validation_map": 0.5, "seconds": 10.0, "protocol": "P"}
     common |= {"machine": "M", "date": "2026-01-01"}
     return {**common, "method": method, "labels": labels, "seed": seed, "map": value}
 
@@ -38,8 +38,8 @@ def test_table_and_curves(module, tmp_path):
         (tmp_path / f"{k}.json").write_text(json.dumps(row))
     module.write_page(tmp_path)
     page = (tmp_path / "results.md").read_text()
-    assert "| 10 | full method | 0.600 ± 0.100 | 0.700 / 0.600 / 0.500 | 10 s |" in page
-    assert "| 100 | full method | 0.800 ± 0.000 | 0.800 | 10 s |" in page
+    assert "| 10 | 48 | full method | 0.600 ± 0.100 | 0.700 / 0.600 / 0.500 | 10 s |" in page
+    assert "| 100 | 48 | full method | 0.800 ± 0.000 | 0.800 | 10 s |" in page
     assert "M, 2026-01-01. Protocol: P" in page
     with Image.open(tmp_path / "curves.png") as image:
         assert np.asarray(image.convert("L")).std() > 5
@@ -59,10 +59,10 @@ def test_the_queue_runs_and_does_nothing_twice(tmp_path):
     command += ["train.steps_per_epoch=2", "train.hnet_warmup=1", "train.joint=1"]
     command += ["model.options.width=8"]
     first = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "fashion-5-supervised-only-0" in first.stdout
+    assert "fashion-5-48-supervised-only-0" in first.stdout
     (path,) = tmp_path.glob("*.json")
     assert 0.05 < json.loads(path.read_bytes())["map"] < 1
     before = path.stat().st_mtime_ns
     again = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "fashion-5" not in again.stdout
+    assert "fashion-5-" not in again.stdout
     assert path.stat().st_mtime_ns == before

@@ -112,6 +112,42 @@ def test_preference_says_how_much_likelier_a_cell_is(preference):
     assert drawn == pytest.approx(expected, abs=5 * np.sqrt(expected * (1 - expected) / 4000))
 
 
+@pytest.mark.parametrize("preference", [0.5, 1.0])
+def test_preference_says_how_much_likelier_a_range_of_angles_is(preference):
+    """Four ranges of 5 degrees, the third wanted. Standardised: (-1, -1, 3, -1) / sqrt(3), so it
+    is e^(4 b / sqrt(3)) times as likely as each other; angles within a range are uniform."""
+    anet = ANet(28, FILL, occlusion=False, angles=4, preference=preference)
+    anet.build((None, 28, 28, 3))
+    anet.features = lambda images, training=False: (
+        None,
+        tf.tile(1e3 * tf.eye(4)[2:3] + 5, [len(images), 1]),
+    )
+    angles = np.degrees(anet.deform(images_of(28, 4000), seed()).angles)
+    drawn = angles[(angles >= 0) & (angles < 5)]
+    odds = np.exp(4 * preference / np.sqrt(3))
+    share = odds / (odds + 3)
+    assert len(drawn) / 4000 == pytest.approx(share, abs=5 * np.sqrt(share * (1 - share) / 4000))
+    np.testing.assert_allclose([drawn.mean(), drawn.std()], [2.5, 5 / np.sqrt(12)], rtol=0.06)
+    np.testing.assert_allclose(np.degrees(anet.deform(images_of(28)).angles), 2.5, rtol=1e-5)
+
+
+def test_the_angle_learns_what_is_asked_of_it():
+    """Asked for large angles to the left, A-Net turns most images there, but not all."""
+    keras.utils.set_random_seed(0)
+    anet = ANet(28, FILL, occlusion=False, width=4)
+    images = images_of(28, 64)
+    anet.build((None, 28, 28, 3))
+    optimizer = keras.optimizers.Adam(0.01)
+    for step in range(60):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(anet.choose(tf.cast(images, tf.float32), seed(step), True)[1])
+        gradients = tape.gradient(loss, anet.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, anet.trainable_variables, strict=True))
+    angles = np.degrees(anet.deform(images_of(28, 400), seed(99)).angles)
+    assert -8 < angles.mean() < -3
+    assert angles.max() > 0
+
+
 def test_random_angles_are_uniform():
     angles = RandomDeformation(28, FILL, occlusion=False).deform(images_of(28, 400), seed()).angles
     limit = np.radians(10.0)
@@ -132,7 +168,14 @@ def test_saved_and_loaded_it_deforms_alike(kind, tmp_path):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"image_size": 27}, {"image_size": 513}, {"area": 1.0}, {"scales": ()}, {"scales": (3,)}],
+    [
+        {"image_size": 27},
+        {"image_size": 513},
+        {"area": 1.0},
+        {"scales": ()},
+        {"scales": (3,)},
+        {"angles": 1},
+    ],
 )
 def test_refuses(wrong):
     with pytest.raises(ValueError, match="Received"):

@@ -195,7 +195,7 @@ def test_deformer_takes_its_options():
                 "adversary.max_angle=33.0",
                 "adversary.rotation=false",
                 "adversary.preference=0.5",
-                "adversary.angle_heads=2",
+                "adversary.angles=2",
             ),
             (1, 2, 3),
         )
@@ -203,7 +203,7 @@ def test_deformer_takes_its_options():
         assert deformer.fill == (1, 2, 3)
         assert (deformer.area, deformer.scales, deformer.max_angle) == (0.2, (1,), 33.0)
         assert (deformer.occlusion, deformer.rotation) == (True, False)
-    assert (deformer.width, deformer.preference, deformer.angle_heads) == (4, 0.5, 2)
+    assert (deformer.width, deformer.preference, deformer.angles) == (4, 0.5, 2)
 
 
 def test_competence_pace():
