@@ -95,6 +95,7 @@ def assemble_game(
         hard_weight=recipe.loss.hard,
         consistency_weight=recipe.loss.consistency,
         quantisation_weight=recipe.loss.quantisation,
+        balance_weight=recipe.loss.balance,
         pseudo_labels=build_pseudo_labels(recipe, labels),
         ramp_steps=round(recipe.loss.ramp * joint_steps),
         seed=recipe.seed,

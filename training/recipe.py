@@ -99,6 +99,7 @@ class Loss(Section):
     hard: Weight = 1.0
     consistency: Weight = 1.0
     quantisation: Weight = 0.1
+    balance: Weight = 0.0
     ramp: Share = 1 / 3  # share of the joint steps in which the consistency rises to its weight
 
 

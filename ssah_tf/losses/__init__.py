@@ -1,6 +1,7 @@
 """Losses of the game. A pair loss is chosen by name; the others are plain functions."""
 
 from ssah_tf.losses.adversarial import adversarial_loss, own_pair_adversarial_loss
+from ssah_tf.losses.bit_balance import bit_balance_loss
 from ssah_tf.losses.consistency import consistency_loss
 from ssah_tf.losses.contrastive import Contrastive
 from ssah_tf.losses.csq import CSQ
@@ -23,6 +24,7 @@ __all__ = [
     "Likelihood",
     "OrthoHash",
     "adversarial_loss",
+    "bit_balance_loss",
     "consistency_loss",
     "own_pair_adversarial_loss",
     "quantisation_loss",

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from ssah_tf.losses import (
     adversarial_loss,
+    bit_balance_loss,
     consistency_loss,
     own_pair_adversarial_loss,
     quantisation_loss,
@@ -30,7 +31,8 @@ class SSAH(StagedModel):
     samples become contrary to their labels, as far as rho allows. Step 2 updates H-Net on the
     labelled images and on all hard samples, so that the codes are right all the same:
 
-        L = L_S(u, u) + hard [L_S(u^, u^) + L_S(u, u^)] / 2 + consistency L_C + quantisation L_Q
+        L = L_S(u, u) + hard [L_S(u^, u^) + L_S(u, u^)] / 2 + consistency L_C
+            + quantisation L_Q + balance L_B
 
     Hard samples are constants in step 2. Images without a label take part in the joint stage: in
     the adversary's own pairs, and in the consistency, whose teacher is the moving average of
@@ -44,6 +46,7 @@ class SSAH(StagedModel):
         hard_weight: Weight of the supervised loss on hard samples.
         consistency_weight: Weight of the consistency, reached after `ramp_steps` joint steps.
         quantisation_weight: Weight of the quantisation.
+        balance_weight: Weight of the bit balance.
         gain: What H-Net studies is multiplied by 1 - gain to 1 + gain, one factor an image. The
             teacher and A-Net see the image as it is.
         offset: Then up to this share of 255 is added or subtracted.
@@ -65,6 +68,7 @@ class SSAH(StagedModel):
         hard_weight: float = 1.0,
         consistency_weight: float = 1.0,
         quantisation_weight: float = 0.1,
+        balance_weight: float = 0.0,
         gain: float = 0.0,
         offset: float = 0.0,
         pseudo_labels: PseudoLabels | None = None,
@@ -81,6 +85,7 @@ class SSAH(StagedModel):
         self.hard_weight = hard_weight
         self.consistency_weight = consistency_weight
         self.quantisation_weight = quantisation_weight
+        self.balance_weight = balance_weight
         self.gain = gain
         self.offset = offset
         self.pseudo_labels = pseudo_labels or PseudoLabels()
@@ -233,7 +238,9 @@ class SSAH(StagedModel):
             u, v = codes[:batch], codes[batch:]  # (B, K), (B * columns, K)
             terms["supervised"] = self.supervised_loss(u, labels, u, labels)
             terms["quantisation"] = quantisation_loss(codes)
+            terms["balance"] = bit_balance_loss(codes)
             loss = terms["supervised"] + self.quantisation_weight * terms["quantisation"]
+            loss += self.balance_weight * terms["balance"]
             if hard is not None:
                 v_labelled = labelled_rows(v, columns)
                 terms["hard"] = (
@@ -301,6 +308,7 @@ class SSAH(StagedModel):
             "hard_weight": self.hard_weight,
             "consistency_weight": self.consistency_weight,
             "quantisation_weight": self.quantisation_weight,
+            "balance_weight": self.balance_weight,
             "gain": self.gain,
             "offset": self.offset,
             "pseudo_labels": serialize(self.pseudo_labels),

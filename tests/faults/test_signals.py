@@ -49,7 +49,7 @@ def test_signal_stops_in_good_order(forks, recipe, state_of, undisturbed, tmp_pa
     assert done.status == 0, done.output
     found = state_of(folder)
     for entry, expected in zip(found["history.json"], state["history.json"], strict=True):
-        losses = set() if entry["epoch"] else {"loss", "supervised", "quantisation"}
+        losses = set() if entry["epoch"] else {"loss", "supervised", "quantisation", "balance"}
         assert {k for k in expected if entry[k] != expected[k]} == losses
     assert {**found, "history.json": state["history.json"]} == state
 

@@ -7,6 +7,7 @@ from ssah_tf.losses import (
     Contrastive,
     Likelihood,
     adversarial_loss,
+    bit_balance_loss,
     own_pair_adversarial_loss,
     quantisation_loss,
 )
@@ -103,6 +104,12 @@ def test_own_pair_adversarial():
 
 def test_quantisation():
     np.testing.assert_allclose(quantisation_loss(np.float32([[1, -1, 0.5, 0]])), 1.5 / 4)
+
+
+def test_bit_balance():
+    """Means of the three bits: 0, 1 and -1/2; (0 + 1 + 1/4) / 3."""
+    u = np.float32([[1, 1, -1], [-1, 1, 0]])
+    np.testing.assert_allclose(bit_balance_loss(u), 1.25 / 3, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", SUPERVISED_LOSSES)

@@ -24,7 +24,11 @@ CASES = {
         "pseudo_labels": lambda: AdaptiveThreshold(align=True),
     },
     "likelihood-float64": {"loss": "likelihood"},
-    "csq-float64": {"loss": "csq", "pseudo_labels": lambda: FixedThreshold(0.3)},
+    "csq-float64": {
+        "loss": "csq",
+        "balance_weight": 1.0,
+        "pseudo_labels": lambda: FixedThreshold(0.3),
+    },
     "orthohash-float64": {"loss": "orthohash"},
     "adamw-float64": {"rate": 1e-3, "optimizer": keras.optimizers.AdamW},
     # One loss of pairs and one of targets stand for all.

@@ -60,7 +60,16 @@ def test_many_devices_equal_one(trained, devices, case):
     ]
     assert max(moved) > 5 * bound
     logged = {name.split("/")[2] for name in one if name.startswith("log/joint/")}
-    terms = {"loss", "supervised", "hard", "consistency", "trusted", "quantisation", "adversary"}
+    terms = {
+        "loss",
+        "supervised",
+        "hard",
+        "consistency",
+        "trusted",
+        "quantisation",
+        "balance",
+        "adversary",
+    }
     assert terms <= logged
     if case.endswith("float64"):
         assert one["log/joint/rho"][0] > 0.1  # the competence did rise

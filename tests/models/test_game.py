@@ -123,16 +123,22 @@ def test_step_1_does_not_depend_on_step_2_and_step_2_leaves_a_net():
 
 def test_logs_have_every_term_and_rho_rises():
     logs = train(make_game(), batches(4))["joint"]
-    terms = {"loss", "supervised", "hard", "consistency", "trusted", "quantisation"}
+    terms = {"loss", "supervised", "hard", "consistency", "trusted", "quantisation", "balance"}
     assert set(logs) == terms | {"adversary", "rho"}
     assert logs["rho"][0] == pytest.approx(np.mean([0.1, 0.2, 0.3, 0.4]))
 
 
 def test_total_is_the_weighted_sum():
-    game = make_game(hard_weight=2.0, consistency_weight=3.0, quantisation_weight=0.5)
+    game = make_game(
+        hard_weight=2.0, consistency_weight=3.0, quantisation_weight=0.5, balance_weight=4.0
+    )
     logs = {name: values[0] for name, values in train(game, batches(1), ["joint"])["joint"].items()}
     expected = (
-        logs["supervised"] + 2 * logs["hard"] + 3 * logs["consistency"] + 0.5 * logs["quantisation"]
+        logs["supervised"]
+        + 2 * logs["hard"]
+        + 3 * logs["consistency"]
+        + 0.5 * logs["quantisation"]
+        + 4 * logs["balance"]
     )
     assert logs["loss"] == pytest.approx(expected, rel=1e-5)
 

@@ -123,6 +123,7 @@ def test_game_follows_the_recipe(images):
         "loss.hard=2",
         "loss.consistency=3",
         "loss.quantisation=4",
+        "loss.balance=6",
         "seed=5",
         "data.source=/photos",
     )
@@ -132,7 +133,8 @@ def test_game_follows_the_recipe(images):
     assert game.pace.steps == 15
     assert game.pace.start == 0.2
     assert game.ramp_steps == 10
-    assert (game.hard_weight, game.consistency_weight, game.quantisation_weight) == (2, 3, 4)
+    assert (game.hard_weight, game.consistency_weight) == (2, 3)
+    assert (game.quantisation_weight, game.balance_weight) == (4, 6)
     assert game.seed == 5
 
 

@@ -77,7 +77,7 @@ def training_curves(history: list[dict]) -> str:
     with matplotlib.rc_context({**STYLE, "figure.figsize": (8, 4.8)}):
         figure = Figure()
         above, below = figure.subplots(2, 1, sharex=True)
-        for name in ("supervised", "hard", "consistency", "adversary", "quantisation"):
+        for name in ("supervised", "hard", "consistency", "adversary", "quantisation", "balance"):
             values = [e.get(name, np.nan) for e in history]
             if not np.all(np.isnan(values)):
                 above.plot(epochs, values, label=name, lw=1.6)
