@@ -196,8 +196,55 @@ def write_page(output: Path) -> None:
             )
         first = of_set[0]
         lines += ["", f"{first['machine']}, {first['date']}. Protocol: {first['protocol']}", ""]
+        lines += efficiency_table(of_set)
     write_atomically(output / "results.md", "\n".join(lines).encode())
     draw(results, output / "curves.png")
+
+
+def efficiency_table(of_set: list[dict]) -> list[str]:
+    """How many labels a class the best supervised row needs for what a method reaches."""
+    lines = []
+    for bits in sorted({r["bits"] for r in of_set}):
+        rows = [(labels, method) for labels, b, method in rows_of(of_set) if b == bits]
+        means = {
+            row: mean_and_deviation(select(of_set, labels=row[0], bits=bits, method=row[1]))[0]
+            for row in rows
+        }
+        supervised = {}
+        for (labels, method), mean in means.items():
+            if method.startswith("supervised only") and labels != "all":
+                supervised[labels] = max(mean, supervised.get(labels, 0.0))
+        if len(supervised) < 2:
+            continue
+        counts, reached = np.array(sorted(supervised.items())).T
+        lines += [f"| labels a class, {bits} bits | method | as supervised only with | factor |"]
+        lines += ["|---|---|---|---|"]
+        for (labels, method), mean in means.items():
+            if labels != "all" and not method.startswith("supervised only"):
+                bound, needed = labels_needed(mean, counts, reached)
+                factor = f"{bound}{needed / labels:.1f}"
+                lines += [f"| {labels} | {method} | {bound}{needed:.0f} | {factor} |"]
+        lines += [""]
+    return lines
+
+
+def labels_needed(value: float, counts: np.ndarray, reached: np.ndarray) -> tuple[str, float]:
+    """Labels a class with which a rising curve reaches a value.
+
+    Args:
+        value: mAP that is asked for.
+        counts: Labels a class, rising.
+        reached: mAP at those; straight against the logarithm of the labels in between.
+
+    Returns:
+        "", or "at most " or "more than " outside of the curve, and the number.
+    """
+    reached = np.maximum.accumulate(reached)
+    if value <= reached[0]:
+        return "at most ", counts[0]
+    if value > reached[-1]:
+        return "more than ", counts[-1]
+    return "", float(np.exp(np.interp(value, reached, np.log(counts))))
 
 
 def select(results: list[dict], **wanted) -> list[dict]:

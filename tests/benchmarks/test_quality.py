@@ -45,6 +45,18 @@ def test_table_and_curves(module, tmp_path):
         assert np.asarray(image.convert("L")).std() > 5
 
 
+def test_label_efficiency(module):
+    """Supervised: .2 with 1 label, .4 with 10, .8 with 100; .6 is halfway, 10^1.5 = 32 labels."""
+    best = [result("supervised only", n, 0, v) for n, v in ((1, 0.2), (10, 0.4), (100, 0.8))]
+    worse = result("supervised only, csq", 100, 0, 0.5)
+    semi = [result("full method", n, 0, v) for n, v in ((1, 0.1), (10, 0.6), (100, 0.9))]
+    lines = module.efficiency_table([*best, worse, *semi])
+    assert "| 1 | full method | at most 1 | at most 1.0 |" in lines
+    assert "| 10 | full method | 32 | 3.2 |" in lines
+    assert "| 100 | full method | more than 100 | more than 1.0 |" in lines
+    assert module.efficiency_table(semi) == []
+
+
 def test_every_method_of_the_grid_is_a_recipe():
     grid = yaml.safe_load((QUALITY / "grid.yaml").read_text())
     for spec in grid.values():
