@@ -41,7 +41,7 @@ def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="*", help="Experiments of the grid; all by default.")
-    parser.add_argument("--data", nargs="*", default=[], metavar="EXPERIMENT=DIR")
+    parser.add_argument("--data", nargs="*", default=[], metavar="EXPERIMENT=DIR[,LABELS]")
     parser.add_argument("--labels", nargs="*", help="Only these numbers a class.")
     parser.add_argument("--bits", nargs="*", help="Only these code lengths.")
     parser.add_argument("--methods", nargs="*", help="Only these methods.")
@@ -57,7 +57,8 @@ def main() -> None:
         if spec.get("data") == "required" and name not in folders:
             print(f"{name}: left out, give --data {name}=DIR")
             continue
-        source = [f"data.source={json.dumps(folders[name])}"] if name in folders else []
+        where = zip(("data.source", "data.labels"), folders.get(name, "").split(","), strict=False)
+        source = [f"{key}={json.dumps(path)}" for key, path in where if path]
         axes = (spec["seeds"], spec["labels"], spec.get("bits", [None]), spec["methods"])
         # Seeds first: a killed queue leaves every row with one seed, not one row with all.
         for seed, labels, bits, method in product(*axes):
@@ -116,7 +117,7 @@ def one_on_features(recipe: Recipe, folder: Path) -> dict:
         As the report of a run. There is no validation: all labels are trained on, as in the second
         training of `ssah_tf.training.frozen.fit_on_features`.
     """
-    images = images_of(recipe.data.source)
+    images = images_of(recipe.data.source, recipe.data.labels)
     split = build_split(recipe, images)
     features = features_of_all(recipe, images, split, folder.parent)
     labelled, validation, unlabelled, query, database = (
@@ -155,9 +156,9 @@ def one_on_features(recipe: Recipe, folder: Path) -> dict:
 
 
 @lru_cache(maxsize=1)
-def images_of(source: str):
+def images_of(source: str, labels: str | None):
     """The images of a folder, scanned once."""
-    return load_images(source, None).images
+    return load_images(source, labels).images
 
 
 def features_of_all(recipe: Recipe, images, split, output: Path) -> np.ndarray:

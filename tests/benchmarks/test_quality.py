@@ -16,12 +16,16 @@ from ssah_tf.training.recipe import load_recipe
 QUALITY = Path(__file__).parents[2] / "benchmarks" / "quality"
 
 
-@pytest.fixture(scope="module")
-def module():
-    spec = spec_from_file_location("quality", QUALITY / "run.py")
+def load(name):
+    spec = spec_from_file_location(name, QUALITY / f"{name}.py")
     loaded = module_from_spec(spec)
     spec.loader.exec_module(loaded)
     return loaded
+
+
+@pytest.fixture(scope="module")
+def module():
+    return load("run")
 
 
 def result(method, labels, seed, value):
@@ -62,6 +66,35 @@ def test_every_method_of_the_grid_is_a_recipe():
     for spec in grid.values():
         for overrides in spec["methods"].values():
             load_recipe(spec["recipe"], (*spec.get("overrides", []), *overrides))
+
+
+def test_mosaics_hold_what_their_labels_say(tmp_path, monkeypatch):
+    """Classes are grey levels, so that each corner says its class."""
+    levels = {"dark": 10, "middle": 120, "light": 240}
+    for name, level in levels.items():
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for k in range(20):
+            grey = np.full((40, 40), level, np.uint8)
+            grey[0, 0] = k  # no two files alike
+            Image.fromarray(grey).save(tmp_path / "set" / name / f"{k}.png")
+    mosaics = load("mosaics")
+    out = tmp_path / "out"
+    argv = ["mosaics.py", str(tmp_path / "set"), str(out), "--count", "8"]
+    monkeypatch.setattr(sys, "argv", argv)
+    mosaics.main()
+    head, *rows = (out / "labels.csv").read_text().splitlines()
+    assert head == "path,label"
+    assert len(rows) == 8
+    for row in rows:
+        name, labels = row.split(",")
+        with Image.open(out / "photos" / name) as image:
+            assert image.size == (64, 64)
+            corners = {image.getpixel((x, y))[0] for x in (16, 48) for y in (16, 48)}
+        assert corners == {levels[label] for label in labels.split(";")}
+    assert len({row.split(",")[1] for row in rows}) > 1
+    monkeypatch.setattr(sys, "argv", [*argv[:-1], "99"])
+    with pytest.raises(SystemExit):
+        mosaics.main()
 
 
 @pytest.mark.slow
