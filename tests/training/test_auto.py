@@ -38,6 +38,37 @@ def test_image_size(tmp_path, monkeypatch, size, gpu, expected):
     assert recipe.data.image_size == expected
 
 
+@pytest.mark.parametrize(
+    ("side", "photos", "gpu", "expected"),
+    [
+        (32, 300, False, 96),  # enlarged
+        (227, 300, False, 224),
+        (150, 300, False, 128),
+        (640, 8_968, False, 224),  # 450 million pixels
+        (640, 8_969, False, 160),
+        (640, 50_000, False, 96),  # all of them labelled
+        (640, 50_000, True, 224),
+    ],
+)
+def test_a_network_that_stands_still_takes_larger_images(
+    tmp_path, monkeypatch, side, photos, gpu, expected
+):
+    monkeypatch.setattr(auto, "has_gpu", lambda: gpu)
+    for recipe in ("frozen", "baseline"):
+        images = images_of(tmp_path, photos, 2, (side, side + 9))
+        monkeypatch.setattr(auto, "short_sides", lambda images: [side])
+        assert auto.settle(load_recipe(recipe), images).data.image_size == expected
+
+
+def test_few_labels_among_many_photos(tmp_path, monkeypatch):
+    """20,000 unlabelled photos and 300 labelled are looked at, whatever there are."""
+    monkeypatch.setattr(auto, "has_gpu", lambda: False)
+    monkeypatch.setattr(auto, "short_sides", lambda images: [480])
+    images = images_of(tmp_path, 100_000, 2, (40, 40))
+    images.labels[300:] = 0
+    assert auto.settle(load_recipe("frozen"), images).data.image_size == 128
+
+
 def test_bits_follow_the_classes_and_the_batch_the_labels(monkeypatch, tmp_path):
     monkeypatch.setattr(auto, "short_sides", lambda images: [64])
     few = auto.settle(load_recipe("folder"), images_of(tmp_path, 99, 20, (40, 40)))
