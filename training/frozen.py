@@ -18,6 +18,7 @@ from ssah_tf.training.callbacks import Progress, Stop, StopOnNaN, Validate
 from ssah_tf.training.itq import begin_game_with_itq, begin_with_itq, features_of, sample_of
 from ssah_tf.training.recipe import Recipe
 from ssah_tf.training.run import Run
+from ssah_tf.training.spread_labels import spread_labels
 
 #: Share of the features that H-Net does not get to see while it studies.
 DROPOUT = 0.3
@@ -80,7 +81,9 @@ def train_on_features(
     """Train the hash layer of H-Net: the game without an adversary, on features for images.
 
     Unlabelled images take part by the consistency: what a moving average of the layer makes of all
-    features of an image, the layer learns to make of a part of them.
+    features of an image, the layer learns to make of a part of them. Then, as
+    `pseudo_labels.spread` says, the labels are spread to the most certain of them, by what the
+    backbone and the layer make of them, and the layer is trained anew with these labels, too.
 
     Args:
         hnet: H-Net; its hash layer is set.
@@ -89,6 +92,20 @@ def train_on_features(
         labels: Of the labelled images, uint8 `(labelled, classes)`.
         watchers: Further callbacks.
     """
+    play_on_features(hnet, recipe, features, labels, watchers)
+    known = len(labels)
+    takes_part = recipe.adversary.kind != "none" and len(features) > known
+    if not (recipe.pseudo_labels.spread and takes_part) or (labels.sum(axis=1) > 1).any():
+        return
+    codes = np.asarray(hnet.hash_norm(hnet.hash_layer(features), training=False))
+    rows, given = spread_labels((features, codes), labels, recipe.pseudo_labels.spread)
+    rest = np.setdiff1d(np.arange(known, len(features)), rows)
+    order = np.concatenate([np.arange(known), rows, rest])
+    play_on_features(hnet, recipe, features[order], np.concatenate([labels, given]), watchers)
+
+
+def play_on_features(hnet, recipe, features, labels, watchers) -> None:
+    """One training. See `train_on_features`."""
     spec = recipe.train
     game = assemble_game(
         recipe,

@@ -109,6 +109,9 @@ class PseudoLabels(Section):
     kind: Literal["soft", "fixed", "adaptive"] = "soft"
     threshold: Share = 0.95  # fixed only
     align: bool = False  # the distribution over the classes
+    # with train.cached_features: share of the unlabelled images that get a label for a second
+    # training, by their neighbourhood; none where images have several labels
+    spread: Share = 0.0
 
 
 class Optimizer(Section):
@@ -174,6 +177,11 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _features_are_enough(self):
+        if self.pseudo_labels.spread and not self.train.cached_features:
+            raise ValueError(
+                "pseudo_labels.spread: needs the features of a network that stands still; set "
+                "train.cached_features"
+            )
         if self.train.cached_features and self.adversary.kind not in ("plain", "none"):
             raise ValueError(
                 "train.cached_features: features cannot be deformed; set adversary.kind to plain"
