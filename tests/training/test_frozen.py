@@ -9,6 +9,7 @@ from PIL import Image
 from ssah_tf.errors import RecipeError
 from ssah_tf.metrics import evaluate_retrieval
 from ssah_tf.models import HNet
+from ssah_tf.training import frozen
 from ssah_tf.training.evaluate import load_encoder
 from ssah_tf.training.frozen import CachedFeatures, train_on_features
 from ssah_tf.training.itq import begin_with_itq, itq
@@ -77,9 +78,47 @@ def test_few_labels_find_what_pca_cannot(rng):
     assert quality(hnet) > before + 0.15
 
 
+def test_the_second_training_has_the_spread_labels(rng, monkeypatch):
+    """Half of 90 images get a label; images and labels stay together, the known ones first."""
+    which = np.arange(100) % 5
+    features = (np.eye(12)[which] + rng.normal(0, 0.2, (100, 12))).astype(np.float32)
+    labels = np.eye(5, dtype=np.uint8)[which]
+    trainings = []
+
+    def play(hnet, recipe, features, labels, watchers):
+        trainings.append((features, labels))
+        begin_with_itq(hnet, features, 0)
+
+    monkeypatch.setattr(frozen, "play_on_features", play)
+
+    def train(labels, *overrides):
+        trainings.clear()
+        hnet = HNet(CachedFeatures(12), 8)
+        hnet.build((None, 12))
+        train_on_features(hnet, load_recipe("frozen", overrides), features, labels)
+        return list(trainings)
+
+    first, second = train(labels[:10])
+    assert first[0] is features
+    assert len(second[1]) == 10 + 45
+    np.testing.assert_array_equal(second[1][:10], labels[:10])
+    np.testing.assert_array_equal(np.sort(second[0], axis=0), np.sort(features, axis=0))
+    own = [int(np.flatnonzero((features == row).all(axis=1))[0]) for row in second[0]]
+    assert sorted(own) == list(range(100))
+    assert (second[1].argmax(axis=1) == which[own[:55]]).mean() > 0.95
+    assert len(train(labels[:10], "pseudo_labels.spread=0")) == 1
+    assert len(train(labels[:10], "adversary.kind=none")) == 1
+    assert len(train(labels)) == 1  # nothing to spread to
+    several = labels[:10].copy()
+    several[0, :2] = 1
+    assert len(train(several)) == 1
+
+
 def test_features_cannot_be_deformed():
     with pytest.raises(RecipeError, match=r"cached_features: features cannot be deformed"):
         load_recipe("frozen", ("adversary.kind=learned",))
+    with pytest.raises(RecipeError, match=r"spread: needs the features of a network that stands"):
+        load_recipe("fashion", ("pseudo_labels.spread=0.5",))
 
 
 @pytest.fixture
