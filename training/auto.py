@@ -14,7 +14,9 @@ SIZES = (32, 48)
 #: With a GPU also these; a step at 64 px takes a CPU five times as long as one at 28 px.
 GPU_SIZES = (64, 96, 128)
 #: Sides for a network that stands still, and looks at each image once or twice: the first at least.
+#: It was pretrained at 224 px, and sees more in small images if they are enlarged.
 FROZEN_SIZES = (96, 128, 160, 224)
+ENLARGED = 5
 #: Pixels that such a network should look at, without a GPU: 6 minutes on 2 cores.
 FROZEN_PIXELS = 450_000_000
 #: Images whose size is looked at.
@@ -26,8 +28,8 @@ def settle(recipe: Recipe, images: ImageSet) -> Recipe:
 
     - `data.image_size`: the largest of 32 and 48 px (with a GPU also 64, 96, 128) that at least
       half of the photos fill with their shorter side; 32 if none. With `train.cached_features` of
-      96, 128, 160 and 224 px; without a GPU no larger than lets the backbone be done with all
-      images in minutes.
+      96, 128, 160 and 224 px the largest that enlarges them no more than five times and, without a
+      GPU, lets the backbone be done with all images in minutes.
     - `model.bits`: 48 for up to 20 classes, else 64.
     - `train.batch`: 64 labelled images, 32 if fewer than 100 images have a label.
     - `train.joint`: epochs in which every image is seen twice, at least 26, at most 60.
@@ -39,14 +41,15 @@ def settle(recipe: Recipe, images: ImageSet) -> Recipe:
     values = recipe.model_dump()
     data, model, train = values["data"], values["model"], values["train"]
     if data["image_size"] == "auto":
-        sizes = SIZES + (GPU_SIZES if has_gpu() else ())
+        sizes, enlarged = SIZES + (GPU_SIZES if has_gpu() else ()), 1
         if train["cached_features"]:
             labelled = int(images.labels.any(axis=1).sum())
             seen = min(len(images), labelled + UNLABELLED)
             most = np.inf if has_gpu() else FROZEN_PIXELS / seen
             sizes = [size for size in FROZEN_SIZES if size**2 <= most] or FROZEN_SIZES[:1]
-        short = np.median(short_sides(images))
-        data["image_size"] = max((size for size in sizes if size <= short), default=sizes[0])
+            enlarged = ENLARGED
+        largest = enlarged * np.median(short_sides(images))
+        data["image_size"] = max((size for size in sizes if size <= largest), default=sizes[0])
     if model["bits"] == "auto":
         model["bits"] = 48 if len(images.classes) <= 20 else 64
     if train["batch"] == "auto":

@@ -41,9 +41,10 @@ def test_image_size(tmp_path, monkeypatch, size, gpu, expected):
 @pytest.mark.parametrize(
     ("side", "photos", "gpu", "expected"),
     [
-        (32, 300, False, 96),  # enlarged
-        (227, 300, False, 224),
-        (150, 300, False, 128),
+        (15, 300, False, 96),
+        (32, 300, False, 160),  # five times as large
+        (44, 300, False, 160),
+        (45, 300, False, 224),
         (640, 8_968, False, 224),  # 450 million pixels
         (640, 8_969, False, 160),
         (640, 50_000, False, 96),  # all of them labelled
