@@ -279,6 +279,7 @@ def mean_and_deviation(rows: list[dict]) -> tuple[float, float]:
 
 def draw(results: list[dict], path: Path) -> None:
     """mAP against labels, or against bits where these vary; bands of one deviation over seeds."""
+    from matplotlib import colormaps
     from matplotlib.figure import Figure
 
     panels = []
@@ -289,9 +290,13 @@ def draw(results: list[dict], path: Path) -> None:
             panels.append((name, of_set, axis))
     if not panels:
         return
-    figure = Figure(figsize=(5.5 * len(panels), 4), layout="constrained")
-    grid = np.atleast_1d(figure.subplots(1, len(panels)))
-    for axes, (name, of_set, axis) in zip(grid, panels, strict=True):
+    rows, columns = -(-len(panels) // 2), min(2, len(panels))
+    figure = Figure(figsize=(5.5 * columns, 4 * rows), layout="constrained")
+    grid = np.atleast_1d(figure.subplots(rows, columns)).ravel()
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    methods = sorted({r["method"] for r in results})
+    for axes, (name, of_set, axis) in zip(grid, panels, strict=False):
         ticks = sorted({r[axis] for r in of_set}, key=number)
         for method in sorted({r["method"] for r in of_set}):
             rows = select(of_set, method=method)
@@ -299,10 +304,9 @@ def draw(results: list[dict], path: Path) -> None:
             points = [mean_and_deviation(select(rows, **{axis: tick})) for tick in known]
             places = [ticks.index(tick) for tick in known]
             mean, spread = np.array(points).T
-            (line,) = axes.plot(places, mean, marker="o", ms=4, label=method)
-            axes.fill_between(
-                places, mean - spread, mean + spread, color=line.get_color(), alpha=0.2, lw=0
-            )
+            colour = colormaps["tab20"](methods.index(method) % 20)
+            axes.plot(places, mean, marker="o", ms=4, label=method, color=colour)
+            axes.fill_between(places, mean - spread, mean + spread, color=colour, alpha=0.2, lw=0)
         axes.set_xticks(range(len(ticks)), [str(tick) for tick in ticks])
         label = "labels a class" if axis == "labels" else "bits"
         axes.set(title=name, xlabel=label, ylabel="mAP@all, tie-aware")
