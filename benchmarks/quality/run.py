@@ -178,6 +178,8 @@ def write_page(output: Path) -> None:
     """`results.md` and `curves.png` of the results that are there."""
     results = [json.loads(path.read_bytes()) for path in sorted(output.glob("*.json"))]
     lines = ["# Quality by labels, code length and method", ""]
+    lines += ["Made by `make bench-quality`. Bands are one standard deviation over seeds.", ""]
+    lines += ["![mAP against labels and bits](curves.png)", ""]
     for name in dict.fromkeys(r["set"] for r in results):
         of_set = [r for r in results if r["set"] == name]
         lines += [
@@ -191,10 +193,8 @@ def write_page(output: Path) -> None:
             mean, spread = mean_and_deviation(rows)
             each = " / ".join(f"{r['map']:.3f}" for r in rows)
             seconds = np.mean([r["seconds"] for r in rows])
-            lines.append(
-                f"| {labels} | {bits} | {method} | {mean:.3f} ± {spread:.3f} | {each} "
-                f"| {seconds:.0f} s |"
-            )
+            value = f"{mean:.3f} ± {spread:.3f}" if len(rows) > 1 else f"{mean:.3f}"
+            lines.append(f"| {labels} | {bits} | {method} | {value} | {each} | {seconds:.0f} s |")
         first = of_set[0]
         lines += ["", f"{first['machine']}, {first['date']}. Protocol: {first['protocol']}", ""]
         lines += efficiency_table(of_set)

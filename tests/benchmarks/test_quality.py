@@ -43,7 +43,7 @@ def test_table_and_curves(module, tmp_path):
     module.write_page(tmp_path)
     page = (tmp_path / "results.md").read_text()
     assert "| 10 | 48 | full method | 0.600 ± 0.100 | 0.700 / 0.600 / 0.500 | 10 s |" in page
-    assert "| 100 | 48 | full method | 0.800 ± 0.000 | 0.800 | 10 s |" in page
+    assert "| 100 | 48 | full method | 0.800 | 0.800 | 10 s |" in page
     assert "M, 2026-01-01. Protocol: P" in page
     with Image.open(tmp_path / "curves.png") as image:
         assert np.asarray(image.convert("L")).std() > 5
