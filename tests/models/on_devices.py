@@ -33,7 +33,8 @@ CASES = {
     "adamw-float64": {"rate": 1e-3, "optimizer": keras.optimizers.AdamW},
     # One loss of pairs and one of targets stand for all.
     "likelihood-float32": {"loss": "likelihood"},
-    "orthohash-float32": {"loss": "orthohash"},
+    # Some draws have a choice of A-Net so near that rounding turns it; this one has none.
+    "orthohash-float32": {"loss": "orthohash", "seed": 1},
     "likelihood-bfloat16": {"loss": "likelihood"},
     "orthohash-bfloat16": {"loss": "orthohash"},
 }
