@@ -15,6 +15,7 @@ import os
 import time
 from datetime import date
 from functools import lru_cache
+from hashlib import sha256
 from itertools import product
 from pathlib import Path
 
@@ -51,6 +52,7 @@ def main() -> None:
     given = parser.parse_args()
     folders = dict(entry.split("=", 1) for entry in given.data)
     grid = yaml.safe_load(GRID.read_text(encoding="utf-8"))
+    given.output.mkdir(parents=True, exist_ok=True)
     for name, spec in grid.items():
         if given.only and name not in given.only:
             continue
@@ -77,17 +79,18 @@ def main() -> None:
             )
             recipe = load_recipe(spec["recipe"], changes)
             run = one_on_features if spec.get("features") else one
-            keep(given.output, name, labels, method, recipe, run)
-            write_page(given.output)
+            if keep(given.output, name, labels, method, recipe, run):
+                write_page(given.output)
+    write_page(given.output)
 
 
-def keep(output: Path, name: str, labels, method: str, recipe: Recipe, run) -> None:
-    """Train and evaluate a run unless its result is there, and write that."""
+def keep(output: Path, name: str, labels, method: str, recipe: Recipe, run) -> bool:
+    """Train and evaluate a run unless its result is there, and write that; whether it was new."""
     words = "".join(c if c.isalnum() or c == "." else "-" for c in method)
     title = f"{name}-{labels}-{recipe.model.bits}-{words}-{recipe.seed}"
     path = output / f"{title}.json"
     if path.is_file():
-        return
+        return False
     print(title, flush=True)
     report = run(recipe, output / title)
     result = {
@@ -104,6 +107,7 @@ def keep(output: Path, name: str, labels, method: str, recipe: Recipe, run) -> N
         "date": date.today().isoformat(),
     }
     write_atomically(path, json.dumps(result, indent=1).encode())
+    return True
 
 
 def one_on_features(recipe: Recipe, folder: Path) -> dict:
@@ -162,10 +166,13 @@ def images_of(source: str, labels: str | None):
 
 
 def features_of_all(recipe: Recipe, images, split, output: Path) -> np.ndarray:
-    """Features of all images by a frozen backbone, float32 `(images, features)`, kept as a file."""
+    """Features of all images by a frozen backbone, float32 `(images, features)`, kept as a file.
+
+    The file is named by what it depends on, so that no other set or network is taken for this one.
+    """
     size = recipe.data.image_size
-    title = f"{Path(recipe.data.source).name}-{len(images)}-{recipe.model.backbone}-{size}"
-    path = output / f"{title}.npy"
+    origin = [recipe.model.backbone, recipe.model.options, size, images.digests]
+    path = output / f"features-{sha256(json.dumps(origin).encode()).hexdigest()[:16]}.npy"
     if not path.is_file():
         hnet = HNet(build_backbone(recipe, images, split), 1)
         hnet.build((None, size, size, 3))

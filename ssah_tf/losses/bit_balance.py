@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from ssah_tf.replicas import gather_batch, replica_count
+from ssah_tf.replicas import replica_count, sum_over_replicas
 
 
 def bit_balance_loss(u: tf.Tensor) -> tf.Tensor:
@@ -15,4 +15,5 @@ def bit_balance_loss(u: tf.Tensor) -> tf.Tensor:
     Args:
         u: float `(batch, bits)` in [-1, 1].
     """
-    return tf.reduce_mean(tf.square(tf.reduce_mean(gather_batch(u), axis=0))) / replica_count()
+    mean = sum_over_replicas(tf.reduce_mean(u, axis=0)) / replica_count()  # (bits,)
+    return tf.reduce_mean(tf.square(mean)) / replica_count()
