@@ -11,6 +11,7 @@ from rich.progress import Progress as Bar
 
 from ssah_tf.data import ImageSet
 from ssah_tf.data.pipeline import encoding_batches
+from ssah_tf.data.sampling import evenly
 from ssah_tf.errors import RunError, Stopped
 from ssah_tf.files import atomic_path
 from ssah_tf.machine import need_room
@@ -20,6 +21,8 @@ from ssah_tf.training.signals import StopSignals
 
 #: Images that are encoded at once.
 ENCODING_BATCH = 256
+#: Labelled images that answer validation images, at most: each epoch they are encoded anew.
+ANSWERS = 2_000
 
 
 class StopOnNaN(keras.callbacks.Callback):
@@ -43,8 +46,8 @@ class StopOnNaN(keras.callbacks.Callback):
 class Validate(keras.callbacks.Callback):
     """Validation mAP after every epoch, and the selected encoder in `model.keras`.
 
-    The validation images ask, the labelled training images answer. Selected is an epoch of the
-    last stage by `selected_epoch`; before that stage the game is not complete.
+    The validation images ask, up to `ANSWERS` of the labelled training images answer. Selected is
+    an epoch of the last stage by `selected_epoch`; before that stage the game is not complete.
     """
 
     def __init__(self, run: Run, images: ImageSet, last_epochs: range):
@@ -54,7 +57,7 @@ class Validate(keras.callbacks.Callback):
         self.size = run.recipe.data.image_size
         split = run.split
         self.queries = images.positions(split.validation)
-        self.database = images.positions(split.labelled)
+        self.database = evenly(images.positions(split.labelled), ANSWERS)
         self.last_epochs = last_epochs
 
     def on_epoch_end(self, epoch, logs=None):

@@ -7,6 +7,7 @@ import numpy as np
 from rich.console import Console
 
 from ssah_tf.data import ImageSet
+from ssah_tf.data.sampling import evenly
 from ssah_tf.models.deformation import Deformer
 from ssah_tf.training.run import Run
 
@@ -63,8 +64,7 @@ class WatchCollapse(keras.callbacks.Callback):
     def __init__(self, run: Run, images: ImageSet, console: Console):
         super().__init__()
         self.console = console
-        labelled = images.positions(run.split.labelled)
-        chosen = labelled[:: max(1, len(labelled) // COUNT)][:COUNT]
+        chosen = evenly(images.positions(run.split.labelled), COUNT)
         self.sample = images.read(chosen, run.recipe.data.image_size)
 
     def on_epoch_end(self, epoch, logs=None):

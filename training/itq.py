@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from ssah_tf.data import ImageSet
 from ssah_tf.data.pipeline import encoding_batches
+from ssah_tf.data.sampling import evenly
 from ssah_tf.errors import RecipeError
 from ssah_tf.losses.target_loss import TargetLoss
 from ssah_tf.models import SSAH, HNet
@@ -17,7 +18,7 @@ BATCH = 64
 
 def sample_of(positions: np.ndarray) -> np.ndarray:
     """Some of the images, spread evenly, where there are very many."""
-    return positions[:: max(1, len(positions) // SAMPLE)][:SAMPLE]
+    return evenly(positions, SAMPLE)
 
 
 def features_of(hnet: HNet, images: ImageSet, positions: np.ndarray, size: int) -> np.ndarray:

@@ -5,6 +5,16 @@ from functools import lru_cache
 import numpy as np
 
 
+def evenly(positions: np.ndarray, most: int) -> np.ndarray:
+    """At most so many of some positions, at equal distances from the first to the last.
+
+    Positions are often in the order of class folders: every class keeps its share.
+    """
+    if len(positions) <= most:
+        return positions
+    return positions[np.arange(most) * len(positions) // most]
+
+
 class BatchPlan:
     """Positions of the images of every training step.
 

@@ -1,8 +1,9 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 
-from ssah_tf.data.sampling import BatchPlan
+from ssah_tf.data.sampling import BatchPlan, evenly
 
 
 def plan_of(sizes, *, batch, ratio=2, seed=0, unlabelled=11):
@@ -110,3 +111,18 @@ def test_no_unlabelled_images():
 def test_ratio_zero():
     _, plan = plan_of((3, 3), batch=4, ratio=0)
     assert plan.unlabelled_positions(7).shape == (4, 0)
+
+
+@pytest.mark.parametrize("count", [20, 21, 30, 39, 40, 41, 1000])
+def test_every_class_keeps_its_share(count):
+    """Twenty of more positions in the order of their classes: the last are there as the first."""
+    chosen = evenly(np.arange(100, 100 + count), 20)
+    assert len(chosen) == len(set(chosen)) == 20
+    halves, _ = np.histogram(chosen, bins=2, range=(100, 100 + count))
+    assert halves.min() >= 9
+
+
+def test_few_positions_are_all_taken():
+    """As many as are wanted or fewer."""
+    assert evenly(np.array([4, 2, 9]), 3).tolist() == [4, 2, 9]
+    assert evenly(np.array([], dtype=np.int64), 3).tolist() == []
