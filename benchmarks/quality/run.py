@@ -302,7 +302,7 @@ def draw(results: list[dict], path: Path) -> None:
     grid = np.atleast_1d(figure.subplots(rows, columns)).ravel()
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
-    methods = sorted({r["method"] for r in results})
+    methods = sorted({r["method"] for _, of_set, _ in panels for r in of_set})
     for axes, (name, of_set, axis) in zip(grid, panels, strict=False):
         ticks = sorted({r[axis] for r in of_set}, key=number)
         for method in sorted({r["method"] for r in of_set}):
