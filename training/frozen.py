@@ -95,7 +95,7 @@ def train_on_features(
     play_on_features(hnet, recipe, features, labels, watchers)
     known = len(labels)
     takes_part = recipe.adversary.kind != "none" and len(features) > known
-    if not (recipe.pseudo_labels.spread and takes_part) or (labels.sum(axis=1) > 1).any():
+    if not (recipe.pseudo_labels.spread and takes_part):
         return
     codes = np.asarray(hnet.hash_norm(hnet.hash_layer(features), training=False))
     rows, given = spread_labels((features, codes), labels, recipe.pseudo_labels.spread)

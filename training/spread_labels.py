@@ -21,17 +21,19 @@ def spread_labels(
     Args:
         views: What is known of the images, each float `(n, d)` with the labelled images first; each
             counts the same.
-        labels: Of the labelled images, one class each, uint8 `(labelled, classes)`.
+        labels: Of the labelled images, uint8 `(labelled, classes)`, multi-hot. An image with
+            several counts for the mean of each in equal parts.
         share: Of the unlabelled images, how many get a label.
 
     Returns:
-        Rows of `views` in ascending order, and their labels, uint8 `(rows, classes)`.
+        Rows of `views` in ascending order, and their labels, uint8 `(rows, classes)`: one class
+        each, also where the labelled images have several.
     """
     known = len(labels)
     points = np.concatenate([directions(view) for view in views], axis=1) / np.sqrt(len(views))
     classes = np.flatnonzero(labels.any(axis=0))
-    one_hot = labels[:, classes].astype(points.dtype)
-    seeds = WEIGHT * one_hot.T @ points[:known]  # (classes, d)
+    parts = labels[:, classes] / np.maximum(labels.sum(axis=1, keepdims=True), 1)
+    seeds = WEIGHT * parts.astype(points.dtype).T @ points[:known]  # (classes, d)
     means = normalised(seeds)
     for _ in range(ROUNDS):
         certainty = assignment(points[known:], means)  # (unlabelled, classes)

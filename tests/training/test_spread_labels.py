@@ -61,6 +61,19 @@ def test_views_count_the_same():
     assert (found == classes[rows]).mean() > 0.9
 
 
+def test_images_with_several_labels_or_none():
+    """One labelled image shows two classes, so that the means of both move towards the other; an
+    image without a class counts for none. Each image is given one class all the same."""
+    points, classes = clusters(50)
+    points[0] += points[1]
+    labels = np.eye(3, dtype=np.uint8)[classes[:6]]
+    labels[0, 1] = 1
+    labels[5] = 0
+    rows, given = spread_labels((points,), labels, 0.5)
+    np.testing.assert_array_equal(given.sum(axis=1), 1)
+    assert (given.argmax(axis=1) == classes[rows]).mean() > 0.95
+
+
 def test_assignment():
     """Cosines 1 and 0: odds of e^10 to 1."""
     got = assignment(np.float32([[1, 0]]), np.float32([[1, 0], [0, 1]]))
