@@ -110,7 +110,7 @@ class PseudoLabels(Section):
     threshold: Share = 0.95  # fixed only
     align: bool = False  # the distribution over the classes
     # with train.cached_features: share of the unlabelled images that get a label for a second
-    # training, by their neighbourhood; none where images have several labels
+    # training, by their neighbourhood: one class each
     spread: Share = 0.0
 
 
