@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from ssah_tf.models.batch_norm import BatchNorm
 from ssah_tf.models.deformation import Deformer
 from ssah_tf.models.occlusion import choose_cells
 from ssah_tf.replicas import random_gumbel, random_uniform
@@ -54,7 +55,7 @@ class ANet(Deformer):
             return keras.Sequential(
                 [
                     layers.Conv2D(filters, kernel, stride, padding="same", use_bias=False),
-                    layers.BatchNormalization(synchronized=True, momentum=0.9),
+                    BatchNorm(),
                     layers.ReLU(),
                 ],
                 name=name,

@@ -6,6 +6,7 @@ import tensorflow as tf
 from keras import layers
 
 from ssah_tf.metrics.hamming import code_bytes
+from ssah_tf.models.batch_norm import BatchNorm
 
 
 @keras.saving.register_keras_serializable(package="ssah_tf")
@@ -30,9 +31,7 @@ class HNet(keras.Model):
         exact = backbone.variable_dtype
         self.hash_layer = layers.Dense(bits, use_bias=False, dtype=exact, name="hash")
         # Each bit splits a batch about evenly, and tanh is not saturated from the start.
-        self.hash_norm = layers.BatchNormalization(
-            synchronized=True, momentum=0.9, dtype=exact, name="hash_norm"
-        )
+        self.hash_norm = BatchNorm(dtype=exact, name="hash_norm")
         self._compiled_call = None
 
     def build(self, input_shape):

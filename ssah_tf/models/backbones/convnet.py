@@ -4,7 +4,8 @@ import keras
 from keras import layers
 
 from ssah_tf.models.backbones.backbone import Backbone
-from ssah_tf.models.backbones.residual_block import ResidualBlock, batch_norm
+from ssah_tf.models.backbones.residual_block import ResidualBlock
+from ssah_tf.models.batch_norm import BatchNorm
 
 
 @keras.saving.register_keras_serializable(package="ssah_tf")
@@ -20,7 +21,7 @@ class ConvNet(Backbone):
         super().__init__(**kwargs)
         self.width = width
         self.stem = layers.Conv2D(width, 5, 2, padding="same", use_bias=False)
-        self.stem_norm = batch_norm()
+        self.stem_norm = BatchNorm()
         self.residuals = [
             ResidualBlock(width),
             ResidualBlock(2 * width, stride=2),

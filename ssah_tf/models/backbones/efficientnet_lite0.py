@@ -9,6 +9,7 @@ from keras import layers
 from ssah_tf.errors import SsahError
 from ssah_tf.models.backbones.backbone import Backbone
 from ssah_tf.models.backbones.torch_file import read_torch_file
+from ssah_tf.models.batch_norm import BatchNorm
 
 #: Kernel, stride, expansion, channels and repeats of each stage.
 STAGES = (
@@ -157,7 +158,7 @@ class ConvNorm(layers.Layer):
         self.conv = conv
         self.frozen_norm = frozen_norm
         self.activation = activation
-        self.norm = layers.BatchNormalization(synchronized=True, momentum=0.9, epsilon=1e-3)
+        self.norm = BatchNorm(epsilon=1e-3)
         self.norm.trainable = not frozen_norm
 
     def build(self, input_shape):

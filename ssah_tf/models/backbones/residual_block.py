@@ -3,6 +3,8 @@
 import keras
 from keras import layers
 
+from ssah_tf.models.batch_norm import BatchNorm
+
 
 @keras.saving.register_keras_serializable(package="ssah_tf")
 class ResidualBlock(layers.Layer):
@@ -18,9 +20,9 @@ class ResidualBlock(layers.Layer):
         self.filters = filters
         self.stride = stride
         self.first = layers.Conv2D(filters, 3, stride, padding="same", use_bias=False)
-        self.first_norm = batch_norm()
+        self.first_norm = BatchNorm()
         self.second = layers.Conv2D(filters, 3, padding="same", use_bias=False)
-        self.second_norm = batch_norm()
+        self.second_norm = BatchNorm()
         self.projection = self.projection_norm = None
 
     def build(self, input_shape):
@@ -36,7 +38,7 @@ class ResidualBlock(layers.Layer):
                 self.filters, 1, self.stride, use_bias=False, dtype=dtype
             )
             self.projection.build(input_shape)
-            self.projection_norm = batch_norm(dtype=dtype)
+            self.projection_norm = BatchNorm(dtype=dtype)
             self.projection_norm.build(inner)
 
     def call(self, x, training=False):
@@ -50,9 +52,3 @@ class ResidualBlock(layers.Layer):
     def get_config(self):
         """Arguments that make an equal block."""
         return {**super().get_config(), "filters": self.filters, "stride": self.stride}
-
-
-def batch_norm(**options) -> layers.BatchNormalization:
-    """Batch normalisation over the global batch."""
-    # Synchronised: otherwise replicas drift apart and a reloaded model predicts differently.
-    return layers.BatchNormalization(synchronized=True, momentum=0.9, **options)

@@ -4,7 +4,8 @@ import keras
 from keras import layers
 
 from ssah_tf.models.backbones.backbone import Backbone
-from ssah_tf.models.backbones.residual_block import ResidualBlock, batch_norm
+from ssah_tf.models.backbones.residual_block import ResidualBlock
+from ssah_tf.models.batch_norm import BatchNorm
 
 
 @keras.saving.register_keras_serializable(package="ssah_tf")
@@ -22,7 +23,7 @@ class ResNet20(Backbone):
         self.width = width
         self.blocks = blocks
         self.stem = layers.Conv2D(width, 3, padding="same", use_bias=False)
-        self.stem_norm = batch_norm()
+        self.stem_norm = BatchNorm()
         self.residuals = [
             ResidualBlock(width << stage, stride=2 if stage and not number else 1)
             for stage in range(3)
