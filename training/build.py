@@ -8,6 +8,7 @@ import numpy as np
 
 from ssah_tf.data import ImageSet, Loaded, Split, load_images
 from ssah_tf.data.protocols import split_by_protocol
+from ssah_tf.data.sampling import evenly
 from ssah_tf.errors import RecipeError
 from ssah_tf.losses import SUPERVISED_LOSSES
 from ssah_tf.models import SSAH, ANet, CompetencePace, HNet, RandomDeformation, SchedulePace
@@ -128,8 +129,7 @@ def computing_in(precision: str):
 
 def channel_statistics(images: ImageSet, split: Split, size: int, sample: int = 2000):
     """Mean and standard deviation of each channel over a sample of the training images."""
-    positions = images.positions(split.labelled + split.unlabelled)
-    chosen = positions[:: max(1, len(positions) // sample)][:sample]
+    chosen = evenly(images.positions(split.labelled + split.unlabelled), sample)
     pixels = images.read(chosen, size).reshape(-1, 3)
     mean = pixels.mean(axis=0, dtype=np.float64)
     std = pixels.std(axis=0, dtype=np.float64)

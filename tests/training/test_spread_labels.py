@@ -74,6 +74,20 @@ def test_images_with_several_labels_or_none():
     assert (given.argmax(axis=1) == classes[rows]).mean() > 0.95
 
 
+def test_an_image_with_two_labels_counts_for_each_by_half():
+    """So two of them are what one of each class would be; the classes overlap, so that it shows."""
+    points, classes = clusters(60, seed=3, spread=0.6)
+    points[1] = points[0] + points[1]
+    points[0] = points[1]
+    apart = np.eye(3, dtype=np.uint8)[classes[:6]]
+    together = apart.copy()
+    together[:2] = [1, 1, 0]
+    for one, other in zip(
+        *(spread_labels((points,), x, 1.0) for x in (apart, together)), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_assignment():
     """Cosines 1 and 0: odds of e^10 to 1."""
     got = assignment(np.float32([[1, 0]]), np.float32([[1, 0], [0, 1]]))
