@@ -1,6 +1,6 @@
 """Times the input pipeline alone and a training step of each control of a recipe.
 
-    python benchmarks/training_speed.py [--recipe fashion] [--steps 60]
+    python benchmarks/training_speed.py [--recipe fashion] [--set KEY=VALUE ...] [--steps 60]
 
 Prints milliseconds and floating-point operations a step, the ratios to a supervised step on the
 same labelled batch, and one line of JSON with the machine. Run it on an idle machine.
@@ -32,16 +32,18 @@ def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recipe", default="fashion")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--steps", type=int, default=60)
     given = parser.parse_args()
 
-    result = {"machine": machine(), "recipe": given.recipe, "steps": given.steps}
+    result = {"machine": machine(), "recipe": given.recipe, "set": given.set}
+    result["steps"] = given.steps
     result |= {"ms": {}, "gflop": {}}
-    recipe = load_recipe(given.recipe)
+    recipe = load_recipe(given.recipe, tuple(given.set))
     images = build_images(recipe).images
     split = build_split(recipe, images)
     for title, overrides in ROWS.items():
-        recipe = load_recipe(given.recipe, overrides)
+        recipe = load_recipe(given.recipe, (*given.set, *overrides))
         batches = training_batches_of(recipe, images, split, 0).take(10 + given.steps)
         if title == "full method":
             began = time.perf_counter()
