@@ -215,9 +215,10 @@ class Progress(keras.callbacks.Callback):
     Where the output is not a terminal, a line an epoch.
     """
 
-    def __init__(self, epochs: int, steps: int, steps_per_epoch: int):
+    def __init__(self, epochs: int, steps: int, steps_per_epoch: int, title: str | None = None):
         super().__init__()
         self.epochs = epochs
+        self.title = title
         self.steps_per_epoch = steps_per_epoch
         self.console = Console(highlight=False)
         self.bar = Bar(
@@ -236,7 +237,7 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         """Name the stage."""
         self.began = time.monotonic()
-        title = f"{self.model.stage} {epoch + 1}/{self.epochs}"
+        title = f"{self.title or self.model.stage} {epoch + 1}/{self.epochs}"
         self.bar.update(self.task, description=f"{title:<18}")
 
     def on_train_batch_end(self, batch, logs=None):
@@ -246,7 +247,8 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Leave a line."""
         self.console.print(
-            f"epoch {epoch + 1:>3}/{self.epochs}  {self.model.stage:<11} {describe(logs)}  "
+            f"epoch {epoch + 1:>3}/{self.epochs}  {self.title or self.model.stage:<11} "
+            f"{describe(logs)}  "
             f"{time.monotonic() - self.began:.1f} s",
             soft_wrap=True,
         )

@@ -104,8 +104,8 @@ def train_on_features(
     play_on_features(hnet, recipe, features[order], np.concatenate([labels, given]), watchers)
 
 
-def play_on_features(hnet, recipe, features, labels, watchers) -> None:
-    """One training. See `train_on_features`."""
+def play_on_features(hnet, recipe, features, labels, watchers, title="joint") -> None:
+    """One training, shown under a title. See `train_on_features`."""
     spec = recipe.train
     game = assemble_game(
         recipe,
@@ -139,7 +139,7 @@ def play_on_features(hnet, recipe, features, labels, watchers) -> None:
         "images": tf.TensorSpec(shape, tf.float32),
         "labels": tf.TensorSpec((spec.batch, labels.shape[1]), tf.float32),
     }
-    with Progress(spec.joint, 0, spec.steps_per_epoch) as progress:
+    with Progress(spec.joint, 0, spec.steps_per_epoch, title) as progress:
         game.fit(
             tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2),
             epochs=spec.joint,

@@ -151,6 +151,7 @@ class Train(Section):
     joint: Annotated[int, Field(ge=0)] | Auto = 26
     # the backbone stands still, and its features are computed once; adversary plain or none
     cached_features: bool = False
+    refit: bool = True  # the hash layer anew at the end, with the labels of the validation images
     precision: Literal["float32", "bfloat16"] = "float32"  # of H-Net's backbone, while training
     hnet: HNetOptimizer = HNetOptimizer()
     anet: ANetOptimizer = ANetOptimizer()

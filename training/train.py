@@ -32,6 +32,7 @@ from ssah_tf.training.frozen import fit_on_features
 from ssah_tf.training.itq import begin_game_with_itq, features_of, sample_of
 from ssah_tf.training.memory import check_batch, enough_memory
 from ssah_tf.training.recipe import Recipe
+from ssah_tf.training.refit import refit_hash_layer
 from ssah_tf.training.run import Run
 from ssah_tf.training.signals import StopSignals
 
@@ -166,6 +167,8 @@ def play(
                     )
     if is_chief():
         settle_statistics(run, images)
+        if recipe.train.refit:
+            refit_hash_layer(run, images, Stop(run, signals, None))
         draw_album(run)
 
 
