@@ -248,8 +248,7 @@ class Progress(keras.callbacks.Callback):
         """Leave a line."""
         self.console.print(
             f"epoch {epoch + 1:>3}/{self.epochs}  {self.title or self.model.stage:<11} "
-            f"{describe(logs)}  "
-            f"{time.monotonic() - self.began:.1f} s",
+            f"{describe(logs)}  {time.monotonic() - self.began:.1f} s",
             soft_wrap=True,
         )
 

@@ -10,7 +10,7 @@ from ssah_tf.models.saved import load_hnet
 from ssah_tf.training.callbacks import Stop
 from ssah_tf.training.frozen import play_on_features
 from ssah_tf.training.itq import features_of, sample_of
-from ssah_tf.training.recipe import Adversary, Model, PseudoLabels, Recipe, load_recipe
+from ssah_tf.training.recipe import Adversary, PseudoLabels, Recipe, load_recipe
 from ssah_tf.training.run import Run
 
 
@@ -52,7 +52,7 @@ def refit_recipe(recipe: Recipe) -> Recipe:
     kind = "none" if recipe.adversary.kind == "none" else "plain"
     return recipe.model_copy(
         update={
-            "model": Model(**recipe.model.model_dump() | {"hash_layer": "itq"}),
+            "model": recipe.model.model_copy(update={"hash_layer": "itq"}),
             "adversary": Adversary(kind=kind),
             "pseudo_labels": PseudoLabels(),
             "train": train.model_copy(update=steps),
