@@ -89,10 +89,14 @@ def weights(run):
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory):
-    """The run of one process."""
+def alone(request, tmp_path_factory):
+    """The run of one process, on as many devices as there are workers.
+
+    On one device batch normalisation is a fused operation that rounds otherwise. That one device
+    and several agree is asked in `tests/models/test_devices.py`.
+    """
     folder = tmp_path_factory.mktemp("alone")
-    codes, logs = end(begin(1, folder, *fresh()), folder)
+    codes, logs = end(begin(1, folder, "--devices", str(request.param), *fresh()), folder)
     assert codes == [0], logs
     return Run.open(folder / "run")
 
@@ -111,7 +115,7 @@ def assert_equal(run, expected):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize(("count", "alone"), [(2, 2), (3, 3)], indirect=["alone"])
 def test_workers_equal_one_process(tmp_path, alone, count):
     """The chief alone writes and reports; the others say nothing and end well."""
     codes, logs = end(begin(count, tmp_path, *fresh()), tmp_path)
@@ -127,6 +131,7 @@ def test_workers_equal_one_process(tmp_path, alone, count):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("alone", [2], indirect=True)
 def test_killed_worker(tmp_path, alone, victim):
     """The others end with a line; all of them started again with --resume end as if undisturbed."""
     workers = begin(2, tmp_path, *fresh())
