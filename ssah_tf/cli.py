@@ -76,6 +76,12 @@ def train(
     output: Annotated[
         Path | None, typer.Option(help="Run folder to make; default: runs/<recipe>.")
     ] = None,
+    self_train: Annotated[
+        Path | None,
+        typer.Option(
+            help="Finished run folder: train on its images, and on labels that its encoder gives."
+        ),
+    ] = None,
     resume: Annotated[
         Path | None, typer.Option(help="Go on with an interrupted run folder.")
     ] = None,
@@ -102,13 +108,13 @@ def train(
         raise SsahError("TF_CONFIG names several workers: give all the same run folder, --output")
     make_strategy(devices)  # before anything else of TensorFlow
     if resume is not None:
-        if recipe or data or labels or output or overrides:
+        if recipe or data or labels or output or self_train or overrides:
             raise SsahError("--resume takes everything from the run folder: name nothing else")
         run = Run.open(resume)
         loaded = build_images(run.recipe)
     else:
-        chosen = recipe or ("folder" if data else "fashion")
-        run, loaded = start_run(chosen, data, labels, output, overrides)
+        chosen = recipe or ("folder" if data or self_train else "fashion")
+        run, loaded = start_run(chosen, data, labels, output, overrides, self_train)
     images = tell_start(run, loaded) if is_chief() else loaded.images
     with resumable(f"go on with: ssah train --resume {run.folder}"):
         training.train(run, images, devices)
@@ -148,17 +154,24 @@ def baseline(
     typer.echo(f"encoder: {run.model_path}\nreport: {run.report_path}")
 
 
-def start_run(recipe: str, data, labels, output, overrides):
+def start_run(recipe: str, data, labels, output, overrides, self_train=None):
     """Make a run folder of a recipe and what the command line changes in it; the run, its images.
 
     Raises:
-        SsahError: Labels without images; or see `training.train.start`.
+        SsahError: Labels without images, images beside a run that has its own; or see
+            `training.train.start`.
     """
     from ssah_tf.training import train as training
     from ssah_tf.training.recipe import load_recipe
     from ssah_tf.training.run import new_run_folder
 
     changes = list(overrides or [])
+    if self_train is not None:
+        from ssah_tf.training.self_training import lessons_of
+
+        if data is not None or labels is not None:
+            raise SsahError("--self-train takes images and labels from the run: name no --data")
+        changes = [*lessons_of(self_train), *changes]
     if labels is not None and data is None:
         raise SsahError("--labels belongs to a folder of images: name it with --data")
     if data is not None:

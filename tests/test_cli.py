@@ -191,6 +191,8 @@ def test_missing_extra(refused, monkeypatch, module, arguments):
         (("train", "fashion", "--output", "bad.yaml"), "bad.yaml: cannot be made"),
         (("train", "--resume", "none"), "none: not a run folder"),
         (("train", "--resume", "full"), "full: not a run folder"),
+        (("train", "--self-train", "none"), "none: not a run folder"),
+        (("train", "--self-train", "full", "--data", "empty"), "from the run: name no --data"),
         (("train", "cub200"), "this recipe brings no images: name their folder with --data"),
         (("train", "--labels", "l.csv"), "--labels belongs to a folder of images"),
         (("train", "--data", "empty", "--labels", "l.csv"), "l.csv: no such file"),
@@ -218,7 +220,14 @@ def test_mistakes(refused, tmp_path, arguments, message):
 
 
 @pytest.mark.parametrize(
-    "more", [("fashion",), ("--data", "d"), ("--output", "o"), ("--set", "seed=1")]
+    "more",
+    [
+        ("fashion",),
+        ("--data", "d"),
+        ("--output", "o"),
+        ("--self-train", "r"),
+        ("--set", "seed=1"),
+    ],
 )
 def test_resume_takes_nothing_else(refused, more):
     assert "name nothing else" in refused("train", "--resume", "run", *more)

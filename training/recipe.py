@@ -109,9 +109,10 @@ class PseudoLabels(Section):
     kind: Literal["soft", "fixed", "adaptive"] = "soft"
     threshold: Share = 0.95  # fixed only
     align: bool = False  # the distribution over the classes
-    # with train.cached_features: share of the unlabelled images that get a label for a second
-    # training, by their neighbourhood: one class each
+    # share of the unlabelled images that get a label by their neighbourhood, one class each: with
+    # train.cached_features for a second training, with self_train from the first step on
     spread: Share = 0.0
+    self_train: str | None = None  # run folder whose encoder says what lies near
 
 
 class Optimizer(Section):
@@ -178,10 +179,16 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _features_are_enough(self):
-        if self.pseudo_labels.spread and not self.train.cached_features:
+        spread, self_train = self.pseudo_labels.spread, self.pseudo_labels.self_train
+        if spread and not (self.train.cached_features or self_train):
             raise ValueError(
                 "pseudo_labels.spread: needs the features of a network that stands still; set "
-                "train.cached_features"
+                "train.cached_features, or pseudo_labels.self_train to a finished run"
+            )
+        if self_train and (self.train.cached_features or not spread):
+            raise ValueError(
+                "pseudo_labels.self_train: needs pseudo_labels.spread above 0, and a network that "
+                "is trained; with train.cached_features labels are spread without it"
             )
         if self.train.cached_features and self.adversary.kind not in ("plain", "none"):
             raise ValueError(

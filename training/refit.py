@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+from rich.console import Console
 
 from ssah_tf.data import ImageSet
 from ssah_tf.errors import RecipeError
@@ -24,7 +25,7 @@ def refit_hash_layer(run: Run, images: ImageSet, stop: Stop) -> None:
     done: Kang et al., "Decoupling representation and classifier", ICLR 2020, arXiv 1910.09217.
 
     The result depends on the backbone, the labels and the seed alone: done twice, it is the same.
-    With more bits than the features have directions the layer stays as it is.
+    With more bits than the features have directions the layer stays as it is, and a line says so.
 
     Args:
         run: A run with a selected encoder, which is replaced.
@@ -39,7 +40,8 @@ def refit_hash_layer(run: Run, images: ImageSet, stop: Stop) -> None:
     features = features_of(encoder, images, positions, recipe.data.image_size)
     try:
         play_on_features(encoder, recipe, features, images.labels[known], (stop,), "refit")
-    except RecipeError:
+    except RecipeError as error:
+        Console(highlight=False).print(f"refit: left out; {error}", soft_wrap=True)
         return
     with atomic_path(run.model_path) as path:
         encoder.save(path)

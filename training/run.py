@@ -28,7 +28,8 @@ class Run:
 
     Holds `recipe.yaml`, `split.json`, `history.json`, `checkpoints/`, `model.keras` (the selected
     encoder), `metrics.json`, `codes.npz` (of queries and database), `report.html`,
-    `hard_samples.png` (made from `hard_samples.npz`) and `tensorboard/`.
+    `hard_samples.png` (made from `hard_samples.npz`) and `tensorboard/`; after self-training also
+    `pseudo_labels.csv`.
     """
 
     folder: Path
@@ -82,6 +83,11 @@ class Run:
     def split_path(self) -> Path:
         """Which image played which part."""
         return self.folder / "split.json"
+
+    @property
+    def pseudo_labels_path(self) -> Path:
+        """Labels that another run gave, as a label file. See `ssah_tf.training.self_training`."""
+        return self.folder / "pseudo_labels.csv"
 
     @property
     def model_path(self) -> Path:

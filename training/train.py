@@ -34,6 +34,7 @@ from ssah_tf.training.memory import check_batch, enough_memory
 from ssah_tf.training.recipe import Recipe
 from ssah_tf.training.refit import refit_hash_layer
 from ssah_tf.training.run import Run
+from ssah_tf.training.self_training import check_teacher, give_labels, with_given_labels
 from ssah_tf.training.signals import StopSignals
 
 
@@ -75,6 +76,8 @@ def start(recipe: Recipe, folder: Path) -> tuple[Run, Loaded]:
         return Run(folder), loaded
     recipe = settle(recipe, loaded.images)
     split = build_split(recipe, loaded.images)
+    if recipe.pseudo_labels.self_train:
+        check_teacher(Run.open(Path(recipe.pseudo_labels.self_train)), split)
     run = Run.create(folder)
     with run.alone():
         if run.recipe_path.exists():
@@ -121,6 +124,11 @@ def play(
         refuse_workers("a recipe with train.cached_features")
         return fit_on_features(run, images, Stop(run, signals, None))
     check_batch(recipe)
+    if recipe.pseudo_labels.self_train:
+        if is_chief():
+            give_labels(run)
+        total_of_workers(strategy, 0)  # now the labels are there
+        split, images = with_given_labels(run, images)
     images = images.hold(recipe.data.image_size, recipe.data.cache_mb)
     if recipe.train.batch % strategy.num_replicas_in_sync:
         raise RunError(

@@ -79,9 +79,10 @@ def test_labels_of_the_validation_images_count(runs):
         run.model_path.write_bytes(before)
 
 
-def test_more_bits_than_directions_leave_the_layer(tmp_path):
-    """The backbone has 64 features."""
+def test_more_bits_than_directions_leave_the_layer(tmp_path, capsys):
+    """The backbone has 64 features. A line says what was left out and why."""
     run, _ = trained(tmp_path / "run", "model.bits=65")
+    assert "refit: left out; model.bits: 65 bits need as many directions" in capsys.readouterr().out
     other, _ = trained(tmp_path / "other", "model.bits=65", "train.refit=false")
     assert same(weights(run)[1], weights(other)[1])
 

@@ -1,0 +1,135 @@
+"""Self-training: a finished run gives labels to images, and another one learns from them."""
+
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from ssah_tf.data import ImageSet, Split
+from ssah_tf.errors import RunError
+from ssah_tf.files import write_atomically
+from ssah_tf.training.build import build_images
+from ssah_tf.training.evaluate import load_encoder
+from ssah_tf.training.itq import features_of, sample_of
+from ssah_tf.training.run import Run
+from ssah_tf.training.spread_labels import spread_labels
+
+HEADER = ["path", "label"]
+#: What a run has in common with the one that it learns from: which images have which part.
+SHARED = (
+    "source",
+    "labels",
+    "protocol",
+    "labelled_per_class",
+    "labelled_share",
+    "validation_per_class",
+    "query_per_class",
+)
+#: Share of the unlabelled images that get a label, unless it is named.
+SPREAD = 0.5
+
+
+def lessons_of(folder: Path) -> list[str]:
+    """Overrides by which a recipe learns from a run: its images, its split, its labels.
+
+    Raises:
+        RunError: Not a run folder.
+    """
+    recipe = Run.open(folder).recipe
+    data = {f"data.{key}": getattr(recipe.data, key) for key in SHARED}
+    values = data | {
+        "seed": recipe.seed,
+        "pseudo_labels.self_train": str(folder.resolve()),
+        "pseudo_labels.spread": SPREAD,
+    }
+    return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
+
+
+def check_teacher(teacher: Run, split: Split) -> None:
+    """Refuse a run that cannot give labels to the images of a split.
+
+    Raises:
+        RunError: It has no encoder, or it has seen other images: among its training images there
+            may be queries or validation images of this split.
+    """
+    load_encoder(teacher)
+    if replace(teacher.split, protocol=split.protocol) != split:
+        raise RunError(
+            f"{teacher.folder}: its split is another one: self-training takes images, labels, "
+            "protocol and seed of the run that gives the labels, and the images as they were then"
+        )
+
+
+def give_labels(run: Run) -> None:
+    """Write the labels that a run learns from, `pseudo_labels.csv`, unless they are there.
+
+    The encoder of the run that `pseudo_labels.self_train` names looks at the unlabelled images, or
+    at some where there are very many, and labels are spread to the surest of them by
+    `spread_labels`: in its features beside its codes, from all labelled images, which its refitted
+    hash layer has seen, too. (Pseudo-labels: Lee, ICML workshop 2013; a new network trained with
+    them: Xie et al., "Self-training with Noisy Student", CVPR 2020, arXiv 1911.04252.)
+
+    Args:
+        run: A run whose recipe names another.
+    """
+    if run.pseudo_labels_path.is_file():
+        return
+    spec, split = run.recipe.pseudo_labels, run.split
+    teacher = Run.open(Path(spec.self_train))
+    encoder = load_encoder(teacher)
+    images = build_images(teacher.recipe).images  # at the size that it has learnt
+    known = images.positions(split.labelled + split.validation)
+    positions = np.concatenate([known, sample_of(images.positions(split.unlabelled))])
+    features = features_of(encoder, images, positions, teacher.recipe.data.image_size)
+    codes = np.asarray(encoder.hash_norm(encoder.hash_layer(features), training=False))
+    rows, given = spread_labels((features, codes), images.labels[known], spec.spread)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(HEADER)
+    for position, label in zip(positions[rows], given.argmax(axis=1), strict=True):
+        writer.writerow([images.ids[position], images.classes[label]])
+    write_atomically(run.pseudo_labels_path, text.getvalue().encode())
+    Console(highlight=False).print(
+        f"self-training: {len(rows):,} labels from {teacher.folder}: {run.pseudo_labels_path}",
+        soft_wrap=True,
+    )
+
+
+def with_given_labels(run: Run, images: ImageSet) -> tuple[Split, ImageSet]:
+    """Split and images of a run as its training is to see them.
+
+    Args:
+        run: A run with `pseudo_labels.csv`.
+        images: Its images.
+
+    Returns:
+        The split, in which images of that file are labelled ones; and the images with the labels of
+        that file. All other images and labels are as they were.
+
+    Raises:
+        RunError: The file is damaged, or names a class or an unlabelled image that is not there.
+    """
+    path, split = run.pseudo_labels_path, run.split
+    number = {name: i for i, name in enumerate(images.classes)}
+    unlabelled = set(split.unlabelled)
+    try:
+        text = path.read_bytes().decode()
+        header, *lines = csv.reader(io.StringIO(text, newline=""))
+        given = {name: number[label] for name, label in lines}
+    except (OSError, ValueError, KeyError, csv.Error):
+        header, given = None, {}
+    if header != HEADER or not given.keys() <= unlabelled:
+        raise RunError(
+            f"{path}: not unlabelled images with a class each; without it, it is made anew"
+        )
+    labels = images.labels.copy()
+    positions = images.positions(tuple(given))
+    labels[positions] = 0
+    labels[positions, list(given.values())] = 1
+    rest = tuple(name for name in split.unlabelled if name not in given)
+    split = replace(split, labelled=split.labelled + tuple(given), unlabelled=rest)
+    return split, replace(images, labels=labels)
