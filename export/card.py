@@ -24,7 +24,7 @@ Chosen at epoch {epoch} by a validation mAP of {validation:.4f} ± {error:.4f}; 
 ## Data, licence, limits
 
 - Trained on: {data}. {classes} classes: {names}.
-- Backbone `{backbone}`, trained from scratch: the weights carry no licence of others, but perhaps that of the images.
+- Backbone `{backbone}`, {origin}
 - It tells apart what its labels told apart. On images unlike its training images, expect less than the number above.
 """
 
@@ -32,6 +32,17 @@ Chosen at epoch {epoch} by a validation mAP of {validation:.4f} ± {error:.4f}; 
 INT8 = """- `encoder.int8.onnx`: the same in 8-bit integers, model id `{model_id}`. {bits_changed:.2%} of the bits are others, mAP@all is {map:.4f} instead of
   {map_float:.4f}; calibrated on {calibration_images} training images. Codes of the two must not be mixed.
 """
+
+
+#: What the weights of the backbone were before they were trained; else the name of their file.
+ORIGIN = {
+    "none": "trained from scratch: the weights carry no licence of others, but perhaps that of the "
+    "images.",
+    "imagenet": "which began with ImageNet weights of its package: their licence goes with this "
+    "encoder (Apache-2.0 for `efficientnet_lite0`). ImageNet's images are for non-commercial "
+    "research; whether that holds for weights, too, is not settled.",
+}
+FILE = "which began with the weights of `{}`: their licence goes with this encoder."
 
 
 def model_card(about: dict, report: dict) -> str:
@@ -64,5 +75,6 @@ def model_card(about: dict, report: dict) -> str:
         classes=len(names),
         names=", ".join(names[:20]) + more,
         backbone=about["backbone"],
+        origin=ORIGIN.get(about["weights"]) or FILE.format(about["weights"]),
         int8=INT8.format(**about["int8"]) if "int8" in about else "",
     )

@@ -19,6 +19,7 @@ from ssah_tf.export.saved_model import write_saved_model
 from ssah_tf.export.verify import REFERENCE, compare
 from ssah_tf.export.warmup import write_warmup
 from ssah_tf.lock import only_one
+from ssah_tf.models.backbones import first_weights
 from ssah_tf.training.evaluate import load_encoder
 from ssah_tf.training.report.page import read_metrics
 from ssah_tf.training.run import Run
@@ -78,6 +79,7 @@ def make(run: Run, images: ImageSet, folder: Path, opset: int, *, int8, max_drop
         "bits": hnet.bits,
         "image_size": size,
         "backbone": recipe.model.backbone,
+        "weights": Path(first_weights(recipe.model.backbone, recipe.model.options)).name,
         "recipe_hash": hashlib.sha256(run.recipe_path.read_bytes()).hexdigest()[:16],
         "product_version": __version__,
         "opset": opset,

@@ -2,6 +2,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -15,13 +16,14 @@ from ssah_tf.data import load_fashion
 from ssah_tf.encoder import KEYS
 from ssah_tf.errors import ImageError, RunError, SsahError
 from ssah_tf.export import export as stage
+from ssah_tf.export.card import model_card
 from ssah_tf.export.export import export
 from ssah_tf.export.graph import encoder_function, pack
 from ssah_tf.export.identity import model_id
 from ssah_tf.export.onnx_model import write_onnx
 from ssah_tf.export.verify import bits_apart, compare, decided, verify
 from ssah_tf.models import HNet
-from ssah_tf.models.backbones import BACKBONES
+from ssah_tf.models.backbones import BACKBONES, first_weights
 from ssah_tf.training.evaluate import load_encoder
 
 #: Backbones at their smallest, on the built-in images at a size that each can take.
@@ -199,6 +201,26 @@ def test_card_and_manifest(exported):
     assert about["verified"]["bits"] == 64 * 12
     files = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     assert set(about["files"]) == files - {"encoder.json"}
+
+
+@pytest.mark.parametrize(
+    ("backbone", "options", "words"),
+    [
+        ("convnet", {}, "`convnet`, trained from scratch"),
+        ("alexnet", {}, "`alexnet`, trained from scratch"),
+        ("efficientnet_lite0", {"weights": "none"}, "trained from scratch"),
+        ("efficientnet_lite0", {}, "`efficientnet_lite0`, which began with ImageNet weights"),
+        ("keras", {"network": "ResNet50"}, "`keras`, which began with ImageNet weights"),
+        ("alexnet", {"weights": "weights/alexnet.pth"}, "began with the weights of `alexnet.pth`"),
+    ],
+)
+def test_card_says_what_the_weights_were_before(exported, backbone, options, words):
+    run, folder = exported
+    first = Path(first_weights(backbone, options)).name
+    about = {**verify(folder), "backbone": backbone, "weights": first}
+    card = model_card(about, json.loads(run.metrics_path.read_bytes()))
+    assert words in card
+    assert ("from scratch" in card) == (first == "none")
 
 
 def test_model_id_follows_weights_and_preprocessing(exported):

@@ -1,5 +1,7 @@
 """Backbones of H-Net by name; each takes RGB pixels of 0 to 255 and gives a feature vector."""
 
+import inspect
+
 from ssah_tf.models.backbones.alexnet import AlexNet
 from ssah_tf.models.backbones.convnet import ConvNet
 from ssah_tf.models.backbones.efficientnet_lite0 import EfficientNetLite0
@@ -15,4 +17,24 @@ BACKBONES = {
     "keras": KerasApplication,
 }
 
-__all__ = ["BACKBONES", "AlexNet", "ConvNet", "EfficientNetLite0", "KerasApplication", "ResNet20"]
+
+def first_weights(name: str, options: dict) -> str:
+    """What a backbone begins with: "imagenet", "none" for chance, or the path of a file.
+
+    Args:
+        name: One of `BACKBONES`.
+        options: Its arguments, as a recipe names them.
+    """
+    parameter = inspect.signature(BACKBONES[name]).parameters.get("weights")
+    return options.get("weights", "none" if parameter is None else parameter.default)
+
+
+__all__ = [
+    "BACKBONES",
+    "AlexNet",
+    "ConvNet",
+    "EfficientNetLite0",
+    "KerasApplication",
+    "ResNet20",
+    "first_weights",
+]
