@@ -131,6 +131,19 @@ SPACE = CodeSpace(
 )
 
 
+def test_ties_are_not_found_in_the_order_of_classes():
+    """All images have one code: neighbours are of every class, not all of the first."""
+    classes = np.repeat(np.eye(4, dtype=np.uint8), 50, axis=0)
+    codes = np.zeros((200, 1), np.uint8)
+    space = CodeSpace(codes[:8], classes[:8], codes, classes, 8)
+    positions, distances = space.ranked(0, 100)
+    assert not distances.any()
+    assert len(set(positions)) == 100
+    assert (classes[positions].sum(axis=0) > 10).all()
+    np.testing.assert_allclose(space.confusion(200)[0], 0.25)
+    assert space.confusion(100)[0].min() > 0.1
+
+
 def test_code_space_by_hand():
     """Distances of the first query: 0 4 5 2; of the second: 4 8 1 2."""
     positions, distances = SPACE.ranked(0, 3)

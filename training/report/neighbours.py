@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -32,14 +33,27 @@ class CodeSpace:
     database_labels: np.ndarray
     bits: int
 
+    @cached_property
+    def shuffled(self) -> np.ndarray:
+        """Positions of the database in a random order, always the same; decides between ties.
+
+        A database is often in the order of its classes, and thousands of its images may have one
+        code: in that order a query would find the wrong ones of the first class before all others.
+        """
+        return np.random.default_rng(0).permutation(len(self.database_codes))
+
+    def nearest(self, distances: np.ndarray, k: int) -> np.ndarray:
+        """Positions of the k smallest of the distances `(n,)` to the database, `(k,)`."""
+        return self.shuffled[np.argsort(distances[self.shuffled], kind="stable")[:k]]
+
     def ranked(self, query: int, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """The k nearest of the database to a query, ties in database order.
+        """The k nearest of the database to a query, ties in random order.
 
         Returns:
             Positions in the database and their distances, both `(k,)`.
         """
         distances = hamming_distances(self.query_codes[query : query + 1], self.database_codes)[0]
-        order = np.argsort(distances, kind="stable")[:k]
+        order = self.nearest(distances, k)
         return order, distances[order]
 
     def relevant(self, query: int, positions: np.ndarray) -> np.ndarray:
@@ -70,8 +84,7 @@ class CodeSpace:
         share = self.database_labels / np.maximum(self.database_labels.sum(axis=1), 1)[:, None]
         total = np.zeros((self.query_labels.shape[1],) * 2)
         for query, distances in self.sampled():
-            nearest = np.argsort(distances, kind="stable")[:k]
-            total[self.query_labels[query] > 0] += share[nearest].mean(axis=0)
+            total[self.query_labels[query] > 0] += share[self.nearest(distances, k)].mean(axis=0)
         sums = total.sum(axis=1, keepdims=True)
         return total / np.where(sums > 0, sums, 1)
 
