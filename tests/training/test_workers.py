@@ -130,6 +130,21 @@ def test_workers_equal_one_process(tmp_path, alone, count):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("alone", [2], indirect=True)
+def test_workers_learn_from_another_run(tmp_path, alone):
+    """The chief writes the labels that all of them read; the weights are those of one process."""
+    words = ["--self-train", str(alone.folder), *fresh()]
+    (tmp_path / "one").mkdir()
+    codes, logs = end(begin(1, tmp_path / "one", "--devices", "2", *words), tmp_path / "one")
+    assert codes == [0], logs
+    codes, logs = end(begin(2, tmp_path, *words), tmp_path)
+    assert codes == [0, 0], logs
+    run, expected = Run.open(tmp_path / "run"), Run.open(tmp_path / "one" / "run")
+    assert run.pseudo_labels_path.read_bytes() == expected.pseudo_labels_path.read_bytes()
+    assert_equal(run, expected)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1])
 @pytest.mark.parametrize("alone", [2], indirect=True)
 def test_killed_worker(tmp_path, alone, victim):
