@@ -18,7 +18,7 @@ from ssah_tf.training.callbacks import Progress, Stop, StopOnNaN, Validate
 from ssah_tf.training.itq import begin_game_with_itq, begin_with_itq, features_of, sample_of
 from ssah_tf.training.recipe import Recipe
 from ssah_tf.training.run import Run
-from ssah_tf.training.spread_labels import spread_labels
+from ssah_tf.training.spread_labels import spread_by_network
 
 #: Share of the features that H-Net does not get to see while it studies.
 DROPOUT = 0.3
@@ -97,8 +97,7 @@ def train_on_features(
     takes_part = recipe.adversary.kind != "none" and len(features) > known
     if not (recipe.pseudo_labels.spread and takes_part):
         return
-    codes = np.asarray(hnet.hash_norm(hnet.hash_layer(features), training=False))
-    rows, given = spread_labels((features, codes), labels, recipe.pseudo_labels.spread)
+    rows, given = spread_by_network(hnet, features, labels, recipe.pseudo_labels.spread)
     rest = np.setdiff1d(np.arange(known, len(features)), rows)
     order = np.concatenate([np.arange(known), rows, rest])
     play_on_features(hnet, recipe, features[order], np.concatenate([labels, given]), watchers)

@@ -16,7 +16,7 @@ from ssah_tf.training.build import build_images
 from ssah_tf.training.evaluate import load_encoder
 from ssah_tf.training.itq import features_of, sample_of
 from ssah_tf.training.run import Run
-from ssah_tf.training.spread_labels import spread_labels
+from ssah_tf.training.spread_labels import spread_by_network
 
 HEADER = ["path", "label"]
 #: What a run has in common with the one that it learns from: which images have which part.
@@ -69,9 +69,9 @@ def give_labels(run: Run) -> None:
 
     The encoder of the run that `pseudo_labels.self_train` names looks at the unlabelled images, or
     at some where there are very many, and labels are spread to the surest of them by
-    `spread_labels`: in its features beside its codes, from all labelled images, which its refitted
-    hash layer has seen, too. (Pseudo-labels: Lee, ICML workshop 2013; a new network trained with
-    them: Xie et al., "Self-training with Noisy Student", CVPR 2020, arXiv 1911.04252.)
+    `spread_by_network`, from all labelled images, which its refitted hash layer has seen, too.
+    (Pseudo-labels: Lee, ICML workshop 2013; a new network trained with them: Xie et al.,
+    "Self-training with Noisy Student", CVPR 2020, arXiv 1911.04252.)
 
     Args:
         run: A run whose recipe names another.
@@ -85,8 +85,7 @@ def give_labels(run: Run) -> None:
     known = images.positions(split.labelled + split.validation)
     positions = np.concatenate([known, sample_of(images.positions(split.unlabelled))])
     features = features_of(encoder, images, positions, teacher.recipe.data.image_size)
-    codes = np.asarray(encoder.hash_norm(encoder.hash_layer(features), training=False))
-    rows, given = spread_labels((features, codes), images.labels[known], spec.spread)
+    rows, given = spread_by_network(encoder, features, images.labels[known], spec.spread)
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(HEADER)

@@ -2,11 +2,31 @@
 
 import numpy as np
 
+from ssah_tf.models import HNet
+
 #: Sharpness of the soft assignment to a class, and how often means and assignments are made anew.
 SHARPNESS = 10.0
 ROUNDS = 10
 #: What a labelled image counts for in the mean of its class.
 WEIGHT = 2.0
+
+
+def spread_by_network(
+    hnet: HNet, features: np.ndarray, labels: np.ndarray, share: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Spread labels by what the backbone of an H-Net and its hash layer make of the images.
+
+    Args:
+        hnet: A built H-Net.
+        features: Of its backbone, float32 `(n, d)`, of the labelled images first.
+        labels: See `spread_labels`.
+        share: See `spread_labels`.
+
+    Returns:
+        See `spread_labels`.
+    """
+    codes = np.asarray(hnet.hash_norm(hnet.hash_layer(features), training=False))
+    return spread_labels((features, codes), labels, share)
 
 
 def spread_labels(
