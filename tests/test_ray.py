@@ -126,14 +126,22 @@ def last_line(done, code=1):
     return last.removeprefix("ssah: ")
 
 
-def listeners():
-    """Local addresses, hexadecimal, at which this machine is waiting for others."""
+def listeners(parent):
+    """Local addresses, hexadecimal, at which a process and those below it are waiting for others.
+
+    Other tests may run on this machine meanwhile, whose servers are none of ours.
+    """
+    sockets = set()
+    for number in (parent, *children([parent])):
+        for file in Path(f"/proc/{number}/fd").glob("*"):
+            with suppress(OSError):  # it has been closed since
+                sockets.add(os.readlink(file))
     lines = [
         line.split()
         for name in ("tcp", "tcp6")
         for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
     ]
-    return {words[1] for words in lines if words[3] == "0A"}
+    return {words[1] for words in lines if words[3] == "0A" and f"socket:[{words[9]}]" in sockets}
 
 
 def children(parents):
@@ -153,12 +161,12 @@ def children(parents):
 
 def test_on_this_machine(environment, exported, photos, by_threads, tmp_path):
     """Nothing listens beyond loopback; Ctrl-C is one line; then it goes on, and rows are equal."""
-    output, before = tmp_path / "codes", listeners()
+    output = tmp_path / "codes"
     process = begin(environment, exported, photos, output, "--engine", "ray")
     opened = set()
     while not list(output.glob("*.parquet")):  # Ray is up before the first shard
         assert process.poll() is None, process.communicate()
-        opened |= listeners() - before
+        opened |= listeners(process.pid)
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)  # at once, while there is something left to do
     ours = {address.rpartition(":")[0] for address in opened}

@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras import layers
 
 from ssah_tf.data import ImageSet
+from ssah_tf.data.pipeline import not_tuned
 from ssah_tf.data.sampling import BatchPlan
 from ssah_tf.errors import RecipeError
 from ssah_tf.files import atomic_path
@@ -138,9 +139,10 @@ def play_on_features(hnet, recipe, features, labels, watchers, title="joint") ->
         "images": tf.TensorSpec(shape, tf.float32),
         "labels": tf.TensorSpec((spec.batch, labels.shape[1]), tf.float32),
     }
+    data = tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2)
     with Progress(spec.joint, 0, spec.steps_per_epoch, title) as progress:
         game.fit(
-            tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2),
+            not_tuned(data),
             epochs=spec.joint,
             steps_per_epoch=spec.steps_per_epoch,
             callbacks=[StopOnNaN(), progress, *watchers],

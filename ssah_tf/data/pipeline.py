@@ -84,7 +84,7 @@ def training_batches(
     data = tf.data.Dataset.counter(first_step * replicas)
     # Two batches at once keep all cores busy: the decoder threads are shared.
     data = data.map(load, num_parallel_calls=2, deterministic=True)
-    return data.prefetch(tf.data.AUTOTUNE)
+    return not_tuned(data.prefetch(2))
 
 
 def encoding_batches(
@@ -103,4 +103,16 @@ def encoding_batches(
         )
         return tf.ensure_shape(pixels, [None, size, size, 3])
 
-    return starts.map(load, num_parallel_calls=2, deterministic=True).prefetch(2)
+    data = starts.map(load, num_parallel_calls=2, deterministic=True)
+    return not_tuned(data.prefetch(2))
+
+
+def not_tuned(data: tf.data.Dataset) -> tf.data.Dataset:
+    """A dataset without the loop that tunes its parallelism as it runs.
+
+    An iterator that is dropped in the middle, as at the end of each stage, waits for the next look
+    of that loop: looks are up to a minute apart, and the longer it has run the longer.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return data.with_options(options)
