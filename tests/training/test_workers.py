@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from functools import cache
 
 import h5py
 import numpy as np
@@ -89,16 +90,21 @@ def weights(run):
 
 
 @pytest.fixture(scope="module")
-def alone(request, tmp_path_factory):
-    """The run of one process, on as many devices as there are workers.
+def alone(tmp_path_factory):
+    """The run of one process, on as many devices as there are workers, which is the argument.
 
     On one device batch normalisation is a fused operation that rounds otherwise. That one device
     and several agree is asked in `tests/models/test_devices.py`.
     """
-    folder = tmp_path_factory.mktemp("alone")
-    codes, logs = end(begin(1, folder, "--devices", str(request.param), *fresh()), folder)
-    assert codes == [0], logs
-    return Run.open(folder / "run")
+
+    @cache
+    def run_on(devices):
+        folder = tmp_path_factory.mktemp("alone")
+        codes, logs = end(begin(1, folder, "--devices", str(devices), *fresh()), folder)
+        assert codes == [0], logs
+        return Run.open(folder / "run")
+
+    return run_on
 
 
 def assert_equal(run, expected):
@@ -115,25 +121,26 @@ def assert_equal(run, expected):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("count", "alone"), [(2, 2), (3, 3)], indirect=["alone"])
+@pytest.mark.parametrize("count", [2, 3])
 def test_workers_equal_one_process(tmp_path, alone, count):
     """The chief alone writes and reports; the others say nothing and end well."""
     codes, logs = end(begin(count, tmp_path, *fresh()), tmp_path)
     assert codes == [0] * count, logs
-    assert_equal(Run.open(tmp_path / "run"), alone)
+    assert_equal(Run.open(tmp_path / "run"), alone(count))
     assert "mAP@all, tie-aware" in logs[0]
     assert not any("epoch" in log or "mAP" in log for log in logs[1:])
-    written, expected = ({p.name for p in r.rglob("*")} for r in (tmp_path / "run", alone.folder))
+    folders = (tmp_path / "run", alone(count).folder)
+    written, expected = ({path.name for path in folder.rglob("*")} for folder in folders)
     events = {name for name in written if name.startswith("events")}
     assert written - events == {name for name in expected if not name.startswith("events")}
     assert len({name.split(".")[-3] for name in events}) == 1  # all by the same process
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("alone", [2], indirect=True)
 def test_workers_learn_from_another_run(tmp_path, alone):
     """The chief writes the labels that all of them read; the weights are those of one process."""
-    words = ["--self-train", str(alone.folder), *fresh()]
+    short = {"train.hnet_warmup": 0, "train.anet_warmup": 0, "train.joint": 1}
+    words = ["--self-train", str(alone(2).folder), *fresh(**short)]
     (tmp_path / "one").mkdir()
     codes, logs = end(begin(1, tmp_path / "one", "--devices", "2", *words), tmp_path / "one")
     assert codes == [0], logs
@@ -146,7 +153,6 @@ def test_workers_learn_from_another_run(tmp_path, alone):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1])
-@pytest.mark.parametrize("alone", [2], indirect=True)
 def test_killed_worker(tmp_path, alone, victim):
     """The others end with a line; all of them started again with --resume end as if undisturbed."""
     workers = begin(2, tmp_path, *fresh())
@@ -163,7 +169,7 @@ def test_killed_worker(tmp_path, alone, victim):
     assert len(run.history) < 4
     codes, logs = end(begin(2, tmp_path, "--resume", "run"), tmp_path)
     assert codes == [0, 0], logs
-    assert_equal(run, alone)
+    assert_equal(run, alone(2))
 
 
 @pytest.mark.slow
