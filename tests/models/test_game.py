@@ -227,6 +227,7 @@ def test_a_net_makes_the_task_of_a_frozen_h_net_harder_and_more_so_at_higher_rho
     assert high > 1.02 * low
 
 
+@pytest.mark.slow
 def test_two_devices_equal_one(mirrored):
     """The same global batch: weights, averages, pace and logs agree to 1e-5 after all stages.
 

@@ -45,6 +45,7 @@ def test_frozen_layers_keep_what_they_have(hnet, rng):
     assert np.abs(hnet.hash_norm.moving_mean.numpy()).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_a_training_ends_with_them_and_twice_is_once(tmp_path):
     """Killed after the encoder was replaced, a training that goes on leaves it as it is."""
     recipe = load_recipe(

@@ -104,6 +104,7 @@ def test_its_recipe(kind, then):
     assert refit_recipe(load_recipe("fashion", ("train.joint=0",))).train.joint == 4
 
 
+@pytest.mark.slow
 def test_pairs_need_no_targets(tmp_path):
     """A loss of pairs is refitted like one of targets."""
     run, images = trained(tmp_path / "run", "loss.supervised=likelihood", "train.refit=false")

@@ -240,6 +240,7 @@ def test_hash_layer_begins_with_itq_and_targets_with_the_codes_of_classes(tmp_pa
     assert abs((seen["codes"] >= 0).mean() - 0.5) < 0.1
 
 
+@pytest.mark.slow
 def test_class_folders_of_one_colour_each(tmp_path):
     """Photos of several sizes and modes, an unlabelled folder, a corrupt file: a clean number."""
     rng = np.random.default_rng(0)
