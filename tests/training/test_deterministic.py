@@ -36,11 +36,11 @@ def digest(run):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("devices", "seeds"), [(1, (0, 0, 1)), (2, (0, 0))])
-def test_same_seed_same_hash(tmp_path, devices, seeds):
+@pytest.mark.parametrize("devices", [1, 2])
+def test_same_seed_same_hash(tmp_path, devices):
     """Two processes, one after the other; a third with another seed shows that the hash can."""
     hashes = []
-    for number, seed in enumerate(seeds):
+    for number, seed in enumerate((0, 0, 1)):
         values = SHORT | {"seed": seed}
         words = [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
         words += ["--output", f"run-{number}", "--devices", str(devices)]
@@ -53,4 +53,4 @@ def test_same_seed_same_hash(tmp_path, devices, seeds):
         )
         hashes.append(digest(Run.open(tmp_path / f"run-{number}")))
     assert hashes[0] == hashes[1]
-    assert hashes[0] not in hashes[2:]
+    assert hashes[0] != hashes[2]
