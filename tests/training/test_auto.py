@@ -45,8 +45,8 @@ def test_image_size(tmp_path, monkeypatch, size, gpu, expected):
         (32, 300, False, 160),  # five times as large
         (44, 300, False, 160),
         (45, 300, False, 224),
-        (640, 8_968, False, 224),  # 450 million pixels
-        (640, 8_969, False, 160),
+        (640, 10_762, False, 224),  # 540 million pixels
+        (640, 10_763, False, 160),
         (640, 50_000, False, 96),  # all of them labelled
         (640, 50_000, True, 224),
     ],
@@ -67,7 +67,7 @@ def test_few_labels_among_many_photos(tmp_path, monkeypatch):
     monkeypatch.setattr(auto, "short_sides", lambda images: [480])
     images = images_of(tmp_path, 100_000, 2, (40, 40))
     images.labels[300:] = 0
-    assert auto.settle(load_recipe("frozen"), images).data.image_size == 128
+    assert auto.settle(load_recipe("frozen"), images).data.image_size == 160
 
 
 def test_bits_follow_the_classes_and_the_batch_the_labels(monkeypatch, tmp_path):
