@@ -17,7 +17,7 @@ GPU_SIZES = (64, 96, 128)
 #: It was pretrained at 224 px, and sees more in small images if they are enlarged.
 FROZEN_SIZES = (96, 128, 160, 224)
 ENLARGED = 5
-#: Pixels that such a network should look at, without a GPU: 3 to 7 minutes on 2 cores.
+#: Pixels that such a network should look at, without a GPU: 2 to 7 minutes on 2 cores.
 FROZEN_PIXELS = 540_000_000
 #: Images whose size is looked at.
 SAMPLE = 200
