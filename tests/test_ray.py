@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -90,6 +89,8 @@ def begin(environment, exported, photos, output, *options, env=None, before=()):
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | (env or {}),
+        # As from a terminal: below a job in the background of a script, Ctrl-C would be ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
@@ -134,25 +135,15 @@ def listeners(parent):
     """
     sockets = set()
     for number in (parent, *children([parent])):
-        with suppress(OSError):  # it has ended since
-            for name in os.listdir(f"/proc/{number}/fd"):
-                with suppress(OSError):  # it has been closed since
-                    sockets.add(os.readlink(f"/proc/{number}/fd/{name}"))
+        for file in Path(f"/proc/{number}/fd").glob("*"):
+            with suppress(OSError):  # it has been closed since
+                sockets.add(os.readlink(file))
     lines = [
         line.split()
         for name in ("tcp", "tcp6")
         for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
     ]
     return {words[1] for words in lines if words[3] == "0A" and f"socket:[{words[9]}]" in sockets}
-
-
-def listeners_until_the_end(process):
-    """All that a process and those below it ever listened at."""
-    opened = set()
-    while process.poll() is None:
-        opened |= listeners(process.pid)
-        time.sleep(0.02)
-    return opened
 
 
 def children(parents):
@@ -174,15 +165,16 @@ def test_on_this_machine(environment, exported, photos, by_threads, tmp_path):
     """Nothing listens beyond loopback; Ctrl-C is one line; then it goes on, and rows are equal."""
     output = tmp_path / "codes"
     process = begin(environment, exported, photos, output, "--engine", "ray")
-    # Looked for beside: it takes so long that there might be nothing left to interrupt.
-    with ThreadPoolExecutor(1) as beside:
-        opened = beside.submit(listeners_until_the_end, process)
-        wait_for_shards(process, output, 1)
-        process.send_signal(signal.SIGINT)
-        line = last_line(end(process), 130)
-    ours = {address.rpartition(":")[0] for address in opened.result()}
+    opened = set()
+    while not list(output.glob("*.parquet")):  # Ray is up before the first shard
+        assert process.poll() is None, process.communicate()
+        opened |= listeners(process.pid)
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)  # at once, while there is something left to do
+    ours = {address.rpartition(":")[0] for address in opened}
     assert ours <= {"0100007F", "0000000000000000FFFF00000100007F", "0" * 24 + "01000000"}
     assert ours
+    line = last_line(end(process), 130)
     assert line == "interrupted; the same command goes on where it was"
     done = encode(environment, exported, photos, output, "--engine", "ray")
     assert done.returncode == 0, done.stderr
