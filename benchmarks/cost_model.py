@@ -104,7 +104,16 @@ def encoding(folder: Path, count: int) -> dict:
     if not encoder.is_file():
         make_encoder(folder)
     photos, output = make_photos(folder / f"photos-{count}", count), folder / f"codes-{count}"
-    command = [sys.executable, "-m", "ssah_tf.cli", "encode", encoder, photos, "--output", output]
+    command = [
+        sys.executable,
+        "-m",
+        "ssah_tf.cli",
+        "encode",
+        encoder,
+        photos,
+        "--output",
+        output,
+    ]
     before = cpu_of_children()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     seconds = cpu_of_children() - before
@@ -119,7 +128,7 @@ def cpu_of_children() -> float:
 
 def table_of_photos(folder: Path, count: int) -> dict:
     """Bytes of shards and of the table of photos of an index; paths of 40 characters."""
-    from ssah_tf import shards
+    from ssah_tf.encoding import shards
     from ssah_tf.search.photo_table import Photo, PhotoTable
 
     rng = np.random.default_rng(0)

@@ -21,8 +21,8 @@ import numpy as np
 from PIL import Image
 
 from ssah_tf import Encoder
-from ssah_tf.data.images import decode
-from ssah_tf.encode import SUMMARY
+from ssah_tf.data.decode import decode
+from ssah_tf.encoding.encode import SUMMARY
 from ssah_tf.training.ablation import machine
 
 BATCH = 64
@@ -103,7 +103,16 @@ def plain_loop(encoder: Path, photos: Path) -> float:
 
 def timed(encoder: Path, photos: Path, output: Path, engine: str, images: int):
     """Seconds until the first shard of `ssah encode` is there, and images a second after it."""
-    command = [sys.executable, "-m", "ssah_tf.cli", "encode", encoder, photos, "--output", output]
+    command = [
+        sys.executable,
+        "-m",
+        "ssah_tf.cli",
+        "encode",
+        encoder,
+        photos,
+        "--output",
+        output,
+    ]
     command += ["--engine", engine, "--shard", str(SHARD)]
     began = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)

@@ -24,7 +24,7 @@ from input_pipeline import make_photos
 from timing import rates
 
 from ssah_tf import Encoder
-from ssah_tf.data.images import decode
+from ssah_tf.data.decode import decode
 from ssah_tf.export.graph import encoder_function
 from ssah_tf.export.identity import model_id
 from ssah_tf.export.int8 import write_int8

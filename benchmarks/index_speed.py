@@ -23,7 +23,7 @@ from pathlib import Path
 ENCODE = """
 import sys, time
 from ssah_tf import Encoder
-from ssah_tf.encode import find_images
+from ssah_tf.encoding.encode import find_images
 encoder, paths = Encoder.load(sys.argv[1]), find_images(sys.argv[2:])
 began, used = time.perf_counter(), time.process_time()
 encoder.encode(paths)
@@ -54,7 +54,7 @@ def make(folder: Path, count: int, backbone: str, size: int) -> None:
     from encoder_speed import write_artefacts
     from input_pipeline import make_photos
 
-    from ssah_tf.data.images import decode
+    from ssah_tf.data.decode import decode
 
     base = sorted(make_photos(folder / "base").rglob("*.jpg"))
     pixels = np.stack([decode(path, size) for path in base[:256]])

@@ -23,10 +23,10 @@ import tensorflow as tf
 from PIL import Image
 
 from ssah_tf.data import load_class_folders, load_labelled_folder
-from ssah_tf.data.image_set import decoder_pool
-from ssah_tf.data.images import decode
+from ssah_tf.data.decode import decode
 from ssah_tf.data.pipeline import training_batches
 from ssah_tf.data.protocols import split_by_protocol
+from ssah_tf.data.threads import decoder_pool
 from ssah_tf.training.ablation import machine
 
 SPLIT = {

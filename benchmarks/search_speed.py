@@ -27,8 +27,8 @@ import numpy as np
 from timing import rates
 
 from ssah_tf.search import CodeIndex, Index
-from ssah_tf.search.address import parse_address
-from ssah_tf.search.place import open_index
+from ssah_tf.search.backends.address import parse_address
+from ssah_tf.search.backends.place import open_index
 from ssah_tf.training.ablation import machine
 
 #: Single queries and those of a batch: of FAISS, of NumPy, of databases.

@@ -63,7 +63,7 @@ def make(folder: Path, encoder: Path | None) -> None:
     if encoder is None:
         from encoder_speed import write_artefacts
 
-        from ssah_tf.data.images import decode
+        from ssah_tf.data.decode import decode
 
         paths = sorted(photos.rglob("*.jpg"))[:256]
         write_artefacts(folder, "resnet20", np.stack([decode(path, 32) for path in paths]))

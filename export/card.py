@@ -19,7 +19,7 @@ Chosen at epoch {epoch} by a validation mAP of {validation:.4f} ± {error:.4f}; 
 - `encoder.onnx`: input `images`, uint8 `(batch, {size}, {size}, 3)`, RGB; outputs `codes`, uint8 `(batch, {octets})`, bits in the order of
   `numpy.packbits`{padding}, and `logits`, float32 `(batch, {bits})`, whose signs are the bits (at least 0 is 1).
 - `saved_model/1`: signatures `serving_default` (the same images to codes), `serving_bytes` (JPEG or PNG files to codes), `logits`.
-{int8}- Images of other sizes are cropped to their central square and resized by the rule of `ssah_tf.data.images`; `ssah_tf.Encoder` does that.
+{int8}- Images of other sizes are cropped to their central square and resized by the rule of `ssah_tf.data.decode`; `ssah_tf.Encoder` does that.
 
 ## Data, licence, limits
 

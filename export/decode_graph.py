@@ -1,4 +1,4 @@
-"""The rule of `ssah_tf.data.images.decode` as a TensorFlow graph, bit for bit, for JPEG and PNG.
+"""The rule of `ssah_tf.data.decode.decode` as a TensorFlow graph, bit for bit, for JPEG and PNG.
 
 What it leaves out: CMYK JPEG files, 16-bit PNG files (TensorFlow scales them otherwise) and other
 formats, which TensorFlow's decoders refuse or treat differently. The resampling is Pillow's: two
@@ -111,7 +111,7 @@ def turn_upright(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
 
 
 def central_square(pixels: tf.Tensor, size: int) -> tf.Tensor:
-    """`ssah_tf.data.images.square`, bit for bit.
+    """`ssah_tf.data.decode.square`, bit for bit.
 
     Args:
         pixels: uint8 `(height, width, 3)`.

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from ssah_tf.data import ImageSet
-from ssah_tf.errors import RunError
 from ssah_tf.export.card import model_card
 from ssah_tf.export.graph import encoder_function
 from ssah_tf.export.identity import model_id
@@ -18,8 +17,9 @@ from ssah_tf.export.onnx_model import write_onnx
 from ssah_tf.export.saved_model import write_saved_model
 from ssah_tf.export.verify import REFERENCE, compare
 from ssah_tf.export.warmup import write_warmup
-from ssah_tf.lock import only_one
 from ssah_tf.models.backbones import first_weights
+from ssah_tf.system.errors import RunError
+from ssah_tf.system.lock import only_one
 from ssah_tf.training.evaluate import load_encoder
 from ssah_tf.training.report.page import read_metrics
 from ssah_tf.training.run import Run

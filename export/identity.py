@@ -7,7 +7,7 @@ import numpy as np
 
 from ssah_tf.models import HNet
 
-#: Version of the rule in `ssah_tf.data.images`; to be raised when it changes any pixel.
+#: Version of the rule in `ssah_tf.data.decode`; to be raised when it changes any pixel.
 DECODE_RULE = 1
 
 

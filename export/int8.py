@@ -16,11 +16,11 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from ssah_tf.data import ImageSet
-from ssah_tf.encoder import Encoder
-from ssah_tf.errors import SsahError
+from ssah_tf.encoding.encoder import Encoder
 from ssah_tf.export.verify import INT8, bits_apart
 from ssah_tf.metrics import evaluate_retrieval
-from ssah_tf.reading import read_arrays
+from ssah_tf.system.errors import SsahError
+from ssah_tf.system.reading import read_arrays
 from ssah_tf.training.report.page import read_metrics
 from ssah_tf.training.run import Run
 

@@ -4,9 +4,9 @@ import json
 import os
 from pathlib import Path
 
-from ssah_tf.errors import SsahError
-from ssah_tf.files import checksum
-from ssah_tf.reading import parse_json
+from ssah_tf.system.errors import SsahError
+from ssah_tf.system.files import checksum
+from ssah_tf.system.reading import parse_json
 
 NAME = "encoder.json"
 

@@ -6,7 +6,7 @@ import onnx
 import tensorflow as tf
 import tf2onnx
 
-from ssah_tf.errors import SsahError
+from ssah_tf.system.errors import SsahError
 
 #: Opsets that can be asked for; the last one is the newest that tf2onnx 1.17 writes.
 OPSETS = tuple(range(13, 19))

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ssah_tf.encoder import Encoder
-from ssah_tf.errors import SsahError
+from ssah_tf.encoding.encoder import Encoder
 from ssah_tf.export.manifest import read_manifest
-from ssah_tf.reading import read_arrays
+from ssah_tf.system.errors import SsahError
+from ssah_tf.system.reading import read_arrays
 
 #: Images and codes that travel with an export, for `verify`.
 REFERENCE = "reference.npz"

@@ -14,7 +14,7 @@ __all__ = ["Encoder", "__version__"]
 def __getattr__(name: str):
     """`Encoder` on first use: importing the package alone loads nothing heavy."""
     if name == "Encoder":
-        from ssah_tf.encoder import Encoder
+        from ssah_tf.encoding.encoder import Encoder
 
         return Encoder
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

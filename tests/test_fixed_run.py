@@ -1,7 +1,7 @@
 """What a finished run comes to stays as it is: numbers, model id, codes and search results.
 
 The run in `fixed_run/run` was trained once. `python tests/test_fixed_run.py` writes
-`fixed_run/expected.json` anew; a change there is a change of behaviour and belongs in the changelog.
+`fixed_run/expected.json` anew. A change there is a change of behaviour: the changelog names it.
 """
 
 import json

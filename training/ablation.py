@@ -10,8 +10,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from ssah_tf.errors import RunError
-from ssah_tf.files import write_atomically
+from ssah_tf.system.errors import RunError
+from ssah_tf.system.files import write_atomically
 from ssah_tf.training.build import build_images
 from ssah_tf.training.devices import refuse_workers
 from ssah_tf.training.evaluate import evaluate

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ssah_tf.files import atomic_path
+from ssah_tf.system.files import atomic_path
 from ssah_tf.training.run import Run
 
 #: Moments of the joint stage in the picture.

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from ssah_tf.data import ImageSet
-from ssah_tf.training.itq import SAMPLE as UNLABELLED
+from ssah_tf.training.hash_layer.features import SAMPLE as UNLABELLED
 from ssah_tf.training.recipe import Recipe
 
 #: Sides that are chosen from, in pixels; the largest that the photos fill.

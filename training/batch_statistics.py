@@ -5,9 +5,9 @@ import numpy as np
 
 from ssah_tf.data import ImageSet
 from ssah_tf.data.pipeline import encoding_batches
-from ssah_tf.files import atomic_path
 from ssah_tf.models import HNet
 from ssah_tf.models.saved import load_hnet
+from ssah_tf.system.files import atomic_path
 from ssah_tf.training.run import Run
 
 #: Images that are enough for a mean and a variance of each channel, and how many at once.

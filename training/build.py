@@ -9,13 +9,13 @@ import numpy as np
 from ssah_tf.data import ImageSet, Loaded, Split, load_images
 from ssah_tf.data.protocols import split_by_protocol
 from ssah_tf.data.sampling import evenly
-from ssah_tf.errors import RecipeError
 from ssah_tf.losses import SUPERVISED_LOSSES
 from ssah_tf.models import SSAH, ANet, CompetencePace, HNet, RandomDeformation, SchedulePace
 from ssah_tf.models.backbones import BACKBONES
 from ssah_tf.models.backbones.backbone import Backbone
 from ssah_tf.models.pseudo_labels import PSEUDO_LABELS, PseudoLabels
 from ssah_tf.models.strong_view import StrongView
+from ssah_tf.system.errors import RecipeError
 from ssah_tf.training.optimizers import LAYERWISE
 from ssah_tf.training.recipe import Optimizer, Recipe
 

@@ -12,10 +12,10 @@ from rich.progress import Progress as Bar
 from ssah_tf.data import ImageSet
 from ssah_tf.data.pipeline import encoding_batches
 from ssah_tf.data.sampling import evenly
-from ssah_tf.errors import RunError, Stopped
-from ssah_tf.files import atomic_path
-from ssah_tf.machine import need_room
 from ssah_tf.metrics import evaluate_retrieval
+from ssah_tf.system.errors import RunError, Stopped
+from ssah_tf.system.files import atomic_path
+from ssah_tf.system.machine import need_room
 from ssah_tf.training.run import Run
 from ssah_tf.training.signals import StopSignals
 

@@ -8,8 +8,8 @@ from functools import cache
 
 import tensorflow as tf
 
-from ssah_tf.errors import RunError, SsahError
-from ssah_tf.replicas import replica_id, sum_over_replicas
+from ssah_tf.losses.global_batch import replica_id, sum_over_replicas
+from ssah_tf.system.errors import RunError, SsahError
 
 
 def make_strategy(devices: int | None = None) -> tf.distribute.Strategy:

@@ -6,11 +6,11 @@ import numpy as np
 
 from ssah_tf.data import ImageSet
 from ssah_tf.data.pipeline import encoding_batches
-from ssah_tf.errors import RunError
-from ssah_tf.files import atomic_path, write_atomically
 from ssah_tf.metrics import RetrievalResult, code_statistics, evaluate_retrieval
 from ssah_tf.models import HNet
 from ssah_tf.models.saved import load_hnet
+from ssah_tf.system.errors import RunError
+from ssah_tf.system.files import atomic_path, write_atomically
 from ssah_tf.training.build import build_images
 from ssah_tf.training.callbacks import selected_epoch
 from ssah_tf.training.report import write_report

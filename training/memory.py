@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ssah_tf.errors import RunError
-from ssah_tf.machine import need_memory, out_of_memory
+from ssah_tf.system.errors import RunError
+from ssah_tf.system.machine import need_memory, out_of_memory
 from ssah_tf.training.recipe import Recipe
 from ssah_tf.training.run import Run
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ssah_tf.errors import RecipeError
+from ssah_tf.system.errors import RecipeError
 
 #: Folder of the recipes that come with the product.
 RECIPES = Path(__file__).parent / "recipes"
@@ -198,7 +198,7 @@ class Recipe(Section):
 
     def save(self, path: Path) -> None:
         """Write the recipe with all its values as YAML."""
-        from ssah_tf.files import write_atomically
+        from ssah_tf.system.files import write_atomically
 
         write_atomically(path, yaml.safe_dump(self.model_dump(), sort_keys=False).encode())
 

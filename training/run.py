@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssah_tf.data import Split
-from ssah_tf.errors import RunError
-from ssah_tf.files import write_atomically
-from ssah_tf.lock import only_one
-from ssah_tf.reading import parse_json
+from ssah_tf.system.errors import RunError
+from ssah_tf.system.files import write_atomically
+from ssah_tf.system.lock import only_one
+from ssah_tf.system.reading import parse_json
 from ssah_tf.training.recipe import Recipe, load_recipe
 
 #: Checkpoints that are kept: the newest, and the one before it.

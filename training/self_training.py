@@ -10,13 +10,13 @@ import numpy as np
 from rich.console import Console
 
 from ssah_tf.data import ImageSet, Split
-from ssah_tf.errors import RunError
-from ssah_tf.files import write_atomically
+from ssah_tf.system.errors import RunError
+from ssah_tf.system.files import write_atomically
 from ssah_tf.training.build import build_images
 from ssah_tf.training.evaluate import load_encoder
-from ssah_tf.training.itq import features_of, sample_of
+from ssah_tf.training.hash_layer.features import features_of, sample_of
+from ssah_tf.training.hash_layer.label_propagation import spread_by_network
 from ssah_tf.training.run import Run
-from ssah_tf.training.spread_labels import spread_by_network
 
 HEADER = ["path", "label"]
 #: What a run has in common with the one that it learns from: which images have which part.

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ssah_tf.data.images import printable
+from ssah_tf.system.text import printable
 from ssah_tf.training.recipe import Recipe
 
 

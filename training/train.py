@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from ssah_tf.data import ImageSet, Loaded, Split
 from ssah_tf.data.pipeline import training_batches
-from ssah_tf.errors import RunError
 from ssah_tf.models.game import SSAH
-from ssah_tf.models.saved import check_weights
+from ssah_tf.models.weights_file import check_weights
+from ssah_tf.system.errors import RunError
 from ssah_tf.training.album import draw_album
 from ssah_tf.training.auto import settle
 from ssah_tf.training.batch_statistics import settle_statistics
@@ -28,11 +28,12 @@ from ssah_tf.training.devices import (
     total_of_workers,
     workers_stay,
 )
-from ssah_tf.training.frozen import fit_on_features
-from ssah_tf.training.itq import begin_game_with_itq, features_of, sample_of
+from ssah_tf.training.hash_layer.features import features_of, sample_of
+from ssah_tf.training.hash_layer.frozen import fit_on_features
+from ssah_tf.training.hash_layer.itq import begin_game_with_itq
+from ssah_tf.training.hash_layer.refit import refit_hash_layer
 from ssah_tf.training.memory import check_batch, enough_memory
 from ssah_tf.training.recipe import Recipe
-from ssah_tf.training.refit import refit_hash_layer
 from ssah_tf.training.run import Run
 from ssah_tf.training.self_training import check_teacher, give_labels, with_given_labels
 from ssah_tf.training.signals import StopSignals

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from ssah_tf.data import load_images
-from ssah_tf.files import atomic_path
+from ssah_tf.system.files import atomic_path
 
 #: Side in pixels of each of the four images.
 SIDE = 32

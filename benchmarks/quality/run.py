@@ -26,13 +26,14 @@ import numpy as np
 import yaml
 
 from ssah_tf.data import load_images
-from ssah_tf.files import atomic_path, write_atomically
 from ssah_tf.metrics import evaluate_retrieval
 from ssah_tf.models import HNet
+from ssah_tf.system.files import atomic_path, write_atomically
 from ssah_tf.training.ablation import machine, one
 from ssah_tf.training.build import build_backbone, build_split
-from ssah_tf.training.frozen import CachedFeatures, train_on_features
-from ssah_tf.training.itq import begin_with_itq, features_of, sample_of
+from ssah_tf.training.hash_layer.features import features_of, sample_of
+from ssah_tf.training.hash_layer.frozen import CachedFeatures, train_on_features
+from ssah_tf.training.hash_layer.itq import begin_with_itq
 from ssah_tf.training.recipe import Recipe, load_recipe
 
 GRID = Path(__file__).with_name("grid.yaml")
@@ -119,7 +120,7 @@ def one_on_features(recipe: Recipe, folder: Path) -> dict:
 
     Returns:
         As the report of a run. There is no validation: all labels are trained on, as in the second
-        training of `ssah_tf.training.frozen.fit_on_features`.
+        training of `ssah_tf.training.hash_layer.frozen.fit_on_features`.
     """
     images = images_of(recipe.data.source, recipe.data.labels)
     split = build_split(recipe, images)

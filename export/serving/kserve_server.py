@@ -16,7 +16,7 @@ from kserve import Model, ModelServer, model_server
 from kserve.errors import InvalidInput
 
 from ssah_tf import Encoder
-from ssah_tf.errors import SsahError
+from ssah_tf.system.errors import SsahError
 
 
 class HashEncoder(Model):

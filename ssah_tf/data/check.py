@@ -7,8 +7,9 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image
 
-from ssah_tf.data.image_set import ImageSet, decoder_pool
-from ssah_tf.data.sources import Loaded
+from ssah_tf.data.image_set import ImageSet
+from ssah_tf.data.sources.by_name import Loaded
+from ssah_tf.data.threads import decoder_pool
 
 #: Perceptual hashes of 64 bits that differ in at most so many are near duplicates.
 NEAR_BITS = 4

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ssah_tf.data.image_set import ImageSet, content_digest, decoder_pool
-from ssah_tf.data.images import SUFFIXES, decode, printable, regular
-from ssah_tf.errors import DataError, ImageError
+from ssah_tf.data.decode import SUFFIXES, decode, regular
+from ssah_tf.data.image_set import ImageSet, content_digest
+from ssah_tf.data.threads import decoder_pool
+from ssah_tf.system.errors import DataError, ImageError
+from ssah_tf.system.text import printable
 
 #: Share of unreadable files above which a folder is refused.
 MAX_BAD_SHARE = 0.1

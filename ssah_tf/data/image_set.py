@@ -2,17 +2,16 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from ssah_tf.data.images import decode, square
-from ssah_tf.errors import DataError
+from ssah_tf.data.decode import decode, square
+from ssah_tf.data.threads import decoder_pool
+from ssah_tf.system.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -134,41 +133,6 @@ class ImageSet:
         if self.pixels is not None:
             return square(Image.fromarray(self.pixels[position]), size)
         return decode(os.path.join(self.root, self.ids[position]), size)
-
-
-_pool: ThreadPoolExecutor | None = None
-
-
-def decoder_pool() -> ThreadPoolExecutor:
-    """The threads that decode image files: one a core, shared by the whole process."""
-    global _pool
-    if _pool is None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        _pool = ThreadPoolExecutor(max_workers=cores or 1, thread_name_prefix="decode")
-    return _pool
-
-
-def limit_decoders(count: int) -> None:
-    """Decode in so many threads from now on, where a process has a share of the cores."""
-    global _pool
-    _pool = ThreadPoolExecutor(max_workers=count, thread_name_prefix="decode")
-
-
-def in_batches(work: Callable, items: Iterable, batch: int) -> Iterator[list]:
-    """Results of `work` for each item, in order, a batch at a time.
-
-    While the caller is busy with one batch, the decoder threads work on the next.
-    """
-    items = iter(items)
-
-    def begin() -> list:
-        return [decoder_pool().submit(work, item) for item in islice(items, batch)]
-
-    running = begin()
-    while running:
-        coming = begin()
-        yield [future.result() for future in running]
-        running = coming
 
 
 def content_digest(content: bytes) -> str:

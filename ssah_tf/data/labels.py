@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ssah_tf.data.images import printable
-from ssah_tf.errors import DataError
-from ssah_tf.reading import parse_json
+from ssah_tf.system.errors import DataError
+from ssah_tf.system.reading import parse_json
+from ssah_tf.system.text import printable
 
 #: Separates the labels of an image that has several.
 SEPARATOR = ";"

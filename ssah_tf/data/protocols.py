@@ -5,7 +5,7 @@ from typing import Literal
 
 from ssah_tf.data.image_set import ImageSet
 from ssah_tf.data.split import Split, make_split
-from ssah_tf.errors import DataError
+from ssah_tf.system.errors import DataError
 
 
 @dataclass(frozen=True)

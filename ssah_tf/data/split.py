@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from ssah_tf.data.image_set import ImageSet
-from ssah_tf.errors import DataError
-from ssah_tf.files import write_atomically
-from ssah_tf.reading import parse_json
+from ssah_tf.system.errors import DataError
+from ssah_tf.system.files import write_atomically
+from ssah_tf.system.reading import parse_json
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from ssah_tf.data.image_set import ImageSet
-from ssah_tf.errors import DataError
+from ssah_tf.system.errors import DataError
 
 
 def write_class_folders(images: ImageSet, folder: str | Path) -> int:

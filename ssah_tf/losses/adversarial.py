@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
+from ssah_tf.losses.global_batch import gather_batch, replica_count
 from ssah_tf.losses.pairs import balanced_mean, code_distance, own_distance, shares_label
-from ssah_tf.replicas import gather_batch, replica_count
 
 
 def adversarial_loss(hard: tf.Tensor, labels: tf.Tensor, rho: tf.Tensor) -> tf.Tensor:

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from ssah_tf.replicas import replica_count, sum_over_replicas
+from ssah_tf.losses.global_batch import replica_count, sum_over_replicas
 
 
 def bit_balance_loss(u: tf.Tensor) -> tf.Tensor:

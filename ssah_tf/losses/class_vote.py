@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
+from ssah_tf.losses.global_batch import gather_batch
 from ssah_tf.losses.pairs import code_similarity
-from ssah_tf.replicas import gather_batch
 
 #: Temperature of the similarity to the labelled images, in units of u.v / K.
 TEMPERATURE = 0.1

@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
+from ssah_tf.losses.global_batch import replica_count
 from ssah_tf.losses.supervised_loss import SupervisedLoss
-from ssah_tf.replicas import replica_count
 
 
 def consistency_loss(

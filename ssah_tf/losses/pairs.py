@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from ssah_tf.replicas import sum_over_replicas
+from ssah_tf.losses.global_batch import sum_over_replicas
 
 
 def code_similarity(rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from ssah_tf.replicas import replica_count
+from ssah_tf.losses.global_batch import replica_count
 
 
 def quantisation_loss(u: tf.Tensor) -> tf.Tensor:

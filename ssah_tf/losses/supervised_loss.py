@@ -4,8 +4,8 @@ import keras
 import tensorflow as tf
 
 from ssah_tf.losses.class_vote import class_vote
+from ssah_tf.losses.global_batch import gather_batch
 from ssah_tf.losses.pairs import balanced_mean, code_similarity, shares_label
-from ssah_tf.replicas import gather_batch
 
 
 class SupervisedLoss(keras.layers.Layer):

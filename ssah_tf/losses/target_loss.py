@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ssah_tf.losses.global_batch import replica_count
 from ssah_tf.losses.supervised_loss import SupervisedLoss
-from ssah_tf.replicas import replica_count
 
 
 class TargetLoss(SupervisedLoss):

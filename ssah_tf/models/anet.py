@@ -5,10 +5,10 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from ssah_tf.losses.global_batch import random_gumbel, random_uniform
 from ssah_tf.models.batch_norm import BatchNorm
 from ssah_tf.models.deformation import Deformer
 from ssah_tf.models.occlusion import choose_cells
-from ssah_tf.replicas import random_gumbel, random_uniform
 
 
 @keras.saving.register_keras_serializable(package="ssah_tf")

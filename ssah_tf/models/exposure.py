@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from ssah_tf.replicas import random_uniform
+from ssah_tf.losses.global_batch import random_uniform
 
 
 def expose(images: tf.Tensor, seed: tf.Tensor, gain: float, offset: float) -> tf.Tensor:

@@ -12,6 +12,7 @@ from ssah_tf.losses import (
     own_pair_adversarial_loss,
     quantisation_loss,
 )
+from ssah_tf.losses.global_batch import replica_count, sum_over_replicas
 from ssah_tf.losses.supervised_loss import SupervisedLoss
 from ssah_tf.models.deformation import Deformer
 from ssah_tf.models.exposure import expose
@@ -20,7 +21,6 @@ from ssah_tf.models.pace import Pace
 from ssah_tf.models.pseudo_labels import PseudoLabels
 from ssah_tf.models.staged_model import StagedModel
 from ssah_tf.models.strong_view import StrongView
-from ssah_tf.replicas import replica_count, sum_over_replicas
 
 
 @keras.saving.register_keras_serializable(package="ssah_tf")

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from ssah_tf.replicas import replica_count, sum_over_replicas
+from ssah_tf.losses.global_batch import replica_count, sum_over_replicas
 
 
 @keras.saving.register_keras_serializable(package="ssah_tf")

@@ -3,9 +3,9 @@
 import keras
 import tensorflow as tf
 
+from ssah_tf.losses.global_batch import random_uniform
 from ssah_tf.models.deformation import Deformer
 from ssah_tf.models.occlusion import choose_cells
-from ssah_tf.replicas import random_uniform
 
 
 @keras.saving.register_keras_serializable(package="ssah_tf")

@@ -3,14 +3,14 @@
 import json
 import zipfile
 from pathlib import Path
-from typing import BinaryIO
 
-import h5py
 import keras
 
 import ssah_tf.models  # noqa: F401  registers the classes that a saved encoder consists of
-from ssah_tf.errors import RunError
 from ssah_tf.models.hnet import HNet
+from ssah_tf.models.weights_file import check_weights
+from ssah_tf.system.errors import RunError
+from ssah_tf.system.text import first_line
 
 #: What there is in a saved encoder besides classes of ours.
 OTHERS = {("keras", "DTypePolicy")}
@@ -32,7 +32,7 @@ def load_hnet(path: Path) -> HNet:
                 check_weights(weights)
         encoder = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # zip, HDF5, JSON and Keras each raise their own
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = first_line(error)
         raise RunError(f"{path}: not a saved encoder ({reason})") from None
     if not isinstance(encoder, HNet):
         raise RunError(f"{path}: holds a {type(encoder).__name__}, not an encoder")
@@ -57,23 +57,3 @@ def check_classes(config) -> None:
             raise ValueError(f"it names the class {config.get('class_name')!r}, which is not ours")
     for part in config.values():
         check_classes(part)
-
-
-def check_weights(file: Path | BinaryIO) -> None:
-    """Refuse an HDF5 file that takes values from elsewhere.
-
-    Raises:
-        ValueError: It has a link, or an array in another file.
-        OSError: Not an HDF5 file.
-    """
-    with h5py.File(file) as weights:
-        pending = [weights]
-        while pending:
-            group = pending.pop()
-            for name in group:
-                link = group.get(name, getlink=True)
-                item = group[name] if isinstance(link, h5py.HardLink) else None
-                if isinstance(item, h5py.Group):
-                    pending.append(item)
-                elif not isinstance(item, h5py.Dataset) or item.external or item.is_virtual:
-                    raise ValueError(f"{name!r} points out of the file")

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ssah_tf.errors import SsahError
-from ssah_tf.files import atomic_path, write_atomically
 from ssah_tf.metrics.hamming import bit_words, code_bytes
-from ssah_tf.reading import parse_json, read_array
 from ssah_tf.search.engines import make_engine
 from ssah_tf.search.index import Index
+from ssah_tf.system.errors import SsahError
+from ssah_tf.system.files import atomic_path, write_atomically
+from ssah_tf.system.reading import parse_json, read_array
+from ssah_tf.system.text import first_line
 
 #: File that says what an index is; it is written last.
 MANIFEST = "index.json"
@@ -238,7 +239,7 @@ class CodeIndex(Index):
             else:
                 index._groups = Groups(engine, index.codes)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            reason = first_line(error)
             raise SsahError(f"{folder}: not an index of ssah-tf ({reason})") from None
         return index
 

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ssah_tf.data.image_set import decoder_pool
-from ssah_tf.data.images import decode
-from ssah_tf.errors import ImageError
-from ssah_tf.files import write_atomically
+from ssah_tf.data.decode import decode
+from ssah_tf.data.perceptual_hash import BITS, SIDE, grey, likeness
+from ssah_tf.data.threads import decoder_pool
 from ssah_tf.metrics.hamming import hamming_distances
 from ssah_tf.search.code_index import CodeIndex
-from ssah_tf.search.looks import BITS, SIDE, grey, likeness
 from ssah_tf.search.photo_index import PhotoIndex
 from ssah_tf.search.photo_table import Photo
+from ssah_tf.system.errors import ImageError
+from ssah_tf.system.files import write_atomically
 
 #: Bits of the perceptual hash up to which two photos are compared by their pixels.
 CANDIDATES = 20

@@ -9,8 +9,8 @@ from typing import Protocol
 
 import numpy as np
 
-from ssah_tf.errors import SsahError
 from ssah_tf.metrics.hamming import hamming_distances
+from ssah_tf.system.errors import SsahError
 
 #: Distances that are held at once, at most.
 BLOCK = 1 << 25

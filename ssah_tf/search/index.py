@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ssah_tf.errors import SsahError
 from ssah_tf.metrics.hamming import check_codes, code_bytes
+from ssah_tf.system.errors import SsahError
 
 #: Ids and distances of one query.
 Found = tuple[np.ndarray, np.ndarray]

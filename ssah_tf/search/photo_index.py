@@ -10,16 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from ssah_tf.encode import find_images
-from ssah_tf.encoder import Encoder
-from ssah_tf.errors import SsahError
-from ssah_tf.files import atomic_path, checksum, write_atomically
-from ssah_tf.reading import parse_json
-from ssah_tf.search.address import refuse_address
+from ssah_tf.encoding.encode import find_images
+from ssah_tf.encoding.encoder import Encoder
+from ssah_tf.search.backends.address import refuse_address
 from ssah_tf.search.code_index import ARRAYS, CodeIndex
-from ssah_tf.search.photo_filter import matching
+from ssah_tf.search.filters import matching
 from ssah_tf.search.photo_parts import Parts, as_name
 from ssah_tf.search.photo_table import Photo, PhotoTable
+from ssah_tf.system.errors import SsahError
+from ssah_tf.system.files import atomic_path, checksum, write_atomically
+from ssah_tf.system.reading import parse_json
 
 #: Says which table, codes and encoder belong together; it is written last.
 MANIFEST = "photos.json"

@@ -10,15 +10,17 @@ from pathlib import Path
 
 import numpy as np
 
-from ssah_tf.data.image_set import content_digest, in_batches
-from ssah_tf.data.images import decode, printable, regular
-from ssah_tf.encoder import Encoder
-from ssah_tf.errors import ImageError
-from ssah_tf.files import atomic_path
-from ssah_tf.reading import parse_json, read_arrays
-from ssah_tf.search.looks import looks
+from ssah_tf.data.decode import decode, regular
+from ssah_tf.data.image_set import content_digest
+from ssah_tf.data.perceptual_hash import looks
+from ssah_tf.data.threads import in_batches
+from ssah_tf.encoding.encoder import Encoder
+from ssah_tf.encoding.shards import read_shards
 from ssah_tf.search.photo_table import Photo
-from ssah_tf.shards import read_shards
+from ssah_tf.system.errors import ImageError
+from ssah_tf.system.files import atomic_path
+from ssah_tf.system.reading import parse_json, read_arrays
+from ssah_tf.system.text import printable
 
 #: Photos a part: what a kill costs at most.
 PART = 1024

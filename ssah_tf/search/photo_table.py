@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ssah_tf.errors import SsahError
-from ssah_tf.files import atomic_path
-from ssah_tf.search.looks import BYTES
+from ssah_tf.data.perceptual_hash import BYTES
+from ssah_tf.system.errors import SsahError
+from ssah_tf.system.files import atomic_path
 
 
 @dataclass(frozen=True)

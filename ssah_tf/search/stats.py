@@ -5,11 +5,11 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from ssah_tf.errors import SsahError
 from ssah_tf.metrics.codes import CodeStatistics, code_statistics
 from ssah_tf.metrics.hamming import hamming_distances
 from ssah_tf.search.photo_index import PhotoIndex
 from ssah_tf.search.photo_table import PhotoTable
+from ssah_tf.system.errors import SsahError
 
 #: Labelled photos that are compared, at most: so many ask, so many are asked.
 QUERIES, DATABASE = 2_000, 20_000

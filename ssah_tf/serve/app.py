@@ -14,16 +14,16 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException as AnyHTTPException
 
-from ssah_tf.data.images import decode
-from ssah_tf.errors import ImageError, SsahError
-from ssah_tf.serve.answers import About, Code, Health, Mistake, PhotoAnswer, SearchAnswer
-from ssah_tf.serve.gate import COOKIE, Gate, TooLarge, drain, session_of, too_large
+from ssah_tf.data.decode import decode
 from ssah_tf.serve.library import Found, Library, LiveLibrary
 from ssah_tf.serve.metrics import Metrics
+from ssah_tf.serve.middleware import COOKIE, Gate, TooLarge, drain, session_of, too_large
 from ssah_tf.serve.pages import Page, read_pages
 from ssah_tf.serve.pictures import Pictures, Refused, large
+from ssah_tf.serve.schemas import About, Code, Health, Mistake, PhotoAnswer, SearchAnswer
 from ssah_tf.serve.settings import Settings
 from ssah_tf.serve.upload import read_upload
+from ssah_tf.system.errors import ImageError, SsahError
 from ssah_tf.version import __version__
 
 #: How long a browser keeps a picture; its address changes with its content.

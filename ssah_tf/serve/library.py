@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ssah_tf.encoder import Encoder
-from ssah_tf.errors import SsahError
-from ssah_tf.printable import as_unicode
+from ssah_tf.encoding.encoder import Encoder
 from ssah_tf.search.code_index import CodeIndex
-from ssah_tf.search.photo_filter import matching
+from ssah_tf.search.filters import matching
 from ssah_tf.search.photo_index import MANIFEST, PhotoIndex
 from ssah_tf.search.photo_table import Photo
+from ssah_tf.system.errors import SsahError
+from ssah_tf.system.text import as_unicode
 
 #: Filters whose codes are kept.
 FILTERS = 8

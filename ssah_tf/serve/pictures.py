@@ -12,10 +12,10 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from ssah_tf.data.images import readable, square, to_rgb
-from ssah_tf.errors import SsahError
-from ssah_tf.printable import printable
+from ssah_tf.data.decode import readable, square, to_rgb
 from ssah_tf.search.photo_table import Photo
+from ssah_tf.system.errors import SsahError
+from ssah_tf.system.text import printable
 
 #: Side of a thumbnail in pixels; small originals keep their size.
 THUMBNAIL = 320

@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from ssah_tf.data import ImageSet
+from ssah_tf.data.decode import decode
 from ssah_tf.data.image_set import content_digest
-from ssah_tf.data.images import decode
-from ssah_tf.errors import DataError, ImageError
+from ssah_tf.system.errors import DataError, ImageError
 
 
 def image_set(labels, **changes):

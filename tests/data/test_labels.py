@@ -6,7 +6,7 @@ from PIL import Image
 
 from ssah_tf.data import load_images
 from ssah_tf.data.labels import normalise, read_labels
-from ssah_tf.errors import DataError
+from ssah_tf.system.errors import DataError
 
 
 def write(folder, content, name="labels.csv"):

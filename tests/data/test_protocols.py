@@ -3,7 +3,7 @@ import pytest
 
 from ssah_tf.data import ImageSet
 from ssah_tf.data.protocols import PROTOCOLS, split_by_protocol
-from ssah_tf.errors import DataError
+from ssah_tf.system.errors import DataError
 
 
 def image_set(sizes, queries=0, unlabelled=0):

@@ -6,7 +6,7 @@ import pytest
 
 from ssah_tf.data import ImageSet, Split, make_split
 from ssah_tf.data.split import draw as draw_quota
-from ssah_tf.errors import DataError, RunError
+from ssah_tf.system.errors import DataError, RunError
 
 PARTS = ("labelled", "validation", "unlabelled", "query", "database")
 

@@ -15,9 +15,9 @@ from PIL import Image
 
 from ssah_tf import Encoder
 from ssah_tf.data import load_images
+from ssah_tf.data.decode import decode
 from ssah_tf.data.files import check, file_set, image_files, read_all
-from ssah_tf.data.images import decode
-from ssah_tf.errors import DataError
+from ssah_tf.system.errors import DataError
 
 RED = (200, 30, 40)
 

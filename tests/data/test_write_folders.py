@@ -6,7 +6,7 @@ from PIL import Image
 
 from ssah_tf.data import load_fashion, load_images
 from ssah_tf.data.write_folders import write_class_folders
-from ssah_tf.errors import DataError
+from ssah_tf.system.errors import DataError
 
 
 def some(images, count=60):

@@ -1,4 +1,4 @@
-"""The decoder in the graph equals `ssah_tf.data.images.decode`, bit for bit."""
+"""The decoder in the graph equals `ssah_tf.data.decode.decode`, bit for bit."""
 
 import io
 
@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from ssah_tf.data.images import decode
+from ssah_tf.data.decode import decode
 from ssah_tf.export.decode_graph import decode_bytes
 
 SIZE = 32

@@ -13,8 +13,7 @@ from PIL import Image
 
 from ssah_tf import Encoder
 from ssah_tf.data import load_fashion
-from ssah_tf.encoder import KEYS
-from ssah_tf.errors import ImageError, RunError, SsahError
+from ssah_tf.encoding.encoder import KEYS
 from ssah_tf.export import export as stage
 from ssah_tf.export.card import model_card
 from ssah_tf.export.export import export
@@ -24,6 +23,7 @@ from ssah_tf.export.onnx_model import write_onnx
 from ssah_tf.export.verify import bits_apart, compare, decided, verify
 from ssah_tf.models import HNet
 from ssah_tf.models.backbones import BACKBONES, first_weights
+from ssah_tf.system.errors import ImageError, RunError, SsahError
 from ssah_tf.training.evaluate import load_encoder
 
 #: Backbones at their smallest, on the built-in images at a size that each can take.
@@ -367,7 +367,7 @@ def test_providers_are_handed_on(exported):
 
 def test_command_line_from_run_to_codes(exported, tmp_path, monkeypatch, capsys):
     """`ssah export`, `verify`, `encode`: the codes are those of the trained encoder."""
-    from ssah_tf import cli
+    from ssah_tf.cli import app as cli
 
     run, _ = exported
     photos = tmp_path / "photos"

@@ -10,8 +10,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from ssah_tf import Encoder
-from ssah_tf.errors import SsahError
 from ssah_tf.export.verify import verify
+from ssah_tf.system.errors import SsahError
 
 
 def model_with_data_at(folder, location):

@@ -9,10 +9,10 @@ import pytest
 
 from ssah_tf import Encoder
 from ssah_tf.data import load_fashion
-from ssah_tf.errors import SsahError
 from ssah_tf.export import int8 as stage
 from ssah_tf.export.export import export
 from ssah_tf.export.verify import INT8, bits_apart, verify
+from ssah_tf.system.errors import SsahError
 
 
 def test_file(exported):

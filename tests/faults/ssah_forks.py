@@ -98,9 +98,10 @@ def serve() -> None:
 
 
 if __name__ == "__main__":
-    from ssah_tf import cli
+    from ssah_tf.cli import app as cli
+    from ssah_tf.cli.extras import import_tensorflow
 
-    cli.import_tensorflow()
+    import_tensorflow()
     from ssah_tf.export import export  # noqa: F401
     from ssah_tf.training import evaluate, tables, train  # noqa: F401
 

@@ -15,17 +15,17 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ssah_tf.data import ImageSet, Split
+from ssah_tf.data.decode import decode
 from ssah_tf.data.files import check
-from ssah_tf.data.images import decode
 from ssah_tf.data.labels import label_rows, read_labels
-from ssah_tf.errors import SsahError
+from ssah_tf.data.perceptual_hash import BYTES as LOOKS
+from ssah_tf.encoding.shards import Shard, read_shard, write_npz, write_parquet
 from ssah_tf.export.manifest import read_manifest, write_manifest
 from ssah_tf.search.code_index import CodeIndex
-from ssah_tf.search.looks import BYTES as LOOKS
-from ssah_tf.search.photo_filter import matching
+from ssah_tf.search.filters import matching
 from ssah_tf.search.photo_index import PhotoIndex
 from ssah_tf.search.photo_table import Photo, PhotoTable
-from ssah_tf.shards import Shard, read_shard, write_npz, write_parquet
+from ssah_tf.system.errors import SsahError
 from ssah_tf.training.recipe import RECIPES, Recipe, load_recipe
 from ssah_tf.training.report.page import read_metrics
 from ssah_tf.training.run import Run

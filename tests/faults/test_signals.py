@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from ssah_tf.errors import RunError
+from ssah_tf.system.errors import RunError
 from ssah_tf.training.run import Run
 from ssah_tf.training.train import train
 

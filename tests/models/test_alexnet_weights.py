@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ssah_tf.errors import SsahError
 from ssah_tf.models.backbones import AlexNet
+from ssah_tf.system.errors import SsahError
 
 UNITS = 16
 SHAPES = {

@@ -11,13 +11,13 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from ssah_tf.data import load_fashion
-from ssah_tf.data.images import square
-from ssah_tf.errors import SsahError
+from ssah_tf.data.decode import square
 from ssah_tf.models import HNet
 from ssah_tf.models.backbones import EfficientNetLite0
 from ssah_tf.models.backbones import torch_file as reader
 from ssah_tf.models.backbones.efficientnet_lite0 import imagenet_file
 from ssah_tf.models.backbones.torch_file import read_torch_file
+from ssah_tf.system.errors import SsahError
 
 
 @pytest.fixture(scope="module")

@@ -263,7 +263,7 @@ def test_two_devices_equal_one(mirrored):
 
 
 def test_replicas_draw_different_numbers_and_together_those_of_one_device(mirrored):
-    from ssah_tf.replicas import random_uniform
+    from ssah_tf.losses.global_batch import random_uniform
 
     seed = tf.constant([1, 2])
     whole = random_uniform(seed, (6, 3)).numpy()

@@ -5,7 +5,8 @@ import tensorflow as tf
 
 from ssah_tf.models import HNet
 from ssah_tf.models.backbones import BACKBONES
-from ssah_tf.models.backbones.alexnet import ReplicaDropout, adaptive_average_pool
+from ssah_tf.models.backbones.alexnet import adaptive_average_pool
+from ssah_tf.models.replica_dropout import ReplicaDropout
 
 SMALL = {
     "convnet": {"width": 8},

@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from ssah_tf.errors import SsahError
 from ssah_tf.models import HNet
 from ssah_tf.models.backbones.keras_application import APPLICATIONS, KerasApplication
 from ssah_tf.models.saved import load_hnet
+from ssah_tf.system.errors import SsahError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
 

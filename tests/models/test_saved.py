@@ -10,10 +10,11 @@ import keras
 import numpy as np
 import pytest
 
-from ssah_tf.errors import RunError
 from ssah_tf.models import HNet
 from ssah_tf.models.backbones import BACKBONES
-from ssah_tf.models.saved import check_weights, load_hnet
+from ssah_tf.models.saved import load_hnet
+from ssah_tf.models.weights_file import check_weights
+from ssah_tf.system.errors import RunError
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ import json
 import numpy as np
 import pytest
 
-from ssah_tf.errors import SsahError
 from ssah_tf.search import CodeIndex
 from ssah_tf.search.code_index import MANIFEST
 from ssah_tf.search.engines import ENGINES, make_engine
+from ssah_tf.system.errors import SsahError
 
 
 def some_codes(rng, count, bits, distinct):

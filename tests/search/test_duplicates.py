@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
+from ssah_tf.data.perceptual_hash import SIDE, grey, likeness, looks
 from ssah_tf.metrics.hamming import hamming_distances
 from ssah_tf.search.duplicates import CANDIDATES, find_duplicates, summary, write_table
-from ssah_tf.search.gallery import write_duplicates
-from ssah_tf.search.looks import SIDE, grey, likeness, looks
+from ssah_tf.search.pages import write_duplicates
 from ssah_tf.search.photo_index import PhotoIndex
 
 

@@ -15,14 +15,14 @@ from PIL import Image
 
 from ssah_tf import Encoder
 from ssah_tf.data import load_fashion
-from ssah_tf.encode import encode_files, find_images
-from ssah_tf.errors import SsahError
+from ssah_tf.encoding.encode import encode_files, find_images
 from ssah_tf.search import CodeIndex, photo_parts
 from ssah_tf.search import photo_index as module
+from ssah_tf.search.labels import PhotoLabels
 from ssah_tf.search.photo_index import PhotoIndex
-from ssah_tf.search.photo_labels import PhotoLabels
 from ssah_tf.search.photo_parts import Parts
 from ssah_tf.search.photo_table import PhotoTable
+from ssah_tf.system.errors import SsahError
 
 
 class FakeEncoder:

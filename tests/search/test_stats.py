@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from ssah_tf.errors import SsahError
 from ssah_tf.search.code_index import CodeIndex
 from ssah_tf.search.photo_index import PhotoIndex
 from ssah_tf.search.photo_table import Photo, PhotoTable
 from ssah_tf.search.stats import as_lines, index_stats, radii
+from ssah_tf.system.errors import SsahError
 
 
 def make(folder, codes, labels, bits=8):

@@ -13,8 +13,8 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from ssah_tf import Encoder
+from ssah_tf.search.labels import PhotoLabels
 from ssah_tf.search.photo_index import PhotoIndex
-from ssah_tf.search.photo_labels import PhotoLabels
 from ssah_tf.serve.app import make_app
 from ssah_tf.serve.library import LiveLibrary
 from ssah_tf.serve.settings import Settings
@@ -165,7 +165,16 @@ class Served:
     """A real `ssah serve` on a free port."""
 
     def __init__(self, index, *options, environment=None):
-        words = [sys.executable, "-m", "ssah_tf.cli", "serve", str(index), "--port", "0", *options]
+        words = [
+            sys.executable,
+            "-m",
+            "ssah_tf.cli",
+            "serve",
+            str(index),
+            "--port",
+            "0",
+            *options,
+        ]
         self.process = subprocess.Popen(
             words,
             stdout=subprocess.PIPE,

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssah_tf.errors import ImageError
 from ssah_tf.search.photo_index import PhotoIndex
 from ssah_tf.serve.library import LiveLibrary
 from ssah_tf.serve.pictures import Pictures, Refused, large, open_inside
+from ssah_tf.system.errors import ImageError
 
 
 def number_of(index, path):

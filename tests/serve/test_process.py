@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssah_tf.serve import command
+from ssah_tf.cli import serve as command
+from ssah_tf.cli.extras import EXTRAS
 
 
 def get(url, data=None):
@@ -170,7 +171,7 @@ def test_refusals(shared, tmp_path, monkeypatch):
     assert "no address of this machine" in refusal(shared.folder, "--host", "192.0.2.1")
     short = refusal(shared.folder, SSAH_TOKEN="short")
     assert "$SSAH_TOKEN: a token has 16 or more letters and digits" in short
-    monkeypatch.setattr(command, "EXTRA", ("fastapi", "no_such_module"))
+    monkeypatch.setitem(EXTRAS, "serve", ("fastapi", "no_such_module"))
     with pytest.raises(command.SsahError, match=r"needs no_such_module: pip install 'ssah-tf\[ser"):
         command.serve(str(shared.folder))
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from ssah_tf.data import ImageSet
-from ssah_tf.errors import RecipeError
 from ssah_tf.models import ANet, CompetencePace, RandomDeformation, SchedulePace
 from ssah_tf.models.pseudo_labels import FixedThreshold
+from ssah_tf.system.errors import RecipeError
 from ssah_tf.training.build import (
     build_deformer,
     build_game,

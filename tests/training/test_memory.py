@@ -1,8 +1,8 @@
 import pytest
 import tensorflow as tf
 
-from ssah_tf import machine
-from ssah_tf.errors import RunError
+from ssah_tf.system import machine
+from ssah_tf.system.errors import RunError
 from ssah_tf.training.memory import check_batch, enough_memory
 from ssah_tf.training.recipe import load_recipe
 from ssah_tf.training.run import Run

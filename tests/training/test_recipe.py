@@ -3,7 +3,7 @@ import math
 import pytest
 import yaml
 
-from ssah_tf.errors import RecipeError
+from ssah_tf.system.errors import RecipeError
 from ssah_tf.training.recipe import RECIPES, Recipe, load_recipe
 
 BUILT_IN = sorted(path.stem for path in RECIPES.glob("*.yaml"))

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ssah_tf.data import load_fashion
-from ssah_tf.errors import RunError
+from ssah_tf.system.errors import RunError
 from ssah_tf.training.build import build_game
 from ssah_tf.training.evaluate import evaluate
 from ssah_tf.training.recipe import load_recipe

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from ssah_tf.data import Split
-from ssah_tf.errors import DataError, RecipeError, RunError
+from ssah_tf.system.errors import DataError, RecipeError, RunError
 from ssah_tf.training.recipe import load_recipe
 from ssah_tf.training.run import Run, new_run_folder
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ssah_tf.errors import RecipeError, RunError
+from ssah_tf.system.errors import RecipeError, RunError
 from ssah_tf.training import self_training
 from ssah_tf.training.build import build_images
 from ssah_tf.training.evaluate import load_encoder

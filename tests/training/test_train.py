@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssah_tf.errors import DataError, RecipeError, RunError
 from ssah_tf.metrics import evaluate_retrieval
+from ssah_tf.system.errors import DataError, RecipeError, RunError
 from ssah_tf.training.build import build_game
 from ssah_tf.training.callbacks import Keep, selected_epoch
 from ssah_tf.training.evaluate import evaluate, load_encoder

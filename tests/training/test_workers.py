@@ -13,8 +13,8 @@ import h5py
 import numpy as np
 import pytest
 
-from ssah_tf.cli import app
-from ssah_tf.errors import SsahError
+from ssah_tf.cli.app import app
+from ssah_tf.system.errors import SsahError
 from ssah_tf.training.devices import is_chief, place_among_workers
 from ssah_tf.training.run import Run
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from ssah_tf.errors import RunError
-from ssah_tf.files import write_atomically
+from ssah_tf.system.errors import RunError
+from ssah_tf.system.files import write_atomically
 from ssah_tf.training.report import charts
 from ssah_tf.training.report.page import PAGES, read_metrics
 from ssah_tf.training.run import Run

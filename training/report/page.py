@@ -8,11 +8,11 @@ import numpy as np
 from PIL import Image
 
 from ssah_tf.data import ImageSet
-from ssah_tf.data.images import printable
-from ssah_tf.errors import RunError
-from ssah_tf.files import write_atomically
 from ssah_tf.metrics import bit_correlation
-from ssah_tf.reading import parse_json, read_arrays
+from ssah_tf.system.errors import RunError
+from ssah_tf.system.files import write_atomically
+from ssah_tf.system.reading import parse_json, read_arrays
+from ssah_tf.system.text import printable
 from ssah_tf.training.report import charts
 from ssah_tf.training.report.neighbours import CodeSpace
 from ssah_tf.training.run import Run

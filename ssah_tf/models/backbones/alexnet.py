@@ -1,13 +1,13 @@
 """AlexNet (Krizhevsky et al., NIPS 2012), the backbone of the SSAH paper."""
 
 import keras
-import tensorflow as tf
 from keras import layers
 
-from ssah_tf.errors import SsahError
 from ssah_tf.models.backbones.backbone import Backbone
 from ssah_tf.models.backbones.torch_file import read_torch_file
-from ssah_tf.replicas import random_uniform
+from ssah_tf.models.replica_dropout import ReplicaDropout
+from ssah_tf.system.errors import SsahError
+from ssah_tf.system.text import first_line
 
 
 @keras.saving.register_keras_serializable(package="ssah_tf")
@@ -96,7 +96,7 @@ class AlexNet(Backbone):
                     kernel = cells.reshape(len(kernel), -1)
                 layer.set_weights([kernel.T, arrays[f"{name}.bias"]])
         except (KeyError, ValueError) as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise SsahError(f"{path}: not the weights of AlexNet ({reason})") from None
 
     def get_config(self):
@@ -124,46 +124,3 @@ def adaptive_average_pool(x, cells: int):
         return x
     x = keras.ops.einsum("ih,bhwc->biwc", weights(x.shape[1]), x)
     return keras.ops.einsum("jw,biwc->bijc", weights(x.shape[2]), x)
-
-
-@keras.saving.register_keras_serializable(package="ssah_tf")
-class ReplicaDropout(layers.Layer):
-    """Dropout whose mask differs between replicas and is the same for any number of them.
-
-    `keras.layers.Dropout` draws the same numbers on every replica of a strategy.
-
-    Args:
-        rate: Share of the inputs to drop.
-        seed: Seed of the masks; the number of the call is part of it.
-    """
-
-    def __init__(self, rate: float, seed: int = 0, **kwargs):
-        super().__init__(**kwargs)
-        if not 0 <= rate < 1:
-            raise ValueError(f"rate must be at least 0 and below 1. Received: rate={rate}")
-        self.rate = rate
-        self.seed = seed
-
-    def build(self, input_shape):
-        """Create the counter of calls, which is saved with the model."""
-        self.calls = self.add_weight(
-            name="calls",
-            shape=(),
-            dtype="int32",
-            initializer="zeros",
-            trainable=False,
-            aggregation="only_first_replica",
-        )
-
-    def call(self, x, training=False):
-        """Drop, and scale what is left by 1 / (1 - rate)."""
-        if not training or not self.rate:
-            return x
-        seed = tf.stack([self.seed, tf.convert_to_tensor(self.calls)])
-        keep = random_uniform(seed, (tf.shape(x)[0], *x.shape[1:])) >= self.rate
-        self.calls.assign_add(1)
-        return tf.where(keep, x / (1 - self.rate), tf.zeros_like(x))
-
-    def get_config(self):
-        """Arguments that make an equal layer."""
-        return {**super().get_config(), "rate": self.rate, "seed": self.seed}

@@ -6,10 +6,11 @@ from pathlib import Path
 import keras
 from keras import layers
 
-from ssah_tf.errors import SsahError
 from ssah_tf.models.backbones.backbone import Backbone
 from ssah_tf.models.backbones.torch_file import read_torch_file
 from ssah_tf.models.batch_norm import BatchNorm
+from ssah_tf.system.errors import SsahError
+from ssah_tf.system.text import first_line
 
 #: Kernel, stride, expansion, channels and repeats of each stage.
 STAGES = (
@@ -117,7 +118,7 @@ class EfficientNetLite0(Backbone):
                 found = ("weight", "bias", "running_mean", "running_var")
                 part.norm.set_weights([arrays[f"{norm}.{name}"] for name in found])
         except (KeyError, ValueError) as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise SsahError(f"{path}: not the weights of EfficientNet-Lite0 ({reason})") from None
 
     def get_config(self):

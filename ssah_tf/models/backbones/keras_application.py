@@ -4,9 +4,10 @@ import inspect
 
 import keras
 
-from ssah_tf.errors import SsahError
 from ssah_tf.models.backbones.backbone import Backbone
-from ssah_tf.models.saved import check_weights
+from ssah_tf.models.weights_file import check_weights
+from ssah_tf.system.errors import SsahError
+from ssah_tf.system.text import first_line
 
 
 @keras.saving.register_keras_serializable(package="ssah_tf")
@@ -82,7 +83,7 @@ def construct(make, name: str, weights: str) -> keras.Model:
         try:
             return make(**whole, weights=None if weights == "none" else weights)
         except Exception as error:  # of the download, of a machine without a network
-            reason = str(error).strip().splitlines()[0]
+            reason = first_line(error)
             raise SsahError(
                 f"weights imagenet of {name} cannot be downloaded ({reason}); give a file: "
                 "model.options.weights=FILE"
@@ -92,7 +93,7 @@ def construct(make, name: str, weights: str) -> keras.Model:
         check_weights(weights)
         network.load_weights(weights)
     except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise SsahError(f"{weights}: not the weights of {name} ({reason})") from None
     return network
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from ssah_tf.errors import SsahError
+from ssah_tf.system.errors import SsahError
+from ssah_tf.system.text import first_line
 
 #: Storage classes of PyTorch and what they hold, little-endian.
 STORAGES = {
@@ -103,7 +104,7 @@ def read_torch_file(path: str | Path) -> dict[str, np.ndarray]:
         raise SsahError(f"{path}: no such file") from None
     # A damaged pickle can raise almost anything.
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         raise SsahError(f"{path}: not a dictionary of tensors of PyTorch ({reason})") from None
 
 

@@ -1,0 +1,52 @@
+"""The command `ssah`. Nothing heavy is imported before a command needs it."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from ssah_tf.cli import data, encode, export, search, serve, train
+from ssah_tf.system.errors import SsahError
+from ssah_tf.system.text import printable
+from ssah_tf.version import __version__
+
+app = typer.Typer(
+    help="Learn compact binary hash codes for image search from a few labels.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for part in (train, export, encode, search, serve):
+    app.add_typer(part.app)
+app.add_typer(data.app, name="data")
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    """Learn compact binary hash codes for image search from a few labels."""
+    if show:
+        typer.echo(f"ssah-tf {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; what a user or the machine got wrong is one line on stderr.
+
+    The exit code is 1, and 128 and its number for a signal: 130 after Ctrl-C. A traceback is left
+    to bugs of ours.
+    """
+    try:
+        app()
+    except SsahError as error:
+        typer.echo(f"ssah: {error}", err=True)
+        sys.exit(error.exit_code)
+    except Exception as error:
+        from ssah_tf.system.machine import refusal
+
+        line = refusal(error)
+        if line is None:
+            raise
+        typer.echo(f"ssah: {printable(line)}", err=True)
+        sys.exit(1)

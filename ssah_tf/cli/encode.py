@@ -1,0 +1,68 @@
+"""The command `encode`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable
+from ssah_tf.system.errors import SsahError
+from ssah_tf.system.text import printable
+
+app = typer.Typer()
+
+
+@app.command()
+def encode(
+    encoder: Annotated[Path, typer.Argument(help="What `ssah export` wrote, or its ONNX file.")],
+    sources: Annotated[list[str], typer.Argument(help="Image files, or folders of them.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            help="codes.npy, codes.parquet, or a folder of shards; - prints hexadecimal lines."
+        ),
+    ] = Path("codes.npy"),
+    threads: Annotated[
+        int, typer.Option(min=0, help="Of ONNX Runtime; 0: one a core. With ray: CPUs of a task.")
+    ] = 0,
+    engine: Annotated[
+        str, typer.Option(help="threads, or ray: all machines of a Ray cluster.")
+    ] = "threads",
+    address: Annotated[
+        str | None,
+        typer.Option(help="Of that cluster, HOST:PORT; default: one on this machine alone."),
+    ] = None,
+    shard: Annotated[int, typer.Option(min=1, help="Images a shard.")] = 1024,
+) -> None:
+    """Write the codes of images; interrupted, the same command goes on where it was."""
+    from ssah_tf.encoding.encode import choose_engine, encode_files, encode_readable, find_images
+    from ssah_tf.encoding.encoder import Encoder
+
+    chosen = choose_engine(engine, address, threads)
+    loaded = Encoder.load(encoder, threads=threads)
+    paths = find_images(sources)
+    if str(output) == "-":
+        if engine != "threads":
+            raise SsahError("--output - prints codes as they come: leave --engine out")
+        for path in paths:
+            codes, reasons = encode_readable(loaded, [path])
+            if reasons[0]:
+                typer.echo(f"skipped: {reasons[0]}", err=True)
+            else:
+                typer.echo(f"{codes[0].tobytes().hex()} {printable(path)}")
+        return
+    with resumable(SAME_AGAIN), progress_bar("encoding") as bar:
+        done = encode_files(
+            loaded,
+            paths,
+            output,
+            lambda count: bar(count, len(paths)),
+            engine=chosen,
+            size=shard,
+        )
+    shown = 20
+    for reason in list(done.bad.values())[:shown]:
+        typer.echo(f"skipped: {reason}", err=True)
+    if len(done.bad) > shown:
+        typer.echo(f"skipped: {len(done.bad) - shown:,} more, all in {done.listed}", err=True)
+    typer.echo(f"{done.images:,} codes of {loaded.bits} bits, model {loaded.model_id}: {output}")

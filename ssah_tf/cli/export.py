@@ -1,0 +1,81 @@
+"""The commands `export` and `verify`."""
+
+import importlib.util
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ssah_tf.cli.extras import import_tensorflow, need
+
+app = typer.Typer()
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Evaluated run folder.")],
+    output: Annotated[
+        Path | None, typer.Option(help="Folder to make or replace; default: RUN/export.")
+    ] = None,
+    opset: Annotated[int, typer.Option(min=13, max=18, help="ONNX opset.")] = 18,
+    int8: Annotated[bool, typer.Option(help="Write an ONNX file in 8-bit integers, too.")] = False,
+    max_drop: Annotated[
+        float, typer.Option(min=0.0, help="Largest fall in mAP for which --int8 is written.")
+    ] = 0.01,
+    force: Annotated[bool, typer.Option(help="Write --int8 whatever the fall.")] = False,
+) -> None:
+    """Turn a run into an ONNX file and a SavedModel, proven equal to the trained encoder."""
+    need("train", "ssah export")
+    import_tensorflow()
+    from ssah_tf.export.export import export as write
+    from ssah_tf.training.build import build_images
+    from ssah_tf.training.run import Run
+
+    opened = Run.open(run)
+    recipe = opened.recipe
+    images = build_images(recipe).images
+    images = images.hold(recipe.data.image_size, recipe.data.cache_mb)
+    about = write(
+        opened,
+        images,
+        output or run / "export",
+        opset,
+        int8=int8,
+        max_drop=max_drop,
+        force=force,
+    )
+    proof = about["verified"]
+    typer.echo(
+        f"model id {about['model_id']}: {told(proof)} differ from the trained "
+        f"encoder on {proof['images']:,} images, by {' and '.join(proof['artefacts'])}"
+    )
+    if int8:
+        integers = about["int8"]
+        typer.echo(
+            f"int8: model id {integers['model_id']}, {integers['bits_changed']:.2%} of the bits "
+            f"differ, mAP@all {integers['map']:.4f} instead of {integers['map_float']:.4f}"
+        )
+    typer.echo(f"export: {output or run / 'export'}")
+
+
+@app.command()
+def verify(folder: Annotated[Path, typer.Argument(help="What `ssah export` wrote.")]) -> None:
+    """Check an export: its files by checksum, its codes on the images that travel with it."""
+    if importlib.util.find_spec("tensorflow") is not None:
+        import_tensorflow()
+    from ssah_tf.export.verify import verify as check
+
+    about = check(folder)
+    typer.echo(
+        f"model id {about['model_id']}: files unchanged; {told(about['verified'])} differ, "
+        f"by {' and '.join(about['verified']['artefacts'])}"
+    )
+    if "int8_bits" in about["verified"]:
+        typer.echo(f"int8: {about['verified']['int8_bits']:,} bits differ, as they may")
+
+
+def told(proof: dict) -> str:
+    """How many bits differ, and that those which do hang on rounding."""
+    differ = max(proof["artefacts"].values())
+    rounding = " (their logits 0 but for rounding)" if differ else ""
+    return f"{differ:,} of {proof['bits']:,} bits{rounding}"

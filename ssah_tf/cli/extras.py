@@ -1,0 +1,58 @@
+"""Which parts of the product are installed, and TensorFlow without its chatter."""
+
+import importlib.util
+import os
+import sys
+import tempfile
+
+from ssah_tf.system.errors import SsahError
+
+#: One module of each package of an extra, by which its presence is known.
+EXTRAS = {
+    "train": (
+        "tensorflow",
+        "keras",
+        "matplotlib",
+        "tensorboard",
+        "pydantic",
+        "yaml",
+        "jinja2",
+        "imagehash",
+        "tensorflow_serving",
+    ),
+    "serve": ("fastapi", "uvicorn", "python_multipart", "prometheus_client"),
+}
+
+
+def need(extra: str, command: str) -> None:
+    """Refuse a command whose extra is not installed.
+
+    Raises:
+        SsahError: A module of the extra is missing.
+    """
+    missing = [name for name in EXTRAS[extra] if importlib.util.find_spec(name) is None]
+    if missing:
+        raise SsahError(f"{command} needs {missing[0]}: pip install 'ssah-tf[{extra}]'")
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow without its start-up chatter, which is no news to a user.
+
+    TensorFlow 2.21 writes some lines before its log level counts, so stderr is held back while it
+    is imported, and shown if that fails.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as chatter:
+        os.dup2(chatter.fileno(), 2)
+        try:
+            import tensorflow  # noqa: F401
+        except BaseException:
+            chatter.seek(0)
+            os.write(stderr, chatter.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)

@@ -1,0 +1,45 @@
+"""What commands share: work that can be interrupted, and bars that show how far it is."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from ssah_tf.system.errors import Stopped
+
+#: How to go on with what keeps its parts.
+SAME_AGAIN = "the same command goes on where it was"
+
+
+@contextmanager
+def resumable(how: str) -> Iterator[None]:
+    """Let Ctrl-C or SIGTERM end the block with a line that says how to go on.
+
+    Raises:
+        Stopped: Ctrl-C or SIGTERM.
+    """
+    terminated = []
+
+    def terminate(number: int, frame) -> None:
+        terminated.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    except KeyboardInterrupt:
+        word, number = ("stopped", signal.SIGTERM) if terminated else ("interrupted", signal.SIGINT)
+        raise Stopped(f"{word}; {how}", number) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr, if that is a terminal; gives a function to tell it (done, total)."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,181 @@
+"""The command `ssah serve`."""
+
+import errno
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ssah_tf.cli.extras import need
+from ssah_tf.system.errors import SsahError
+
+#: Shorter tokens could be guessed.
+TOKEN_LENGTH = 16
+#: Where a token is looked for if no file is named.
+TOKEN_VARIABLE = "SSAH_TOKEN"
+
+app = typer.Typer()
+
+
+@app.command()
+def serve(
+    index: Annotated[str, typer.Argument(help="Folder that `ssah index` wrote.")],
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 for all of this machine.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(help=f"File with a token that clients must show; or ${TOKEN_VARIABLE}."),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A name under which the service may be asked."),
+    ] = None,
+    proxy: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Of a proxy whose X-Forwarded-For is believed."),
+    ] = None,
+    max_upload: Annotated[float, typer.Option(min=0.01, help="MiB of an upload.")] = 16,
+    max_pixels: Annotated[float, typer.Option(min=0.01, help="Megapixels of an upload.")] = 50,
+    rate: Annotated[
+        float, typer.Option(min=0, help="Searches a second of one client; 0: any number.")
+    ] = 30,
+    queue: Annotated[int, typer.Option(min=1, help="Searches taken in at once.")] = 128,
+    timeout: Annotated[
+        float, typer.Option(min=1, help="Seconds for an upload, and for an answer.")
+    ] = 30,
+    threads: Annotated[
+        int, typer.Option(min=0, help="Searches computed at once; 0: one a core.")
+    ] = 0,
+) -> None:
+    """Search an index in a browser, and by HTTP."""
+    need("serve", "ssah serve")
+    from ssah_tf.search.backends.address import is_address
+    from ssah_tf.serve.settings import Settings
+
+    if is_address(index):
+        raise SsahError("ssah serve needs an index in a folder, not in a database")
+    settings = Settings(
+        token=read_token(token_file),
+        hosts=frozenset(name.lower() for name in (host, socket.gethostname(), *(allow_host or ()))),
+        max_upload=round(max_upload * 2**20),
+        max_pixels=round(max_pixels * 1e6),
+        rate=rate,
+        queue=queue,
+        timeout=timeout,
+        threads=threads,
+    )
+    with listen(host, port) as listener:
+        run(Path(index), settings, listener, proxy)
+
+
+def run(index: Path, settings, listener: socket.socket, proxy: str | None) -> None:
+    """Serve until Ctrl-C or SIGTERM; what is being answered then is answered to its end.
+
+    Raises:
+        SsahError: Not an index.
+    """
+    import uvicorn
+
+    from ssah_tf.serve.app import make_app
+    from ssah_tf.serve.connection import timed
+    from ssah_tf.serve.library import LiveLibrary
+
+    live = LiveLibrary(index)
+    config = uvicorn.Config(
+        make_app(live, settings),
+        http=timed(settings.timeout),
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=proxy is not None,
+        forwarded_allow_ips=proxy,
+        timeout_graceful_shutdown=10,
+    )
+    server = uvicorn.Server(config)
+
+    def stop(*_) -> None:
+        server.should_exit = True
+
+    # Before uvicorn takes the signals itself, and once more when it has stopped in good order.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    address, port = listener.getsockname()[:2]
+    name = f"[{address}]" if ":" in address else address
+    open_to_all = address in ("0.0.0.0", "::")
+    if settings.token is None and not is_loopback(address):
+        typer.echo(
+            "without a token everybody who reaches this address can look at these photos: "
+            "see --token-file",
+            err=True,
+        )
+    typer.echo(
+        f"{len(live.current):,} photos, model {live.current.encoder.model_id}\n"
+        f"search page: http://{socket.gethostname() if open_to_all else name}:{port}/  "
+        "(Ctrl-C stops)"
+    )
+    server.run(sockets=[listener])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        SsahError: The address is none of this machine, or the port is in use or not allowed.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)  # asyncio sets TCP_NODELAY by the protocol
+    except OSError as error:
+        raise SsahError(f"{host}: no address of this machine ({error.strerror})") from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise SsahError(f"port {port} is in use: name another with --port") from None
+        if error.errno == errno.EACCES:
+            raise SsahError(f"port {port} is not yours to take: name another with --port") from None
+        raise SsahError(f"{host}: no address of this machine ({error.strerror})") from None
+    return listener
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine can reach an address."""
+    return address == "::1" or address.startswith("127.")
+
+
+def read_token(file: Path | None) -> str | None:
+    """The token of a file, or of the environment; `None` if there is none.
+
+    Raises:
+        SsahError: The file cannot be read, or the token is too short or not plain text.
+    """
+    if file is None:
+        token, place = os.environ.get(TOKEN_VARIABLE), f"${TOKEN_VARIABLE}"
+        if token is None:
+            return None
+    else:
+        place = str(file)
+        try:
+            token = file.read_text(encoding="ascii")
+        except OSError as error:
+            raise SsahError(f"{file}: cannot be read ({error.strerror})") from None
+        except UnicodeDecodeError:
+            raise SsahError(f"{file}: a token is plain ASCII text") from None
+    token = token.strip()
+    if len(token) < TOKEN_LENGTH or not (token.isascii() and token.isprintable()) or " " in token:
+        raise SsahError(
+            f"{place}: a token has {TOKEN_LENGTH} or more letters and digits; make one with "
+            "`openssl rand -hex 24`"
+        )
+    return token

@@ -1,0 +1,53 @@
+"""Class folders of images: `ROOT/<class>/...`, and `ROOT/unlabelled/...` for images without one."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ssah_tf.data.files import file_set, image_files
+from ssah_tf.data.image_set import ImageSet
+from ssah_tf.system.errors import DataError
+
+#: A folder of one of these names holds images without a label instead of a class.
+UNLABELLED = frozenset({"unlabelled", "unlabeled"})
+
+#: Two folders of these names, and no other, make an official split: the second one asks.
+OFFICIAL = ("train", "test")
+
+
+def load_class_folders(root: str | Path) -> tuple[ImageSet, dict[str, str]]:
+    """Scan class folders; every file is decoded once, so that training meets no bad file.
+
+    `ROOT/train/<class>/...` and `ROOT/test/<class>/...` make an official split: the images of
+    `test` are its queries. Links to folders are not followed; hidden ones are passed over.
+
+    Args:
+        root: Folder that holds one folder a class, nested folders allowed.
+
+    Returns:
+        The set of readable images, and the unreadable files with the reason of each.
+
+    Raises:
+        DataError: No such folder, fewer than two classes, or too many unreadable files.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder (expected class folders: {root}/<class>/*.jpg)")
+    ids = [name for name in image_files(root) if "/" in name]
+    official = {name.split("/")[0] for name in ids} == set(OFFICIAL)
+    if official:
+        ids = [name for name in ids if name.count("/") > 1]
+    of = [name.split("/")[1 if official else 0] for name in ids]
+    classes = sorted({name for name in of if name.lower() not in UNLABELLED})
+    if len(classes) < 2:
+        raise DataError(
+            f"{root}: {len(classes)} class folders with images, at least 2 are needed "
+            f"(expected {root}/<class>/*.jpg; for labels in a file add --labels FILE)"
+        )
+    column = {name: i for i, name in enumerate(classes)}
+    labels = np.zeros((len(ids), len(classes)), dtype=np.uint8)
+    for row, name in enumerate(of):
+        if name in column:
+            labels[row, column[name]] = 1
+    queries = frozenset(name for name in ids if official and name.startswith("test/"))
+    return file_set(root, ids, labels, classes, queries)

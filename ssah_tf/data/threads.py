@@ -1,0 +1,40 @@
+"""Threads that decode image files, shared by the whole process."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+
+_pool: ThreadPoolExecutor | None = None
+
+
+def decoder_pool() -> ThreadPoolExecutor:
+    """The threads that decode image files: one a core, shared by the whole process."""
+    global _pool
+    if _pool is None:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        _pool = ThreadPoolExecutor(max_workers=cores or 1, thread_name_prefix="decode")
+    return _pool
+
+
+def limit_decoders(count: int) -> None:
+    """Decode in so many threads from now on, where a process has a share of the cores."""
+    global _pool
+    _pool = ThreadPoolExecutor(max_workers=count, thread_name_prefix="decode")
+
+
+def in_batches(work: Callable, items: Iterable, batch: int) -> Iterator[list]:
+    """Results of `work` for each item, in order, a batch at a time.
+
+    While the caller is busy with one batch, the decoder threads work on the next.
+    """
+    items = iter(items)
+
+    def begin() -> list:
+        return [decoder_pool().submit(work, item) for item in islice(items, batch)]
+
+    running = begin()
+    while running:
+        coming = begin()
+        yield [future.result() for future in running]
+        running = coming

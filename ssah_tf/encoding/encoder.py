@@ -1,0 +1,146 @@
+"""The encoder at run time: an exported ONNX file behind images in, packed codes out.
+
+Needs the base install only; TensorFlow is not imported.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from ssah_tf.data.decode import decode, square, to_rgb
+from ssah_tf.data.threads import in_batches
+from ssah_tf.metrics.hamming import code_bytes
+from ssah_tf.system.errors import SsahError
+from ssah_tf.system.text import first_line
+
+#: An image in any of these forms: a file's path or its bytes, a Pillow image, an array.
+Picture = str | Path | bytes | Image.Image | np.ndarray
+
+#: Metadata that an exported file carries.
+KEYS = ("model_id", "bits", "image_size", "backbone", "recipe_hash", "product_version")
+
+
+class Encoder:
+    """Turns images into packed binary codes; safe to share between threads.
+
+    Attributes:
+        model_id: Names weights and preprocessing; codes of two ids must not be mixed.
+        bits: Length of a code.
+        image_size: Side in pixels to which images are cropped and resized.
+        path: The ONNX file.
+    """
+
+    def __init__(self, session, path: Path):
+        about = session.get_modelmeta().custom_metadata_map
+        missing = [key for key in KEYS if key not in about]
+        if missing:
+            raise SsahError(f"{path}: not an encoder of ssah-tf ({', '.join(missing)} missing)")
+        self.session = session
+        self.path = path
+        self.model_id = about["model_id"]
+        self.bits = int(about["bits"])
+        self.image_size = int(about["image_size"])
+
+    @classmethod
+    def load(
+        cls, path: str | Path, *, threads: int = 0, providers: Sequence[str] | None = None
+    ) -> "Encoder":
+        """Load an encoder.
+
+        Args:
+            path: The ONNX file, or the folder that `ssah export` wrote.
+            threads: Threads of ONNX Runtime, 0 for one a core. They do not spin while they wait,
+                so that other work on the machine is not held up.
+            providers: Execution providers in order of preference; by default those that are
+                installed, CPU last.
+
+        Raises:
+            SsahError: No such file, or not an encoder.
+        """
+        import onnxruntime
+
+        path = Path(path)
+        if path.is_dir():
+            path = path / "encoder.onnx"
+        if not path.is_file():
+            raise SsahError(f"{path}: no such file; make one with `ssah export RUN`")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        try:
+            session = onnxruntime.InferenceSession(
+                str(path),
+                options,
+                providers=list(providers or onnxruntime.get_available_providers()),
+            )
+        except Exception as error:  # ONNX Runtime's own classes derive from Exception alone
+            reason = first_line(error)
+            raise SsahError(f"{path}: cannot be loaded ({reason})") from None
+        return cls(session, path)
+
+    def encode(self, images: Picture | Iterable[Picture], batch: int = 64) -> np.ndarray:
+        """Packed codes of images, in order.
+
+        Args:
+            images: One image or many: paths, bytes of files, Pillow images, or uint8 arrays
+                `(height, width, 3)`; or one uint8 array `(n, height, width, 3)`. Only paths and
+                bytes go through the whole rule of training: Pillow images and arrays have been
+                decoded at full size, which for large JPEG files can change a bit.
+            batch: Images that are run at once.
+
+        Returns:
+            uint8 `(n, ceil(bits / 8))` in the order of `numpy.packbits`, the tail padded with
+            zeros; `(0, ...)` for no image.
+
+        Raises:
+            ImageError: An image cannot be read.
+            SsahError: An array of another form.
+        """
+        return self._run("codes", images, batch)
+
+    def logits(self, images: Picture | Iterable[Picture], batch: int = 64) -> np.ndarray:
+        """Logits of images, float32 `(n, bits)`: their signs are the code. See `encode`."""
+        return self._run("logits", images, batch)
+
+    def _run(self, output: str, images, batch: int) -> np.ndarray:
+        found = [
+            self.session.run([output], {"images": part})[0] for part in self._batches(images, batch)
+        ]
+        if found:
+            return np.concatenate(found)
+        width = self.bits if output == "logits" else code_bytes(self.bits)
+        return np.zeros((0, width), np.float32 if output == "logits" else np.uint8)
+
+    def _batches(self, images, batch: int) -> Iterator[np.ndarray]:
+        if isinstance(images, np.ndarray) and images.ndim == 4:
+            size = self.image_size
+            if images.dtype == np.uint8 and images.shape[1:] == (size, size, 3):
+                yield from (images[i : i + batch] for i in range(0, len(images), batch))
+                return
+        elif isinstance(images, str | Path | bytes | Image.Image | np.ndarray):
+            images = [images]
+        for pixels in in_batches(self._one, images, batch):
+            yield np.stack(pixels)
+
+    def preprocess(self, images: Sequence[Picture]) -> np.ndarray:
+        """Images by the rule of training, decoded on all cores.
+
+        Returns:
+            uint8 `(n, image_size, image_size, 3)`.
+        """
+        return np.stack([pixels for part in in_batches(self._one, images, 64) for pixels in part])
+
+    def _one(self, image: Picture) -> np.ndarray:
+        if isinstance(image, str | Path | bytes):
+            return decode(image, self.image_size)
+        if isinstance(image, np.ndarray):
+            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+                raise SsahError(
+                    "an image array must be uint8 (height, width, 3), RGB. "
+                    f"Received: {image.dtype} {image.shape}"
+                )
+            image = Image.fromarray(image)
+        return square(to_rgb(ImageOps.exif_transpose(image)), self.image_size)

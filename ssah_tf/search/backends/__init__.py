@@ -1,0 +1,1 @@
+"""Where an index is kept beside a folder: PostgreSQL and Milvus."""

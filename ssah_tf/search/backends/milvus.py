@@ -1,0 +1,444 @@
+"""An index in Milvus, which shards codes over machines."""
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from ssah_tf.metrics.hamming import code_bytes
+from ssah_tf.search.backends.address import Address
+from ssah_tf.search.code_index import CodeIndex
+from ssah_tf.search.index import Found, Index
+from ssah_tf.system.errors import SsahError
+from ssah_tf.system.reading import parse_json
+from ssah_tf.system.text import first_line
+
+#: The form of our collections.
+LAYOUT = 1
+#: Ids of a block follow on each other; a page never reaches over its end.
+BLOCK = 4096
+#: What Milvus gives at most for a query.
+HITS = 16_384
+#: Pages asked for beyond k, so that ties at the k-th are mostly there at once.
+MORE = 64
+#: Queries that are sent together, and by radius; pages, ids and ranges of a request.
+QUERIES, RANGED, ROWS, IDS, RANGES = 64, 8, 8192, 1 << 18, 64
+#: Seconds until a call is given up.
+TIMEOUT = 120.0
+
+
+class Collection:
+    """Calls on one collection, each with its faults told and what it may not have seen yet.
+
+    Args:
+        address: Of the index that it belongs to.
+        client: A `pymilvus.MilvusClient`.
+        name: Of the collection.
+    """
+
+    def __init__(self, address: Address, client, name: str):
+        self.address = address
+        self.client = client
+        self.name = name
+        # The first read sees all that is written, by anybody; later ones at least what we wrote.
+        self.consistency = "Strong"
+
+    @contextmanager
+    def reading(self):
+        """What a read is given; after one that saw everything, our own writes are enough."""
+        with faults(self.address):
+            yield {"consistency_level": self.consistency, "timeout": TIMEOUT}
+        self.consistency = "Session"
+
+    def query(self, which: str, *fields: str) -> list[dict]:
+        """Fields of the entities that meet a condition."""
+        with self.reading() as how:
+            return self.client.query(self.name, filter=which, output_fields=list(fields), **how)
+
+    def search(self, **given) -> list:
+        """See `MilvusClient.search`."""
+        with self.reading() as how:
+            return self.client.search(self.name, **given, **how)
+
+    def upsert(self, rows: list[dict]) -> None:
+        """Write entities, in place of those with the same keys."""
+        with faults(self.address):
+            self.client.upsert(self.name, rows, timeout=TIMEOUT)
+
+    def delete(self, keys: list) -> None:
+        """Delete entities by key."""
+        with faults(self.address):
+            for start in range(0, len(keys), ROWS):
+                self.client.delete(self.name, ids=keys[start : start + ROWS], timeout=TIMEOUT)
+
+
+class MilvusIndex(Index):
+    """A collection of Milvus whose entities are *pages*: a code, and ids that have it.
+
+    A page holds the ids of one code in one block of `BLOCK` ids, and its key is the smallest of
+    them. So equal codes are mostly compared once; the page of an id is found by the range of its
+    block; and a block is changed by one request, whole or not at all. Milvus gives no more than
+    `HITS` pages and orders ties as it likes: the search asks again by radius, and by halves where
+    even these are too many, until it has all pages up to the distance of the k-th id.
+
+    One process may write at a time: Milvus has no locks. It reads its own writes, and those of
+    others that ended before it was opened.
+
+    Args:
+        address: Where it is.
+        client: A `pymilvus.MilvusClient`.
+    """
+
+    def __init__(self, address: Address, client, bits: int, model_id: str):
+        self.address = address
+        self.client = client
+        self.pages = Collection(address, client, address.name)
+        self.bits = bits
+        self.model_id = model_id
+
+    @classmethod
+    def open(cls, address: Address, bits: int | None = None, model_id: str | None = None):
+        """Open an index, or begin one if `bits` and `model_id` are given and there is none.
+
+        Raises:
+            SsahError: No connection, no index, or one of other codes.
+        """
+        client = connect(address)
+        try:
+            with faults(address):
+                if not client.has_collection(address.name, timeout=TIMEOUT):
+                    if bits is None:
+                        raise SsahError(f"{address}: no index; make one with `ssah index`")
+                    make(client, address.name, bits, model_id)
+                found = about(client, address)
+                client.load_collection(address.name, timeout=TIMEOUT)
+            return cls(address, client, int(found["bits"]), str(found["model_id"]))
+        except SsahError:
+            client.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.client.close()
+
+    def __len__(self) -> int:
+        return sum(row["size"] for row in self.pages.query("size > 0", "size"))
+
+    def __contains__(self, number: int) -> bool:
+        ids, _ = self.content(np.array([int(number)]) // BLOCK)
+        return int(number) in ids
+
+    def items(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """See `Index.items`."""
+        return self.parts("size > 0")
+
+    def content(self, blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Ids of blocks, ascending, and their codes."""
+        low, high = int(blocks.min()) * BLOCK, int(blocks.max() + 1) * BLOCK
+        which = f"size > 0 and first >= {low} and first < {high}"
+        empty = np.zeros(0, np.int64), np.zeros((0, code_bytes(self.bits)), np.uint8)
+        ids, codes = zip(empty, *self.parts(which, blocks), strict=True)
+        return np.concatenate(ids), np.concatenate(codes)
+
+    def parts(self, which: str, blocks: np.ndarray | None = None) -> Iterator[tuple]:
+        """Ids, ascending, and codes of the pages that meet a condition, or of some of its blocks.
+
+        First the keys alone, so that no request for ids and codes is too large.
+        """
+        firsts = [row["first"] for row in self.pages.query(which, "first")]
+        here, counts = np.unique(np.array(firsts, np.int64) // BLOCK, return_counts=True)
+        for ranges in grouped(here, counts, here if blocks is None else blocks):
+            condition = " or ".join(f"(first >= {low} and first < {high})" for low, high in ranges)
+            ids, codes = [], []
+            for page in self.pages.query(f"size > 0 and ({condition})", "ids", "code"):
+                ids.append(np.array(page["ids"], np.int64))
+                code = np.frombuffer(page["code"][0], np.uint8)
+                codes.append(np.broadcast_to(code, (len(ids[-1]), len(code))))
+            ids, codes = np.concatenate(ids), np.concatenate(codes)
+            order = np.argsort(ids)
+            yield ids[order], codes[order]
+
+    def _add(self, ids, codes):
+        here, its = self.content(np.unique(ids // BLOCK))
+        if (there := np.isin(ids, here)).any():
+            raise SsahError(f"id {ids[there].min()} is in the index already")
+        self._write(here, its, np.concatenate([here, ids]), np.concatenate([its, codes]))
+
+    def _remove(self, ids):
+        here, its = self._holding(ids)
+        keep = ~np.isin(here, ids)
+        self._write(here, its, here[keep], its[keep])
+
+    def _update(self, ids, codes):
+        here, its = self._holding(ids)
+        changed = its.copy()
+        changed[np.searchsorted(here, ids)] = codes
+        self._write(here, its, here, changed)
+
+    def _holding(self, ids) -> Found:
+        """Content of the blocks of ids that have to be there."""
+        here, its = self.content(np.unique(ids // BLOCK))
+        if (missing := ~np.isin(ids, here)).any():
+            raise SsahError(f"id {ids[missing].min()} is not in the index")
+        return here, its
+
+    def _write(self, ids, codes, new_ids, new_codes) -> None:
+        """Replace the content of blocks: a request holds the changed pages of a block or more.
+
+        A page whose key is no more is written empty in the same request, and deleted afterwards.
+        """
+        old, new = pages(ids, codes), pages(new_ids, new_codes)
+        nothing = {"size": 0, "ids": [], "code": bytes(code_bytes(self.bits))}
+        empty = [{"first": first, **nothing} for first in old.keys() - new.keys()]
+        rows = [page for first, page in new.items() if old.get(first) != page] + empty
+        rows.sort(key=lambda row: row["first"])
+        request: list[dict] = []
+        for row in rows:
+            other = request and request[-1]["first"] // BLOCK != row["first"] // BLOCK
+            if other and (len(request) > ROWS or sum(r["size"] for r in request) > IDS):
+                self.pages.upsert(request)
+                request = []
+            request.append(row)
+        if request:
+            self.pages.upsert(request)
+        self.pages.delete([row["first"] for row in empty])
+
+    def _search(self, queries, k, among):
+        if among is not None:
+            return self._part(among).search(queries, k)
+        found = []
+        for start in range(0, len(queries), QUERIES):
+            found += self._nearest(queries[start : start + QUERIES], k)
+        return np.stack([ids for ids, _ in found]), np.stack([far for _, far in found])
+
+    def _nearest(self, queries, k) -> list[Found]:
+        limit = min(HITS, k + MORE)
+        found = self.hits(queries, limit)
+        again: dict[int, list[int]] = {}
+        for at, hits in enumerate(found):
+            radius = radius_of(hits, k)
+            if len(hits) == limit and (radius is None or radius == hits[-1][0]):
+                # There may be more pages at that distance, or not enough of them came.
+                again.setdefault(hits[-1][0], []).append(at)
+        for radius, rows in again.items():
+            for at, hits in zip(rows, self.within(queries[rows], radius), strict=True):
+                beyond = radius
+                while beyond < self.bits and radius_of(hits, k) is None:
+                    beyond += 1
+                    (hits,) = self.within(queries[[at]], beyond)
+                found[at] = hits
+        return self.expand(found, k)
+
+    def _within(self, queries, radius, among):
+        if among is not None:
+            return self._part(among).range_search(queries, radius)
+        found = []
+        for start in range(0, len(queries), RANGED):
+            found += self.expand(self.within(queries[start : start + RANGED], radius), None)
+        return found
+
+    def _part(self, among: np.ndarray) -> CodeIndex:
+        """The codes of some ids, to be searched here."""
+        if not len(among):
+            return CodeIndex(self.bits, self.model_id)
+        ids, codes = self.content(np.unique(among // BLOCK))
+        keep = np.isin(ids, among)
+        part = CodeIndex(self.bits, self.model_id)
+        part.add(ids[keep], codes[keep])
+        return part
+
+    def hits(self, queries, limit, radius=None, which="") -> list[list[tuple]]:
+        """Distance, key and size of the nearest pages of each query, by distance and key."""
+        how = {"metric_type": "HAMMING"}
+        if radius is not None:
+            how["params"] = {"radius": radius + 1}  # it is exclusive
+        found = self.pages.search(
+            data=[query.tobytes() for query in queries],
+            filter=which,
+            limit=limit,
+            output_fields=["first", "size"],
+            search_params=how,
+        )
+        return [
+            sorted(
+                (int(hit["distance"]), hit["entity"]["first"], hit["entity"]["size"])
+                for hit in hits
+            )
+            for hits in found
+        ]
+
+    def within(self, queries, radius: int, low=None, high=None) -> list[list[tuple]]:
+        """All pages up to a distance, of keys from `low` to below `high`; see `hits`."""
+        ends = [f"first >= {low}"] * (low is not None) + [f"first < {high}"] * (high is not None)
+        found = []
+        for start in range(0, len(queries), RANGED):
+            part = queries[start : start + RANGED]
+            found += self.hits(part, HITS, radius, " and ".join(ends))
+        for at, hits in enumerate(found):
+            if len(hits) == HITS:
+                middle = sorted(first for _, first, _ in hits)[HITS // 2]
+                (lower,) = self.within(queries[[at]], radius, low, middle)
+                (upper,) = self.within(queries[[at]], radius, middle, high)
+                found[at] = sorted(lower + upper)
+        return found
+
+    def expand(self, found: list[list[tuple]], k: int | None) -> list[Found]:
+        """Ids of pages and their distances in the order of (distance, id), the first k of them."""
+        tables = [needed(np.array(hits, np.int64).reshape(-1, 3), k) for hits in found]
+        postings = self.postings(np.concatenate(tables))
+        results = []
+        for table in tables:
+            # Of a page that went meanwhile there are none.
+            ids = [postings.get(first, table[:0, 0]) for _, first, _ in table.tolist()]
+            far = np.repeat(table[:, 0], [len(some) for some in ids])
+            ids = np.concatenate([np.zeros(0, np.int64), *ids])
+            order = np.lexsort((ids, far))[:k]
+            results.append((ids[order], far[order].astype(np.int32)))
+        return results
+
+    def postings(self, table: np.ndarray) -> dict[int, np.ndarray]:
+        """Ids of pages, by key; those of one id need not be asked for."""
+        single = table[:, 2] < 2
+        found = {
+            first: np.array([first][:size], np.int64) for _, first, size in table[single].tolist()
+        }
+        firsts, at = np.unique(table[~single, 1], return_index=True)
+        part = np.cumsum(table[~single, 2][at]) // IDS
+        for number in np.unique(part):
+            which = f"first in {firsts[part == number].tolist()}"
+            for page in self.pages.query(which, "first", "ids"):
+                found[page["first"]] = np.array(page["ids"], np.int64)
+        return found
+
+
+def needed(table: np.ndarray, k: int | None) -> np.ndarray:
+    """Those of the pages of a query that can have one of its k nearest ids.
+
+    Blocks are ranges of ids: at the distance where k ids are reached, later blocks are not needed.
+
+    Args:
+        table: Distance, key and size of all pages up to some distance, by distance and key.
+        k: How many; all if `None`.
+    """
+    at = len(table) if k is None else np.searchsorted(np.cumsum(table[:, 2]), k)
+    if at == len(table):
+        return table
+    far, block = table[at, 0], table[at, 1] // BLOCK
+    same = (table[:, 0] == far) & (table[:, 1] // BLOCK <= block)
+    return table[(table[:, 0] < far) | same]
+
+
+def grouped(here: np.ndarray, counts: np.ndarray, wanted: np.ndarray) -> Iterator[list]:
+    """Ranges of keys over the wanted ones of the blocks that are there, for a request each.
+
+    Args:
+        here: The blocks, ascending.
+        counts: Pages of each.
+        wanted: Some blocks.
+    """
+    ranges, pages, last = [], 0, -2
+    for at in np.flatnonzero(np.isin(here, wanted)).tolist():
+        low, high = int(here[at]) * BLOCK, int(here[at] + 1) * BLOCK
+        if ranges and (pages + counts[at] > ROWS or len(ranges) == RANGES):
+            yield ranges
+            ranges, pages, last = [], 0, -2
+        if at == last + 1:  # nothing lies between them
+            ranges[-1] = ranges[-1][0], high
+        else:
+            ranges.append((low, high))
+        pages, last = pages + counts[at], at
+    if ranges:
+        yield ranges
+
+
+def pages(ids: np.ndarray, codes: np.ndarray) -> dict[int, dict]:
+    """The pages of ids and their codes, by key."""
+    found: dict[tuple[int, bytes], list[int]] = {}
+    for number, code in sorted(zip(ids.tolist(), map(bytes, codes), strict=True)):
+        found.setdefault((number // BLOCK, code), []).append(number)
+    return {
+        owners[0]: {"first": owners[0], "size": len(owners), "ids": owners, "code": code}
+        for (_, code), owners in found.items()
+    }
+
+
+def radius_of(hits: list[tuple], k: int) -> int | None:
+    """Distance at which hits, nearest first, have k ids together; None if they have not."""
+    at = np.searchsorted(np.cumsum([size for _, _, size in hits]), k)
+    return hits[at][0] if at < len(hits) else None
+
+
+def connect(address: Address):
+    """A client of the server.
+
+    Raises:
+        SsahError: There is none.
+    """
+    try:
+        from pymilvus import MilvusClient
+    except ImportError:
+        raise SsahError("Milvus needs pymilvus: pip install 'ssah-tf[milvus]'") from None
+    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # what it logs, it raises, too
+    uri, user, password, database = address.milvus()
+    with faults(address):
+        return MilvusClient(
+            uri, user=user, password=password, db_name=database, timeout=10, dedicated=True
+        )
+
+
+@contextmanager
+def faults(address: Address):
+    """What the server refuses, as one line that shows no password.
+
+    Raises:
+        SsahError: Whatever pymilvus raises.
+    """
+    import grpc
+    from pymilvus.exceptions import MilvusException
+
+    try:
+        yield
+    except MilvusException as error:
+        raise SsahError(f"{address}: {first_line(error, str(error.message))}") from None
+    except grpc.RpcError as error:
+        raise SsahError(f"{address}: {error.code().name.lower()}") from None
+
+
+def about(client, address: Address) -> dict:
+    """What the index says of itself.
+
+    Raises:
+        SsahError: The name is taken by something else.
+    """
+    described = client.describe_collection(address.name, timeout=TIMEOUT)
+    try:
+        found = parse_json(described["description"])
+        if found["layout"] != LAYOUT or found["metric"] != "hamming":
+            raise SsahError(f"{address}: made by another version of ssah-tf")
+        return found
+    except (ValueError, KeyError, TypeError):
+        raise SsahError(
+            f"{address}: the collection {address.name} is no index: choose another name"
+        ) from None
+
+
+def make(client, name: str, bits: int, model_id: str) -> None:
+    """Make the collection of an index."""
+    from pymilvus import DataType
+
+    told = {"layout": LAYOUT, "model_id": model_id, "bits": bits, "metric": "hamming"}
+    schema = client.create_schema(description=json.dumps(told), enable_dynamic_field=False)
+    schema.add_field("first", DataType.INT64, is_primary=True)
+    schema.add_field("size", DataType.INT64)
+    schema.add_field("ids", DataType.ARRAY, element_type=DataType.INT64, max_capacity=BLOCK)
+    schema.add_field("code", DataType.BINARY_VECTOR, dim=8 * code_bytes(bits))
+    create(client, name, schema)
+
+
+def create(client, name: str, schema) -> None:
+    """Make a collection with the field `code`, and load it."""
+    index = client.prepare_index_params()
+    index.add_index("code", index_type="BIN_FLAT", metric_type="HAMMING")
+    client.create_collection(name, schema=schema, index_params=index, num_shards=1, timeout=TIMEOUT)

@@ -1,0 +1,165 @@
+"""Photos of an index in Milvus."""
+
+import base64
+import os
+from collections.abc import Iterable
+from contextlib import nullcontext
+
+import numpy as np
+
+from ssah_tf.search.backends.milvus import BLOCK, TIMEOUT, Collection, MilvusIndex, create, faults
+from ssah_tf.search.backends.stored_photos import Change
+from ssah_tf.search.photo_table import Photo
+
+FIELDS = "path", "raw", "digest", "size", "changed", "labels", "looks"
+#: Bytes of a file in one entity: in base64 they are what a text of Milvus holds at most.
+CHUNK = 48_000
+#: Photos of a request.
+PHOTOS = 4096
+#: The longest text of Milvus, and the most labels of a photo.
+TEXT, LABELS = 65_535, 1024
+#: Every collection must have a vector: one for nothing.
+NOTHING = b"\0"
+
+
+class MilvusPhotos:
+    """Two collections beside that of a `MilvusIndex`. See `PhotoStore`.
+
+    `NAME_photos` has a photo an entity, under its id, for pages of codes have many ids: scalar
+    fields, which other clients can filter by. `NAME_files` has the encoder in pieces.
+    """
+
+    exchanges = False
+
+    def __init__(self, index: MilvusIndex):
+        self.index = index
+        self.address = index.address
+        client, name = index.client, index.address.name
+        self.rows = Collection(self.address, client, f"{name}_photos")
+        self.pieces = Collection(self.address, client, f"{name}_files")
+        with faults(self.address):
+            for collection, make in ((self.rows, photo_fields), (self.pieces, piece_fields)):
+                if not client.has_collection(collection.name, timeout=TIMEOUT):
+                    schema = client.create_schema(enable_dynamic_field=False)
+                    make(schema)
+                    create(client, collection.name, schema)
+                client.load_collection(collection.name, timeout=TIMEOUT)
+
+    def photos(self, ids: Iterable[int] | None = None) -> dict[int, Photo]:
+        """See `PhotoStore.photos`."""
+        if ids is None:
+            ids = [row["id"] for row in self.rows.query("size >= 0", "id")]
+        ids, found = list(ids), {}
+        for start in range(0, len(ids), PHOTOS):
+            which = f"id in {ids[start : start + PHOTOS]}"
+            for row in self.rows.query(which, "id", *FIELDS):
+                found[row["id"]] = Photo(
+                    os.fsdecode(bytes.fromhex(row["raw"])) if row["raw"] else row["path"],
+                    row["digest"],
+                    row["size"],
+                    row["changed"],
+                    tuple(row["labels"]),
+                    bytes.fromhex(row["looks"]),
+                )
+        return dict(sorted(found.items()))
+
+    def file(self, name: str) -> bytes | None:
+        """See `PhotoStore.file`."""
+        rows = self.pieces.query(f'name == "{name}"', "number", "content", "last")
+        rows.sort(key=lambda row: row["number"])
+        if not rows or len(rows) <= rows[0]["last"]:  # none, or its writer was killed
+            return None
+        return b"".join(base64.b64decode(row["content"]) for row in rows)
+
+    def writing(self):
+        """See `PhotoStore.writing`."""
+        return nullcontext()
+
+    def write(self, change: Change) -> None:
+        """See `PhotoStore.write`.
+
+        Killed between two steps, an id has a photo without a code, which counts as none; or the
+        code of a changed file beside its old photo, so that the file is read again; or is gone in
+        part. The next `sync` mends each.
+        """
+        index, new = self.index, set(change.added[0].tolist())
+        for name, content in change.files.items():
+            self.put(name, content)
+        self.put_photos({n: p for n, p in change.photos.items() if n in new})
+        index.add(*change.added)
+        index.update(*change.updated)
+        self.put_photos({n: p for n, p in change.photos.items() if n not in new})
+        gone = change.removed
+        if len(gone):
+            here, _ = index.content(np.unique(gone // BLOCK))
+            index.remove(gone[np.isin(gone, here)])
+        self.rows.delete(gone.tolist())
+
+    def put_photos(self, photos: dict[int, Photo]) -> None:
+        """Write photos in place of those with their ids."""
+        rows = [as_entity(number, photo) for number, photo in photos.items()]
+        for start in range(0, len(rows), PHOTOS):
+            self.rows.upsert(rows[start : start + PHOTOS])
+
+    def put(self, name: str, content: bytes) -> None:
+        """Write a file."""
+        last = max(0, len(content) - 1) // CHUNK
+        for number in range(last + 1):
+            piece = content[number * CHUNK : (number + 1) * CHUNK]
+            row = {"key": f"{name}/{number:06d}", "name": name, "number": number, "last": last}
+            row |= {"content": base64.b64encode(piece).decode(), "code": NOTHING}
+            self.pieces.upsert([row])
+
+    def disk(self) -> dict[str, int]:
+        """Milvus does not tell."""
+        return {}
+
+
+def as_entity(number: int, photo: Photo) -> dict:
+    """A photo as fields; a path that is not UTF-8 is kept in hexadecimal, too."""
+    raw = os.fsencode(photo.path)
+    path = raw.decode("utf-8", "replace")
+    return {
+        "id": number,
+        "path": path,
+        "raw": "" if path.encode() == raw else raw.hex(),
+        "digest": photo.digest,
+        "size": photo.size,
+        "changed": photo.changed,
+        "labels": list(photo.labels),
+        "looks": photo.looks.hex(),
+        "code": NOTHING,
+    }
+
+
+def photo_fields(schema) -> None:
+    """Fields of the photos."""
+    from pymilvus import DataType
+
+    schema.add_field("id", DataType.INT64, is_primary=True)
+    for name in ("path", "raw"):
+        schema.add_field(name, DataType.VARCHAR, max_length=TEXT)
+    for name in ("digest", "looks"):
+        schema.add_field(name, DataType.VARCHAR, max_length=128)
+    for name in ("size", "changed"):
+        schema.add_field(name, DataType.INT64)
+    schema.add_field(
+        "labels",
+        DataType.ARRAY,
+        element_type=DataType.VARCHAR,
+        max_capacity=LABELS,
+        max_length=TEXT,
+    )
+    schema.add_field("code", DataType.BINARY_VECTOR, dim=8)
+
+
+def piece_fields(schema) -> None:
+    """Fields of the pieces of files."""
+    from pymilvus import DataType
+
+    schema.add_field("key", DataType.VARCHAR, is_primary=True, max_length=128)
+    schema.add_field("name", DataType.VARCHAR, max_length=64)
+    for name in ("number", "last"):
+        schema.add_field(name, DataType.INT64)
+    schema.add_field("content", DataType.VARCHAR, max_length=TEXT)
+    schema.add_field("code", DataType.BINARY_VECTOR, dim=8)

@@ -1,0 +1,104 @@
+"""Photos of an index in PostgreSQL."""
+
+import os
+from collections.abc import Iterable
+
+from ssah_tf.search.backends.postgres import PostgresIndex
+from ssah_tf.search.backends.stored_photos import Change
+from ssah_tf.search.photo_table import Photo
+
+COLUMNS = "path, raw, digest, size, changed, labels, looks"
+WRITE = """
+INSERT INTO {s}.photos SELECT * FROM incoming_photos ON CONFLICT (id) DO UPDATE SET
+    path = excluded.path, raw = excluded.raw, digest = excluded.digest, size = excluded.size,
+    changed = excluded.changed, labels = excluded.labels, looks = excluded.looks
+"""
+
+
+class PostgresPhotos:
+    """Tables beside those of a `PostgresIndex`; a change is one transaction. See `PhotoStore`."""
+
+    exchanges = True
+
+    def __init__(self, index: PostgresIndex):
+        self.index = index
+        self.address = index.address
+
+    def photos(self, ids: Iterable[int] | None = None) -> dict[int, Photo]:
+        """See `PhotoStore.photos`."""
+        which, values = ("", ()) if ids is None else ("WHERE id = ANY(%s)", [list(ids)])
+        rows = self.index.rows(f"SELECT id, {COLUMNS} FROM {{s}}.photos {which}", values)
+        return {
+            number: Photo(
+                path if raw is None else os.fsdecode(raw),
+                digest.hex(),
+                size,
+                changed,
+                tuple(labels),
+                looks,
+            )
+            for number, path, raw, digest, size, changed, labels, looks in rows
+        }
+
+    def file(self, name: str) -> bytes | None:
+        """See `PhotoStore.file`."""
+        rows = self.index.rows("SELECT content FROM {s}.files WHERE name = %s", [name])
+        return bytes(rows[0][0]) if rows else None
+
+    def writing(self):
+        """See `PhotoStore.writing`."""
+        return self.index.writing()
+
+    def write(self, change: Change) -> None:
+        """See `PhotoStore.write`."""
+        with self.writing() as connection:
+            sql = self.index.sql
+            if change.codes_of is not None:
+                self.index.begin_anew(*change.codes_of)
+            here = "SELECT id FROM {s}.postings WHERE id = ANY(%s)"
+            gone = self.index.rows(here, [change.removed.tolist()])
+            self.index.remove([number for (number,) in gone])
+            self.index.add(*change.added)
+            self.index.update(*change.updated)
+            connection.execute(
+                sql("DELETE FROM {s}.photos WHERE id = ANY(%s)"), [change.removed.tolist()]
+            )
+            connection.execute(
+                sql("CREATE TEMPORARY TABLE incoming_photos (LIKE {s}.photos) ON COMMIT DROP")
+            )
+            with connection.cursor() as cursor:
+                with cursor.copy("COPY incoming_photos FROM STDIN") as copy:
+                    for number, photo in change.photos.items():
+                        copy.write_row((number, *as_row(photo)))
+                cursor.execute(sql(WRITE))
+            for name, content in change.files.items():
+                connection.execute(
+                    sql(
+                        "INSERT INTO {s}.files VALUES (%s, %s) "
+                        "ON CONFLICT (name) DO UPDATE SET content = excluded.content"
+                    ),
+                    [name, content],
+                )
+
+    def disk(self) -> dict[str, int]:
+        """See `PhotoStore.disk`."""
+        rows = self.index.rows(
+            "SELECT relname, pg_total_relation_size(c.oid) FROM pg_class c "
+            "JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = %s AND relkind = 'r'",
+            [self.address.name],
+        )
+        sizes = dict(rows)
+        return {
+            "codes": sizes["codes"] + sizes["postings"],
+            "photos": sizes["photos"],
+            "encoder": sizes["files"],
+        }
+
+
+def as_row(photo: Photo) -> tuple:
+    """A photo as columns; a path that is not UTF-8 is kept as bytes, too."""
+    raw = os.fsencode(photo.path)
+    path = raw.decode("utf-8", "replace")
+    exact = None if path.encode() == raw else raw
+    digest, labels = bytes.fromhex(photo.digest), list(photo.labels)
+    return path, exact, digest, photo.size, photo.changed, labels, photo.looks

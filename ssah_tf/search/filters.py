@@ -1,0 +1,71 @@
+"""Conditions on photos: `label=beach|sea`, `path=*/may/*`."""
+
+import difflib
+import fnmatch
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from ssah_tf.search.photo_table import PhotoTable
+from ssah_tf.system.errors import SsahError
+from ssah_tf.system.text import printable
+
+#: Separates the labels of which a photo must have one.
+OR = "|"
+
+
+def matching(photos: PhotoTable, conditions: Sequence[str]) -> np.ndarray:
+    """Which photos meet all conditions.
+
+    Args:
+        photos: The photos.
+        conditions: Each `label=NAME`, `label=NAME|NAME` (one of them), `label=` (no label at
+            all), or `path=PATTERN` with `*`, `?` and `[...]` over the whole path.
+
+    Returns:
+        bool `(n,)`.
+
+    Raises:
+        SsahError: Another form, or a label that no photo has.
+    """
+    keep = np.ones(len(photos), bool)
+    for condition in conditions:
+        name, equals, value = condition.partition("=")
+        if not equals or name not in ("label", "path") or (name == "path" and not value):
+            raise SsahError(
+                f"filter {printable(condition)!r}: expected label=NAME, label=NAME|NAME or "
+                "path=PATTERN, for example path=*/may/*"
+            )
+        keep &= has_label(photos, value) if name == "label" else has_path(photos, value)
+    return keep
+
+
+def has_label(photos: PhotoTable, value: str) -> np.ndarray:
+    """Photos with one of the labels, or without any if the value is empty."""
+    import pyarrow
+    import pyarrow.compute as compute
+
+    column = photos.table["labels"].combine_chunks()
+    counts = compute.list_value_length(column).to_numpy()
+    if not value:
+        return counts == 0
+    wanted = [name.strip() for name in value.split(OR)]
+    names = column.flatten()
+    there = set(compute.unique(names).to_pylist())
+    for name in wanted:
+        if name not in there:
+            near = difflib.get_close_matches(name, there, n=1) or sorted(there)[:5]
+            hint = f"; there are {', '.join(map(printable, near))}" if near else ""
+            raise SsahError(f"no photo of the index has the label {printable(name)!r}{hint}")
+    one = compute.is_in(names, value_set=pyarrow.array(wanted, pyarrow.string()))
+    rows = np.repeat(np.arange(len(counts)), counts)[one.to_numpy(zero_copy_only=False)]
+    found = np.zeros(len(counts), bool)
+    found[rows] = True
+    return found
+
+
+def has_path(photos: PhotoTable, pattern: str) -> np.ndarray:
+    """Photos whose whole path fits a shell pattern; capital and small letters differ."""
+    fits = re.compile(fnmatch.translate(pattern)).match
+    return np.fromiter((fits(path) is not None for path in photos.paths()), bool, len(photos))

@@ -1,0 +1,88 @@
+"""Labels of the photos of an index: from a label file, or from their class folders."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from ssah_tf.data.labels import Labels, normalise, read_labels
+from ssah_tf.data.sources.class_folders import OFFICIAL, UNLABELLED
+from ssah_tf.system.errors import DataError
+from ssah_tf.system.text import printable
+
+#: Stands for a label file where the folders are the classes.
+FOLDERS = "folders"
+
+
+class PhotoLabels:
+    """Says which labels a photo has.
+
+    Args:
+        source: A label file (see `read_labels`), or "folders": a photo is of the class whose
+            folder it lies in, as in training on class folders.
+        sources: The files and folders of the index. Paths of a label file are relative to one of
+            the folders, or absolute.
+
+    Raises:
+        DataError: The label file cannot be read.
+    """
+
+    def __init__(self, source: str, sources: Sequence[str | Path]):
+        self.source = source
+        self.roots = tuple(
+            (path if os.path.isdir(path) else os.path.dirname(path)).rstrip("/") + "/"
+            for path in map(os.path.abspath, sources)
+        )
+        self.table: Labels | None = None
+        self.unused: list[str] = []
+        if source != FOLDERS:
+            self.table = read_labels(source)
+        self.official = {root for root in self.roots if class_level(root) == 1}
+
+    def __call__(self, paths: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """The labels of photos, sorted; `unused` then has what the label file names besides.
+
+        Args:
+            paths: Absolute.
+
+        Raises:
+            DataError: The label file names none of them.
+        """
+        used: set[str] = set()
+        labels = {path: self.of_one(path, used) for path in paths}
+        if self.table is not None:
+            self.unused = [path for path in self.table.of if path not in used]
+            if not used:
+                raise DataError(
+                    f"{self.source}: none of its {len(self.table.of)} paths is a photo of the "
+                    f"index, for example {printable(self.unused[0])!r}; paths are relative to the "
+                    "folder of photos"
+                )
+        return labels
+
+    def of_one(self, path: str, used: set[str]) -> tuple[str, ...]:
+        """The labels of a photo; the row of the label file joins those that are used."""
+        inside = [root for root in self.roots if path.startswith(root)]
+        if self.table is None:
+            return folder_label(path, inside[0], inside[0] in self.official) if inside else ()
+        for key in (*(normalise(path[len(root) :]) for root in inside), normalise(path)):
+            if key in self.table.of:
+                used.add(key)
+                return tuple(sorted({self.table.classes[i] for i in self.table.of[key]}))
+        return ()
+
+
+def class_level(root: str) -> int:
+    """How many folders below a root the class folders are: 1 in `train/` and `test/`, else 0."""
+    with os.scandir(root) as entries:
+        names = {
+            e.name
+            for e in entries
+            if e.is_dir(follow_symlinks=False) and not e.name.startswith(".")
+        }
+    return int(names == set(OFFICIAL))
+
+
+def folder_label(path: str, root: str, official: bool) -> tuple[str, ...]:
+    """The class folder that a photo lies in; none if it lies in no folder, or an unlabelled one."""
+    folders = path[len(root) :].split("/")[int(official) : -1]
+    return () if not folders or folders[0].lower() in UNLABELLED else (folders[0],)

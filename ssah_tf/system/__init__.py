@@ -1,0 +1,1 @@
+"""What knows no image: errors, files, locks, memory, text."""

@@ -1,0 +1,155 @@
+"""Milvus: more hits than it gives, clients that are killed, refusals that show no password."""
+
+import signal
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from ssah_tf.search.backends import milvus as module
+from ssah_tf.search.backends.address import parse_address
+from ssah_tf.search.backends.milvus import MilvusIndex
+from ssah_tf.system.errors import SsahError
+
+pytest.importorskip("pymilvus")
+
+#: Turns ids round and round: each update gives one block the next code.
+CLIENT = """
+import sys
+import numpy as np
+from ssah_tf.search.backends.address import parse_address
+from ssah_tf.search.backends.milvus import MilvusIndex
+
+index = MilvusIndex.open(parse_address(sys.argv[1]))
+turn = int(sys.argv[2])
+print("open", flush=True)
+while True:
+    turn += 1
+    ids = np.arange(300)
+    index.update(ids, ((ids + turn) % 7).astype(np.uint8).reshape(-1, 1))
+    print(turn, flush=True)
+"""
+
+
+def test_refusals_show_no_password():
+    with pytest.raises(SsahError) as caught:
+        MilvusIndex.open(parse_address("milvus://me:s3cret@127.0.0.1:1/db/NAME"))
+    assert str(caught.value).startswith("milvus://me@127.0.0.1:1/db/NAME: ")
+    assert "s3cret" not in str(caught.value)
+    address = parse_address("milvus+https://me:s%2Fcret@[::1]:19530/db/NAME")
+    assert address.milvus() == ("https://[::1]:19530", "me", "s/cret", "db")
+    for text in ("milvus://host:1/", "milvus://host:1/a/b/c", "milvus://me:s3cret@host:x/NAME"):
+        with pytest.raises(SsahError, match=r"expected milvus://HOST:PORT/NAME") as caught:
+            parse_address(text)
+        assert "s3cret" not in str(caught.value)
+
+
+def test_pages():
+    """Ids of one code in one block, by hand."""
+    codes = np.array([[1], [2], [1], [1]], np.uint8)
+    found = module.pages(np.array([4095, 3, -1, 7]), codes)
+    assert {first: (page["ids"], page["code"]) for first, page in found.items()} == {
+        -1: ([-1], b"\1"),
+        3: ([3], b"\2"),
+        7: ([7, 4095], b"\1"),
+    }
+
+
+def test_requests_are_not_too_large(monkeypatch):
+    """Blocks 0, 1, 5, 6, 9 are there, 0, 1, 6, 9 are wanted: as few ranges as can be."""
+    monkeypatch.setattr(module, "BLOCK", 10)
+    monkeypatch.setattr(module, "ROWS", 6)
+    here, counts = np.array([0, 1, 5, 6, 9]), np.array([2, 2, 1, 2, 9])
+    wanted = np.array([0, 1, 3, 6, 9])
+    assert list(module.grouped(here, counts, wanted)) == [[(0, 20), (60, 70)], [(90, 100)]]
+    monkeypatch.setattr(module, "ROWS", 100)
+    assert list(module.grouped(here, counts, wanted)) == [[(0, 20), (60, 100)]]
+    assert list(module.grouped(here, counts, here)) == [[(0, 100)]]
+    monkeypatch.setattr(module, "RANGES", 1)
+    assert list(module.grouped(here, counts, np.array([0, 6]))) == [[(0, 10)], [(60, 70)]]
+
+
+@pytest.mark.slow
+def test_more_ties_than_hits(milvus, monkeypatch):
+    """As if Milvus gave 8 hits at most: all are found by halves, in the order of (distance, id)."""
+    monkeypatch.setattr(module, "HITS", 8)
+    monkeypatch.setattr(module, "MORE", 2)
+    index = MilvusIndex.open(parse_address(milvus("halves")), 16, "m")
+    rng = np.random.default_rng(0)
+    codes = np.packbits(rng.random((200, 16)) < 0.15, axis=1)
+    ids = rng.permutation(200) * 4096  # a page each
+    index.add(ids, codes)
+    query = np.zeros((1, 2), np.uint8)
+    far = np.bitwise_count(codes).sum(axis=1)
+    order = np.lexsort((ids, far))
+    for k in (1, 5, 60, 300):
+        found, distances = index.search(query, k)
+        np.testing.assert_array_equal(found[0], ids[order][:k])
+        np.testing.assert_array_equal(distances[0], far[order][:k])
+    for radius in (0, 1, 3, 16):
+        found, _ = index.range_search(query, radius)[0]
+        np.testing.assert_array_equal(found, ids[order][far[order] <= radius])
+    index.close()
+
+
+@pytest.mark.slow
+def test_more_ids_than_hits(milvus):
+    """20,000 codes of which 17,000 are at one distance, truly more than 16,384."""
+    index = MilvusIndex.open(parse_address(milvus("many")), 32, "m")
+    codes = np.arange(20_000, dtype=">u4").view(np.uint8).reshape(-1, 4).copy()
+    codes[:17_000] = [255, 255, 255, 255]
+    ids = np.arange(20_000) * 4096
+    index.add(ids, codes)
+    assert len(index) == 20_000
+    (found, far), (some, _) = index.range_search(np.full((2, 4), 255, np.uint8), 12)
+    assert (far[:17_000] == 0).all()
+    assert (far[17_000:] > 0).all()
+    np.testing.assert_array_equal(found[:17_000], ids[:17_000])
+    np.testing.assert_array_equal(found, some)
+    found, far = index.search(np.full((1, 4), 255, np.uint8), 16_990)
+    np.testing.assert_array_equal(found[0], ids[:16_990])
+    assert not far.any()
+    index.close()
+
+
+@pytest.mark.slow
+def test_a_client_killed_in_an_update(milvus):
+    """`kill -9` at random moments, 20 times: each id is there once, all with codes of one turn."""
+    where, rng, turn = milvus("killed"), np.random.default_rng(0), 0
+    ids = np.arange(300)
+    index = MilvusIndex.open(parse_address(where), 8, "m")
+    index.add(ids, (ids % 7).astype(np.uint8).reshape(-1, 1))
+    index.close()
+    for _ in range(20):
+        client = subprocess.Popen(
+            [sys.executable, "-c", CLIENT, where, str(turn)], stdout=subprocess.PIPE, text=True
+        )
+        assert client.stdout.readline() == "open\n"
+        client.stdout.readline()
+        threading.Event().wait(rng.uniform(0, 0.1))
+        client.send_signal(signal.SIGKILL)
+        client.communicate()
+        index = MilvusIndex.open(parse_address(where))
+        assert len(index) == 300
+        ((here, codes),) = index.items()
+        np.testing.assert_array_equal(here, ids)
+        turn = int(codes[0, 0])
+        np.testing.assert_array_equal(codes[:, 0], (ids + turn) % 7)
+        found, distances = index.search(codes[:1], 43)
+        np.testing.assert_array_equal(found[0], ids[::7])
+        assert not distances.any()
+        index.close()
+
+
+@pytest.mark.slow
+def test_other_collections_are_refused(milvus):
+    address = parse_address(milvus("other"))
+    client = module.connect(address)
+    client.create_collection(address.name, dimension=8)
+    with pytest.raises(SsahError, match=r"the collection other.* is no index"):
+        MilvusIndex.open(address, 8, "m")
+    client.close()
+    with pytest.raises(SsahError, match=r"none.*: no index; make one with `ssah index`"):
+        MilvusIndex.open(parse_address(milvus("none")))

@@ -1,0 +1,244 @@
+"""Photos in databases: step by step the same as in a folder; kills; the command line."""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from ssah_tf import Encoder
+from ssah_tf.cli.app import app
+from ssah_tf.data import load_fashion
+from ssah_tf.search.backends.place import load_photos, open_photos
+from ssah_tf.search.duplicates import find_duplicates
+from ssah_tf.search.photo_index import PhotoIndex
+from ssah_tf.search.stats import index_stats
+from ssah_tf.system.errors import SsahError
+
+NAMES = map("photos{}".format, itertools.count())
+
+
+class FakeEncoder:
+    """A code is the first byte of the image."""
+
+    bits, image_size = 8, 4
+
+    def __init__(self, folder, model_id="abc"):
+        self.model_id = model_id
+        self.path = folder / "fake.onnx"
+        self.path.write_bytes(os.urandom(100_000))
+
+    def encode(self, images):
+        return images[:, 0, 0, :1].copy()
+
+
+@pytest.fixture
+def encoder(tmp_path):
+    return FakeEncoder(tmp_path)
+
+
+@pytest.fixture(params=["postgres", pytest.param("milvus", marks=pytest.mark.slow)])
+def place(request, tmp_path, monkeypatch):
+    """Address of an index that is not there yet."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return request.getfixturevalue(request.param)(next(NAMES))
+
+
+def photo(path, grey):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", (5, 5), grey).save(path)
+
+
+def state(index):
+    """All that an index holds."""
+    codes = dict(zip(index.codes.ids.tolist(), index.codes.codes.tolist(), strict=True))
+    return index.photos.in_memory(), codes, index.next_id, index.roots, index.image_size
+
+
+def answers(index):
+    """What an index answers: (path, distance) a neighbour."""
+    queries = np.array([[0], [77], [255]], np.uint8)
+    return [
+        [[(photo.path, far) for photo, far in row] for row in index.neighbours(queries, **how)]
+        for how in (
+            {"k": 3},
+            {"radius": 3},
+            {"k": 4, "where": ["label=beach"]},
+            {"radius": 8, "where": ["path=*/a/*"]},
+        )
+    ]
+
+
+def test_step_by_step_as_in_a_folder(place, encoder, tmp_path):
+    photos = tmp_path / "photos"
+    for k in range(20):
+        photo(photos / "ab"[k % 2] / f"{k:02d}.png", 10 * k)
+    if sys.platform == "linux":
+        photo(photos / "a" / os.fsdecode(b"\xff.png"), 123)  # a name that is not UTF-8
+
+    def first():
+        return lambda paths: {p: ("beach", "sea; sun") if "/a/" in p else () for p in paths}
+
+    def second():
+        photo(photos / "a" / "00.png", 255)
+        photo(photos / "c" / "new.png", 77)
+        (photos / "b" / "01.png").unlink()
+        os.utime(photos / "a" / "02.png", (1, 1))  # looks changed, is not
+
+    def third():
+        (photos / "b" / "03.png").rename(photos / "moved.png")
+        return lambda paths: {p: ("beach",) if "0" in p else () for p in paths}
+
+    for step in (first, second, third):
+        labels = step()
+        done = []
+        for where in (tmp_path / "index", place):
+            index = open_photos(str(where), encoder)
+            done.append(index.sync(encoder, [photos], labels=labels))
+        assert done[0] == done[1]
+        one, other = PhotoIndex.open(tmp_path / "index"), open_photos(place)
+        assert len(one) == len(other)
+        assert answers(one) == answers(other)  # by the database
+        assert state(one) == state(other)
+        assert answers(one) == answers(other)
+        assert find_duplicates(one, 8) == find_duplicates(other, 8)
+        stats = [index_stats(index).to_dict() for index in (one, other)]
+        for found in stats:
+            del found["disk"], found["memory"]
+        assert stats[0] == stats[1]
+        other.store.index.close()
+    index.store.index.close()
+
+
+def test_load_brings_what_changed(place, encoder, tmp_path, monkeypatch):
+    monkeypatch.setattr(PhotoIndex, "encoder", lambda self, threads=0: encoder)
+    for k in range(10):
+        photo(tmp_path / "photos" / f"{k}.png", 20 * k)
+    folder = PhotoIndex.open(tmp_path / "index", encoder)
+    folder.sync(
+        encoder, [tmp_path / "photos"], labels=lambda paths: dict.fromkeys(paths, ("beach",))
+    )
+    change = load_photos(tmp_path / "index", place)
+    assert len(change.added[0]) == 10
+    stored = open_photos(place)
+    assert state(stored) == state(folder)
+    assert stored.store.file("encoder") == encoder.path.read_bytes()
+    change = load_photos(tmp_path / "index", place)
+    assert (len(change.added[0]), len(change.updated[0]), len(change.removed)) == (0, 0, 0)
+    assert not change.photos
+    (tmp_path / "photos" / "4.png").unlink()
+    photo(tmp_path / "photos" / "5.png", 250)
+    folder.sync(encoder, [tmp_path / "photos"])
+    change = load_photos(tmp_path / "index", place)
+    assert (len(change.added[0]), len(change.updated[0]), len(change.removed)) == (0, 1, 1)
+    stored = open_photos(place)
+    assert state(stored) == state(folder)
+    stored.store.index.close()
+
+
+def test_refusals(place, encoder, tmp_path):
+    photo(tmp_path / "photos" / "1.png", 3)
+    with pytest.raises(SsahError, match="no index; make one with `ssah index`"):
+        open_photos(place)
+    index = open_photos(place, encoder)
+    with pytest.raises(SsahError, match="not an index of photos; make one with"):
+        open_photos(place)
+    index.sync(encoder, [tmp_path / "photos"])
+    stale = open_photos(place, encoder)
+    photo(tmp_path / "photos" / "2.png", 4)
+    index.sync(encoder, [tmp_path / "photos"])
+    with pytest.raises(SsahError, match="another process has changed it; run the same"):
+        stale.sync(encoder, [tmp_path / "photos"])
+    assert len(open_photos(place)) == 2
+    other = FakeEncoder(tmp_path, "xyz")
+    with pytest.raises(SsahError, match="was made by model abc, the encoder is xyz"):
+        open_photos(place, other)
+    index = open_photos(place)
+    if place.startswith("milvus"):
+        with pytest.raises(SsahError, match="index the photos under another name"):
+            index.migrate(other)
+    else:
+        other.bits = 16
+        other.encode = lambda images: np.repeat(images[:, 0, 0, :1], 2, axis=1)
+        before = dict(index.photos)
+        assert not index.migrate(other)
+        index = open_photos(place, other)
+        assert dict(index.photos) == before
+        assert index.codes.codes.tolist() == [[3, 3], [4, 4]]
+        assert index.store.file("encoder") == other.path.read_bytes()
+        assert index.neighbours(np.array([[3, 3]], np.uint8), 1)[0][0][1] == 0
+
+
+def ssah(*words):
+    """What a command prints, in this process."""
+    result = CliRunner().invoke(app, list(map(str, words)))
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def fashion(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fashion")
+    for k, pixels in enumerate(load_fashion().pixels[:60]):
+        Image.fromarray(pixels).save(folder / f"{k:02d}.png")
+    return folder
+
+
+def test_command_line(exported, fashion, place, tmp_path):
+    """The same words with an address in place of a folder print the same."""
+    _, export = exported
+    folder = tmp_path / "index"
+    for where in (folder, place):
+        told = ssah("index", export, fashion, "--output", where)
+        assert told.startswith("60 photos: 60 new, 0 changed, 0 removed, 0 as they were")
+    for words in (
+        ["search", "INDEX", fashion / "07.png", fashion / "08.png", "-k", 5],
+        ["search", "INDEX", fashion / "07.png", "--radius", 3, "--filter", "path=*1*", "--json"],
+        ["duplicates", "INDEX", "--json"],
+    ):
+        one, other = ([where if w == "INDEX" else w for w in words] for where in (folder, place))
+        assert ssah(*one) == ssah(*other)
+    assert "distinct codes" in ssah("stats", place)
+    assert "0 photos new, 0 changed, 0 removed" in ssah("load", folder, place)
+    none = place.replace("photos", "none")
+    words = [sys.executable, "-m", "ssah_tf.cli", "search", none, fashion / "07.png"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "no index; make one with" in done.stderr
+
+
+@pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_it_goes_on(exported, fashion, place, tmp_path, kills):
+    """`kill -9` at random moments; then the index is whole, nothing is lost, nothing is twice."""
+    _, export = exported
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for k in range(40):
+        for path in fashion.iterdir():
+            os.link(path, photos / f"{k}-{path.name}")
+    rng = np.random.default_rng(kills)
+    words = [sys.executable, "-m", "ssah_tf.cli", "index", export, photos, "--output", place]
+    for _ in range(kills):
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(rng.uniform(1, 4))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        gone = sorted(photos.iterdir())[:: int(rng.integers(50, 100))]
+        for path in gone:  # work for the next one
+            path.unlink()
+    ssah(*words[3:])
+    index = open_photos(place)
+    paths = sorted(map(str, photos.iterdir()))
+    assert sorted(index.photos.paths()) == paths
+    assert index.codes.ids.tolist() == list(index.photos)
+    codes = Encoder.load(export).encode(index.photos.paths()[:100])
+    np.testing.assert_array_equal(index.codes.codes[:100], codes)
+    assert set(index.store.photos()) == set(index.photos)
+    index.store.index.close()

@@ -1,0 +1,36 @@
+"""Text of strangers on one line."""
+
+import pytest
+
+from ssah_tf.system.text import as_unicode, first_line, lines_of, printable
+
+
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [
+        ("no such layer", "no such layer"),
+        ("one\ntwo", "one"),
+        ("\n  \nlate\n", "late"),
+        ("", "ValueError"),
+        (" \n ", "ValueError"),
+    ],
+)
+def test_first_line_of_an_exception(message, line):
+    assert first_line(ValueError(message)) == line
+
+
+def test_an_exception_without_any_text():
+    assert first_line(KeyError()) == "KeyError"
+    assert first_line(KeyError("code"), "the message\nmore") == "the message"
+    assert first_line(KeyError("code"), "") == "KeyError"
+    assert lines_of(RuntimeError("a\n\n b ")) == ["a", "b"]
+
+
+def test_control_characters_are_escaped():
+    assert printable("a\x1b[31mb\n") == "a\\x1b[31mb\\n"
+    assert printable("naïve.jpg") == "naïve.jpg"
+
+
+def test_bytes_that_are_no_text_are_marked():
+    assert as_unicode("a\udcff.jpg") == "a�.jpg"
+    assert as_unicode("ä.jpg") == "ä.jpg"

@@ -1,0 +1,194 @@
+"""A backbone that stands still: PCA, rotation and signs; a hash layer trained on its features."""
+
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssah_tf.metrics import evaluate_retrieval
+from ssah_tf.models import HNet
+from ssah_tf.system.errors import RecipeError
+from ssah_tf.training.evaluate import load_encoder
+from ssah_tf.training.hash_layer import frozen
+from ssah_tf.training.hash_layer.frozen import CachedFeatures, train_on_features
+from ssah_tf.training.hash_layer.itq import begin_with_itq, itq
+from ssah_tf.training.recipe import load_recipe
+from ssah_tf.training.run import Run
+
+
+def test_itq_keeps_neighbours_and_loses_less_than_pca(rng):
+    """Directions are orthonormal; signs are nearer to the rotated values than to PCA's own."""
+    basis = rng.normal(size=(40, 40)) * np.linspace(3, 0.1, 40)[:, None]
+    features = rng.normal(size=(2000, 40)) @ basis + 5
+    directions, mean = itq(features, 16)
+    np.testing.assert_allclose(mean, features.mean(axis=0), atol=1e-4)
+    np.testing.assert_allclose(directions.T @ directions, np.eye(16), atol=1e-4)
+    _, vectors = np.linalg.eigh(np.cov(features.T))
+    principal = vectors[:, ::-1][:, :16]
+    # The same subspace.
+    np.testing.assert_allclose(principal @ principal.T, directions @ directions.T, atol=1e-3)
+    centred = features - mean
+
+    def lost(turned):
+        scale = np.abs(turned).mean()
+        return ((turned - scale * np.sign(turned)) ** 2).mean()
+
+    assert lost(centred @ directions) < lost(centred @ principal)
+
+
+def test_more_bits_than_directions(rng):
+    features = rng.normal(size=(100, 5)) @ rng.normal(size=(5, 30))
+    assert itq(features, 5)[0].shape == (30, 5)
+    with pytest.raises(ValueError, match="6 bits need as many directions; the features have 5"):
+        itq(features, 6)
+
+
+def test_few_labels_find_what_pca_cannot(rng):
+    """Five classes in directions of little variance, under much that means nothing.
+
+    Four labels a class; the images without one say where the classes lie apart.
+    """
+    centres = rng.normal(size=(5, 24))
+    which = np.arange(500) % 5
+    features = np.concatenate(
+        [
+            centres[which] + rng.normal(0, 0.6, (500, 24)),
+            rng.normal(0, 2, (500, 12)),
+        ],
+        axis=1,
+    ).astype(np.float32)
+    labels = np.eye(5, dtype=np.uint8)[which]
+    recipe = load_recipe(
+        "frozen",
+        ("train.joint=4", "train.batch=20", "model.bits=16", "train.steps_per_epoch=40"),
+    )
+
+    def quality(hnet):
+        codes = hnet.encode([features])
+        return evaluate_retrieval(
+            codes[20:120], labels[20:120], codes[120:], labels[120:], 16, cutoffs=(), n_bootstrap=0
+        ).map_tie_aware
+
+    hnet = HNet(CachedFeatures(36), 16)
+    hnet.build((None, 36))
+    begin_with_itq(hnet, features, 0)
+    before = quality(hnet)
+    train_on_features(hnet, recipe, features, labels[:20])
+    assert quality(hnet) > before + 0.15
+
+
+def test_the_second_training_has_the_spread_labels(rng, monkeypatch):
+    """Half of 90 images get a label; images and labels stay together, the known ones first."""
+    which = np.arange(100) % 5
+    features = (np.eye(12)[which] + rng.normal(0, 0.2, (100, 12))).astype(np.float32)
+    labels = np.eye(5, dtype=np.uint8)[which]
+    trainings = []
+
+    def play(hnet, recipe, features, labels, watchers):
+        trainings.append((features, labels))
+        begin_with_itq(hnet, features, 0)
+
+    monkeypatch.setattr(frozen, "play_on_features", play)
+
+    def train(labels, *overrides):
+        trainings.clear()
+        hnet = HNet(CachedFeatures(12), 8)
+        hnet.build((None, 12))
+        train_on_features(hnet, load_recipe("frozen", overrides), features, labels)
+        return list(trainings)
+
+    first, second = train(labels[:10])
+    assert first[0] is features
+    assert len(second[1]) == 10 + 45
+    np.testing.assert_array_equal(second[1][:10], labels[:10])
+    np.testing.assert_array_equal(np.sort(second[0], axis=0), np.sort(features, axis=0))
+    own = [int(np.flatnonzero((features == row).all(axis=1))[0]) for row in second[0]]
+    assert sorted(own) == list(range(100))
+    assert (second[1].argmax(axis=1) == which[own[:55]]).mean() > 0.95
+    assert len(train(labels[:10], "pseudo_labels.spread=0")) == 1
+    assert len(train(labels[:10], "adversary.kind=none")) == 1
+    assert len(train(labels)) == 1  # nothing to spread to
+    several = labels[:10].copy()
+    several[0, :2] = 1
+    _, second = train(several)
+    np.testing.assert_array_equal(second[1][:10], several)
+    np.testing.assert_array_equal(second[1][10:].sum(axis=1), 1)
+
+
+def test_features_cannot_be_deformed():
+    with pytest.raises(RecipeError, match=r"cached_features: features cannot be deformed"):
+        load_recipe("frozen", ("adversary.kind=learned",))
+    with pytest.raises(RecipeError, match=r"spread: needs the features of a network that stands"):
+        load_recipe("fashion", ("pseudo_labels.spread=0.5",))
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Sixty pictures of two colours."""
+    rng = np.random.default_rng(0)
+    for k in range(60):
+        path = tmp_path / "photos" / "ab"[k % 2] / f"{k}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        colour = np.array([(255, 60, 30), (20, 90, 255)][k % 2])
+        pixels = np.clip(colour + rng.normal(0, 40, (40, 40, 3)), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(path)
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def ssah(monkeypatch, capsys):
+    """Runs a command: its exit code, and what it said."""
+    from ssah_tf.cli import app as cli
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["ssah", *map(str, words)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        return caught.value.code, capsys.readouterr()
+
+    return call
+
+
+#: The photos are few and small.
+SMALL = ("--set", "data.image_size=32", "--set", "model.bits=12")
+SMALL += ("--set", "data.validation_per_class=2")
+
+
+def map_of(said):
+    """The number that a command printed."""
+    return float(said.out.split("mAP@all, tie-aware")[1].split()[0])
+
+
+def test_baseline(photos, ssah, tmp_path):
+    """A folder becomes a run with numbers, a report and an encoder like any other."""
+    run = tmp_path / "run"
+    code, said = ssah("baseline", "--data", photos, "--output", run, *SMALL)
+    assert code == 0, said.err
+    assert map_of(said) > 0.8  # colours are easy, even for signs of what ImageNet taught
+    assert (run / "report.html").is_file()
+    assert load_encoder(Run(run)).bits == 12
+    words = ("baseline", "--data", photos, "--output")
+    code, said = ssah(*words, tmp_path / "many", "--set", "model.bits=300")
+    assert code == 1
+    assert "bits need as many directions" in said.err
+    code, said = ssah(*words, tmp_path / "small", "--set", "data.image_size=28")
+    assert code == 1
+    assert "EfficientNetLite0 takes images of 32 px or more" in said.err
+
+
+@pytest.mark.slow
+def test_training_on_features(photos, ssah, tmp_path):
+    """Killed before it had an encoder, it begins again, and ends alike."""
+    run = tmp_path / "run"
+    small = (*SMALL, "--set", "train.steps_per_epoch=4", "--set", "train.batch=16")
+    code, said = ssah("train", "frozen", "--data", photos, "--output", run, *small)
+    assert code == 0, said.err
+    assert "epoch  20/20  joint" in said.out
+    found = map_of(said)
+    assert found > 0.95
+    assert load_encoder(Run(run)).bits == 12
+    (run / "model.keras").unlink()
+    code, said = ssah("train", "--resume", run)
+    assert code == 0, said.err
+    assert map_of(said) == found

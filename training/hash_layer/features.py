@@ -1,0 +1,29 @@
+"""What the backbone of an H-Net makes of images."""
+
+import numpy as np
+import tensorflow as tf
+
+from ssah_tf.data import ImageSet
+from ssah_tf.data.pipeline import encoding_batches
+from ssah_tf.data.sampling import evenly
+from ssah_tf.models import HNet
+
+#: Images on which directions and rotation are fitted, at most.
+SAMPLE = 20_000
+BATCH = 64
+
+
+def sample_of(positions: np.ndarray) -> np.ndarray:
+    """Some of the images, spread evenly, where there are very many."""
+    return evenly(positions, SAMPLE)
+
+
+def features_of(hnet: HNet, images: ImageSet, positions: np.ndarray, size: int) -> np.ndarray:
+    """What the backbone of a built H-Net makes of images of a side of `size` px.
+
+    Returns:
+        float32 `(positions, features)`.
+    """
+    batches = encoding_batches(images, positions, size=size, batch=BATCH)
+    see = tf.function(lambda batch: hnet.backbone(batch, training=False), reduce_retracing=True)
+    return np.concatenate([see(batch).numpy() for batch in batches])

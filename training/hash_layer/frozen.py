@@ -1,0 +1,181 @@
+"""A backbone that stands still: its features are computed once, and codes made from them."""
+
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from ssah_tf.data import ImageSet
+from ssah_tf.data.pipeline import not_tuned
+from ssah_tf.data.sampling import BatchPlan
+from ssah_tf.models import HNet, SchedulePace
+from ssah_tf.models.deformation import HardSamples
+from ssah_tf.system.errors import RecipeError
+from ssah_tf.system.files import atomic_path
+from ssah_tf.training.build import assemble_game, build_backbone, build_optimizer
+from ssah_tf.training.callbacks import Progress, Stop, StopOnNaN, Validate
+from ssah_tf.training.hash_layer.features import features_of, sample_of
+from ssah_tf.training.hash_layer.itq import begin_game_with_itq, begin_with_itq
+from ssah_tf.training.hash_layer.label_propagation import spread_by_network
+from ssah_tf.training.recipe import Recipe
+from ssah_tf.training.run import Run
+
+#: Share of the features that H-Net does not get to see while it studies.
+DROPOUT = 0.3
+
+
+def fit_on_features(run: Run, images: ImageSet, stop: Stop) -> None:
+    """Make the encoder of a run on a backbone that stays as it is.
+
+    The hash layer of H-Net gets the directions of PCA, turned so that signs lose least (ITQ), in
+    which labels play no part. If the recipe has joint epochs, the layer is then trained on the
+    features of labelled and unlabelled images. Nothing is chosen by the validation images, so once
+    they have measured a first training, the layer is trained again with their labels, too. The
+    result is an encoder like any other.
+
+    Args:
+        run: A new run.
+        images: Its images.
+        stop: Ends a training after a signal.
+
+    Raises:
+        RecipeError: There are more bits than directions, or the images are too small.
+    """
+    began = time.monotonic()
+    recipe, split = run.recipe, run.split
+    keras.utils.set_random_seed(recipe.seed)
+    images = images.hold(recipe.data.image_size, recipe.data.cache_mb)
+    hnet = HNet(build_backbone(recipe, images, split), recipe.model.bits)
+    try:
+        hnet.build((None, recipe.data.image_size, recipe.data.image_size, 3))
+    except ValueError as error:
+        raise RecipeError(f"data.image_size, model.backbone: {error}") from None
+    parts = (split.labelled, split.validation, split.unlabelled)
+    labelled, validation, unlabelled = (images.positions(part) for part in parts)
+    positions = np.concatenate([labelled, validation, sample_of(unlabelled)])
+    features = features_of(hnet, images, positions, recipe.data.image_size)
+    validate = Validate(run, images, range(1))
+    held_out = np.isin(positions, validation)
+    if recipe.train.joint:
+        train_on_features(hnet, recipe, features[~held_out], images.labels[labelled], (stop,))
+        found, error = validate.validation_map(hnet)
+        known = np.concatenate([labelled, validation])
+        train_on_features(hnet, recipe, features, images.labels[known], (stop,))
+    else:
+        begin_with_itq(hnet, features, recipe.seed)
+        found, error = validate.validation_map(hnet)
+    with atomic_path(run.model_path) as path:
+        hnet.save(path)
+    stage = "joint" if recipe.train.joint else "hnet_warmup"
+    entry = {"epoch": 0, "stage": stage, "seconds": round(time.monotonic() - began, 2)}
+    run.save_history([{**entry, "rho": 0.0, "validation_map": found, "validation_error": error}])
+
+
+def train_on_features(
+    hnet: HNet,
+    recipe: Recipe,
+    features: np.ndarray,
+    labels: np.ndarray,
+    watchers: tuple[keras.callbacks.Callback, ...] = (),
+) -> None:
+    """Train the hash layer of H-Net: the game without an adversary, on features for images.
+
+    Unlabelled images take part by the consistency: what a moving average of the layer makes of all
+    features of an image, the layer learns to make of a part of them. Then, as
+    `pseudo_labels.spread` says, the labels are spread to the most certain of them, by what the
+    backbone and the layer make of them, and the layer is trained anew with these labels, too.
+
+    Args:
+        hnet: H-Net; its hash layer is set.
+        recipe: Losses, batches and steps.
+        features: float32 `(n, d)`, of the labelled images first.
+        labels: Of the labelled images, uint8 `(labelled, classes)`.
+        watchers: Further callbacks.
+    """
+    play_on_features(hnet, recipe, features, labels, watchers)
+    known = len(labels)
+    takes_part = recipe.adversary.kind != "none" and len(features) > known
+    if not (recipe.pseudo_labels.spread and takes_part):
+        return
+    rows, given = spread_by_network(hnet, features, labels, recipe.pseudo_labels.spread)
+    rest = np.setdiff1d(np.arange(known, len(features)), rows)
+    order = np.concatenate([np.arange(known), rows, rest])
+    play_on_features(hnet, recipe, features[order], np.concatenate([labels, given]), watchers)
+
+
+def play_on_features(hnet, recipe, features, labels, watchers, title="joint") -> None:
+    """One training, shown under a title. See `train_on_features`."""
+    spec = recipe.train
+    game = assemble_game(
+        recipe,
+        HNet(CachedFeatures(features.shape[1]), hnet.bits),
+        SecondLook() if recipe.adversary.kind == "plain" else None,
+        SchedulePace(0),
+        labels,
+    )
+    game.build(((None, features.shape[1]), (None, labels.shape[1])))
+    if recipe.model.hash_layer == "itq":
+        begin_game_with_itq(game, features, labels, recipe.seed)
+    game.compile(build_optimizer(spec.hnet, spec.joint * spec.steps_per_epoch))
+    everything = np.arange(len(features))
+    plan = BatchPlan(
+        labels,
+        everything[: len(labels)],
+        everything[len(labels) :],
+        batch=spec.batch,
+        ratio=spec.ratio,
+        seed=recipe.seed,
+    )
+
+    def batches():
+        for step in range(spec.joint * spec.steps_per_epoch):
+            rows = plan.labelled_rows(step)
+            chosen = np.column_stack([rows, plan.unlabelled_positions(step)])
+            yield {"images": features[chosen], "labels": labels[rows].astype(np.float32)}
+
+    shape = (spec.batch, 1 + spec.ratio, features.shape[1])
+    signature = {
+        "images": tf.TensorSpec(shape, tf.float32),
+        "labels": tf.TensorSpec((spec.batch, labels.shape[1]), tf.float32),
+    }
+    data = tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2)
+    with Progress(spec.joint, 0, spec.steps_per_epoch, title) as progress:
+        game.fit(
+            not_tuned(data),
+            epochs=spec.joint,
+            steps_per_epoch=spec.steps_per_epoch,
+            callbacks=[StopOnNaN(), progress, *watchers],
+        )
+    with game.averaged_weights() as trained:
+        for mine, theirs in (
+            (hnet.hash_layer, trained.hash_layer),
+            (hnet.hash_norm, trained.hash_norm),
+        ):
+            mine.set_weights(theirs.get_weights())
+
+
+class CachedFeatures(layers.Layer):
+    """Stands for a backbone whose features are the input; while H-Net studies, some are dropped."""
+
+    def __init__(self, size: int, **kwargs):
+        super().__init__(**kwargs)
+        self.feature_size = size
+        self.dropout = layers.Dropout(DROPOUT)
+
+    def call(self, features, training=False):
+        """The features, or a part of them."""
+        return self.dropout(features, training=training)
+
+
+class SecondLook(keras.Model):
+    """Stands for a deformer: hard samples are the images themselves, seen a second time."""
+
+    def build(self, input_shape):
+        """Nothing to make."""
+        self.built = True
+
+    def deform(self, images, seed=None, training=False):
+        """The images as they are."""
+        return HardSamples(images, None, None)
