@@ -135,8 +135,8 @@ def table_of_photos(folder: Path, count: int) -> dict:
 
     def photo(number: int) -> Photo:
         path = f"/photos/2026/{number // 10_000:08d}/{number:014d}.jpg"
-        size, changed = (int(rng.integers(10**n, 2 * 10**n)) for n in (6, 18))
-        return Photo(path, rng.bytes(32).hex(), size, changed, looks=rng.bytes(16))
+        size, mtime_ns = (int(rng.integers(10**n, 2 * 10**n)) for n in (6, 18))
+        return Photo(path, rng.bytes(32).hex(), size, mtime_ns, perceptual_hash=rng.bytes(16))
 
     photos = [photo(number) for number in range(count)]
     file, written = folder / f"{count}.parquet", 0
@@ -148,8 +148,8 @@ def table_of_photos(folder: Path, count: int) -> dict:
             rng.integers(0, 256, (len(part), BITS // 8), dtype=np.uint8),
             shards.bytes_of([bytes.fromhex(p.digest) for p in part], 32),
             np.array([p.size for p in part]),
-            np.array([p.changed for p in part]),
-            shards.bytes_of([p.looks for p in part], 16),
+            np.array([p.mtime_ns for p in part]),
+            shards.bytes_of([p.perceptual_hash for p in part], 16),
             {},
         )
         shards.write_parquet(one, shard, {"model_id": "cost", "bits": BITS})

@@ -131,8 +131,9 @@ def duplicates(
         int | None,
         typer.Option(min=0, help="Largest distance of codes in bits; default: an eighth of them."),
     ] = None,
-    likeness: Annotated[
-        float, typer.Option(min=0, max=1, help="Smallest likeness of pixels, 1 for the same.")
+    min_ssim: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Smallest SSIM of small grey pictures, 1 for the same."),
     ] = 0.9,
     table: Annotated[
         Path | None, typer.Option("--csv", help="Write a table, a row a photo.")
@@ -148,14 +149,14 @@ def duplicates(
     opened = open_photos(index)
     radius = opened.codes.bits // 8 if radius is None else radius
     with progress_bar("comparing") as bar:
-        groups = find_duplicates(opened, radius, likeness, bar)
+        groups = find_duplicates(opened, radius, min_ssim, bar)
     if as_json:
         typer.echo(json.dumps(list(as_rows(groups)), indent=1))
     else:
         for row in as_rows(groups):
             if row["kind"] == "first":
                 typer.echo(f"group {row['group']}")
-            alike = f"{row['likeness']:.3f} {row['distance']:3d}" if row["kind"] == "near" else ""
+            alike = f"{row['ssim']:.3f} {row['distance']:3d}" if row["kind"] == "near" else ""
             typer.echo(f"  {row['kind']:5} {alike:9}  {printable(row['path'])}")
         typer.echo(summary(groups))
     if table is not None:

@@ -1,4 +1,4 @@
-"""How a picture looks, whatever its code says: a perceptual hash, and a measure of likeness."""
+"""How a picture looks, whatever its code says: a perceptual hash, and the SSIM of pictures."""
 
 import numpy as np
 from PIL import Image
@@ -31,7 +31,7 @@ def grey(pixels: np.ndarray) -> np.ndarray:
     return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BILINEAR))
 
 
-def looks(pixels: np.ndarray) -> bytes:
+def perceptual_hash(pixels: np.ndarray) -> bytes:
     """The perceptual hash (pHash) of a picture: the signs of its low frequencies.
 
     A picture that was scaled, compressed or brightened keeps nearly all its bits; two different
@@ -48,7 +48,7 @@ def looks(pixels: np.ndarray) -> bytes:
 BYTES = code_bytes(BITS)
 
 
-def likeness(one: np.ndarray, others: np.ndarray) -> np.ndarray:
+def ssim(one: np.ndarray, others: np.ndarray) -> np.ndarray:
     """SSIM of whole grey pictures: 1 for the same, about 0 for pictures without relation.
 
     `(2 m1 m2 + L) / (m1^2 + m2^2 + L) * (2 c + C) / (v1 + v2 + C)` with means m, variances v and

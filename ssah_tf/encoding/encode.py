@@ -114,7 +114,7 @@ def encode_files(
 
     - `.npy`: uint8 `(n, ceil(bits / 8))`, and `<output>.json` with `model_id`, `bits`, `paths`.
     - `.parquet`: columns `path`, `code` (binary), of the file `digest` (SHA-256), `size` and
-      `changed`, and `looks`, a perceptual hash; `model_id` and `bits` in its metadata.
+      `mtime_ns`, and `perceptual_hash`; `model_id` and `bits` in its metadata.
     - a folder, for what does not fit into one file: shards of that form, `000000.parquet`, ... (or
       `.npz` where PyArrow is not installed), `_encoded.json` with the numbers at the end.
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from ssah_tf.data.decode import decode, regular
-from ssah_tf.data.perceptual_hash import BYTES as LOOKS
-from ssah_tf.data.perceptual_hash import looks
+from ssah_tf.data.perceptual_hash import BYTES as HASH_BYTES
+from ssah_tf.data.perceptual_hash import perceptual_hash
 from ssah_tf.data.threads import in_batches
 from ssah_tf.encoding.encoder import Encoder
 from ssah_tf.metrics.hamming import code_bytes
@@ -45,8 +45,8 @@ class Shard:
         codes: Packed codes, uint8 `(n, ceil(bits / 8))`.
         digests: SHA-256 of the files' contents, uint8 `(n, 32)`.
         sizes: Of the files in bytes, int64 `(n,)`.
-        changed: Times of their last changes in nanoseconds, int64 `(n,)`.
-        looks: Perceptual hashes, uint8 `(n, looks.BYTES)`; see `search.looks`.
+        mtime_ns: Times of their last changes in nanoseconds, int64 `(n,)`.
+        perceptual_hash: Uint8 `(n, BYTES)`; see `data.perceptual_hash`.
         bad: Path -> the reason why the image has no code.
         unread: Those of the bad ones whose file could not even be read, here.
     """
@@ -55,8 +55,8 @@ class Shard:
     codes: np.ndarray
     digests: np.ndarray
     sizes: np.ndarray
-    changed: np.ndarray
-    looks: np.ndarray
+    mtime_ns: np.ndarray
+    perceptual_hash: np.ndarray
     bad: dict[str, str]
     unread: tuple[str, ...] = ()
 
@@ -82,7 +82,7 @@ def encode_shard(encoder: Encoder, paths: list[str], folder: str = "") -> Shard:
         except OSError as error:
             return path, f"{printable(path)}: {error.strerror or error}", True
         digest = hashlib.sha256(content).digest()
-        return path, pixels, (digest, about.st_size, about.st_mtime_ns, looks(pixels))
+        return path, pixels, (digest, about.st_size, about.st_mtime_ns, perceptual_hash(pixels))
 
     codes, kept, facts, bad, unread = [], [], [], {}, []
     for found in in_batches(one, paths, BATCH):
@@ -99,8 +99,8 @@ def encode_shard(encoder: Encoder, paths: list[str], folder: str = "") -> Shard:
         np.concatenate([empty, *codes]),
         bytes_of([digest for digest, _, _, _ in facts], 32),
         np.array([size for _, size, _, _ in facts], np.int64),
-        np.array([changed for _, _, changed, _ in facts], np.int64),
-        bytes_of([seen for _, _, _, seen in facts], LOOKS),
+        np.array([mtime_ns for _, _, mtime_ns, _ in facts], np.int64),
+        bytes_of([seen for _, _, _, seen in facts], HASH_BYTES),
         bad,
         tuple(unread),
     )
@@ -251,8 +251,8 @@ def write_npz(path: Path, shard: Shard, about: dict) -> None:
         codes=shard.codes,
         digests=shard.digests,
         sizes=shard.sizes,
-        changed=shard.changed,
-        looks=shard.looks,
+        mtime_ns=shard.mtime_ns,
+        perceptual_hash=shard.perceptual_hash,
         about=np.frombuffer(text.encode(), np.uint8),
     )
 
@@ -267,8 +267,8 @@ def write_parquet(path: Path, shard: Shard, about: dict) -> None:
             "code": [row.tobytes() for row in shard.codes],
             "digest": [row.tobytes() for row in shard.digests],
             "size": shard.sizes,
-            "changed": shard.changed,
-            "looks": [row.tobytes() for row in shard.looks],
+            "mtime_ns": shard.mtime_ns,
+            "perceptual_hash": [row.tobytes() for row in shard.perceptual_hash],
         },
         schema=parquet_schema({**about, "bad": json.dumps(bad)}),
     )
@@ -284,8 +284,8 @@ def parquet_schema(about: dict):
             "code": pyarrow.binary(),
             "digest": pyarrow.binary(),
             "size": pyarrow.int64(),
-            "changed": pyarrow.int64(),
-            "looks": pyarrow.binary(),
+            "mtime_ns": pyarrow.int64(),
+            "perceptual_hash": pyarrow.binary(),
         },
         metadata={key: str(value) for key, value in about.items()},
     )
@@ -320,8 +320,8 @@ def from_table(table) -> tuple[dict, Shard]:
         bytes_of(table["code"].to_pylist(), code_bytes(about["bits"])),
         bytes_of(table["digest"].to_pylist(), 32),
         table["size"].to_numpy(),
-        table["changed"].to_numpy(),
-        bytes_of(table["looks"].to_pylist(), LOOKS),
+        table["mtime_ns"].to_numpy(),
+        bytes_of(table["perceptual_hash"].to_pylist(), HASH_BYTES),
         dict(parse_json(metadata["bad"])),
     )
 

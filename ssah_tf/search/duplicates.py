@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ssah_tf.data.decode import decode
-from ssah_tf.data.perceptual_hash import BITS, SIDE, grey, likeness
+from ssah_tf.data.perceptual_hash import BITS, SIDE, grey, ssim
 from ssah_tf.data.threads import decoder_pool
 from ssah_tf.metrics.hamming import hamming_distances
 from ssah_tf.search.code_index import CodeIndex
@@ -21,8 +21,8 @@ from ssah_tf.system.files import write_atomically
 
 #: Bits of the perceptual hash up to which two photos are compared by their pixels.
 CANDIDATES = 20
-#: Likeness from which photos are near duplicates.
-ALIKE = 0.9
+#: SSIM from which photos are near duplicates.
+MIN_SSIM = 0.9
 #: Photos that are compared with one at a time, those with the closest hashes first. If none of
 #: them is like it, the rest is not looked at: what bounds the work where hashes collapse, too.
 COMPARED = 1000
@@ -38,19 +38,19 @@ class Member:
         photo: The photo.
         kind: "first", "copy" (its file has the content of another photo of the group) or "near".
         distance: Bits between its code and that of the first.
-        likeness: Of its pixels and those of the first, 1 for the same; see `looks.likeness`.
+        ssim: Of its pixels and those of the first, 1 for the same; see `perceptual_hash.ssim`.
     """
 
     photo: Photo
     kind: str
     distance: int
-    likeness: float
+    ssim: float
 
 
 def find_duplicates(
     index: PhotoIndex,
     radius: int,
-    alike: float = ALIKE,
+    min_ssim: float = MIN_SSIM,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[list[Member]]:
     """Groups of near duplicates, in the order of their first photos.
@@ -63,7 +63,7 @@ def find_duplicates(
     Args:
         index: The index.
         radius: Largest distance of codes, included.
-        alike: Smallest likeness.
+        min_ssim: Smallest SSIM of the pixels.
         progress: Is told how many photos are done, and how many there are.
     """
     contents = index.photos.contents()  # (n,), equal for equal files
@@ -73,7 +73,7 @@ def find_duplicates(
     copies: dict[int, list[int]] = {}
     for row in np.flatnonzero(first[content] != np.arange(len(content))).tolist():
         copies.setdefault(int(first[content[row]]), []).append(row)
-    near = dict(near_duplicates(index, singles, radius, alike, progress))
+    near = dict(near_duplicates(index, singles, radius, min_ssim, progress))
     groups = []
     inside = {row for rows in near.values() for row, _, _ in rows}
     for row in singles.tolist():
@@ -90,16 +90,16 @@ def find_duplicates(
 
 
 def near_duplicates(
-    index: PhotoIndex, rows: np.ndarray, radius: int, alike: float, progress
+    index: PhotoIndex, rows: np.ndarray, radius: int, min_ssim: float, progress
 ) -> Iterator[tuple[int, list[tuple[int, int, float]]]]:
-    """Rows with those later rows that join them: (row, distance of codes, likeness), nearest first.
+    """Rows with those later rows that join them: (row, distance of codes, SSIM), nearest first.
 
     The hashes are searched, not the codes: of 50,000 photos with one code, few look alike. A photo
     that has joined a group asks no more, so a thousand likes of one photo are a thousand pairs.
     """
-    hashes = index.photos.looks()[rows]
+    hashes = index.photos.perceptual_hashes()[rows]
     codes = np.asarray(index.codes.codes)[rows]
-    candidates = CodeIndex(BITS, "looks", index.codes.engine_name)
+    candidates = CodeIndex(BITS, "perceptual_hash", index.codes.engine_name)
     candidates.add(np.arange(len(rows)), hashes)
     pictures = Pictures(index, rows)
     free = np.ones(len(rows), bool)
@@ -117,8 +117,8 @@ def near_duplicates(
             members = []
             for begin in range(0, len(others), COMPARED):
                 some = slice(begin, begin + COMPARED)
-                like = pictures.likeness(one, others[some])
-                joins = np.flatnonzero(like >= alike)
+                like = pictures.ssim(one, others[some])
+                joins = np.flatnonzero(like >= min_ssim)
                 if not len(joins):
                     break  # nor will those whose hashes are farther still
                 joined = others[some][joins]
@@ -148,14 +148,14 @@ class Pictures:
         # Pages of memory that nobody writes to are not taken.
         self.pixels = np.zeros((len(rows), SIDE, SIDE), np.uint8)
 
-    def likeness(self, one: int, others: np.ndarray) -> np.ndarray:
+    def ssim(self, one: int, others: np.ndarray) -> np.ndarray:
         """How alike a photo is to others, float32 `(n,)`; -1 where a file cannot be read now."""
         like = np.full(len(others), -1, np.float32)
         self.read(np.array([one]))
         if self.there[one]:
             self.read(others)
             known = self.there[others]
-            like[known] = likeness(self.pixels[one], self.pixels[others[known]])
+            like[known] = ssim(self.pixels[one], self.pixels[others[known]])
         return like
 
     def read(self, positions: np.ndarray) -> None:
@@ -183,7 +183,7 @@ def as_rows(groups: list[list[Member]]) -> Iterator[dict]:
                 "path": member.photo.path,
                 "kind": member.kind,
                 "distance": member.distance,
-                "likeness": round(member.likeness, 3),
+                "ssim": round(member.ssim, 3),
                 "bytes": member.photo.size,
             }
 
@@ -195,7 +195,7 @@ def write_table(path: Path, groups: list[list[Member]]) -> None:
         RunError: The file cannot be written.
     """
     text = io.StringIO()
-    writer = csv.DictWriter(text, ["group", "path", "kind", "distance", "likeness", "bytes"])
+    writer = csv.DictWriter(text, ["group", "path", "kind", "distance", "ssim", "bytes"])
     writer.writeheader()
     writer.writerows(as_rows(groups))
     write_atomically(path, text.getvalue().encode("utf-8", "surrogateescape"))

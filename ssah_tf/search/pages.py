@@ -123,7 +123,7 @@ def write_duplicates(path: Path, groups: list[list[Member]], summary: str) -> No
 def caption(member: Member) -> str:
     """What a photo is to its group, in words."""
     if member.kind == "near":
-        return f"{member.likeness:.0%} alike, {bits_apart(member.distance)}"
+        return f"{member.ssim:.0%} alike, {bits_apart(member.distance)}"
     return {"first": "first", "copy": "exact copy"}[member.kind]
 
 

@@ -182,7 +182,7 @@ class PhotoIndex:
         wanted = set(paths)
         to_read = [p for p in paths if p not in by_path or not photos[by_path[p]].unchanged()]
         known = {
-            photos[number].digest: (photos[number].looks, code)
+            photos[number].digest: (photos[number].perceptual_hash, code)
             for number, code in zip(self.codes.ids.tolist(), self.codes.codes, strict=True)
         }
         parts = Parts(self.parts(encoder), encoder)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ssah_tf.data.decode import decode, regular
 from ssah_tf.data.image_set import content_digest
-from ssah_tf.data.perceptual_hash import looks
+from ssah_tf.data.perceptual_hash import perceptual_hash
 from ssah_tf.data.threads import in_batches
 from ssah_tf.encoding.encoder import Encoder
 from ssah_tf.encoding.shards import read_shards
@@ -63,7 +63,7 @@ class Parts:
         found, bad, known = {}, {}, dict(known)
         for photo, code in chain(self.read(), photos_of(shards, self.encoder) if shards else ()):
             found[photo.path] = (photo, code)
-            known.setdefault(photo.digest, (photo.looks, code))
+            known.setdefault(photo.digest, (photo.perceptual_hash, code))
         wanted = set(paths)
         found = {p: v for p, v in found.items() if p in wanted and v[0].unchanged()}
         left = [path for path in paths if path not in found]
@@ -96,9 +96,11 @@ class Parts:
                 value = known.get(digest)
                 if value is None:
                     pixels = decode(content, self.encoder.image_size, name=path)
-                    value = looks(pixels), pixels
+                    value = perceptual_hash(pixels), pixels
                 seen, value = value
-                photo = Photo(path, digest, before.st_size, before.st_mtime_ns, looks=seen)
+                photo = Photo(
+                    path, digest, before.st_size, before.st_mtime_ns, perceptual_hash=seen
+                )
                 return photo, value
             except ImageError as error:
                 return path, str(error)
@@ -110,7 +112,10 @@ class Parts:
     def write(self, part: dict[str, Coded]) -> None:
         """Keep what is encoded; the name says how many parts there are."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        photos = [(p.path, p.digest, p.size, p.changed, p.looks.hex()) for p, _ in part.values()]
+        photos = [
+            (p.path, p.digest, p.size, p.mtime_ns, p.perceptual_hash.hex())
+            for p, _ in part.values()
+        ]
         codes = np.array([code for _, code in part.values()], np.uint8)
         with atomic_path(self.folder / f"{len(list(self.folder.glob('*.npz'))):06d}.npz") as path:
             text = json.dumps({"model_id": self.encoder.model_id, "photos": photos})
@@ -123,7 +128,10 @@ class Parts:
                 arrays = read_arrays(path)
                 about, codes = parse_json(arrays["about"].tobytes()), arrays["codes"]
                 if about["model_id"] == self.encoder.model_id:
-                    photos = [Photo(*p, looks=bytes.fromhex(seen)) for *p, seen in about["photos"]]
+                    photos = [
+                        Photo(*p, perceptual_hash=bytes.fromhex(seen))
+                        for *p, seen in about["photos"]
+                    ]
                     yield from zip(photos, codes, strict=True)
             except (OSError, ValueError, KeyError, TypeError):
                 continue  # damaged: these photos are encoded again
@@ -140,10 +148,10 @@ def photos_of(folder: Path, encoder: Encoder) -> Iterator[Coded]:
         SsahError: See `read_shards`.
     """
     for shard in read_shards(folder, encoder.model_id):
-        columns = shard.digests, shard.sizes, shard.changed, shard.looks, shard.codes
-        for path, digest, size, changed, seen, code in zip(shard.paths, *columns, strict=True):
-            about = digest.tobytes().hex(), int(size), int(changed)
-            yield Photo(os.path.abspath(path), *about, looks=seen.tobytes()), code
+        columns = shard.digests, shard.sizes, shard.mtime_ns, shard.perceptual_hash, shard.codes
+        for path, digest, size, mtime_ns, seen, code in zip(shard.paths, *columns, strict=True):
+            about = digest.tobytes().hex(), int(size), int(mtime_ns)
+            yield Photo(os.path.abspath(path), *about, perceptual_hash=seen.tobytes()), code
 
 
 def as_name(model_id: str) -> str:

@@ -20,33 +20,33 @@ class Photo:
         path: Absolute.
         digest: SHA-256 of its content, hexadecimal.
         size: Bytes.
-        changed: Time of the last change, nanoseconds.
+        mtime_ns: Time of the last change, nanoseconds.
         labels: Names of its classes, maybe none.
-        looks: Perceptual hash; see `looks.looks`.
+        perceptual_hash: Perceptual hash; see `data.perceptual_hash`.
     """
 
     path: str
     digest: str
     size: int
-    changed: int
+    mtime_ns: int
     labels: tuple[str, ...] = ()
-    looks: bytes = bytes(BYTES)
+    perceptual_hash: bytes = bytes(BYTES)
 
     def unchanged(self) -> bool:
-        """Whether the file looks as it did, without reading it."""
+        """Whether the file perceptual_hash as it did, without reading it."""
         try:
             found = os.stat(self.path)
         except OSError:
             return False
-        return (self.size, self.changed) == (found.st_size, found.st_mtime_ns)
+        return (self.size, self.mtime_ns) == (found.st_size, found.st_mtime_ns)
 
 
 class PhotoTable(Mapping[int, Photo]):
     """Photos by id, ids ascending.
 
     Attributes:
-        table: PyArrow table with the columns `id`, `path`, `digest`, `size`, `changed`, `labels`,
-            `looks`.
+        table: PyArrow table with the columns `id`, `path`, `digest`, `size`, `mtime_ns`, `labels`,
+            `perceptual_hash`.
         ids: int64 `(n,)`.
     """
 
@@ -67,11 +67,13 @@ class PhotoTable(Mapping[int, Photo]):
             "path": path_column(arrow, [photo.path for photo in rows]),
             "digest": arrow.array([bytes.fromhex(p.digest) for p in rows], arrow.binary(32)),
             "size": arrow.array([photo.size for photo in rows], arrow.int64()),
-            "changed": arrow.array([photo.changed for photo in rows], arrow.int64()),
+            "mtime_ns": arrow.array([photo.mtime_ns for photo in rows], arrow.int64()),
             "labels": arrow.array(
                 [list(photo.labels) for photo in rows], arrow.list_(arrow.string())
             ),
-            "looks": arrow.array([photo.looks for photo in rows], arrow.binary(BYTES)),
+            "perceptual_hash": arrow.array(
+                [photo.perceptual_hash for photo in rows], arrow.binary(BYTES)
+            ),
         }
         return cls(arrow.table(columns))
 
@@ -89,10 +91,12 @@ class PhotoTable(Mapping[int, Photo]):
 
     def at(self, row: int) -> Photo:
         """The photo of a row."""
-        _, path, digest, size, changed, labels, looks = (
+        _, path, digest, size, mtime_ns, labels, perceptual_hash = (
             array[row].as_py() for array in self._arrays
         )
-        return Photo(os.fsdecode(path), digest.hex(), size, changed, tuple(labels), looks)
+        return Photo(
+            os.fsdecode(path), digest.hex(), size, mtime_ns, tuple(labels), perceptual_hash
+        )
 
     def paths(self) -> list[str]:
         """Path of each photo."""
@@ -102,13 +106,13 @@ class PhotoTable(Mapping[int, Photo]):
         """The digest of each photo's content, as NumPy can sort and compare it: void `(n,)`."""
         return fixed_width(self.table["digest"]).reshape(-1).view("V32")
 
-    def looks(self) -> np.ndarray:
+    def perceptual_hashes(self) -> np.ndarray:
         """The perceptual hash of each photo, uint8 `(n, bytes)`."""
-        return fixed_width(self.table["looks"])
+        return fixed_width(self.table["perceptual_hash"])
 
     def in_memory(self) -> dict[int, Photo]:
         """All photos by id: quicker than one by one."""
-        names = ("digest", "size", "changed", "labels", "looks")
+        names = ("digest", "size", "mtime_ns", "labels", "perceptual_hash")
         rows = zip(self.paths(), *(self.table[name].to_pylist() for name in names), strict=True)
         photos = [Photo(p, d.hex(), s, c, tuple(names), k) for p, d, s, c, names, k in rows]
         return dict(zip(self, photos, strict=True))

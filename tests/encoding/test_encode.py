@@ -93,7 +93,7 @@ def test_parquet(photos, tmp_path):
     contents = [Path(path).read_bytes() for path in rows["path"]]
     assert rows["digest"] == [hashlib.sha256(content).digest() for content in contents]
     assert rows["size"] == [len(content) for content in contents]
-    assert rows["changed"] == [os.stat(path).st_mtime_ns for path in rows["path"]]
+    assert rows["mtime_ns"] == [os.stat(path).st_mtime_ns for path in rows["path"]]
 
 
 @pytest.mark.parametrize("after", [0, 1, 2])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from ssah_tf.data.perceptual_hash import SIDE, grey, likeness, looks
+from ssah_tf.data.perceptual_hash import SIDE, grey, perceptual_hash, ssim
 from ssah_tf.metrics.hamming import hamming_distances
 from ssah_tf.search.duplicates import CANDIDATES, find_duplicates, summary, write_table
 from ssah_tf.search.pages import write_duplicates
@@ -50,30 +50,30 @@ def test_looks_survive_what_people_do_to_photos():
         one.convert("L").convert("RGB"),
     ]
     others = [scene(seed) for seed in range(2, 40)]
-    code = np.frombuffer(looks(np.asarray(one)), np.uint8)[None]
+    code = np.frombuffer(perceptual_hash(np.asarray(one)), np.uint8)[None]
 
     def distances(images):
-        found = b"".join(looks(np.asarray(image)) for image in images)
+        found = b"".join(perceptual_hash(np.asarray(image)) for image in images)
         return hamming_distances(code, np.frombuffer(found, np.uint8).reshape(-1, 16))[0]
 
     assert distances(changed).max() <= CANDIDATES
     assert distances(others).min() > 2 * CANDIDATES
     mine = grey(np.asarray(one))
-    assert likeness(mine, np.stack([grey(np.asarray(image)) for image in changed])).min() > 0.95
-    assert likeness(mine, np.stack([grey(np.asarray(image)) for image in others])).max() < 0.6
+    assert ssim(mine, np.stack([grey(np.asarray(image)) for image in changed])).min() > 0.95
+    assert ssim(mine, np.stack([grey(np.asarray(image)) for image in others])).max() < 0.6
 
 
-def test_likeness_by_hand():
+def test_ssim_by_hand():
     """Flat pictures of 100 and 200: (2 * 100 * 200 + L) / (100^2 + 200^2 + L) = .8000 with L = 6.5;
     halves of 0 and 200 against their negative: the covariance is minus the variance, 10,000."""
     flat = np.full((3, SIDE, SIDE), 100, np.uint8)
     flat[1] = 200
-    np.testing.assert_allclose(likeness(flat[0], flat), [1, 0.80003, 1], atol=1e-5)
+    np.testing.assert_allclose(ssim(flat[0], flat), [1, 0.80003, 1], atol=1e-5)
     halves = np.zeros((SIDE, SIDE), np.uint8)
     halves[:16] = 200
     c = 58.5225
     expected = (-20_000 + c) / (20_000 + c)
-    np.testing.assert_allclose(likeness(halves, 200 - halves[None]), [expected], atol=1e-5)
+    np.testing.assert_allclose(ssim(halves, 200 - halves[None]), [expected], atol=1e-5)
 
 
 @pytest.fixture
@@ -114,13 +114,13 @@ def test_groups(folder, tmp_path):
     groups = find_duplicates(index, 7)
     assert names(groups) == [three, seven, nine]
     assert names(find_duplicates(index, 8)) == [three, seven, nine, eleven]
-    assert names(find_duplicates(index, 8, alike=1)) == [three[:2], nine, [
+    assert names(find_duplicates(index, 8, min_ssim=1)) == [three[:2], nine, [
         ("31 small 3.jpg", "first", 0), ("32 copy of 31.jpg", "copy", 0)]]  # fmt: skip
 
     write_table(tmp_path / "found.csv", groups)
     rows = list(csv.DictReader(io.StringIO((tmp_path / "found.csv").read_text())))
     assert [row["group"] for row in rows] == ["1"] * 4 + ["2"] * 2 + ["3"] * 2
-    assert float(rows[2]["likeness"]) >= 0.9
+    assert float(rows[2]["ssim"]) >= 0.9
     assert "3 groups, 8 photos: beside the first of each 3 exact copies and 2 near" in summary(
         groups
     )
@@ -146,8 +146,8 @@ def test_a_thousand_copies_and_likes_are_no_thousand_searches(tmp_path, monkeypa
     index = PhotoIndex.open(tmp_path / "index", encoder)
     index.sync(encoder, [folder])
     pairs = []
-    right = module.likeness
-    monkeypatch.setattr(module, "likeness", lambda a, b: pairs.append(len(b)) or right(a, b))
+    right = module.ssim
+    monkeypatch.setattr(module, "ssim", lambda a, b: pairs.append(len(b)) or right(a, b))
     (group,) = find_duplicates(index, 0)
     assert len(group) == 60
     assert sum(member.kind == "copy" for member in group) == 30
@@ -170,9 +170,9 @@ def test_hashes_that_collapse_as_codes_do(tmp_path, monkeypatch):
     index = PhotoIndex.open(tmp_path / "index", encoder)
     index.sync(encoder, [folder])
     pairs = []
-    right = module.likeness
-    monkeypatch.setattr(module, "likeness", lambda a, b: pairs.append(len(b)) or right(a, b))
-    groups = find_duplicates(index, 8, alike=0.98)
+    right = module.ssim
+    monkeypatch.setattr(module, "ssim", lambda a, b: pairs.append(len(b)) or right(a, b))
+    groups = find_duplicates(index, 8, min_ssim=0.98)
     assert [len(group) for group in groups] == [20]
     assert sum(pairs) == 10 * 5 + 19
 

@@ -11,7 +11,7 @@ from ssah_tf.search.backends.milvus import BLOCK, TIMEOUT, Collection, MilvusInd
 from ssah_tf.search.backends.stored_photos import Change
 from ssah_tf.search.photo_table import Photo
 
-FIELDS = "path", "raw", "digest", "size", "changed", "labels", "looks"
+FIELDS = "path", "raw", "digest", "size", "mtime_ns", "labels", "perceptual_hash"
 #: Bytes of a file in one entity: in base64 they are what a text of Milvus holds at most.
 CHUNK = 48_000
 #: Photos of a request.
@@ -57,9 +57,9 @@ class MilvusPhotos:
                     os.fsdecode(bytes.fromhex(row["raw"])) if row["raw"] else row["path"],
                     row["digest"],
                     row["size"],
-                    row["changed"],
+                    row["mtime_ns"],
                     tuple(row["labels"]),
-                    bytes.fromhex(row["looks"]),
+                    bytes.fromhex(row["perceptual_hash"]),
                 )
         return dict(sorted(found.items()))
 
@@ -79,7 +79,7 @@ class MilvusPhotos:
         """See `PhotoStore.write`.
 
         Killed between two steps, an id has a photo without a code, which counts as none; or the
-        code of a changed file beside its old photo, so that the file is read again; or is gone in
+        code of an edited file beside its old photo, so that the file is read again; or is gone in
         part. The next `sync` mends each.
         """
         index, new = self.index, set(change.added[0].tolist())
@@ -125,9 +125,9 @@ def as_entity(number: int, photo: Photo) -> dict:
         "raw": "" if path.encode() == raw else raw.hex(),
         "digest": photo.digest,
         "size": photo.size,
-        "changed": photo.changed,
+        "mtime_ns": photo.mtime_ns,
         "labels": list(photo.labels),
-        "looks": photo.looks.hex(),
+        "perceptual_hash": photo.perceptual_hash.hex(),
         "code": NOTHING,
     }
 
@@ -139,9 +139,9 @@ def photo_fields(schema) -> None:
     schema.add_field("id", DataType.INT64, is_primary=True)
     for name in ("path", "raw"):
         schema.add_field(name, DataType.VARCHAR, max_length=TEXT)
-    for name in ("digest", "looks"):
+    for name in ("digest", "perceptual_hash"):
         schema.add_field(name, DataType.VARCHAR, max_length=128)
-    for name in ("size", "changed"):
+    for name in ("size", "mtime_ns"):
         schema.add_field(name, DataType.INT64)
     schema.add_field(
         "labels",

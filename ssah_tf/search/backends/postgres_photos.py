@@ -7,11 +7,12 @@ from ssah_tf.search.backends.postgres import PostgresIndex
 from ssah_tf.search.backends.stored_photos import Change
 from ssah_tf.search.photo_table import Photo
 
-COLUMNS = "path, raw, digest, size, changed, labels, looks"
+COLUMNS = "path, raw, digest, size, mtime_ns, labels, perceptual_hash"
 WRITE = """
 INSERT INTO {s}.photos SELECT * FROM incoming_photos ON CONFLICT (id) DO UPDATE SET
     path = excluded.path, raw = excluded.raw, digest = excluded.digest, size = excluded.size,
-    changed = excluded.changed, labels = excluded.labels, looks = excluded.looks
+    mtime_ns = excluded.mtime_ns, labels = excluded.labels,
+    perceptual_hash = excluded.perceptual_hash
 """
 
 
@@ -33,11 +34,11 @@ class PostgresPhotos:
                 path if raw is None else os.fsdecode(raw),
                 digest.hex(),
                 size,
-                changed,
+                mtime_ns,
                 tuple(labels),
-                looks,
+                perceptual_hash,
             )
-            for number, path, raw, digest, size, changed, labels, looks in rows
+            for number, path, raw, digest, size, mtime_ns, labels, perceptual_hash in rows
         }
 
     def file(self, name: str) -> bytes | None:
@@ -101,4 +102,4 @@ def as_row(photo: Photo) -> tuple:
     path = raw.decode("utf-8", "replace")
     exact = None if path.encode() == raw else raw
     digest, labels = bytes.fromhex(photo.digest), list(photo.labels)
-    return path, exact, digest, photo.size, photo.changed, labels, photo.looks
+    return path, exact, digest, photo.size, photo.mtime_ns, labels, photo.perceptual_hash
