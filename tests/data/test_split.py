@@ -62,14 +62,14 @@ def test_seed():
 
 
 def test_every_image_can_be_a_query():
-    """The draw is random: over 40 seeds each of 15 images asks at least once."""
+    """The draw is random: over 40 seeds each of 15 images is a query at least once."""
     images = balanced(per_class=5)
-    asked = [
+    found = [
         set(draw(images, seed=s, labelled_per_class=2, validation_per_class=1).query)
         for s in range(40)
     ]
-    assert all(len(query) == 3 for query in asked)
-    assert set.union(*asked) == set(images.ids)
+    assert all(len(query) == 3 for query in found)
+    assert set.union(*found) == set(images.ids)
 
 
 def test_protocol_says_what_a_number_means():
@@ -197,7 +197,7 @@ def images():
 
 @pytest.fixture
 def split():
-    """Of ten images: i0 asks, i1 to i9 are searched."""
+    """Of ten images: i0 is the query, i1 to i9 are searched."""
     return Split(
         labelled=("i1", "i5"),
         validation=("i2", "i6"),
