@@ -38,7 +38,7 @@ def label_words(labels: np.ndarray) -> np.ndarray:
 
 def shared_bits(query_words: np.ndarray, database_words: np.ndarray) -> np.ndarray:
     """Whether two rows have a bit in common: words `(words, q)`, `(words, n)` -> bool `(q, n)`."""
-    shared = (query_words[0, :, None] & database_words[0, None, :]) != 0  # (q, n)
+    shared: np.ndarray = (query_words[0, :, None] & database_words[0, None, :]) != 0  # (q, n)
     for query_word, database_word in zip(query_words[1:], database_words[1:], strict=True):
         shared |= (query_word[:, None] & database_word[None, :]) != 0
     return shared

@@ -2,13 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
 
 
-def parse_json(content: bytes | str):
+def parse_json(content: bytes | str) -> Any:
     """Parse JSON.
 
     Raises:
@@ -44,8 +44,9 @@ def read_array(path: str | Path, mapped: bool = False) -> "np.ndarray":
     import numpy as np
 
     try:
-        return np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+        array: np.ndarray = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
     except OSError:
         raise
     except Exception as error:
         raise ValueError(f"not a file of an array ({type(error).__name__})") from None
+    return array
