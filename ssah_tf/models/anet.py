@@ -21,13 +21,13 @@ class ANet(Deformer):
     coarsest features give a score to each of `angles` equal ranges of angles, of which the highest
     is taken, and a uniform angle within it. Gumbel noise on the scores makes the choice a draw
     without replacement from their softmax. The scores of an image have mean 0 and standard
-    deviation `preference`, whatever the network gives, so that hard samples stay varied and the
+    deviation `score_scale`, whatever the network gives, so that hard samples stay varied and the
     gradient never vanishes.
 
     Args:
         width: Channels of the stem; the coarser levels have twice as many.
         angles: Number of ranges that the angle is chosen from, 2 or more.
-        preference: Standard deviation of the scores over the cells of an image, and over its
+        score_scale: Standard deviation of the scores over the cells of an image, and over its
             angles; 0 would be random deformation.
         **kwargs: Arguments of `Deformer`.
 
@@ -41,7 +41,7 @@ class ANet(Deformer):
         *args,
         width: int = 16,
         angles: int = 8,
-        preference: float = 1.0,
+        score_scale: float = 1.0,
         **kwargs,
     ):
         super().__init__(image_size, *args, **kwargs)
@@ -49,7 +49,7 @@ class ANet(Deformer):
         if angles < 2:
             raise ValueError(f"angles must be 2 or more. Received: angles={angles}")
         self.angles = angles
-        self.preference = preference
+        self.score_scale = score_scale
 
         def conv(name, filters, kernel=3, stride=1):
             return keras.Sequential(
@@ -121,7 +121,7 @@ class ANet(Deformer):
 
         def marked(score, number, count):
             """The highest of the standardised scores, `(batch, options)`."""
-            flat = self.preference * standardised(score)
+            flat = self.score_scale * standardised(score)
             if seeds is not None:
                 flat += random_gumbel(seeds[number], (batch, flat.shape[1]), flat.dtype)
             return choose_cells(flat, count)
@@ -147,7 +147,7 @@ class ANet(Deformer):
             **super().get_config(),
             "width": self.width,
             "angles": self.angles,
-            "preference": self.preference,
+            "score_scale": self.score_scale,
         }
 
 

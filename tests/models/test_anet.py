@@ -96,27 +96,27 @@ def test_without_a_seed_the_highest_scores_are_taken():
     assert np.any(anet.deform(images, seed()).mask != anet.deform(images).mask)
 
 
-@pytest.mark.parametrize("preference", [0.5, 1.0])
-def test_preference_says_how_much_likelier_a_cell_is(preference):
+@pytest.mark.parametrize("score_scale", [0.5, 1.0])
+def test_score_scale_says_how_much_likelier_a_cell_is(score_scale):
     """One cell of 16 wanted, one drawn. Standardised: (15, -1, -1, ...) / sqrt(15), whatever was
     given, so the wanted cell is e^(16 b / sqrt(15)) times as likely as each other."""
-    anet = ANet(28, FILL, rotation=False, scales=(2,), area=0.05, preference=preference)
+    anet = ANet(28, FILL, rotation=False, scales=(2,), area=0.05, score_scale=score_scale)
     anet.build((None, 28, 28, 3))
     anet.features = lambda images, training=False: (
         [tf.tile(tf.reshape(1e3 * tf.eye(16)[:1] - 77, [1, 4, 4]), [len(images), 1, 1])],
         None,
     )
     drawn = anet.deform(images_of(28, 4000), seed()).mask.numpy()[:, 0, 0].mean()
-    odds = np.exp(16 * preference / np.sqrt(15))
+    odds = np.exp(16 * score_scale / np.sqrt(15))
     expected = odds / (odds + 15)
     assert drawn == pytest.approx(expected, abs=5 * np.sqrt(expected * (1 - expected) / 4000))
 
 
-@pytest.mark.parametrize("preference", [0.5, 1.0])
-def test_preference_says_how_much_likelier_a_range_of_angles_is(preference):
+@pytest.mark.parametrize("score_scale", [0.5, 1.0])
+def test_score_scale_says_how_much_likelier_a_range_of_angles_is(score_scale):
     """Four ranges of 5 degrees, the third wanted. Standardised: (-1, -1, 3, -1) / sqrt(3), so it
     is e^(4 b / sqrt(3)) times as likely as each other; angles within a range are uniform."""
-    anet = ANet(28, FILL, occlusion=False, angles=4, preference=preference)
+    anet = ANet(28, FILL, occlusion=False, angles=4, score_scale=score_scale)
     anet.build((None, 28, 28, 3))
     anet.features = lambda images, training=False: (
         None,
@@ -124,7 +124,7 @@ def test_preference_says_how_much_likelier_a_range_of_angles_is(preference):
     )
     angles = np.degrees(anet.deform(images_of(28, 4000), seed()).angles)
     drawn = angles[(angles >= 0) & (angles < 5)]
-    odds = np.exp(4 * preference / np.sqrt(3))
+    odds = np.exp(4 * score_scale / np.sqrt(3))
     share = odds / (odds + 3)
     assert len(drawn) / 4000 == pytest.approx(share, abs=5 * np.sqrt(share * (1 - share) / 4000))
     np.testing.assert_allclose([drawn.mean(), drawn.std()], [2.5, 5 / np.sqrt(12)], rtol=0.06)

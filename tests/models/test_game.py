@@ -40,7 +40,7 @@ def make_game(
         SUPERVISED_LOSSES[loss](),
         pace or SchedulePace(4),
         seed=seed,
-        **{"gain": 0.2, "offset": 0.1, **kwargs},
+        **{"contrast": 0.2, "brightness": 0.1, **kwargs},
     )
     game.build(((None, SIZE, SIZE, 3), (None, CLASSES)))
     # Without a large epsilon Adam makes full steps of gradients that are rounding errors.

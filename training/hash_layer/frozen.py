@@ -84,8 +84,9 @@ def train_on_features(
 
     Unlabelled images take part by the consistency: what a moving average of the layer makes of all
     features of an image, the layer learns to make of a part of them. Then, as
-    `pseudo_labels.spread` says, the labels are spread to the most certain of them, by what the
-    backbone and the layer make of them, and the layer is trained anew with these labels, too.
+    `pseudo_labels.label_propagation` says, the labels are spread to the most certain of them, by
+    what the backbone and the layer make of them, and the layer is trained anew with these labels,
+    too.
 
     Args:
         hnet: H-Net; its hash layer is set.
@@ -97,9 +98,9 @@ def train_on_features(
     play_on_features(hnet, recipe, features, labels, watchers)
     known = len(labels)
     takes_part = recipe.adversary.kind != "none" and len(features) > known
-    if not (recipe.pseudo_labels.spread and takes_part):
+    if not (recipe.pseudo_labels.label_propagation and takes_part):
         return
-    rows, given = spread_by_network(hnet, features, labels, recipe.pseudo_labels.spread)
+    rows, given = spread_by_network(hnet, features, labels, recipe.pseudo_labels.label_propagation)
     rest = np.setdiff1d(np.arange(known, len(features)), rows)
     order = np.concatenate([np.arange(known), rows, rest])
     play_on_features(hnet, recipe, features[order], np.concatenate([labels, given]), watchers)
