@@ -68,12 +68,18 @@ class ANet(Deformer):
             conv("down_2", 2 * width, stride=2),
         ]
         if self.occlusion:
-            self.decoder = [conv("up_0", width), conv("up_1", 2 * width)]
+            levels = range(self.finest, 2)  # up to the finest grid that a head reads
+            self.decoder = [conv(f"up_{level}", width * 2**level) for level in levels]
             self.score_heads = [
                 layers.Conv2D(1, 1, use_bias=False, name=f"scores_{s}") for s in self.scales
             ]
         if self.rotation:
             self.angle_head = layers.Dense(angles, use_bias=False, name="angles")
+
+    @property
+    def finest(self) -> int:
+        """The finest scale that is occluded."""
+        return min(self.scales)
 
     @property
     def finest_cell(self) -> int:
@@ -101,11 +107,11 @@ class ANet(Deformer):
             angles = self.angle_head(keras.ops.mean(x, axis=(1, 2)))  # (B, angles)
         if self.occlusion:
             decoded = [x]  # coarsest first
-            for level in (1, 0):
+            for level in range(1, self.finest - 1, -1):
                 n = levels[level].shape[1]
                 x = keras.ops.repeat(keras.ops.repeat(x, 2, axis=1), 2, axis=2)[:, :n, :n]
                 x = keras.ops.concatenate([x, levels[level]], axis=-1)
-                x = self.decoder[level](x, training=training)
+                x = self.decoder[level - self.finest](x, training=training)
                 decoded.append(x)
             scores = [
                 keras.ops.squeeze(head(decoded[2 - scale]), -1)
