@@ -163,7 +163,7 @@ class SSAH(StagedModel):
                     images, meaning, labels, columns, seed
                 )
             else:
-                hard = self.deformer.deform(images, seed).images
+                hard = self.deformer.deform(images, seed)
             hard = tf.stop_gradient(hard)
         if self.stage != "anet_warmup":
             terms |= self.hashing_step(images, hard, meaning, labels, columns, seed)
@@ -198,7 +198,7 @@ class SSAH(StagedModel):
         rho = tf.convert_to_tensor(self.pace.rho)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([v.value for v in self.deformer.trainable_variables])
-            hard = self.deformer.deform(images, seed, training=True).images
+            hard = self.deformer.deform(images, seed, training=True)
             u_hard = self.hnet(hard, training=False)
             loss = adversarial_loss(labelled_rows(u_hard, columns), labels, rho)
             if columns > 1:

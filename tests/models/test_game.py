@@ -209,7 +209,7 @@ def test_a_net_makes_the_task_of_a_frozen_h_net_harder_and_more_so_at_higher_rho
         for number, batch in enumerate(held_out):
             x = tf.cast(batch["images"][:, 0], tf.float32)
             if deform:
-                x = game.deformer.deform(x, tf.constant([99, number])).images
+                x = game.deformer.deform(x, tf.constant([99, number]))
             u = game.hnet(x)
             losses.append(float(game.supervised_loss(u, batch["labels"], u, batch["labels"])))
         return np.mean(losses)

@@ -1,6 +1,7 @@
 """The networks of `keras.applications`, by name."""
 
 import inspect
+import warnings
 
 import keras
 
@@ -82,7 +83,10 @@ def construct(make, name: str, weights: str) -> keras.Model:
     whole = {"include_top": False, "pooling": "avg", "input_shape": (None, None, 3)}
     if weights in ("imagenet", "none"):
         try:
-            return make(**whole, weights=None if weights == "none" else weights)
+            with warnings.catch_warnings():
+                # A network for any size takes the weights of 224 px, which is what is wanted.
+                warnings.filterwarnings("ignore", "`input_shape` is undefined")
+                return make(**whole, weights=None if weights == "none" else weights)
         except Exception as error:  # of the download, of a machine without a network
             reason = first_line(error)
             raise SsahError(
