@@ -9,9 +9,16 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ssah_tf.system.errors import RecipeError
+from ssah_tf.system.renamed import KEYS, renamed_keys
 
 #: Folder of the recipes that come with the product.
 RECIPES = Path(__file__).parent / "recipes"
+
+#: Further names of a built-in recipe, each with the overrides that it stands for.
+ALIASES = {
+    "cub200": ("fine_grained", ("name=cub200",)),
+    "dogs120": ("fine_grained", ("name=dogs120", "data.validation_per_class=5")),
+}
 
 #: Levels of a YAML file that may be nested; a recipe has four.
 MAX_DEPTH = 20
@@ -41,8 +48,8 @@ class Data(Section):
     query_per_class: Positive = 10  # only if the source has no official queries
     flip: bool = True
     shift: Annotated[float, Field(ge=0, le=0.5)] = 0.08  # share of the side
-    gain: Share = 0.5  # exposure of what H-Net studies: pixels times 1 - gain to 1 + gain
-    offset: Share = 0.12  # then plus or minus up to this share of 255
+    contrast: Share = 0.5  # in H-Net's training: pixels times 1 - contrast to 1 + contrast
+    brightness: Share = 0.12  # then plus or minus up to this share of 255
     cache_mb: Annotated[int, Field(ge=0)] = 1024
 
 
@@ -69,7 +76,7 @@ class Adversary(Section):
     max_angle: Annotated[float, Field(gt=0, le=180)] = 10.0  # degrees
     width: Positive = 16
     angles: Annotated[int, Field(ge=2)] = 8  # ranges that the angle is chosen from
-    preference: Annotated[float, Field(gt=0)] = 1.0  # deviation of the scores of cells and angles
+    score_scale: Annotated[float, Field(gt=0)] = 1.0  # deviation of the scores of cells and angles
     rand_augment: Share = 0.0  # strength of RandAugment over the hard samples; 0 is off
 
 
@@ -111,7 +118,7 @@ class PseudoLabels(Section):
     align: bool = False  # the distribution over the classes
     # share of the unlabelled images that get a label by their neighbourhood, one class each: with
     # train.cached_features for a second training, with self_train from the first step on
-    spread: Share = 0.0
+    label_propagation: Share = 0.0
     self_train: str | None = None  # run folder whose encoder says what lies near
 
 
@@ -129,7 +136,7 @@ class HNetOptimizer(Optimizer):
     """That of H-Net; the moving average is the encoder that is kept, and the teacher."""
 
     weight_decay: Weight = 0.005
-    trunk: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the rate, for the backbone
+    backbone_lr_multiplier: Annotated[float, Field(gt=0, le=1)] = 1.0
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.99
 
 
@@ -150,7 +157,7 @@ class Train(Section):
     hnet_warmup: Annotated[int, Field(ge=0)] = 4  # epochs
     anet_warmup: Annotated[int, Field(ge=0)] = 1
     joint: Annotated[int, Field(ge=0)] | Auto = 26
-    # the backbone stands still, and its features are computed once; adversary plain or none
+    # the backbone is frozen, and its features are computed once; adversary plain or none
     cached_features: bool = False
     refit: bool = True  # the hash layer anew at the end, with the labels of the validation images
     precision: Literal["float32", "bfloat16"] = "float32"  # of H-Net's backbone, while training
@@ -179,16 +186,17 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _features_are_enough(self):
-        spread, self_train = self.pseudo_labels.spread, self.pseudo_labels.self_train
-        if spread and not (self.train.cached_features or self_train):
+        share, self_train = self.pseudo_labels.label_propagation, self.pseudo_labels.self_train
+        if share and not (self.train.cached_features or self_train):
             raise ValueError(
-                "pseudo_labels.spread: needs the features of a network that stands still; set "
+                "pseudo_labels.label_propagation: needs the features of a frozen backbone; set "
                 "train.cached_features, or pseudo_labels.self_train to a finished run"
             )
-        if self_train and (self.train.cached_features or not spread):
+        if self_train and (self.train.cached_features or not share):
             raise ValueError(
-                "pseudo_labels.self_train: needs pseudo_labels.spread above 0, and a network that "
-                "is trained; with train.cached_features labels are spread without it"
+                "pseudo_labels.self_train: needs pseudo_labels.label_propagation above 0, and a "
+                "backbone that is trained; with train.cached_features labels are propagated "
+                "without it"
             )
         if self.train.cached_features and self.adversary.kind not in ("plain", "none"):
             raise ValueError(
@@ -243,7 +251,7 @@ def load_recipe(name: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
     """Read a recipe.
 
     Args:
-        name: Name of a built-in recipe, or path of a YAML file.
+        name: Name of a built-in recipe or one of `ALIASES`, or path of a YAML file.
         overrides: `key.key=value` each, the value in YAML; they win over the file.
 
     Returns:
@@ -252,32 +260,46 @@ def load_recipe(name: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
     Raises:
         RecipeError: No such recipe, not YAML, an unknown key, a wrong type or value. One line.
     """
-    path = find_recipe(name)
+    path, of_name = find_recipe(name)
     try:
         values = yaml.load(path.read_text(encoding="utf-8"), Loader)
     except Exception as error:  # on odd tags PyYAML raises almost anything
         raise RecipeError(f"{path}: not a YAML file ({' '.join(str(error).split())})") from None
     if not isinstance(values, dict):
         raise RecipeError(f"{path}: a recipe is a YAML mapping, not {type(values).__name__}")
-    for override in overrides:
+    for override in (*of_name, *overrides):
         apply_override(values, override)
+    renamed = renamed_keys(values)
+    if renamed:
+        raise RecipeError(f"{path}: {'; '.join(renamed)}")
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
         raise RecipeError(f"{path}: {explain(error)}") from None
 
 
-def find_recipe(name: str | Path) -> Path:
-    """Path of a built-in recipe by name, or of a file."""
-    built_in = RECIPES / f"{name}.yaml"
+def find_recipe(name: str | Path) -> tuple[Path, tuple[str, ...]]:
+    """Find a recipe.
+
+    Args:
+        name: Name of a built-in recipe or one of `ALIASES`, or path of a YAML file.
+
+    Returns:
+        Path of its file, and the overrides that a name of `ALIASES` stands for.
+
+    Raises:
+        RecipeError: There is none.
+    """
+    file_name, overrides = ALIASES.get(str(name), (name, ()))
+    built_in = RECIPES / f"{file_name}.yaml"
     try:
         if "/" not in str(name) and built_in.is_file():
-            return built_in
+            return built_in, overrides
         if Path(name).is_file():
-            return Path(name)
+            return Path(name), ()
     except OSError:
         pass  # no file can have such a name
-    names = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
+    names = ", ".join(sorted({*ALIASES, *(path.stem for path in RECIPES.glob("*.yaml"))}))
     raise RecipeError(f"no recipe {str(name)!r}: built in are {names}, or give a YAML file")
 
 
@@ -286,6 +308,8 @@ def apply_override(values: dict, override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise RecipeError(f"--set {override}: expected key=value, for example --set model.bits=64")
+    if key in KEYS:
+        raise RecipeError(f"--set {override}: {key} is now called {KEYS[key]}")
     try:
         value = yaml.load(text, Loader)
     except Exception:  # on odd tags PyYAML raises almost anything

@@ -1,4 +1,4 @@
-"""RandAugment over what H-Net studies: the strong view of FixMatch."""
+"""RandAugment over the images that H-Net is trained on: the strong view of FixMatch."""
 
 import keras
 import tensorflow as tf
@@ -34,6 +34,12 @@ class StrongView(layers.Layer):
             )
             for k in range(groups)
         ]
+
+    def build(self, input_shape):
+        """Prepare the augmenters; they have no weights."""
+        for augment in self.augmenters:
+            augment.build(input_shape)
+        self.built = True
 
     def call(self, images):
         """Augmented images, in order."""
