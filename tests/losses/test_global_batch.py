@@ -92,7 +92,7 @@ def test_gumbel_noise_has_its_mean_and_spread():
         (quantisation_loss, (CODES,)),
         (bit_balance_loss, (CODES,)),
         (lambda hard, labels: adversarial_loss(hard, labels, 0.8), (HARD, LABELS)),
-        (lambda u, v: own_pair_adversarial_loss(u, v, 0.8), (CODES, HARD)),
+        (lambda u, v: own_pair_adversarial_loss(u, v, 0.8), (CODES, CODES)),
     ],
     ids=["quantisation", "bit balance", "adversarial", "own pair"],
 )
