@@ -50,5 +50,7 @@ def test_refuses(labels, message):
 def test_refuses_other_number_of_rows():
     labels = np.ones((2, 3), np.uint8)
     assert check_labels("labels", labels, 2) is labels
-    with pytest.raises(ValueError, match=r"^labels: received 2 rows, expected 3, one for each code"):
+    with pytest.raises(
+        ValueError, match=r"^labels: received 2 rows, expected 3, one for each code"
+    ):
         check_labels("labels", labels, 3)
