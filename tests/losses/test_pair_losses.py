@@ -133,16 +133,6 @@ def test_every_loss_falls_when_codes_follow_labels(name, batch):
     assert distance[same].max() < distance[~same].min()
 
 
-@pytest.mark.parametrize("name", SUPERVISED_LOSSES)
-def test_every_loss_survives_its_config(name, batch):
-    codes, hard, labels = batch
-    loss = SUPERVISED_LOSSES[name]()
-    again = type(loss).from_config(loss.get_config())
-    np.testing.assert_array_equal(
-        again(codes, labels, hard, labels), loss(codes, labels, hard, labels)
-    )
-
-
 @pytest.mark.parametrize(
     ("kind", "wrong"),
     [("contrastive", {"margin": 0}), ("likelihood", {"scale": 0}), ("orthohash", {"margin": 1})],
