@@ -18,7 +18,7 @@ from ssah_tf.models.strong_view import StrongView
 from ssah_tf.system.errors import RecipeError
 from ssah_tf.system.renamed import renamed_option
 from ssah_tf.training.optimizers import LAYERWISE
-from ssah_tf.training.recipe import Optimizer, Recipe
+from ssah_tf.training.recipe_sections import OptimizerSection, Recipe
 
 
 def build_images(recipe: Recipe) -> Loaded:
@@ -207,7 +207,7 @@ def lr_multipliers(hnet: HNet, recipe: Recipe) -> list[float] | None:
 
 
 def build_optimizer(
-    spec: Optimizer, steps: int, multipliers: list[float] | None = None
+    spec: OptimizerSection, steps: int, multipliers: list[float] | None = None
 ) -> keras.optimizers.Optimizer:
     """A Keras optimizer, its rate decaying over `steps` if the recipe says so.
 

@@ -290,8 +290,8 @@ class SSAH(StagedModel):
                 variable.assign(value)
 
     def get_build_config(self):
-        """What `build` was given."""
-        return {"input_shape": self.shapes}
+        """What `build` was given, `None` before."""
+        return {"input_shape": self.shapes} if self.built else None
 
     def build_from_config(self, config):
         """Build as `get_build_config` says."""
@@ -328,7 +328,9 @@ class SSAH(StagedModel):
         return cls(**config)
 
     def get_compile_config(self):
-        """Both optimizers, for `compile_from_config`."""
+        """Both optimizers, for `compile_from_config`; `None` before `compile`."""
+        if not self.compiled:
+            return None
         serialize = keras.saving.serialize_keras_object
         return {
             "hnet_optimizer": serialize(self.hnet_optimizer),

@@ -51,6 +51,16 @@ class StrongView(layers.Layer):
         images = tf.dynamic_stitch([rows[k :: self.groups] for k in range(self.groups)], parts)
         return tf.clip_by_value(images, 0, 255)
 
+    def save_own_variables(self, store):
+        """Keep where the draws have come to, which Keras leaves out."""
+        for number, variable in enumerate(self.non_trainable_variables):
+            store[str(number)] = variable.numpy()
+
+    def load_own_variables(self, store):
+        """Go on with the draws where they were saved."""
+        for number, variable in enumerate(self.non_trainable_variables):
+            variable.assign(store[str(number)])
+
     def get_config(self):
         """Arguments that make an equal layer."""
         own = {"strength": self.strength, "groups": self.groups, "seed": self.seed}

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from ssah_tf.losses import (
+    SUPERVISED_LOSSES,
     adversarial_loss,
     bit_balance_loss,
     own_pair_adversarial_loss,
@@ -38,6 +39,13 @@ def on_two(strategy, function, *arrays):
         return strategy.run(lambda rows: function(*rows), (given,))
 
     return [value.numpy() for value in strategy.experimental_local_results(run(given))]
+
+
+def test_between_the_devices_there_is_no_number(mirrored):
+    """Where weights are made, under a strategy but on no device, it counts as the first."""
+    with mirrored.scope():
+        assert replica_id().numpy() == 0
+        assert replica_count() == 2
 
 
 def test_outside_of_a_strategy_there_is_one_device():
@@ -100,3 +108,12 @@ def test_shares_of_two_devices_add_up_to_the_loss_of_one(mirrored, function, arr
     alone = function(*map(tf.constant, arrays)).numpy()
     assert alone > 1e-3
     assert sum(on_two(mirrored, function, *arrays)) == pytest.approx(alone, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", SUPERVISED_LOSSES)
+def test_shares_of_every_supervised_loss(mirrored, name):
+    loss = SUPERVISED_LOSSES[name]()
+    loss.build((None, 8), (None, 3))
+    arrays = (CODES, LABELS, HARD, LABELS)
+    alone = loss(*map(tf.constant, arrays)).numpy()
+    assert sum(on_two(mirrored, loss, *arrays)) == pytest.approx(alone, rel=1e-5)

@@ -46,6 +46,25 @@ def test_targets_are_rows_of_a_hadamard_matrix_up_to_2048():
     assert np.any(larger @ larger.T != 2049 * np.eye(3))
 
 
+def test_more_tries_never_bring_targets_nearer():
+    """The same draws in the same order: the best of more of them is at least as good."""
+
+    def overlap(tries):
+        targets = class_targets(10, 24, seed=3, tries=tries)
+        return (targets @ targets.T - 48 * np.eye(10)).max()
+
+    overlaps = [overlap(tries) for tries in range(1, 40)]
+    assert overlaps == sorted(overlaps, reverse=True)
+    assert overlaps[-1] < overlaps[0]
+
+
+def test_an_image_without_a_label_costs_nothing():
+    loss = OrthoHash()
+    loss.build((None, 16), (None, 3))
+    codes = np.ones((1, 16), np.float32)
+    assert loss.sample_losses(codes, np.zeros((1, 3), np.float32)).numpy().tolist() == [0]
+
+
 def test_targets_are_far_apart():
     targets = class_targets(10, 48, seed=0)
     overlap = targets @ targets.T - 48 * np.eye(10)

@@ -201,17 +201,6 @@ def test_random_angles_are_uniform():
     np.testing.assert_allclose(np.std(angles), 10 / np.sqrt(3), rtol=0.1)
 
 
-@pytest.mark.parametrize("kind", [ANet, RandomDeformation])
-def test_saved_and_loaded_it_deforms_alike(kind, tmp_path):
-    deformer = kind(28, FILL, scales=(0, 2), max_angle=20.0)
-    images = images_of(28)
-    before = deformer.deform(images, seed())
-    deformer.save(tmp_path / "deformer.keras")
-    loaded = keras.saving.load_model(tmp_path / "deformer.keras")
-    np.testing.assert_array_equal(loaded.deform(images, seed()), before)
-    assert loaded.get_config() == deformer.get_config()
-
-
 @pytest.mark.parametrize(
     "wrong",
     [

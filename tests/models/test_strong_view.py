@@ -21,12 +21,6 @@ def test_no_strength_changes_least(rng):
     assert weak < strong
 
 
-def test_equal_layer_from_its_config():
-    layer = StrongView(0.3, groups=2, seed=5)
-    twin = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
-    assert twin.get_config() == layer.get_config()
-
-
 @pytest.mark.parametrize("bad", [{"strength": 1.5}, {"groups": 0}])
 def test_refuses_bad_values(bad):
     with pytest.raises(ValueError, match="Received"):

@@ -172,7 +172,8 @@ class ConvNorm(layers.Layer):
 
     def build(self, input_shape):
         """Create the weights."""
-        self.conv.build(input_shape)
+        if not self.conv.built:
+            self.conv.build(input_shape)
         self.norm.build(self.conv.compute_output_shape(input_shape))
 
     def call(self, x, training=False):
