@@ -38,7 +38,7 @@ def evaluated(logical_cpus):
     from ssah_tf.training.build import build_game
     from ssah_tf.training.evaluate import evaluate
     from ssah_tf.training.recipe import load_recipe
-    from ssah_tf.training.train import start
+    from ssah_tf.training.start import start
 
     def make(folder, *overrides):
         run, loaded = start(load_recipe("fashion", ("model.bits=12", *overrides)), folder)

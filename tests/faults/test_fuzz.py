@@ -27,7 +27,6 @@ from ssah_tf.search.photo_index import PhotoIndex
 from ssah_tf.search.photo_table import Photo, PhotoTable
 from ssah_tf.system.errors import SsahError
 from ssah_tf.training.recipe import RECIPES, Recipe, load_recipe
-from ssah_tf.training.report.page import read_metrics
 from ssah_tf.training.run import Run
 
 #: Inputs of each of the 15 readers in the short and in the long form: 15 x 7,000 > 100,000.
@@ -346,6 +345,6 @@ def test_run_folder(fuzz, tmp_path, name):
 
     def read(path):
         run = Run(path.parent)
-        return run.history if name == "history.json" else read_metrics(run)
+        return run.history if name == "history.json" else run.metrics()
 
     fuzz(json_like(seed), read, name)
