@@ -101,10 +101,10 @@ class PseudoLabelsSection(Section):
     kind: Literal["soft", "fixed", "adaptive"] = "soft"
     threshold: Share = 0.95  # fixed only
     align: bool = False  # the distribution over the classes
-    # share of the unlabelled images that get a label by their neighbourhood, one class each: with
+    # share of the unlabelled images that get a label by their neighbours, one class each: with
     # train.cached_features for a second training, with self_train from the first step on
     label_propagation: Share = 0.0
-    self_train: str | None = None  # run folder whose encoder says what lies near
+    self_train: str | None = None  # run folder whose encoder gives the neighbours
 
 
 class OptimizerSection(Section):

@@ -26,7 +26,7 @@ class ImageSet:
         digests: SHA-256 (hex) of each image's content; equal for exact duplicates.
         pixels: uint8 `(n, side, side, 3)` if the set is held in memory, else `None`.
         root: Folder of the files if the set is read from disk, else `None`.
-        official_queries: Ids of the images that ask, if the set comes with its own test part.
+        official_queries: Ids of the queries, if the set comes with its own test part.
     """
 
     name: str

@@ -50,8 +50,8 @@ class SSAH(StagedModel):
         contrast: The images that H-Net is trained on are multiplied by 1 - contrast to
             1 + contrast, one factor an image. The teacher and A-Net see the image as it is.
         brightness: Then up to this share of 255 is added or subtracted.
-        pseudo_labels: What unlabelled images stand for; the teacher's posterior by default.
-        strong_view: Augmentation of the hard samples that H-Net studies, none by default.
+        pseudo_labels: Targets of unlabelled images; by default the teacher's posterior.
+        strong_view: Augmentation of the hard samples before H-Net's step; none by default.
         ramp_steps: Joint steps in which the consistency rises from 0 to its weight.
         seed: Seed of all randomness in the game.
     """
@@ -150,23 +150,23 @@ class SSAH(StagedModel):
         images = tf.cast(batch["images"], self.compute_dtype)
         images = tf.reshape(images, [-1, *images.shape[2:]])  # (B * columns, S, S, 3)
         step = tf.convert_to_tensor(self.hnet_optimizer.iterations)
-        if self.stage == "anet_warmup":  # H-Net stands still, so its own count would too
+        if self.stage == "anet_warmup":  # H-Net is not trained, so its own count does not rise
             step = -1 - tf.convert_to_tensor(self.anet_optimizer.iterations)
         seed = tf.stack([self.seed, tf.cast(step, tf.int32)])
 
         terms = {}
-        hard = meaning = None
+        hard = teacher_codes = None
         if self.stage != "hnet_warmup" and self.deformer is not None:
-            meaning = tf.stop_gradient(self.teacher(images))  # (B * columns, K)
+            teacher_codes = tf.stop_gradient(self.teacher(images))  # (B * columns, K)
             if self.has_adversary:
                 hard, terms["adversary"] = self.adversary_step(
-                    images, meaning, labels, columns, seed
+                    images, teacher_codes, labels, columns, seed
                 )
             else:
                 hard = self.deformer.deform(images, seed)
             hard = tf.stop_gradient(hard)
         if self.stage != "anet_warmup":
-            terms |= self.hashing_step(images, hard, meaning, labels, columns, seed)
+            terms |= self.hashing_step(images, hard, teacher_codes, labels, columns, seed)
         whole = tf.unstack(sum_over_replicas(tf.stack(list(terms.values()))))
         terms = dict(zip(terms, whole, strict=True)) | {"rho": tf.convert_to_tensor(self.pace.rho)}
         if self.stage == "joint" and hard is not None:
@@ -188,7 +188,14 @@ class SSAH(StagedModel):
         )
         return codes
 
-    def adversary_step(self, images, meaning, labels, columns, seed):
+    def adversary_step(
+        self,
+        images: tf.Tensor,
+        teacher_codes: tf.Tensor,
+        labels: tf.Tensor,
+        columns: int,
+        seed: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Step 1: make A-Net's hard samples harder for the present H-Net.
 
         Returns:
@@ -202,20 +209,28 @@ class SSAH(StagedModel):
             u_hard = self.hnet(hard, training=False)
             loss = adversarial_loss(labelled_rows(u_hard, columns), labels, rho)
             if columns > 1:
-                clean, deformed = (unlabelled_rows(u, columns) for u in (meaning, u_hard))
+                clean, deformed = (unlabelled_rows(u, columns) for u in (teacher_codes, u_hard))
                 loss += own_pair_adversarial_loss(clean, deformed, rho)
         variables = self.deformer.trainable_variables
         gradients = tape.gradient(loss, [v.value for v in variables])
         self.anet_optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return hard, loss
 
-    def hashing_step(self, images, hard, meaning, labels, columns, seed):
+    def hashing_step(
+        self,
+        images: tf.Tensor,
+        hard: tf.Tensor | None,
+        teacher_codes: tf.Tensor | None,
+        labels: tf.Tensor,
+        columns: int,
+        seed: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
         """Step 2: update H-Net on labelled images and on the hard samples of all images.
 
         Args:
             images: float32 `(batch * columns, size, size, 3)`.
             hard: Their hard samples, or `None`: then the labelled images are all.
-            meaning: The teacher's codes of the images, `(batch * columns, bits)`.
+            teacher_codes: The teacher's codes of the images, `(batch * columns, bits)`, or `None`.
             labels: float32 `(batch, classes)`.
             columns: 1 + unlabelled images for each labelled one.
             seed: int32 `(2,)`, of contrast and brightness.
@@ -252,7 +267,9 @@ class SSAH(StagedModel):
             if hard is not None and columns > 1:
                 targets, trust = self.pseudo_labels(
                     self.supervised_loss.posterior(
-                        unlabelled_rows(meaning, columns), labelled_rows(meaning, columns), labels
+                        unlabelled_rows(teacher_codes, columns),
+                        labelled_rows(teacher_codes, columns),
+                        labels,
                     ),
                     labels,
                 )

@@ -292,6 +292,7 @@ def test_killed_process_loses_nothing(photos, tmp_path, rng, name):
         time.sleep(rng.uniform(0, 0.3))
         process.send_signal(signal.SIGKILL)
         process.wait()
+        process.stdout.close()
         assert last < 22
         assert not (output / "_encoded.json" if name == "codes" else output).exists()
     done = encode_files(FakeEncoder(), find_images([photos]), output)

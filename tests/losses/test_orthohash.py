@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ssah_tf.losses import OrthoHash
-from ssah_tf.losses.target_loss import class_targets, told_apart
+from ssah_tf.losses.target_loss import class_targets, distinct_targets
 
 
 def test_by_hand_with_a_known_target():
@@ -84,9 +84,13 @@ def test_targets_fitted_to_codes_by_hand():
     np.testing.assert_array_equal(targets[2], before[2])
 
 
-def test_equal_targets_are_told_apart_where_they_are_least_certain():
+def test_equal_targets_are_distinct_targets_where_they_are_least_certain():
     same = np.ones((4, 3))
     certainty = np.array([[3, 1, 2]] * 4)
-    apart = told_apart(same, certainty)
+    apart = distinct_targets(same, certainty)
     assert apart.tolist() == [[1, 1, 1], [1, -1, 1], [1, 1, -1], [1, -1, -1]]
-    assert told_apart(np.ones((3, 1)), np.ones((3, 1))).tolist() == [[1], [-1], [-1]]  # no third
+    assert distinct_targets(np.ones((3, 1)), np.ones((3, 1))).tolist() == [
+        [1],
+        [-1],
+        [-1],
+    ]  # no third

@@ -51,8 +51,7 @@ def test_a_client_killed_in_an_add(postgres, kills):
         told = [client.stdout.readline() for _ in range(2)][-1:]
         threading.Event().wait(rng.uniform(0, 0.1))
         client.send_signal(signal.SIGKILL)
-        told = int((told + client.stdout.read().splitlines())[-1])
-        client.wait()
+        told = int((told + client.communicate()[0].splitlines())[-1])
         index = PostgresIndex.open(parse_address(where))
         with index.writing():  # what the server still does for the dead client, it does first
             ids, codes = map(np.concatenate, zip(*index.items(), strict=True))
