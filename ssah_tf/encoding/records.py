@@ -23,11 +23,13 @@ from ssah_tf.system.text import printable
 
 #: Images that are run at once.
 BATCH = 64
-#: Bytes of a digest, SHA-256.
+#: Uint8 of a digest, SHA-256.
 DIGEST_BYTES = 32
 
-#: Digest of a content -> its perceptual hash and its code, `(ceil(bits / 8),)`.
-Known = Mapping[bytes, tuple[bytes, npt.NDArray[np.uint8]]]
+#: A code `(ceil(bits / 8),)`, or codes `(n, ceil(bits / 8))`, or pixels `(side, side, 3)`.
+Uint8 = npt.NDArray[np.uint8]
+#: Digest of a content -> its perceptual hash and its code.
+Known = Mapping[bytes, tuple[bytes, Uint8]]
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Record:
     Attributes:
         path: As it was given.
         digest: SHA-256 of the content; empty if the code alone was asked for.
-        size: Bytes.
+        size: Uint8.
         mtime_ns: Time of the last change, nanoseconds.
         perceptual_hash: See `data.perceptual_hash`; empty if the code alone was asked for.
         code: Packed, uint8 `(ceil(bits / 8),)`.
@@ -48,7 +50,7 @@ class Record:
     size: int
     mtime_ns: int
     perceptual_hash: bytes
-    code: npt.NDArray[np.uint8]
+    code: Uint8
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def encode_records(
     """
     known = known or {}
 
-    def read(path: str) -> tuple[tuple[str, bytes, int, int, bytes], np.ndarray] | Unreadable:
+    def read(path: str) -> tuple[tuple[str, bytes, int, int, bytes], Uint8] | Unreadable:
         """The columns of a record but its code, and the code if it is known, else the pixels."""
         place = os.path.join(folder, path)
         try:
@@ -119,7 +121,7 @@ def encode_records(
         ]
 
 
-def encode_readable(encoder: Encoder, paths: list[str]) -> tuple[npt.NDArray[np.uint8], list[str]]:
+def encode_readable(encoder: Encoder, paths: list[str]) -> tuple[Uint8, list[str]]:
     """Codes of queries.
 
     Args:
@@ -165,11 +167,11 @@ class Records:
     model_id: str
     bits: int
     paths: list[str]
-    codes: npt.NDArray[np.uint8]
-    digests: npt.NDArray[np.uint8]
+    codes: Uint8
+    digests: Uint8
     sizes: npt.NDArray[np.int64]
     mtime_ns: npt.NDArray[np.int64]
-    perceptual_hash: npt.NDArray[np.uint8]
+    perceptual_hash: Uint8
     bad: dict[str, str]
     not_opened: tuple[str, ...] = ()
 
@@ -218,7 +220,7 @@ class Records:
         )
 
 
-def as_rows(values: Sequence[bytes], width: int) -> npt.NDArray[np.uint8]:
+def as_rows(values: Sequence[bytes], width: int) -> Uint8:
     """Byte strings of one length as rows, uint8 `(n, width)`.
 
     Raises:
@@ -227,6 +229,6 @@ def as_rows(values: Sequence[bytes], width: int) -> npt.NDArray[np.uint8]:
     return np.frombuffer(b"".join(values), np.uint8).reshape(len(values), width)
 
 
-def stacked(codes: Sequence[npt.NDArray[np.uint8]], bits: int) -> npt.NDArray[np.uint8]:
+def stacked(codes: Sequence[Uint8], bits: int) -> Uint8:
     """Codes as rows, uint8 `(n, ceil(bits / 8))`; there may be none."""
     return np.array(codes, np.uint8).reshape(len(codes), code_bytes(bits))
