@@ -44,7 +44,7 @@ def lessons_of(folder: Path) -> list[str]:
     values = data | {
         "seed": recipe.seed,
         "pseudo_labels.self_train": str(folder.resolve()),
-        "pseudo_labels.spread": SPREAD,
+        "pseudo_labels.label_propagation": SPREAD,
     }
     return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
 
@@ -85,7 +85,7 @@ def give_labels(run: Run) -> None:
     known = images.positions(split.labelled + split.validation)
     positions = np.concatenate([known, sample_of(images.positions(split.unlabelled))])
     features = features_of(encoder, images, positions, teacher.recipe.data.image_size)
-    rows, given = spread_by_network(encoder, features, images.labels[known], spec.spread)
+    rows, given = spread_by_network(encoder, features, images.labels[known], spec.label_propagation)
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(HEADER)

@@ -166,7 +166,8 @@ def read_list_folder(folder: Path) -> Labels:
     if not all((folder / name).is_file() for name in LISTS[:2]):
         raise DataError(f"{folder}: expected the lists train.txt and test.txt in this folder")
     train, width = list_rows(folder / "train.txt")
-    of, queries = dict(train), frozenset()
+    of: dict[str, tuple[int, ...]] = dict(train)
+    queries: frozenset[str] = frozenset()
     for name in LISTS[1:]:
         if (folder / name).is_file():
             rows, columns = list_rows(folder / name)

@@ -99,7 +99,8 @@ def test_new_changed_and_deleted_files_are_noticed(photos, encoder, tmp_path):
     assert "01.png" not in found
     after = PhotoIndex.open(index.folder).photos
     assert all(after[n].path == before[n].path for n in after.keys() & before.keys())
-    assert not set(after) - set(before) & set(before)
+    assert len(set(after) - set(before)) == 1  # the new one, under an id of its own
+    assert max(set(after) - set(before)) > max(before)
 
 
 def test_a_photo_that_moved_is_not_encoded_again(photos, encoder, tmp_path):
