@@ -94,7 +94,8 @@ def search(
     show: Show = False,
 ) -> None:
     """Find the photos of an index that are most like others."""
-    from ssah_tf.encoding.encode import encode_readable, find_images
+    from ssah_tf.encoding.encode import find_images
+    from ssah_tf.encoding.records import encode_readable
     from ssah_tf.search.backends.place import open_photos
 
     opened = open_photos(index)

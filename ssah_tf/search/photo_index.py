@@ -12,10 +12,10 @@ import numpy as np
 
 from ssah_tf.encoding.encode import find_images
 from ssah_tf.encoding.encoder import Encoder
+from ssah_tf.encoding.parts import Parts, as_name
 from ssah_tf.search.backends.address import refuse_address
 from ssah_tf.search.code_index import ARRAYS, CodeIndex
 from ssah_tf.search.filters import matching
-from ssah_tf.search.photo_parts import Parts, as_name
 from ssah_tf.search.photo_table import Photo, PhotoTable
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.files import atomic_path, checksum, write_atomically
@@ -182,7 +182,7 @@ class PhotoIndex:
         wanted = set(paths)
         to_read = [p for p in paths if p not in by_path or not photos[by_path[p]].unchanged()]
         known = {
-            photos[number].digest: (photos[number].perceptual_hash, code)
+            bytes.fromhex(photos[number].digest): (photos[number].perceptual_hash, code)
             for number, code in zip(self.codes.ids.tolist(), self.codes.codes, strict=True)
         }
         parts = Parts(self.parts(encoder), encoder)
@@ -193,8 +193,8 @@ class PhotoIndex:
         for number in gone:
             del photos[number]
         new, again = {}, {}
-        for path, (photo, code) in found.items():
-            number = by_path.get(path)
+        for path, record in found.items():
+            photo, code, number = Photo.of(record), record.code, by_path.get(path)
             if number is None:
                 number, self.next_id = self.next_id, self.next_id + 1
                 new[number] = code
@@ -245,12 +245,12 @@ class PhotoIndex:
                 f"{next(iter(bad.values()))}; mend that, or leave them out with --skip-unreadable"
             )
         kept = [number for number, photo in photos.items() if photo.path in found]
-        codes = np.array([found[photos[number].path][1] for number in kept], np.uint8)
+        codes = np.array([found[photos[number].path].code for number in kept], np.uint8)
         self.codes = CodeIndex(encoder.bits, encoder.model_id, self.codes.engine_name)
         self.codes.add(kept, codes.reshape(len(kept), self.codes.codes.shape[1]))
         self.photos = PhotoTable.of(
             {
-                number: replace(found[photos[number].path][0], labels=photos[number].labels)
+                number: replace(Photo.of(found[photos[number].path]), labels=photos[number].labels)
                 for number in kept
             }
         )

@@ -14,11 +14,11 @@ from typing import Protocol
 import numpy as np
 
 from ssah_tf.encoding.encoder import Encoder
+from ssah_tf.encoding.parts import as_name
 from ssah_tf.search.backends.address import Address
 from ssah_tf.search.code_index import CodeIndex
 from ssah_tf.search.index import Found, Index
 from ssah_tf.search.photo_index import PhotoIndex
-from ssah_tf.search.photo_parts import as_name
 from ssah_tf.search.photo_table import Photo, PhotoTable
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.reading import parse_json
