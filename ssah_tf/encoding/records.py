@@ -23,7 +23,7 @@ from ssah_tf.system.text import printable
 
 #: Images that are run at once.
 BATCH = 64
-#: Uint8 of a digest, SHA-256.
+#: Bytes of a digest, SHA-256.
 DIGEST_BYTES = 32
 
 #: A code `(ceil(bits / 8),)`, or codes `(n, ceil(bits / 8))`, or pixels `(side, side, 3)`.
@@ -39,7 +39,7 @@ class Record:
     Attributes:
         path: As it was given.
         digest: SHA-256 of the content; empty if the code alone was asked for.
-        size: Uint8.
+        size: Bytes of the file.
         mtime_ns: Time of the last change, nanoseconds.
         perceptual_hash: See `data.perceptual_hash`; empty if the code alone was asked for.
         code: Packed, uint8 `(ceil(bits / 8),)`.

@@ -1,7 +1,7 @@
 """The photos of an index as a table: one Parquet file, columns in memory, a `Photo` when asked."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,6 +100,14 @@ class PhotoTable(Mapping[int, Photo]):
         return Photo(
             os.fsdecode(path), digest.hex(), size, mtime_ns, tuple(labels), perceptual_hash
         )
+
+    def whole(self) -> "PhotoTable":
+        """All photos, in memory: these."""
+        return self
+
+    def some(self, ids: Iterable[int]) -> Mapping[int, Photo]:
+        """Photos of these ids at least, as far as they are there."""
+        return self
 
     def paths(self) -> list[str]:
         """Path of each photo."""

@@ -22,6 +22,8 @@ from ssah_tf.data.perceptual_hash import BYTES as HASH_BYTES
 from ssah_tf.encoding.record_file import read_records, write_records
 from ssah_tf.encoding.records import Records
 from ssah_tf.export.manifest import read_manifest, write_manifest
+from ssah_tf.search.backends.folder import FolderStorage
+from ssah_tf.search.backends.storage import State
 from ssah_tf.search.code_index import CodeIndex
 from ssah_tf.search.filters import matching
 from ssah_tf.search.photo_index import PhotoIndex
@@ -275,14 +277,12 @@ def test_split(fuzz, tmp_path):
 
 def saved_index(folder: Path) -> Path:
     """An index of 20 photos on disk; they share codes and their ids have gaps."""
-    index = PhotoIndex(folder, CodeIndex(12, "abc", "numpy"), 28)
+    held = CodeIndex(12, "abc", "numpy")
     numbers = [2 * k for k in range(20)]
     codes = np.array([[k % 5, 16 * (k % 5)] for k in range(20)], np.uint8)
-    index.codes.add(numbers, codes)
+    held.add(numbers, codes)
     photos = {k: Photo(f"/photos/{k}.png", f"{k:064x}", 1, 1, ("cat", "dog")) for k in numbers}
-    index.photos = PhotoTable.of(photos)
-    index.next_id = 40
-    index.save()
+    FolderStorage(folder).save(State(held, PhotoTable.of(photos), 28, next_id=40))
     return folder
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssah_tf.search.backends.address import is_address, parse_address
+from ssah_tf.search.backends.address import is_address
 from ssah_tf.search.backends.postgres import PostgresIndex
+from ssah_tf.search.backends.schemes import parse_address
 from ssah_tf.search.photo_index import PhotoIndex
 from ssah_tf.system.errors import SsahError
 
@@ -20,8 +21,8 @@ psycopg = pytest.importorskip("psycopg")
 CLIENT = """
 import sys
 import numpy as np
-from ssah_tf.search.backends.address import parse_address
 from ssah_tf.search.backends.postgres import PostgresIndex
+from ssah_tf.search.backends.schemes import parse_address
 
 index = PostgresIndex.open(parse_address(sys.argv[1]), 32, "m")
 first = len(index)
@@ -135,7 +136,7 @@ def test_refusals_show_no_password(postgres):
     assert not is_address("C:/photos")
     with pytest.raises(SsahError, match="or milvus://HOST:PORT/NAME"):
         parse_address("redis://me:s3cret@host/NAME")
-    with pytest.raises(SsahError, match="a folder is needed here, not an address") as caught:
+    with pytest.raises(SsahError, match="not the address of an index: expected") as caught:
         PhotoIndex.open(Path("postgresql://me:s3cret@host/db/NAME"))
     assert "s3cret" not in str(caught.value)
     with pytest.raises(SsahError, match="none: no index; make one with `ssah index`"):
