@@ -68,4 +68,3 @@ def milvus(tmp_path_factory):
     yield f"milvus://127.0.0.1:{module.way_in(folder / 'data')}/{{}}".format
     server.stdin.close()
     server.wait()
-    server.stdout.close()
