@@ -20,7 +20,7 @@ class Split:
         labelled: Training images whose labels are used.
         validation: Images cut from the labelled part; they choose the model and train nothing.
         unlabelled: Training images whose labels, if any, are never looked at.
-        query: The queries; never seen in training or selection.
+        query: Queries; never seen in training or selection.
         database: Images that are searched.
         seed: Seed by which the parts were drawn.
         protocol: One line that says what a number on this split means.
