@@ -1,4 +1,4 @@
-"""What a recipe leaves to the images: every value `auto`, settled before a training starts."""
+"""What a recipe leaves to the images: every value `auto`, resolved before a training starts."""
 
 import os
 
@@ -13,17 +13,17 @@ from ssah_tf.training.recipe import Recipe
 SIZES = (32, 48)
 #: With a GPU also these; a step at 64 px takes a CPU five times as long as one at 28 px.
 GPU_SIZES = (64, 96, 128)
-#: Sides for a network that stands still, and looks at each image once or twice: the first at least.
-#: It was pretrained at 224 px, and sees more in small images if they are enlarged.
+#: Sides for a frozen backbone, which looks at each image once or twice: the first at least. It was
+#: pretrained at 224 px, and sees more in small images if they are enlarged.
 FROZEN_SIZES = (96, 128, 160, 224)
 ENLARGED = 5
-#: Pixels that such a network should look at, without a GPU: 2 to 7 minutes on 2 cores.
+#: Pixels that such a backbone should look at, without a GPU: 2 to 7 minutes on 2 cores.
 FROZEN_PIXELS = 540_000_000
 #: Images whose size is looked at.
 SAMPLE = 200
 
 
-def settle(recipe: Recipe, images: ImageSet) -> Recipe:
+def resolve(recipe: Recipe, images: ImageSet) -> Recipe:
     """The recipe with a value for every `auto`.
 
     - `data.image_size`: the largest of 32 and 48 px (with a GPU also 64, 96, 128) that at least

@@ -93,6 +93,17 @@ def place_among_workers() -> tuple[int, int]:
         ) from None
 
 
+def check_shares(strategy: tf.distribute.Strategy, batch: int) -> None:
+    """Refuse a batch that the devices cannot share evenly.
+
+    Raises:
+        RunError: They cannot.
+    """
+    devices = strategy.num_replicas_in_sync
+    if batch % devices:
+        raise RunError(f"train.batch {batch} cannot be shared evenly by {devices} devices")
+
+
 def is_chief() -> bool:
     """Whether this process validates and writes: the first worker of all, or the only one."""
     return place_among_workers()[0] == 0

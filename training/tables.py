@@ -7,14 +7,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ssah_tf.data.check import DataReport
 from ssah_tf.system.text import printable
 from ssah_tf.training.recipe import Recipe
 
 
-def print_report(report: dict, console: Console | None = None) -> None:
+def print_metrics(metrics: dict, console: Console | None = None) -> None:
     """Print the numbers of an evaluation with their protocol."""
     console = console or Console(highlight=False)
-    found = report["retrieval"]
+    found = metrics["retrieval"]
     low, high = found["map_interval"]
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
@@ -38,14 +39,14 @@ def print_report(report: dict, console: Console | None = None) -> None:
     )
     per_class = {
         name: value
-        for name, value in zip(report["classes"], found["map_per_class"], strict=True)
+        for name, value in zip(metrics["classes"], found["map_per_class"], strict=True)
         if value is not None
     }
     worst, best = min(per_class, key=per_class.get), max(per_class, key=per_class.get)
     table.add_row(
         "by class", f"best {best} {per_class[best]:.4f}, worst {worst} {per_class[worst]:.4f}"
     )
-    codes = report["codes"]
+    codes = metrics["codes"]
     table.add_row(
         "codes",
         f"{codes['distinct_codes']:,} distinct of {found['database']:,}; "
@@ -53,16 +54,16 @@ def print_report(report: dict, console: Console | None = None) -> None:
     )
     table.add_row(
         "validation",
-        f"mAP {report['validation_map']:.4f} ± {report['validation_error']:.4f} at epoch "
-        f"{report['selected_epoch']}, which was selected by it",
+        f"mAP {metrics['validation_map']:.4f} ± {metrics['validation_error']:.4f} at epoch "
+        f"{metrics['selected_epoch']}, which was selected by it",
     )
     console.print()
     console.print(table)
-    console.print(f"Protocol: {report['protocol']}.", soft_wrap=True)
+    console.print(f"Protocol: {metrics['protocol']}.", soft_wrap=True)
 
 
-def print_data_report(report, console: Console | None = None, shown: int = 10) -> None:
-    """Print what `ssah_tf.data.check` found; the first few of each finding by name."""
+def print_data_report(report: DataReport, console: Console | None = None, shown: int = 10) -> None:
+    """Print what `ssah_tf.data.check` found; the first `shown` of each finding by name."""
     console = console or Console(highlight=False)
     console.print(
         f"{report.name}: {report.images:,} images, {report.labelled:,} with a label "

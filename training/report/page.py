@@ -11,9 +11,10 @@ from ssah_tf.data import ImageSet
 from ssah_tf.metrics import bit_correlation
 from ssah_tf.system.errors import RunError
 from ssah_tf.system.files import write_atomically
-from ssah_tf.system.reading import parse_json, read_arrays
+from ssah_tf.system.reading import read_arrays
 from ssah_tf.system.text import printable
 from ssah_tf.training.report import charts
+from ssah_tf.training.report.album import draw_album
 from ssah_tf.training.report.neighbours import CodeSpace
 from ssah_tf.training.run import Run
 from ssah_tf.version import __version__
@@ -57,7 +58,7 @@ class Picture:
 
 
 def write_report(run: Run, images: ImageSet) -> None:
-    """Write `report.html` of an evaluated run.
+    """Write `report.html` of an evaluated run, and the picture of hard samples in it.
 
     Args:
         run: A run with `metrics.json` and `codes.npz`.
@@ -66,7 +67,8 @@ def write_report(run: Run, images: ImageSet) -> None:
     Raises:
         RunError: The run was not evaluated, or its files do not fit each other.
     """
-    split, report = run.split, read_metrics(run)
+    draw_album(run)
+    split, report = run.split, run.metrics()
     space = code_space(run, images)
     classes = report["classes"]
     found = report["retrieval"]
@@ -112,24 +114,6 @@ def write_report(run: Run, images: ImageSet) -> None:
         + [(space.bits, found["map_tie_aware"])],
     )
     write_atomically(run.report_path, page.encode("utf-8"))
-
-
-def read_metrics(run: Run) -> dict:
-    """What `evaluate` wrote.
-
-    Raises:
-        RunError: It did not, or the file is damaged.
-    """
-    try:
-        report = parse_json(run.metrics_path.read_bytes())
-        if not {"retrieval", "codes", "classes", "average_precision"} <= set(report):
-            raise ValueError("parts are missing")
-    except (OSError, ValueError, TypeError) as error:
-        raise RunError(
-            f"{run.folder}: not evaluated yet, or damaged ({error}); run "
-            f"`ssah evaluate {run.folder}`"
-        ) from None
-    return report
 
 
 def code_space(run: Run, images: ImageSet) -> CodeSpace:
