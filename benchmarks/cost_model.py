@@ -1,6 +1,6 @@
 """What a set of photos of some size costs: time to encode, memory, disk, time of a search.
 
-    python benchmarks/cost_model.py              # the tables of docs/scale.md, from stored figures
+    python benchmarks/cost_model.py              # the tables of the docs, from stored figures
     python benchmarks/cost_model.py --measure    # measures on this machine, checks and stores them
 
 All costs are lines, `fixed + each * count`, through measurements at two sizes. Each line is then
@@ -264,7 +264,7 @@ def peak() -> int:
 
 
 def tables(stored: dict) -> list[str]:
-    """The tables of the page in Markdown."""
+    """The lines of `docs/scale.md` and of `docs/notebook/cost_model.md` in Markdown."""
 
     def cost(name: str, x: float) -> float:
         return predict(stored["lines"][name], x)
