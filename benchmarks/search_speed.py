@@ -27,8 +27,7 @@ import numpy as np
 from timing import rates
 
 from ssah_tf.search import CodeIndex, Index
-from ssah_tf.search.backends.address import parse_address
-from ssah_tf.search.backends.place import open_index
+from ssah_tf.search.backends.schemes import open_index
 from ssah_tf.training.ablation import machine
 
 #: Single queries and those of a batch: of FAISS, of NumPy, of databases.
@@ -170,7 +169,7 @@ def stored_indexes(stored, kind: str, codes: np.ndarray, given) -> dict[str, tup
     """An index of the codes in each database."""
     found = {}
     for name, where in stored:
-        address = parse_address(where.format(f"{kind}_{time.time_ns()}"))
+        address = where.format(f"{kind}_{time.time_ns()}")
         index = open_index(address, given.bits, "benchmark")
         _, seconds = timed(index.add, np.arange(len(codes)), codes)
         found[name] = index, seconds

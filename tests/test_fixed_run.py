@@ -47,7 +47,7 @@ def outcome(run_folder, folder):
         "codes": [code.tobytes().hex() for code in encoder.encode(paths[:IMAGES])],
         "logits": encoder.logits(paths[:IMAGES]).round(6).tolist(),
         "neighbours": [
-            [[Path(photo.path).stem, distance] for photo, distance in near] for near in found
+            [[Path(hit.photo.path).stem, hit.distance] for hit in near] for near in found
         ],
     }
 

@@ -16,8 +16,9 @@ from ssah_tf.models.backbones.backbone import Backbone
 from ssah_tf.models.pseudo_labels import PSEUDO_LABELS, PseudoLabels
 from ssah_tf.models.strong_view import StrongView
 from ssah_tf.system.errors import RecipeError
+from ssah_tf.system.renamed import renamed_option
 from ssah_tf.training.optimizers import LAYERWISE
-from ssah_tf.training.recipe import Optimizer, Recipe
+from ssah_tf.training.recipe_sections import OptimizerSection, Recipe
 
 
 def build_images(recipe: Recipe) -> Loaded:
@@ -55,8 +56,8 @@ def build_game(recipe: Recipe, images: ImageSet, split: Split) -> SSAH:
         build_deformer(recipe, backbone.mean),
         build_pace(recipe, joint_steps),
         images.labels,
-        gain=recipe.data.gain,
-        offset=recipe.data.offset,
+        contrast=recipe.data.contrast,
+        brightness=recipe.data.brightness,
         strong_view=build_strong_view(recipe),
     )
     try:
@@ -65,7 +66,7 @@ def build_game(recipe: Recipe, images: ImageSet, split: Split) -> SSAH:
         raise RecipeError(f"data.image_size, model.backbone: {error}") from None
     hnet_steps = recipe.train.steps_per_epoch * (recipe.train.hnet_warmup + recipe.train.joint)
     game.compile(
-        build_optimizer(recipe.train.hnet, hnet_steps, trunk_shares(game.hnet, recipe)),
+        build_optimizer(recipe.train.hnet, hnet_steps, lr_multipliers(game.hnet, recipe)),
         build_optimizer(recipe.train.anet, joint_steps),
     )
     return game
@@ -157,7 +158,7 @@ def build_deformer(recipe: Recipe, mean):
             mean,
             width=adversary.width,
             angles=adversary.angles,
-            preference=adversary.preference,
+            score_scale=adversary.score_scale,
             **common,
         )
     except ValueError as error:
@@ -196,24 +197,24 @@ def build_pace(recipe: Recipe, joint_steps: int):
     return CompetencePace(pace.increment, pace.mastery, pace.wait, start=pace.start, end=pace.end)
 
 
-def trunk_shares(hnet: HNet, recipe: Recipe) -> list[float] | None:
-    """Share of the learning rate for each weight of H-Net, or `None` if all have the whole."""
-    share = recipe.train.hnet.trunk
-    if share == 1:
+def lr_multipliers(hnet: HNet, recipe: Recipe) -> list[float] | None:
+    """Multiplier of the learning rate for each weight of H-Net, or `None` if all are 1."""
+    multiplier = recipe.train.hnet.backbone_lr_multiplier
+    if multiplier == 1:
         return None
-    trunk = {id(variable) for variable in hnet.backbone.trainable_variables}
-    return [share if id(v) in trunk else 1.0 for v in hnet.trainable_variables]
+    of_backbone = {id(variable) for variable in hnet.backbone.trainable_variables}
+    return [multiplier if id(v) in of_backbone else 1.0 for v in hnet.trainable_variables]
 
 
 def build_optimizer(
-    spec: Optimizer, steps: int, shares: list[float] | None = None
+    spec: OptimizerSection, steps: int, multipliers: list[float] | None = None
 ) -> keras.optimizers.Optimizer:
     """A Keras optimizer, its rate decaying over `steps` if the recipe says so.
 
     Args:
         spec: What the recipe says.
         steps: Steps of the training.
-        shares: Share of the rate for each variable, if they differ.
+        multipliers: Multiplier of the rate for each variable, if they differ.
     """
     rate = spec.learning_rate
     if spec.cosine and steps:
@@ -223,8 +224,8 @@ def build_optimizer(
         common |= {"use_ema": True, "ema_momentum": spec.ema}
     if spec.name == "sgd":
         common |= {"momentum": 0.9, "nesterov": True}
-    if shares is not None:
-        return LAYERWISE[spec.name](shares=shares, **common)
+    if multipliers is not None:
+        return LAYERWISE[spec.name](lr_multipliers=multipliers, **common)
     plain = {
         "sgd": keras.optimizers.SGD,
         "adam": keras.optimizers.Adam,
@@ -243,6 +244,9 @@ def make(key: str, registry: dict[str, type], name: str, options: dict, **given)
         raise RecipeError(f"{key}: no {name!r}, choose from {', '.join(registry)}")
     known = set(inspect.signature(registry[name].__init__).parameters) - {"self", "kwargs"}
     for option in options:
+        renamed = renamed_option(registry[name].__name__, option)
+        if renamed:
+            raise RecipeError(f"{key}: {renamed}")
         if option not in known:
             valid = ", ".join(sorted(known - set(given))) or "none"
             raise RecipeError(f"{key}: {name} has no option {option!r} (valid: {valid})")

@@ -180,7 +180,7 @@ class HardSampleAlbum(keras.callbacks.Callback):
         """Add the hard samples of this epoch."""
         if self.model.stage != "joint" or self.model.deformer is None:
             return
-        hard = self.model.deformer.deform(self.originals, np.array([0, 0], np.int32)).images
+        hard = self.model.deformer.deform(self.originals, np.array([0, 0], np.int32))
         page = np.clip(np.rint(hard.numpy()), 0, 255).astype(np.uint8)[None]
         epochs, rho = np.array([epoch]), np.array([float(self.model.pace.rho.numpy())])
         if self.run.album_path.is_file():

@@ -46,7 +46,7 @@ def self_training_overrides(folder: Path) -> list[str]:
     values = data | {
         "seed": recipe.seed,
         "pseudo_labels.self_train": str(folder.resolve()),
-        "pseudo_labels.spread": LABEL_PROPAGATION,
+        "pseudo_labels.label_propagation": LABEL_PROPAGATION,
     }
     return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
 
@@ -88,7 +88,9 @@ def write_pseudo_labels(run: Run, teacher_folder: Path) -> None:
     known = images.positions(split.labelled + split.validation)
     positions = np.concatenate([known, sample_of(images.positions(split.unlabelled))])
     features = features_of(encoder, images, positions, teacher.recipe.data.image_size)
-    rows, given = propagate_labels_by_encoder(encoder, features, images.labels[known], spec.spread)
+    rows, given = propagate_labels_by_encoder(
+        encoder, features, images.labels[known], spec.label_propagation
+    )
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(HEADER)

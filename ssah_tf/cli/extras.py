@@ -17,7 +17,6 @@ EXTRAS = {
         "pydantic",
         "yaml",
         "jinja2",
-        "imagehash",
         "tensorflow_serving",
     ),
     "serve": ("fastapi", "uvicorn", "python_multipart", "prometheus_client"),

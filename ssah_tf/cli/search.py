@@ -3,13 +3,16 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import printable
+
+if TYPE_CHECKING:
+    from ssah_tf.search.photo_index import Hit
 
 app = typer.Typer()
 
@@ -43,13 +46,14 @@ def index(
 ) -> None:
     """Index photos for search; run again, it takes in what is new, changed or gone."""
     from ssah_tf.encoding.encoder import Encoder
-    from ssah_tf.search.backends.place import locked, open_photos, shown
+    from ssah_tf.search.backends.schemes import locked, shown
     from ssah_tf.search.labels import PhotoLabels
+    from ssah_tf.search.photo_index import PhotoIndex
 
     loaded = Encoder.load(encoder, threads=threads)
     label = PhotoLabels(labels, sources) if labels is not None else None
     with resumable(SAME_AGAIN), locked(output), progress_bar("encoding") as bar:
-        opened = open_photos(output, loaded)
+        opened = PhotoIndex.open(output, loaded)
         done = opened.sync(loaded, sources, bar, label, codes)
     for reason in done.bad.values():
         typer.echo(f"skipped: {reason}", err=True)
@@ -94,10 +98,11 @@ def search(
     show: Show = False,
 ) -> None:
     """Find the photos of an index that are most like others."""
-    from ssah_tf.encoding.encode import encode_readable, find_images
-    from ssah_tf.search.backends.place import open_photos
+    from ssah_tf.encoding.encode import find_images
+    from ssah_tf.encoding.records import encode_readable
+    from ssah_tf.search.photo_index import PhotoIndex
 
-    opened = open_photos(index)
+    opened = PhotoIndex.open(index)
     paths = find_images(queries)
     codes, reasons = encode_readable(opened.encoder(), paths)
     for reason in filter(None, reasons):
@@ -114,9 +119,10 @@ def search(
     else:
         for path, near in results:
             typer.echo(f"{printable(path)}: {len(near):,} of {len(opened):,} photos")
-            for photo, distance in near:
-                names = f"  [{printable('; '.join(photo.labels))}]" if photo.labels else ""
-                typer.echo(f"{distance:4d}  {printable(photo.path)}{names}")
+            for hit in near:
+                labels = hit.photo.labels
+                names = f"  [{printable('; '.join(labels))}]" if labels else ""
+                typer.echo(f"{hit.distance:4d}  {printable(hit.photo.path)}{names}")
     if page is not None or show:
         from ssah_tf.search.pages import write_gallery
 
@@ -143,10 +149,10 @@ def duplicates(
     show: Show = False,
 ) -> None:
     """Find groups of near duplicates: close codes, confirmed by their pixels."""
-    from ssah_tf.search.backends.place import open_photos
     from ssah_tf.search.duplicates import as_rows, find_duplicates, summary, write_table
+    from ssah_tf.search.photo_index import PhotoIndex
 
-    opened = open_photos(index)
+    opened = PhotoIndex.open(index)
     radius = opened.codes.bits // 8 if radius is None else radius
     with progress_bar("comparing") as bar:
         groups = find_duplicates(opened, radius, min_ssim, bar)
@@ -174,10 +180,10 @@ def stats(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Show how the codes of an index are spread, what it takes, and which radius to use."""
-    from ssah_tf.search.backends.place import open_photos
+    from ssah_tf.search.photo_index import PhotoIndex
     from ssah_tf.search.stats import as_lines, index_stats
 
-    found = index_stats(open_photos(index))
+    found = index_stats(PhotoIndex.open(index))
     typer.echo(json.dumps(found.to_dict(), indent=1) if as_json else "\n".join(as_lines(found)))
 
 
@@ -193,12 +199,13 @@ def migrate(
 ) -> None:
     """Encode the photos of an index anew with another encoder; the old stays until that is done."""
     from ssah_tf.encoding.encoder import Encoder
-    from ssah_tf.search.backends.place import locked, open_photos
+    from ssah_tf.search.backends.schemes import locked
+    from ssah_tf.search.photo_index import PhotoIndex
 
     loaded = Encoder.load(encoder, threads=threads)
-    open_photos(index)  # nothing is made, not even a lock, where there is no index
+    PhotoIndex.open(index)  # nothing is made, not even a lock, where there is no index
     with resumable(SAME_AGAIN), locked(index), progress_bar("encoding") as bar:
-        opened = open_photos(index)
+        opened = PhotoIndex.open(index)
         old = opened.codes.model_id
         bad = opened.migrate(loaded, bar, skip_unreadable)
     for reason in bad.values():
@@ -217,13 +224,15 @@ def load(
     ],
 ) -> None:
     """Bring an index from its folder into a database; run again, it brings what has changed."""
-    from ssah_tf.search.backends.place import load_photos, locked, shown
+    from ssah_tf.search.backends.schemes import locked, parse_address, shown
+    from ssah_tf.search.photo_index import load_photos
 
+    parse_address(address)
     with resumable("the same command brings the rest"), locked(address):
-        change = load_photos(index, address)
+        done = load_photos(index, address)
     typer.echo(
-        f"{len(change.added[0]):,} photos new, {len(change.updated[0]):,} changed, "
-        f"{len(change.removed):,} removed\nindex: {shown(address)}"
+        f"{done.added:,} photos new, {done.changed:,} changed, {done.removed:,} removed\n"
+        f"index: {shown(address)}"
     )
 
 
@@ -238,12 +247,12 @@ def make_page(write: Callable[[Path], None], page: Path | None, show: bool) -> N
         open_page(page)
 
 
-def as_object(query: str, near: list) -> dict:
+def as_object(query: str, near: "list[Hit]") -> dict[str, Any]:
     """What JSON says of a query."""
     return {
         "query": query,
         "neighbours": [
-            {"path": photo.path, "distance": distance, "labels": photo.labels}
-            for photo, distance in near
+            {"path": hit.photo.path, "distance": hit.distance, "labels": hit.photo.labels}
+            for hit in near
         ],
     }

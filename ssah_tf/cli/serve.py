@@ -5,12 +5,15 @@ import os
 import signal
 import socket
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ssah_tf.cli.extras import need
 from ssah_tf.system.errors import SsahError
+
+if TYPE_CHECKING:
+    from ssah_tf.serve.settings import Settings
 
 #: Shorter tokens could be guessed.
 TOKEN_LENGTH = 16
@@ -54,11 +57,8 @@ def serve(
 ) -> None:
     """Search an index in a browser, and by HTTP."""
     need("serve", "ssah serve")
-    from ssah_tf.search.backends.address import is_address
     from ssah_tf.serve.settings import Settings
 
-    if is_address(index):
-        raise SsahError("ssah serve needs an index in a folder, not in a database")
     settings = Settings(
         token=read_token(token_file),
         hosts=frozenset(name.lower() for name in (host, socket.gethostname(), *(allow_host or ()))),
@@ -70,10 +70,10 @@ def serve(
         threads=threads,
     )
     with listen(host, port) as listener:
-        run(Path(index), settings, listener, proxy)
+        run(index, settings, listener, proxy)
 
 
-def run(index: Path, settings, listener: socket.socket, proxy: str | None) -> None:
+def run(index: str, settings: "Settings", listener: socket.socket, proxy: str | None) -> None:
     """Serve until Ctrl-C or SIGTERM; what is being answered then is answered to its end.
 
     Raises:

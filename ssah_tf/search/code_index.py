@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from ssah_tf.metrics.hamming import bit_words, code_bytes
 from ssah_tf.search.engines import make_engine
-from ssah_tf.search.index import Index
+from ssah_tf.search.index import IdsCodes, IdsDistances, Index
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.files import atomic_path, write_atomically
 from ssah_tf.system.reading import parse_json, read_array
@@ -88,13 +88,25 @@ class CodeIndex(Index):
         at = np.searchsorted(self._ids, number)
         return bool(at < len(self) and self._ids[at] == number)
 
-    def items(self):
+    def items(self) -> Iterator[IdsCodes]:
         """See `Index.items`."""
         for start in range(0, len(self), BLOCK):
             end = min(start + BLOCK, len(self))
             yield self.ids_at(np.arange(start, end)), self.codes[start:end]
 
-    def _add(self, ids, codes):
+    def whole(self) -> "CodeIndex":
+        """All codes, in memory: these."""
+        return self
+
+    def subset(self, ids: np.ndarray) -> "CodeIndex":
+        """See `Index.subset`; the codes are grouped anew, for many searches."""
+        part = CodeIndex(self.bits, self.model_id, self.engine_name)
+        at = self._positions(ids)
+        part._take(self.ids_at(at), self.codes[at])
+        part.groups  # noqa: B018  found now, not by several threads at once
+        return part
+
+    def _add(self, ids: np.ndarray, codes: np.ndarray) -> None:
         there = np.isin(ids, self.ids)
         if there.any():
             raise SsahError(f"id {ids[there][0]} is in the index already")
@@ -103,17 +115,17 @@ class CodeIndex(Index):
         order = np.argsort(ids, kind="stable")
         self._take(ids[order], codes[order])
 
-    def _remove(self, ids):
+    def _remove(self, ids: np.ndarray) -> None:
         keep = np.ones(len(self.ids), bool)
         keep[self._positions(ids)] = False
         self._take(self.ids[keep], self.codes[keep])
 
-    def _update(self, ids, codes):
+    def _update(self, ids: np.ndarray, codes: np.ndarray) -> None:
         changed = np.array(self.codes)
         changed[self._positions(ids)] = codes
         self._take(self.ids, changed)
 
-    def _search(self, queries, k, among):
+    def _search(self, queries: np.ndarray, k: int, among: np.ndarray | None) -> IdsDistances:
         if among is not None:
             return self._part(among)._search(queries, k, None)
         k = min(k, len(self))
@@ -131,7 +143,9 @@ class CodeIndex(Index):
             ids[row], found[row] = groups.expand(self.ids_at, nearest[row], distances[row], k)
         return ids, found
 
-    def _within(self, queries, radius, among):
+    def _within(
+        self, queries: np.ndarray, radius: int, among: np.ndarray | None
+    ) -> list[IdsDistances]:
         if among is not None:
             return self._part(among)._within(queries, radius, None)
         if not len(self):

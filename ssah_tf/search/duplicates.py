@@ -95,20 +95,21 @@ def near_duplicates(
     """Rows with those later rows that join them: (row, distance of codes, SSIM), nearest first.
 
     The hashes are searched, not the codes: of 50,000 photos with one code, few look alike. A photo
-    that has joined a group asks no more, so a thousand likes of one photo are a thousand pairs.
+    that has joined a group is no query any more, so a thousand likes of one photo are a thousand
+    pairs.
     """
     hashes = index.photos.perceptual_hashes()[rows]
     codes = np.asarray(index.codes.codes)[rows]
     candidates = CodeIndex(BITS, "perceptual_hash", index.codes.engine_name)
     candidates.add(np.arange(len(rows)), hashes)
-    pictures = Pictures(index, rows)
+    pictures = GreyPictures(index, rows)
     free = np.ones(len(rows), bool)
     step = int(np.clip(BLOCK // max(1, len(rows)), 1, 256))
     for start in range(0, len(rows), step):
         progress(start, len(rows))
-        asking = start + np.flatnonzero(free[start : start + step])
-        found = candidates.range_search(hashes[asking], CANDIDATES)
-        for one, (others, _) in zip(asking.tolist(), found, strict=True):
+        queries = start + np.flatnonzero(free[start : start + step])
+        found = candidates.range_search(hashes[queries], CANDIDATES)
+        for one, (others, _) in zip(queries.tolist(), found, strict=True):
             if not free[one]:
                 continue
             others = others[(others > one) & free[others]]
@@ -132,7 +133,7 @@ def near_duplicates(
     progress(len(rows), len(rows))
 
 
-class Pictures:
+class GreyPictures:
     """Small grey pictures of photos, each decoded once, when it is needed.
 
     Args:

@@ -3,16 +3,53 @@
 import difflib
 import fnmatch
 import re
-from collections.abc import Sequence
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from ssah_tf.search.index import Index
 from ssah_tf.search.photo_table import PhotoTable
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import printable
 
 #: Separates the labels of which a photo must have one.
 OR = "|"
+#: Sets of conditions whose photos are kept.
+FILTERS = 8
+
+
+@dataclass(frozen=True)
+class Subset:
+    """The photos that meet some conditions.
+
+    Attributes:
+        ids: int64 `(m,)`, ascending.
+        codes: An index of these alone; `None` where the codes are in a database.
+    """
+
+    ids: np.ndarray
+    codes: Index | None
+
+
+class RecentFilters:
+    """Keeps what was found for the last few sets of conditions; threads may share it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[str, ...], Subset] = OrderedDict()
+
+    def get(self, conditions: tuple[str, ...], find: Callable[[], Subset]) -> Subset:
+        """What was found for the conditions, or is found now; nobody else finds it meanwhile."""
+        with self._lock:
+            if conditions not in self._kept:
+                self._kept[conditions] = find()
+                if len(self._kept) > FILTERS:
+                    self._kept.popitem(last=False)
+            self._kept.move_to_end(conditions)
+            return self._kept[conditions]
 
 
 def matching(photos: PhotoTable, conditions: Sequence[str]) -> np.ndarray:

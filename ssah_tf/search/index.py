@@ -8,8 +8,10 @@ import numpy as np
 from ssah_tf.metrics.hamming import check_codes, code_bytes
 from ssah_tf.system.errors import SsahError
 
-#: Ids and distances of one query.
-Found = tuple[np.ndarray, np.ndarray]
+#: Ids int64 `(m,)` and distances int32 `(m,)` of one query.
+IdsDistances = tuple[np.ndarray, np.ndarray]
+#: Ids int64 `(m,)` and their codes uint8 `(m, bytes)`.
+IdsCodes = tuple[np.ndarray, np.ndarray]
 
 
 class Index(ABC):
@@ -34,8 +36,16 @@ class Index(ABC):
         """Whether an id is there."""
 
     @abstractmethod
-    def items(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def items(self) -> Iterator[IdsCodes]:
         """Ids int64 `(m,)`, ascending, and their codes uint8 `(m, bytes)`, some at a time."""
+
+    def subset(self, ids: np.ndarray) -> "Index | None":
+        """An index in memory of some ids, for many searches; `None` where the codes are elsewhere.
+
+        Args:
+            ids: int64 `(m,)`, ascending, all of them in the index.
+        """
+        return None
 
     def close(self) -> None:
         """Let go of connections. What was added is kept where the engine keeps it by itself."""
@@ -101,7 +111,7 @@ class Index(ABC):
 
     def range_search(
         self, queries: np.ndarray, radius: int, among: Sequence[int] | None = None
-    ) -> list[Found]:
+    ) -> list[IdsDistances]:
         """Everything up to a distance, the radius included.
 
         Args:
@@ -131,14 +141,14 @@ class Index(ABC):
     def _update(self, ids: np.ndarray, codes: np.ndarray) -> None: ...
 
     @abstractmethod
-    def _search(self, queries: np.ndarray, k: int, among: np.ndarray | None) -> Found: ...
+    def _search(self, queries: np.ndarray, k: int, among: np.ndarray | None) -> IdsDistances: ...
 
     @abstractmethod
     def _within(
         self, queries: np.ndarray, radius: int, among: np.ndarray | None
-    ) -> list[Found]: ...
+    ) -> list[IdsDistances]: ...
 
-    def _checked(self, ids, codes) -> tuple[np.ndarray, np.ndarray]:
+    def _checked(self, ids: Sequence[int], codes: np.ndarray) -> IdsCodes:
         ids = as_ids(ids)
         if len(np.unique(ids)) != len(ids):
             raise SsahError("an id comes twice")

@@ -15,7 +15,7 @@ from PIL import Image
 from ssah_tf.data.decode import decode
 from ssah_tf.data.threads import decoder_pool
 from ssah_tf.search.duplicates import Member
-from ssah_tf.search.photo_table import Photo
+from ssah_tf.search.photo_index import Hit
 from ssah_tf.system.errors import ImageError, SsahError
 from ssah_tf.system.files import write_atomically
 from ssah_tf.system.text import printable
@@ -73,14 +73,12 @@ class Figure:
     marked: bool = False
 
 
-def write_gallery(
-    path: Path, results: list[tuple[str, list[tuple[Photo, int]]]], bits: int
-) -> None:
+def write_gallery(path: Path, results: list[tuple[str, list[Hit]]], bits: int) -> None:
     """Write the page of a search.
 
     Args:
         path: The file.
-        results: Each query's path, and its neighbours with their distances.
+        results: Each query's path, and what it finds.
         bits: Length of a code.
 
     Raises:
@@ -89,7 +87,9 @@ def write_gallery(
     sections = []
     for query, near in results:
         figures = [Figure(query, "query", marked=True)]
-        figures += [Figure(p.path, bits_apart(d), p.labels) for p, d in near[:MOST]]
+        figures += [
+            Figure(h.photo.path, bits_apart(h.distance), h.photo.labels) for h in near[:MOST]
+        ]
         note = f"The nearest {MOST} of {len(near):,}" if len(near) > MOST else ""
         sections.append((note, figures))
     intro = f"The query first, then its neighbours by Hamming distance, of {bits} bits."

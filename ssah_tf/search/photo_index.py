@@ -1,10 +1,7 @@
 """An index of photo files: kept in step with folders, searched by image."""
 
-import json
 import os
-import re
-import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,24 +9,29 @@ import numpy as np
 
 from ssah_tf.encoding.encode import find_images
 from ssah_tf.encoding.encoder import Encoder
-from ssah_tf.search.backends.address import refuse_address
-from ssah_tf.search.code_index import ARRAYS, CodeIndex
-from ssah_tf.search.filters import matching
-from ssah_tf.search.photo_parts import Parts, as_name
+from ssah_tf.encoding.parts import Parts
+from ssah_tf.search.backends.schemes import open_storage
+from ssah_tf.search.backends.storage import State, Storage
+from ssah_tf.search.code_index import CodeIndex
+from ssah_tf.search.filters import RecentFilters, Subset, matching
+from ssah_tf.search.index import Index
 from ssah_tf.search.photo_table import Photo, PhotoTable
 from ssah_tf.system.errors import SsahError
-from ssah_tf.system.files import atomic_path, checksum, write_atomically
-from ssah_tf.system.reading import parse_json
 
-#: Says which table, codes and encoder belong together; it is written last.
-MANIFEST = "photos.json"
-#: Of what is saved; another one is told, not read.
-FORMAT = 3
-TABLE = "photos.parquet"
-#: Codes and table are saved to these in turns; the manifest says to which last.
-PLACES = ("codes-a", "codes-b")
-#: Names of what a first call that was killed may have left.
-OURS = re.compile(r"\..*|parts-\w+|codes-[ab]|encoder-\w+\.onnx")
+
+@dataclass(frozen=True)
+class Hit:
+    """A photo that a search has found.
+
+    Attributes:
+        id: Its number in the index.
+        photo: The file.
+        distance: Bits in which its code differs from the query's.
+    """
+
+    id: int
+    photo: Photo
+    distance: int
 
 
 @dataclass(frozen=True)
@@ -52,85 +54,67 @@ class Synced:
 
 
 class PhotoIndex:
-    """Photos by id, and the codes of their contents.
+    """Photos by id, and the codes of their contents: codes, a table, and where both are kept.
+
+    Args:
+        storage: Where it is kept.
+        state: What it holds.
 
     Attributes:
-        folder: Where it is saved.
-        codes: The `CodeIndex`.
-        photos: Id -> `Photo`.
-        image_size: Of the encoder.
+        storage: Its `Storage`; `str` of it is the place for messages.
+        codes: A `CodeIndex`, or the codes in a database.
+        table: A `PhotoTable`, or the photos in a database.
+        image_size: Of the encoder, in pixels.
         roots: Files and folders that were indexed last, absolute.
         next_id: What the next photo is called.
-        place: Folder, below `folder`, to which codes and photos were saved last.
+        stamp: Of the saved state that was read; see `Storage.stamp`.
     """
 
-    def __init__(self, folder: Path, codes: CodeIndex, image_size: int):
-        self.folder = folder
-        self.codes = codes
-        self.image_size = image_size
-        self.photos = PhotoTable.of({})
-        self.roots: tuple[str, ...] = ()
-        self.next_id = 0
-        self.place = PLACES[1]
+    def __init__(self, storage: Storage, state: State):
+        self.storage = storage
+        self.codes, self.table = state.codes, state.table
+        self.image_size, self.roots, self.next_id = state.image_size, state.roots, state.next_id
+        self.stamp = state.stamp
+        self._filters = RecentFilters()
 
     @classmethod
-    def open(cls, folder: Path, encoder: Encoder | None = None, engine: str = "auto"):
-        """Open the index in a folder, or begin one if an encoder is given and there is none.
+    def open(
+        cls,
+        place: str | Path,
+        encoder: Encoder | None = None,
+        engine: str = "auto",
+        whole: bool = False,
+    ) -> "PhotoIndex":
+        """Open an index, or begin one if an encoder is given and there is none.
+
+        Args:
+            place: A folder, or the address of a database.
+            encoder: Of the index.
+            engine: Of codes in memory. See `make_engine`.
+            whole: Have all codes and photos in memory, of one moment, so that threads can share
+                them. Otherwise a database is searched where it is.
 
         Raises:
             SsahError: Not an index, or one of another encoder.
         """
-        refuse_address(folder)
-        about = read_manifest(folder)
-        if about is None or (encoder is not None and is_older(about)):
-            if encoder is None:
-                raise SsahError(f"{folder}: not an index of photos; make one with `ssah index`")
-            if (
-                about is None
-                and folder.is_dir()
-                and not all(map(OURS.fullmatch, os.listdir(folder)))
-            ):
-                raise SsahError(f"{folder} holds something that is no index: name another --output")
-            codes = CodeIndex(encoder.bits, encoder.model_id, engine)
-            return cls(folder, codes, encoder.image_size)
+        storage = open_storage(place, encoder, engine)
         try:
-            index = cls.load(folder, about, engine)
-        except SsahError:
-            newer = read_manifest(folder)
-            if newer == about:
-                raise
-            index = cls.load(folder, newer, engine)  # it was saved anew while we read
-        if encoder is not None:
-            index.check(encoder)
-        return index
+            index = cls(storage, storage.load(encoder, whole))
+            if encoder is not None:
+                index.check(encoder)
+            return index
+        except BaseException:
+            storage.close()
+            raise
 
-    @classmethod
-    def load(cls, folder: Path, about: dict, engine: str) -> "PhotoIndex":
-        """The saved index that a manifest speaks of.
+    def close(self) -> None:
+        """Let go of connections."""
+        self.storage.close()
 
-        Raises:
-            SsahError: It was made by another version, or a part is missing or damaged.
-        """
-        if about.get("format") != FORMAT:
-            raise SsahError(
-                f"{folder} was made by another version of ssah-tf: run `ssah index` again"
-            )
-        try:
-            place, table = about["codes"], about["photos"]
-            if place not in PLACES:
-                raise ValueError(f"codes in {place!r}")
-            file = folder / place / TABLE
-            if checksum(file) != table["sha256"]:
-                raise ValueError(f"{file.name} is damaged: its checksum differs")
-            index = cls(folder, CodeIndex.load(folder / place, engine), int(about["image_size"]))
-            index.photos = PhotoTable.read(file)
-            if not np.array_equal(index.photos.ids, index.codes.ids):
-                raise ValueError("photos without codes")
-            index.roots, index.next_id = tuple(map(str, about["roots"])), int(about["next_id"])
-            index.place = place
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise SsahError(f"{folder}: not an index of photos of ssah-tf ({error})") from None
-        return index
+    @property
+    def photos(self) -> PhotoTable:
+        """Id -> `Photo`, all of them; of a database they are read when they are first needed."""
+        return self.table.whole()
 
     def check(self, encoder: Encoder) -> None:
         """Refuse an encoder whose codes mean something else.
@@ -140,13 +124,13 @@ class PhotoIndex:
         """
         if encoder.model_id != self.codes.model_id:
             raise SsahError(
-                f"{self.folder} was made by model {self.codes.model_id}, the encoder is "
+                f"{self.storage} was made by model {self.codes.model_id}, the encoder is "
                 f"{encoder.model_id}: their codes cannot be compared; to change the encoder of an "
                 "index use `ssah migrate`"
             )
 
     def __len__(self) -> int:
-        return len(self.photos)
+        return len(self.codes)
 
     def sync(
         self,
@@ -173,7 +157,7 @@ class PhotoIndex:
             SsahError: The encoder is another, or a source does not exist.
         """
         self.check(encoder)
-        self.keep_encoder(encoder)
+        self.storage.keep_encoder(encoder)
         photos = self.photos.in_memory()
         by_path = {photo.path: number for number, photo in photos.items()}
         paths = [os.path.abspath(path) for path in find_images(sources)]
@@ -182,10 +166,10 @@ class PhotoIndex:
         wanted = set(paths)
         to_read = [p for p in paths if p not in by_path or not photos[by_path[p]].unchanged()]
         known = {
-            photos[number].digest: (photos[number].perceptual_hash, code)
+            bytes.fromhex(photos[number].digest): (photos[number].perceptual_hash, code)
             for number, code in zip(self.codes.ids.tolist(), self.codes.codes, strict=True)
         }
-        parts = Parts(self.parts(encoder), encoder)
+        parts = Parts(self.storage.parts(encoder.model_id), encoder)
         found, bad = parts.encode(to_read, known, progress, codes)
 
         gone = [n for p, n in by_path.items() if p not in wanted or p in bad]
@@ -193,8 +177,8 @@ class PhotoIndex:
         for number in gone:
             del photos[number]
         new, again = {}, {}
-        for path, (photo, code) in found.items():
-            number = by_path.get(path)
+        for path, record in found.items():
+            photo, code, number = Photo.of(record), record.code, by_path.get(path)
             if number is None:
                 number, self.next_id = self.next_id, self.next_id + 1
                 new[number] = code
@@ -208,7 +192,7 @@ class PhotoIndex:
         width = self.codes.codes.shape[1]
         for put, change in ((self.codes.add, new), (self.codes.update, again)):
             put(list(change), np.array(list(change.values()), np.uint8).reshape(-1, width))
-        self.photos, self.roots = PhotoTable.of(photos), tuple(map(os.path.abspath, sources))
+        self.table, self.roots = PhotoTable.of(photos), tuple(map(os.path.abspath, sources))
         self.save()
         parts.clear()
         kept = len(self.photos) - len(new) - len(again)
@@ -233,11 +217,14 @@ class PhotoIndex:
             The photos left out -> the reason.
 
         Raises:
-            SsahError: Files cannot be read now, and are not to be left out.
+            SsahError: Files cannot be read now, and are not to be left out; or the storage cannot
+                exchange all codes.
         """
+        if "migrate" in self.storage.cannot:
+            raise SsahError(f"{self.storage}: {self.storage.cannot['migrate']}")
         photos = self.photos.in_memory()
-        self.keep_encoder(encoder)
-        parts = Parts(self.parts(encoder), encoder)
+        self.storage.keep_encoder(encoder)
+        parts = Parts(self.storage.parts(encoder.model_id), encoder)
         found, bad = parts.encode([p.path for p in photos.values()], {}, progress)
         if bad and not skip_unreadable:
             raise SsahError(
@@ -245,12 +232,12 @@ class PhotoIndex:
                 f"{next(iter(bad.values()))}; mend that, or leave them out with --skip-unreadable"
             )
         kept = [number for number, photo in photos.items() if photo.path in found]
-        codes = np.array([found[photos[number].path][1] for number in kept], np.uint8)
+        codes = np.array([found[photos[number].path].code for number in kept], np.uint8)
         self.codes = CodeIndex(encoder.bits, encoder.model_id, self.codes.engine_name)
         self.codes.add(kept, codes.reshape(len(kept), self.codes.codes.shape[1]))
-        self.photos = PhotoTable.of(
+        self.table = PhotoTable.of(
             {
-                number: replace(found[photos[number].path][0], labels=photos[number].labels)
+                number: replace(Photo.of(found[photos[number].path]), labels=photos[number].labels)
                 for number in kept
             }
         )
@@ -259,17 +246,29 @@ class PhotoIndex:
         parts.clear()
         return bad
 
-    def encoder_path(self, model_id: str) -> Path:
-        """Copy of an encoder, so that an index can be asked by image without anything else."""
-        return self.folder / f"encoder-{as_name(model_id)}.onnx"
+    def take(self, other: "PhotoIndex") -> Synced:
+        """Become equal to another index of the same encoder, and be saved.
 
-    def keep_encoder(self, encoder: Encoder) -> None:
-        """Copy the encoder into the index, once."""
-        target = self.encoder_path(encoder.model_id)
-        if not target.is_file():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with atomic_path(target) as path:
-                shutil.copyfile(encoder.path, path)
+        Returns:
+            How many photos are new, have another code, are gone, and are as they were.
+        """
+        ids, new = self.codes.ids, other.codes.ids
+        both = np.isin(new, ids), np.isin(ids, new)
+        changed = int((other.codes.codes[both[0]] != self.codes.codes[both[1]]).any(axis=1).sum())
+        self.codes = CodeIndex(other.codes.bits, other.codes.model_id)
+        self.codes.add(new, other.codes.codes)
+        self.table, self.image_size = other.photos, other.image_size
+        self.roots, self.next_id = other.roots, other.next_id
+        self.save()
+        kept = int(both[0].sum())
+        return Synced(len(new) - kept, changed, len(ids) - kept, kept - changed)
+
+    def save(self) -> None:
+        """Write codes and photos; killed, the old state stays. See `Storage.save`."""
+        self.storage.save(
+            State(self.codes, self.table, self.image_size, self.roots, self.next_id, self.stamp)
+        )
+        self._filters = RecentFilters()
 
     def encoder(self, threads: int = 0) -> Encoder:
         """The encoder of the index.
@@ -277,7 +276,8 @@ class PhotoIndex:
         Raises:
             SsahError: It is missing or another one.
         """
-        encoder = Encoder.load(self.encoder_path(self.codes.model_id), threads=threads)
+        with self.storage.encoder_file(self.codes.model_id) as path:
+            encoder = Encoder.load(path, threads=threads)
         self.check(encoder)
         return encoder
 
@@ -287,93 +287,79 @@ class PhotoIndex:
         k: int | None = None,
         radius: int | None = None,
         where: Sequence[str] = (),
-    ) -> list[list[tuple[Photo, int]]]:
-        """Photos and their distances for each code, nearest first.
+    ) -> list[list[Hit]]:
+        """The nearest photos of each code, by (distance, id).
 
         Args:
             queries: Packed codes, uint8 `(q, bytes)`.
             k: How many at most; by default all within the radius.
             radius: Largest distance, included; any by default.
-            where: Conditions (see `photo_filter.matching`): neighbours are the nearest of the
-                photos that meet all of them.
+            where: Conditions (see `filters.matching`): neighbours are the nearest of the photos
+                that meet all of them.
 
         Raises:
             SsahError: Neither k nor a radius is given, or a condition cannot be met.
         """
-        among = self.photos.ids[matching(self.photos, where)] if where else None
+        codes, among = self.searched(where)
         if k is not None:
-            limit = self.codes.bits if radius is None else radius
-            rows = list(zip(*self.codes.search(queries, k, among), strict=True))
+            limit = codes.bits if radius is None else radius
+            rows = list(zip(*codes.search(queries, k, among), strict=True))
         elif radius is not None:
-            limit, rows = radius, self.codes.range_search(queries, radius, among)
+            limit, rows = radius, codes.range_search(queries, radius, among)
         else:
             raise SsahError("give k, a radius, or both")
         rows = [(ids[far <= limit].tolist(), far[far <= limit].tolist()) for ids, far in rows]
-        photos = self.named({number for ids, _ in rows for number in ids})
-        return [
-            [(photos[number], distance) for number, distance in zip(ids, far, strict=True)]
+        photos = self.table.some({number for ids, _ in rows for number in ids})
+        found = [
+            [(n, photos.get(n), distance) for n, distance in zip(ids, far, strict=True)]
             for ids, far in rows
         ]
+        # In a database a photo may have gone since its code was found.
+        return [[Hit(n, photo, far) for n, photo, far in row if photo is not None] for row in found]
 
-    def named(self, ids: Iterable[int]) -> Mapping[int, Photo]:
-        """Photos by id, of these ids at least."""
-        return self.photos
+    def ids(self, where: Sequence[str] = ()) -> np.ndarray:
+        """Ids of the photos that meet all conditions, ascending, int64 `(m,)`.
 
-    def parts(self, encoder: Encoder) -> Path:
-        """Folder of what an encoder has encoded before all is done."""
-        return self.folder / f"parts-{as_name(encoder.model_id)}"
+        Raises:
+            SsahError: A condition cannot be met.
+        """
+        return self.subset(where).ids if where else self.codes.ids
 
-    def save(self) -> None:
-        """Write codes and table, then the manifest that names them; killed, the old state stays."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        place = PLACES[1 - PLACES.index(self.place)]
-        self.codes.save(self.folder / place)
-        self.photos.write(self.folder / place / TABLE)
-        digest = checksum(self.folder / place / TABLE)
-        about = {
-            "format": FORMAT,
-            "codes": place,
-            "photos": {"rows": len(self.photos), "sha256": digest},
-            "image_size": self.image_size,
-            "next_id": self.next_id,
-            "roots": self.roots,
-        }
-        write_atomically(self.folder / MANIFEST, json.dumps(about, indent=1).encode())
-        self.place = place
-        for path in self.folder.iterdir():  # of the state before
-            if path.name in PLACES and path.name != place:
-                shutil.rmtree(path, ignore_errors=True)
-            elif path.match("encoder*.onnx") and path != self.encoder_path(self.codes.model_id):
-                path.unlink(missing_ok=True)
+    def subset(self, where: Sequence[str]) -> Subset:
+        """The photos that meet all conditions; those of the last few calls are kept.
 
-    def disk(self) -> dict[str, int]:
-        """Bytes of the files of the index, by what they hold."""
-        sizes = dict.fromkeys(("codes", "photos", "encoder", "other"), 0)
-        for path in self.folder.rglob("*"):
-            if path.is_file():
-                starts = path.name.split("-")[0].split(".")[0]
-                kind = "codes" if starts in (*ARRAYS, "index") else starts
-                sizes[kind if kind in sizes else "other"] += path.stat().st_size
-        return sizes
+        Raises:
+            SsahError: A condition cannot be met.
+        """
+
+        def find() -> Subset:
+            ids = self.photos.ids[matching(self.photos, where)]
+            return Subset(ids, self.codes.subset(ids))
+
+        return self._filters.get(tuple(where), find)
+
+    def searched(self, where: Sequence[str]) -> tuple[Index, np.ndarray | None]:
+        """What is searched for photos that meet all conditions: codes, and the ids to look at."""
+        if not where:
+            return self.codes, None
+        subset = self.subset(where)
+        return (self.codes, subset.ids) if subset.codes is None else (subset.codes, None)
 
 
-def is_older(about: dict) -> bool:
-    """Whether a manifest is one of an older version of ssah-tf."""
-    return isinstance(about.get("format", 1), int) and about.get("format", 1) < FORMAT
+def load_photos(folder: Path, address: str) -> Synced:
+    """Make an index in a database equal to that in a folder.
 
-
-def read_manifest(folder: Path) -> dict | None:
-    """What the manifest of an index says, or `None`: there is no index.
+    Returns:
+        See `PhotoIndex.take`.
 
     Raises:
-        SsahError: It is damaged.
+        SsahError: No index, or the one in the database is of another encoder.
     """
+    photos = PhotoIndex.open(folder)
+    encoder = photos.encoder(threads=1)
+    stored = PhotoIndex.open(address, encoder)
     try:
-        about = parse_json((folder / MANIFEST).read_bytes())
-        if not isinstance(about, dict):
-            raise ValueError("not an object")
-        return about
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError) as error:
-        raise SsahError(f"{folder}: not an index of photos of ssah-tf ({error})") from None
+        stored.storage.keep_encoder(encoder)
+        return stored.take(photos)
+    finally:
+        stored.close()

@@ -1,13 +1,14 @@
 """The photos of an index as a table: one Parquet file, columns in memory, a `Photo` when asked."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ssah_tf.data.perceptual_hash import BYTES
+from ssah_tf.encoding.records import Record, unchanged
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.files import atomic_path
 
@@ -33,12 +34,14 @@ class Photo:
     perceptual_hash: bytes = bytes(BYTES)
 
     def unchanged(self) -> bool:
-        """Whether the file perceptual_hash as it did, without reading it."""
-        try:
-            found = os.stat(self.path)
-        except OSError:
-            return False
-        return (self.size, self.mtime_ns) == (found.st_size, found.st_mtime_ns)
+        """Whether the file has the size and the time of change that it had."""
+        return unchanged(self.path, self.size, self.mtime_ns)
+
+    @classmethod
+    def of(cls, record: Record) -> "Photo":
+        """The photo of a record, without labels."""
+        facts = record.digest.hex(), record.size, record.mtime_ns
+        return cls(record.path, *facts, perceptual_hash=record.perceptual_hash)
 
 
 class PhotoTable(Mapping[int, Photo]):
@@ -97,6 +100,14 @@ class PhotoTable(Mapping[int, Photo]):
         return Photo(
             os.fsdecode(path), digest.hex(), size, mtime_ns, tuple(labels), perceptual_hash
         )
+
+    def whole(self) -> "PhotoTable":
+        """All photos, in memory: these."""
+        return self
+
+    def some(self, ids: Iterable[int]) -> Mapping[int, Photo]:
+        """Photos of these ids at least, as far as they are there."""
+        return self
 
     def paths(self) -> list[str]:
         """Path of each photo."""

@@ -11,7 +11,7 @@ from ssah_tf.search.photo_index import PhotoIndex
 from ssah_tf.search.photo_table import PhotoTable
 from ssah_tf.system.errors import SsahError
 
-#: Labelled photos that are compared, at most: so many ask, so many are asked.
+#: Labelled photos that are compared, at most: so many queries, in a database of so many.
 QUERIES, DATABASE = 2_000, 20_000
 #: Smallest sizes of the classes of buckets that are counted.
 SIZES = (1, 2, 10, 100, 1_000)
@@ -100,7 +100,7 @@ def index_stats(index: PhotoIndex) -> Stats:
         SsahError: It is empty.
     """
     if not len(index):
-        raise SsahError(f"{index.folder}: the index is empty")
+        raise SsahError(f"{index.storage}: the index is empty")
     codes = np.asarray(index.codes.codes)
     _, sizes = np.unique(codes.view(f"V{codes.shape[1]}").reshape(-1), return_counts=True)
     counts = np.diff([*np.searchsorted(np.sort(sizes), SIZES), len(sizes)]).tolist()
@@ -113,7 +113,7 @@ def index_stats(index: PhotoIndex) -> Stats:
         codes=code_statistics(codes, index.codes.bits),
         buckets=dict(zip(SIZES, counts, strict=True)),
         memory={"codes": index.codes.nbytes, "photos": index.photos.table.nbytes},
-        disk=index.disk(),
+        disk=index.storage.disk(),
         radii=radii(codes, labels, index.codes.bits),
     )
 
@@ -131,8 +131,8 @@ def label_rows(photos: PhotoTable) -> np.ndarray:
 def radii(codes: np.ndarray, labels: np.ndarray, bits: int) -> list[Radius]:
     """Precision and recall of each radius, over pairs of labelled photos.
 
-    Of many labelled photos `DATABASE` are drawn, and `QUERIES` of them ask; a photo is no pair with
-    itself.
+    Of many labelled photos `DATABASE` are drawn, and `QUERIES` of them are queries; a photo is no
+    pair with itself.
 
     Args:
         codes: Packed codes `(n, bytes)`.
@@ -144,17 +144,17 @@ def radii(codes: np.ndarray, labels: np.ndarray, bits: int) -> list[Radius]:
     rng = np.random.default_rng(0)
     rows = np.flatnonzero(labels.any(axis=1))
     rows = np.sort(rng.permutation(rows)[:DATABASE])
-    asking = np.sort(rng.permutation(len(rows))[:QUERIES])
+    queries = np.sort(rng.permutation(len(rows))[:QUERIES])
     codes, labels = codes[rows], labels[rows].astype(np.float32)
     pairs, same = np.zeros(bits + 1, np.int64), np.zeros(bits + 1, np.int64)
-    for start in range(0, len(asking), 100):
-        block = asking[start : start + 100]
+    for start in range(0, len(queries), 100):
+        block = queries[start : start + 100]
         far = hamming_distances(codes[block], codes)
         shares = (labels[block] @ labels.T) > 0
         pairs += np.bincount(far.ravel(), minlength=bits + 1)
         same += np.bincount(far[shares], minlength=bits + 1)
-    pairs[0] -= len(asking)
-    same[0] -= len(asking)
+    pairs[0] -= len(queries)
+    same[0] -= len(queries)
     within, right = pairs.cumsum(), same.cumsum()
     if not right[-1]:
         return []

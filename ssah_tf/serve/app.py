@@ -15,11 +15,12 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from ssah_tf.data.decode import decode
-from ssah_tf.serve.library import Found, Library, LiveLibrary
+from ssah_tf.search.photo_index import Hit
+from ssah_tf.serve.library import Library, LiveLibrary
 from ssah_tf.serve.metrics import Metrics
 from ssah_tf.serve.middleware import COOKIE, Gate, TooLarge, drain, session_of, too_large
 from ssah_tf.serve.pages import Page, read_pages
-from ssah_tf.serve.pictures import Pictures, Refused, large
+from ssah_tf.serve.pictures import Refused, Thumbnails, large
 from ssah_tf.serve.schemas import About, Code, Health, Mistake, PhotoAnswer, SearchAnswer
 from ssah_tf.serve.settings import Settings
 from ssah_tf.serve.upload import read_upload
@@ -68,7 +69,7 @@ class Service:
         live: The `LiveLibrary`.
         settings: The limits.
         metrics: The counters.
-        pictures: Thumbnails.
+        thumbnails: Draws and keeps them.
         work: Threads for searches.
         draw: Threads for pictures, so that a page of them does not hold up a search.
     """
@@ -77,7 +78,7 @@ class Service:
         self.live = live
         self.settings = settings
         self.metrics = Metrics(live)
-        self.pictures = Pictures()
+        self.thumbnails = Thumbnails()
         threads = settings.threads or os.cpu_count() or 1
         self.work = ThreadPoolExecutor(threads, "search", one_thread)
         self.draw = ThreadPoolExecutor(threads, "picture")
@@ -108,15 +109,15 @@ class Service:
 
     def search(
         self, library: Library, source: bytes | np.ndarray, k: int, radius: int | None, filters
-    ) -> tuple[np.ndarray, list[Found]]:
+    ) -> tuple[np.ndarray, list[Hit]]:
         """The code of an image, or a code as it is, and its neighbours."""
         code = self.encode(library, source) if isinstance(source, bytes) else source
         with self.metrics.work.labels("search").time():
-            return code, library.neighbours(code, k, radius, filters)
+            return code, library.index.neighbours(code, k, radius, filters)[0]
 
     async def watch(self) -> None:
-        """Take the index anew whenever it has changed on disk."""
-        told = ""
+        """Take the index anew whenever it was saved again."""
+        logged = ""
         while True:
             await asyncio.sleep(self.settings.watch)
             try:
@@ -124,10 +125,10 @@ class Service:
                     log.warning("the index was made anew: %d photos", len(self.live.current))
             except Exception:
                 log.exception("the index could not be looked at")
-            if self.live.error != told:
-                told = self.live.error
-                if told:
-                    log.warning("the index on disk is not taken, the old one goes on: %s", told)
+            if self.live.error != logged:
+                logged = self.live.error
+                if logged:
+                    log.warning("the saved index is not taken, the old one goes on: %s", logged)
 
 
 def one_thread() -> None:
@@ -272,7 +273,7 @@ def add_photos(app: FastAPI, service: Service) -> None:
         library = service.live.current
         photo = known(library, number)
         return picture(
-            await service.run(service.draw, service.pictures.thumbnail, photo, library.roots)
+            await service.run(service.draw, service.thumbnails.draw, photo, library.roots)
         )
 
     @app.get("/photos/{id}/image", tags=["photos"], response_class=Response)

@@ -1,46 +1,27 @@
-"""The index that is served: one state of it at a time, exchanged when it changes on disk."""
+"""The index that is served: one state of it at a time, exchanged when it was saved again."""
 
 import os
 import threading
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ssah_tf.encoding.encoder import Encoder
-from ssah_tf.search.code_index import CodeIndex
-from ssah_tf.search.filters import matching
-from ssah_tf.search.photo_index import MANIFEST, PhotoIndex
+from ssah_tf.search.backends.schemes import open_storage
+from ssah_tf.search.backends.storage import Storage
+from ssah_tf.search.photo_index import PhotoIndex
 from ssah_tf.search.photo_table import Photo
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import as_unicode
 
-#: Filters whose codes are kept.
-FILTERS = 8
-
-
-@dataclass(frozen=True)
-class Found:
-    """A photo of a result.
-
-    Attributes:
-        id: Its number in the index.
-        photo: The file.
-        distance: In bits.
-    """
-
-    id: int
-    photo: Photo
-    distance: int
-
 
 class Library:
-    """One state of an index, with its encoder; never changed, so that threads can share it.
+    """One state of an index, in memory, with its encoder; never changed, so threads can share it.
 
     Attributes:
-        index: The `PhotoIndex`.
+        index: The `PhotoIndex`; its storage is closed.
         encoder: Its encoder.
         roots: Folders and files, links resolved, outside of which nothing is ever opened.
         base: Folder to which shown paths are relative.
@@ -57,24 +38,25 @@ class Library:
             label for labels in index.photos.table["labels"].to_pylist() for label in labels
         )
         self.labels = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-        self._filtering = threading.Lock()
-        self._filtered: OrderedDict[tuple[str, ...], CodeIndex] = OrderedDict()
         self._by_name: dict[str, int] | None = None
 
     @classmethod
-    def open(cls, folder: Path, encoder: Encoder | None = None) -> "Library":
+    def open(cls, place: str | Path, encoder: Encoder | None = None) -> "Library":
         """Read an index.
 
         Args:
-            folder: What `ssah index` wrote.
+            place: A folder, or the address of a database.
             encoder: One that is loaded already; taken if it is that of the index.
 
         Raises:
             SsahError: Not an index, or a damaged one.
         """
-        index = PhotoIndex.open(folder)
-        if encoder is None or encoder.model_id != index.codes.model_id:
-            encoder = index.encoder(threads=1)  # it is requests that run side by side
+        index = PhotoIndex.open(place, whole=True)
+        try:
+            if encoder is None or encoder.model_id != index.codes.model_id:
+                encoder = index.encoder(threads=1)  # it is requests that run side by side
+        finally:
+            index.close()
         library = cls(index, encoder)
         library.warm_up()
         return library
@@ -82,57 +64,13 @@ class Library:
     def warm_up(self) -> None:
         """Do what the first search would have to wait for."""
         size = self.encoder.image_size
-        code = self.encoder.encode(np.zeros((1, size, size, 3), np.uint8))
-        self.neighbours(code, 1, None, ())
+        self.index.neighbours(self.encoder.encode(np.zeros((1, size, size, 3), np.uint8)), 1)
 
     def __len__(self) -> int:
         return len(self.index)
 
-    def codes(self, filters: Sequence[str]) -> CodeIndex:
-        """The codes of the photos that meet all filters; those of the last few are kept.
-
-        Raises:
-            SsahError: A filter cannot be met.
-        """
-        whole, key = self.index.codes, tuple(filters)
-        if not key:
-            return whole
-        with self._filtering:
-            if key not in self._filtered:
-                keep = matching(self.index.photos, key)
-                part = CodeIndex(whole.bits, whole.model_id, whole.engine_name)
-                part.add(whole.ids[keep], whole.codes[keep])
-                self._filtered[key] = part
-                if len(self._filtered) > FILTERS:
-                    self._filtered.popitem(last=False)
-            self._filtered.move_to_end(key)
-            return self._filtered[key]
-
-    def neighbours(
-        self, code: np.ndarray, k: int, radius: int | None, filters: Sequence[str]
-    ) -> list[Found]:
-        """The nearest photos, by (distance, id).
-
-        Args:
-            code: uint8 `(1, bytes)`.
-            k: How many at most.
-            radius: Largest distance, included; any by default.
-            filters: See `photo_filter.matching`.
-
-        Raises:
-            SsahError: A filter cannot be met.
-        """
-        codes = self.codes(filters)
-        limit = codes.bits if radius is None else radius
-        ids, distances = codes.search(code, k)
-        return [
-            Found(number, self.index.photos[number], distance)
-            for number, distance in zip(ids[0].tolist(), distances[0].tolist(), strict=True)
-            if distance <= limit
-        ]
-
     def code(self, number: int) -> np.ndarray:
-        """The code of a photo of the index, `(1, bytes)`."""
+        """The code of a photo of the index, uint8 `(1, bytes)`."""
         row = np.searchsorted(self.index.photos.ids, number)
         return np.array(self.index.codes.codes[row : row + 1])
 
@@ -151,59 +89,67 @@ class Library:
             self._by_name = {self.name(photo): number for number, photo in photos.items()}
         return self._by_name.get(name)
 
-    def sample(self, count: int, filters: Sequence[str]) -> list[int]:
-        """Numbers of some photos that meet all filters, at random.
+    def sample(self, count: int, where: Sequence[str]) -> list[int]:
+        """Numbers of some photos that meet all conditions, at random.
 
         Raises:
-            SsahError: A filter cannot be met.
+            SsahError: A condition cannot be met.
         """
-        ids = self.codes(filters).ids
+        ids = self.index.ids(where)
         chosen = np.random.default_rng().choice(len(ids), min(count, len(ids)), replace=False)
         return ids[chosen].tolist()
 
 
 class LiveLibrary:
-    """The newest state of an index on disk.
+    """The newest saved state of an index.
+
+    Args:
+        place: A folder, or the address of a database.
 
     Attributes:
-        folder: The index.
         current: The `Library` to search; a request takes it once and keeps it to its end.
-        error: Why the state on disk could not be taken, "" if it was.
+        error: Why the saved state could not be looked at or taken, "" if it was.
         reloads: How often it was exchanged.
     """
 
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self.stamp = stamp_of(folder)
-        self.current = Library.open(folder)
+    def __init__(self, place: str | Path):
+        self.place = place
+        self.current = Library.open(place)
         self.error = ""
         self.reloads = 0
+        self._storage: Storage | None = None
         self._refreshing = threading.Lock()
 
     def refresh(self) -> bool:
-        """Take the state on disk if it is another one; the old one stays if that cannot be read.
+        """Take the saved state if it is another one; the old one stays if that cannot be read.
 
         Returns:
             Whether it was taken.
         """
         with self._refreshing:
-            stamp = stamp_of(self.folder)
-            if stamp == self.stamp:
-                return False
             try:
-                fresh = Library.open(self.folder, self.current.encoder)
+                if self.stamp() == self.current.index.stamp:
+                    self.error = ""
+                    return False
+                self.current = Library.open(self.place, self.current.encoder)
             except SsahError as error:  # damaged, or gone: looked at again
                 self.error = str(error)
                 return False
-            self.current, self.stamp, self.error = fresh, stamp, ""
+            self.error = ""
             self.reloads += 1
             return True
 
+    def stamp(self) -> str:
+        """A quick look at what is saved now; a connection that was lost is made anew next time.
 
-def stamp_of(folder: Path) -> tuple[int, ...]:
-    """What differs once the index was saved again."""
-    try:
-        found = os.stat(folder / MANIFEST)
-    except OSError:
-        return ()
-    return found.st_ino, found.st_size, found.st_mtime_ns
+        Raises:
+            SsahError: See `Storage.stamp`.
+        """
+        if self._storage is None:
+            self._storage = open_storage(self.place)
+        try:
+            return self._storage.stamp()
+        except SsahError:
+            self._storage.close()
+            self._storage = None
+            raise

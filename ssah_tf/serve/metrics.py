@@ -42,7 +42,7 @@ class Metrics:
             ("ssah_index_reloads", "Times the index was exchanged", lambda: live.reloads),
             (
                 "ssah_index_stale",
-                "1 if the index on disk is another one but cannot be read",
+                "1 if the index that is saved now cannot be read, and an older state is served",
                 lambda: int(bool(live.error)),
             ),
         ):

@@ -1,4 +1,4 @@
-"""What a request passes before it is answered: by name, origin, token, pace and number."""
+"""What a request passes before it is answered: by name, origin, token, rate and number."""
 
 import asyncio
 import hashlib
@@ -19,13 +19,13 @@ from ssah_tf.serve.settings import Settings
 COOKIE = "ssah_session"
 #: What a client without the token may ask for.
 OPEN = frozenset({"/healthz", "/login"})
-#: Share of a search that a picture counts as, in the pace of a client.
+#: Share of a search that a picture counts as, in the rate of a client.
 PICTURE = 0.05
 #: Bytes of a refused upload that are read and dropped, so that the client can hear the answer.
 DRAIN = 64 * 2**20
 #: Seconds for that.
 DRAIN_SECONDS = 5.0
-#: Clients whose pace is remembered.
+#: Clients whose rate is remembered.
 CLIENTS = 10_000
 
 #: Sent with everything. Pages take scripts, styles and pictures from here alone.
@@ -85,7 +85,7 @@ class Gate:
         self.app = app
         self.settings = settings
         self.metrics = metrics
-        self.pace = Pace(settings.rate)
+        self.limiter = RateLimiter(settings.rate)
         self.session = None if settings.token is None else session_of(settings.token)
         self.running = {"search": 0, "picture": 0}
 
@@ -127,7 +127,7 @@ class Gate:
             or self.check_origin(scope, headers)
             or self.check_token(scope)
             or self.check_length(headers)
-            or self.check_pace(scope, kind)
+            or self.check_rate(scope, kind)
             or self.check_number(kind)
         )
         if refusal is not None:
@@ -184,12 +184,12 @@ class Gate:
             return None
         return too_large(self.settings.max_upload)
 
-    def check_pace(self, scope, kind: str) -> Refusal | None:
+    def check_rate(self, scope, kind: str) -> Refusal | None:
         """A client that asks too often waits."""
         if not kind:
             return None
         cost = 1.0 if kind == "search" else PICTURE
-        wait = self.pace.wait(client_of(scope), cost, time.monotonic())
+        wait = self.limiter.wait(client_of(scope), cost, time.monotonic())
         if not wait:
             return None
         return Refusal(
@@ -222,8 +222,8 @@ class Gate:
         return self.settings.token is not None and equal(shown, self.settings.token)
 
 
-class Pace:
-    """How often each client may ask: a bucket of two seconds' worth, filled at a rate.
+class RateLimiter:
+    """How many requests each client may make: a bucket of two seconds' worth, filled at a rate.
 
     Args:
         rate: Requests a second; 0 for any number.
@@ -248,14 +248,14 @@ class Pace:
 
 
 def kind_of(scope) -> str:
-    """Which of the limits on pace and number a request counts for: search, picture, "" for none."""
+    """Which of the limits on rate and number a request counts for: search, picture, "" for none."""
     if scope["method"] == "POST" and scope["path"] in ("/search", "/encode"):
         return "search"
     return "picture" if scope["path"].startswith("/photos") else ""
 
 
 def client_of(scope) -> str:
-    """Whose pace a request counts for: an address, or the network of one in IPv6."""
+    """Whose rate a request counts for: an address, or the network of one in IPv6."""
     host = (scope.get("client") or ("",))[0]
     try:
         address = ipaddress.ip_address(host)

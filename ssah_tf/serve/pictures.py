@@ -65,8 +65,8 @@ def open_inside(path: str, roots: Sequence[str]) -> BinaryIO:
         raise gone from None
 
 
-class Pictures:
-    """Draws thumbnails and large pictures; keeps the thumbnails that were asked for last.
+class Thumbnails:
+    """Draws thumbnails; keeps those that were wanted last.
 
     No byte of a file is ever sent: what is not an image cannot leave, and what is one leaves
     without its metadata, such as the place where it was taken.
@@ -78,7 +78,7 @@ class Pictures:
         self._cache: OrderedDict[tuple, tuple[bytes, str]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def thumbnail(self, photo: Photo, roots: Sequence[str]) -> tuple[bytes, str]:
+    def draw(self, photo: Photo, roots: Sequence[str]) -> tuple[bytes, str]:
         """The central square, which is what the encoder sees, and its media type.
 
         Raises:

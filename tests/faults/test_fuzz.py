@@ -18,9 +18,12 @@ from ssah_tf.data import ImageSet, Split
 from ssah_tf.data.decode import decode
 from ssah_tf.data.files import check
 from ssah_tf.data.labels import label_rows, read_labels
-from ssah_tf.data.perceptual_hash import BYTES as LOOKS
-from ssah_tf.encoding.shards import Shard, read_shard, write_npz, write_parquet
+from ssah_tf.data.perceptual_hash import BYTES as HASH_BYTES
+from ssah_tf.encoding.record_file import read_records, write_records
+from ssah_tf.encoding.records import Records
 from ssah_tf.export.manifest import read_manifest, write_manifest
+from ssah_tf.search.backends.folder import FolderStorage
+from ssah_tf.search.backends.storage import State
 from ssah_tf.search.code_index import CodeIndex
 from ssah_tf.search.filters import matching
 from ssah_tf.search.photo_index import PhotoIndex
@@ -274,14 +277,12 @@ def test_split(fuzz, tmp_path):
 
 def saved_index(folder: Path) -> Path:
     """An index of 20 photos on disk; they share codes and their ids have gaps."""
-    index = PhotoIndex(folder, CodeIndex(12, "abc", "numpy"), 28)
+    held = CodeIndex(12, "abc", "numpy")
     numbers = [2 * k for k in range(20)]
     codes = np.array([[k % 5, 16 * (k % 5)] for k in range(20)], np.uint8)
-    index.codes.add(numbers, codes)
+    held.add(numbers, codes)
     photos = {k: Photo(f"/photos/{k}.png", f"{k:064x}", 1, 1, ("cat", "dog")) for k in numbers}
-    index.photos = PhotoTable.of(photos)
-    index.next_id = 40
-    index.save()
+    FolderStorage(folder).save(State(held, PhotoTable.of(photos), 28, next_id=40))
     return folder
 
 
@@ -323,17 +324,15 @@ def test_shard(fuzz, tmp_path, suffix):
     """Whatever is in a shard of codes, it is read or to be encoded again."""
     file = tmp_path / f"seed{suffix}"
     facts = np.arange(6, dtype=np.uint8).reshape(3, 2), np.zeros((3, 32), np.uint8)
-    about = np.arange(3), np.arange(3), np.zeros((3, LOOKS), np.uint8)
-    shard = Shard(["a.png", "é.png", "c.png"], *facts, *about, {"d.png": "d.png: empty"})
-    write = write_npz if suffix == ".npz" else write_parquet
-    write(file, shard, {"model_id": "abc", "bits": 12})
-    found = read_shard(file)
-    assert found[0] == {"model_id": "abc", "bits": 12}
-    assert (found[1].paths, found[1].bad) == (shard.paths, shard.bad)
+    about = np.arange(3), np.arange(3), np.zeros((3, HASH_BYTES), np.uint8)
+    paths, bad = ["a.png", "é.png", "c.png"], {"d.png": "d.png: empty"}
+    write_records(file, Records("abc", 12, paths, *facts, *about, bad))
+    found = read_records(file)
+    assert (found.model_id, found.bits, found.paths, found.bad) == ("abc", 12, paths, bad)
 
     def read(path):
-        found = read_shard(path)
-        assert found is None or isinstance(found[1], Shard)
+        found = read_records(path)
+        assert found is None or len(list(found)) == len(found.paths)
 
     fuzz(bytes_like(file.read_bytes()), read, f"shard{suffix}")
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from ssah_tf.search import CodeIndex
-from ssah_tf.search.backends.address import parse_address
 from ssah_tf.search.backends.milvus import MilvusIndex
 from ssah_tf.search.backends.postgres import PostgresIndex
+from ssah_tf.search.backends.schemes import parse_address
 from ssah_tf.system.errors import SsahError
 
 #: Operations of the long form, over the four kinds of codes.

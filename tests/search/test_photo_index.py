@@ -15,12 +15,13 @@ from PIL import Image
 
 from ssah_tf import Encoder
 from ssah_tf.data import load_fashion
+from ssah_tf.encoding import parts, records
 from ssah_tf.encoding.encode import encode_files, find_images
-from ssah_tf.search import CodeIndex, photo_parts
-from ssah_tf.search import photo_index as module
+from ssah_tf.encoding.parts import Parts
+from ssah_tf.search import CodeIndex
+from ssah_tf.search.backends import folder as module
 from ssah_tf.search.labels import PhotoLabels
 from ssah_tf.search.photo_index import PhotoIndex
-from ssah_tf.search.photo_parts import Parts
 from ssah_tf.search.photo_table import PhotoTable
 from ssah_tf.system.errors import SsahError
 
@@ -55,8 +56,8 @@ def photo(folder, name, grey):
 
 @pytest.fixture
 def photos(tmp_path, monkeypatch):
-    monkeypatch.setattr(photo_parts, "PART", 6)
-    monkeypatch.setattr(photo_parts, "BATCH", 4)
+    monkeypatch.setattr(parts, "PART", 6)
+    monkeypatch.setattr(records, "BATCH", 4)
     for k in range(20):
         photo(tmp_path / "photos", f"{'ab'[k % 2]}/{k:02d}.png", 10 * k)
     (tmp_path / "photos" / "a" / "bad.jpg").write_bytes(b"")
@@ -65,7 +66,7 @@ def photos(tmp_path, monkeypatch):
 
 def content(index):
     """Path -> code of an index, as it is on disk."""
-    opened = PhotoIndex.open(index.folder)
+    opened = PhotoIndex.open(index.storage.folder)
     codes = dict(zip(opened.codes.ids.tolist(), opened.codes.codes[:, 0].tolist(), strict=True))
     assert codes.keys() == opened.photos.keys()
     return {os.path.basename(p.path): codes[n] for n, p in opened.photos.items()}
@@ -78,9 +79,9 @@ def test_new_changed_and_deleted_files_are_noticed(photos, encoder, tmp_path):
     assert list(done.bad) == [str(photos / "a" / "bad.jpg")]
     assert content(index) == {f"{k:02d}.png": 10 * k for k in range(20)}
     assert encoder.images == 20
-    before = dict(PhotoIndex.open(index.folder).photos)
+    before = dict(PhotoIndex.open(index.storage.folder).photos)
 
-    index = PhotoIndex.open(index.folder, encoder)
+    index = PhotoIndex.open(index.storage.folder, encoder)
     done = index.sync(encoder, [photos])
     assert (done.added, done.changed, done.removed, done.kept) == (0, 0, 0, 20)
     assert encoder.images == 20  # nothing was encoded again
@@ -89,16 +90,17 @@ def test_new_changed_and_deleted_files_are_noticed(photos, encoder, tmp_path):
     photo(photos, "c/new.png", 77)
     (photos / "b" / "01.png").unlink()
     os.utime(photos / "a" / "02.png", (1, 1))  # looks changed, is not
-    done = PhotoIndex.open(index.folder, encoder).sync(encoder, [photos])
+    done = PhotoIndex.open(index.storage.folder, encoder).sync(encoder, [photos])
     assert (done.added, done.changed, done.removed, done.kept) == (1, 1, 1, 18)
     assert encoder.images == 22
     found = content(index)
     assert found["00.png"] == 255
     assert found["new.png"] == 77
     assert "01.png" not in found
-    after = PhotoIndex.open(index.folder).photos
+    after = PhotoIndex.open(index.storage.folder).photos
     assert all(after[n].path == before[n].path for n in after.keys() & before.keys())
-    assert not set(after) - set(before) & set(before)
+    assert len(set(after) - set(before)) == 1  # the new one, under an id of its own
+    assert max(set(after) - set(before)) > max(before)
 
 
 def test_a_photo_that_moved_is_not_encoded_again(photos, encoder, tmp_path):
@@ -168,13 +170,13 @@ def test_interrupted_it_goes_on(photos, encoder, tmp_path, monkeypatch):
             try:
                 index.sync(encoder, [photos])
             except KeyboardInterrupt:
-                assert not (index.folder / "photos.json").exists()
+                assert not (index.storage.folder / "photos.json").exists()
         first = encoder.images
-        PhotoIndex.open(index.folder, encoder).sync(encoder, [photos])
+        PhotoIndex.open(index.storage.folder, encoder).sync(encoder, [photos])
         assert content(index) == whole
         saved = 6 * min(cut, 3) - 1 if cut else 0  # bad.jpg is in the first part
         assert encoder.images - first <= 20 - saved
-        assert not list(index.folder.glob("parts*"))
+        assert not list(index.storage.folder.glob("parts*"))
 
 
 @pytest.mark.parametrize("what", ["codes", "table", "manifest", "cleaning"])
@@ -264,8 +266,8 @@ def test_an_index_of_an_older_version_is_told_and_made_anew(photos, encoder, tmp
     index = PhotoIndex.open(tmp_path / "index", encoder)
     assert index.sync(encoder, [photos]).added == 20
     assert len(content(index)) == 20
-    names = {path.name for path in index.folder.iterdir()}
-    assert names == {"photos.json", index.place, "encoder-abc.onnx"}
+    names = {path.name for path in index.storage.folder.iterdir()}
+    assert names == {"photos.json", index.storage.place, "encoder-abc.onnx"}
 
 
 def test_photos_carry_labels(photos, encoder, tmp_path):
@@ -331,7 +333,7 @@ def test_the_nearest_among_those_that_match(photos, encoder, tmp_path):
             for k, radius in ((3, None), (None, 2), (4, 1), (99, None)):
                 found = index.neighbours(queries, k, radius, where)[row]
                 right = [e for e in expected if radius is None or e[1] <= radius][:k]
-                assert [(os.path.basename(p.path), d) for p, d in found] == right
+                assert [(os.path.basename(hit.photo.path), hit.distance) for hit in found] == right
     for bad, message in (
         ("label=zz", "no photo of the index has the label 'zz'; there are"),
         ("size=3", "filter 'size=3': expected label=NAME"),
@@ -357,7 +359,9 @@ def test_file_names_that_are_not_text(encoder, tmp_path):
     index.sync(encoder, [tmp_path])
     (found,) = PhotoIndex.open(tmp_path / "index").photos.values()
     assert os.fsencode(found.path) == folder + b"/\xff.png"
-    assert index.neighbours(np.zeros((1, 1), np.uint8), 1, where=["path=*.png"])[0][0][0] == found
+    assert (
+        index.neighbours(np.zeros((1, 1), np.uint8), 1, where=["path=*.png"])[0][0].photo == found
+    )
 
 
 class OtherEncoder(FakeEncoder):
@@ -403,8 +407,8 @@ def test_migration(photos, encoder, tmp_path, monkeypatch):
     codes = dict(zip(opened.codes.ids.tolist(), opened.codes.codes.tolist(), strict=True))
     assert codes == {n: [255 - before[os.path.basename(p)], before[os.path.basename(p)]]
                      for n, (p, _) in ids.items()}  # fmt: skip
-    assert {path.name for path in opened.folder.iterdir()} == {
-        "photos.json", opened.place, "encoder-xyz.onnx"}  # fmt: skip
+    assert {path.name for path in opened.storage.folder.iterdir()} == {
+        "photos.json", opened.storage.place, "encoder-xyz.onnx"}  # fmt: skip
     with pytest.raises(SsahError, match="was made by model xyz, the encoder is abc"):
         PhotoIndex.open(tmp_path / "index", encoder)
 
@@ -534,4 +538,4 @@ def test_a_migration_that_is_killed_goes_on(exported, many, tmp_path, kills):
     index = PhotoIndex.open(folder, Encoder.load(encoders[target]))
     assert index.photos.paths() == whole.photos.paths()
     assert {path.name for path in folder.iterdir()} == {
-        "photos.json", index.place, f"encoder-{target}.onnx"}  # fmt: skip
+        "photos.json", index.storage.place, f"encoder-{target}.onnx"}  # fmt: skip

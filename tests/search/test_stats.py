@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from ssah_tf.search.backends.folder import FolderStorage
+from ssah_tf.search.backends.storage import State
 from ssah_tf.search.code_index import CodeIndex
 from ssah_tf.search.photo_index import PhotoIndex
 from ssah_tf.search.photo_table import Photo, PhotoTable
@@ -13,10 +15,11 @@ from ssah_tf.system.errors import SsahError
 
 
 def make(folder, codes, labels, bits=8):
-    index = PhotoIndex(folder, CodeIndex(bits, "abc"), 4)
-    index.codes.add(np.arange(len(codes)), np.array(codes, np.uint8)[:, None])
+    held = CodeIndex(bits, "abc")
+    held.add(np.arange(len(codes)), np.array(codes, np.uint8)[:, None])
     rows = [Photo(f"/p/{i}.png", "0" * 64, 1, 1, tuple(names)) for i, names in enumerate(labels)]
-    index.photos = PhotoTable.of(dict(enumerate(rows)))
+    table = PhotoTable.of(dict(enumerate(rows)))
+    index = PhotoIndex(FolderStorage(folder), State(held, table, 4))
     index.save()
     return index
 

@@ -31,7 +31,13 @@ COLOURS = {
 }
 
 
-def write_encoder(path, model_id="hand-made"):
+@pytest.fixture(scope="session")
+def write_encoder():
+    """Writes an encoder whose codes can be worked out by hand: `write_encoder(path, model_id)`."""
+    return write_onnx
+
+
+def write_onnx(path, model_id="hand-made"):
     """An ONNX file: channel means of 8 px images against thresholds, packed to 24 bits."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
@@ -94,7 +100,7 @@ class Index:
     def __init__(self, root):
         self.root, self.photos, self.folder = root, root / "photos", root / "index"
         self.colours = write_photos(self.photos)
-        self.encoder = Encoder.load(write_encoder(root / "encoder.onnx"))
+        self.encoder = Encoder.load(write_onnx(root / "encoder.onnx"))
         self.sync()
 
     def sync(self):

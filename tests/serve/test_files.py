@@ -11,7 +11,7 @@ from PIL import Image
 
 from ssah_tf.search.photo_index import PhotoIndex
 from ssah_tf.serve.library import LiveLibrary
-from ssah_tf.serve.pictures import Pictures, Refused, large, open_inside
+from ssah_tf.serve.pictures import Refused, Thumbnails, large, open_inside
 from ssah_tf.system.errors import ImageError
 
 
@@ -101,16 +101,16 @@ def test_pictures_are_drawn_anew(own, client):
 
 def test_thumbnails_are_kept_up_to_a_size(own):
     index = LiveLibrary(own.folder).current
-    pictures = Pictures(kept=300)
+    thumbnails = Thumbnails(kept=300)
     for number in range(10):
-        content, kind = pictures.thumbnail(index.photo(number), index.roots)
+        content, kind = thumbnails.draw(index.photo(number), index.roots)
         assert kind == "image/png"
-        assert pictures.size <= 300
-    again, _ = pictures.thumbnail(index.photo(9), index.roots)
+        assert thumbnails.size <= 300
+    again, _ = thumbnails.draw(index.photo(9), index.roots)
     assert again is content
     path = own.photos / list(own.colours)[9]
     Image.new("RGB", (12, 12), "white").save(path)
-    changed, _ = pictures.thumbnail(index.photo(9), index.roots)
+    changed, _ = thumbnails.draw(index.photo(9), index.roots)
     assert changed != content
     path.write_bytes(b"")
     with pytest.raises(ImageError):
@@ -128,7 +128,7 @@ def test_the_index_is_taken_anew(own, client):
     assert (len(first), len(live.current), live.reloads) == (10, 11, 1)
     assert live.current.encoder is first.encoder
     code = np.array([[0, 0, 0]], np.uint8)
-    assert len(first.neighbours(code, 20, None, ())) == 10  # a request that has it goes on with it
+    assert len(first.index.neighbours(code, 20)[0]) == 10  # a request that has it goes on with it
     assert live.current.find("red/grey.png") is not None
     manifest = own.folder / "photos.json"
     content = manifest.read_bytes()
@@ -181,7 +181,7 @@ def test_several_roots(own, client, tmp_path):
 def test_an_index_without_photos(tmp_path, own, client):
     empty = SimpleNamespace(folder=tmp_path / "empty")
     index = PhotoIndex.open(empty.folder, own.encoder)
-    index.keep_encoder(own.encoder)
+    index.storage.keep_encoder(own.encoder)
     index.save()
     http = client(empty)
     assert http.get("/photos").json() == []

@@ -167,7 +167,6 @@ def test_refusals(shared, tmp_path, monkeypatch):
         text = refusal(shared.folder, "--port", port)
     assert text == f"ssah: port {port} is in use: name another with --port\n"
     assert "not an index of photos; make one with `ssah index`" in refusal(tmp_path, "--port", 0)
-    assert "an index in a folder, not in a database" in refusal("postgresql://localhost/photos")
     assert "no address of this machine" in refusal(shared.folder, "--host", "192.0.2.1")
     short = refusal(shared.folder, SSAH_TOKEN="short")
     assert "$SSAH_TOKEN: a token has 16 or more letters and digits" in short

@@ -169,5 +169,7 @@ def test_a_run_that_has_not_been_trained(teacher, tmp_path):
 @pytest.mark.parametrize("recipe", ["frozen", "fashion"])
 def test_recipes_that_cannot(recipe):
     """The one spreads labels by itself, to the other no share is named."""
-    with pytest.raises(RecipeError, match=r"self_train: needs pseudo_labels\.spread above 0, and"):
+    with pytest.raises(
+        RecipeError, match=r"self_train: needs pseudo_labels\.label_propagation above 0, and"
+    ):
         load_recipe(recipe, ("pseudo_labels.self_train=runs/x",))

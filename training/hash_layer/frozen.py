@@ -12,7 +12,6 @@ from ssah_tf.data import ImageSet
 from ssah_tf.data.pipeline import not_tuned
 from ssah_tf.data.sampling import BatchPlan
 from ssah_tf.models import HNet, SchedulePace
-from ssah_tf.models.deformation import HardSamples
 from ssah_tf.system.errors import RecipeError
 from ssah_tf.system.files import atomic_path
 from ssah_tf.training.build import assemble_game, build_backbone, build_optimizer
@@ -86,8 +85,9 @@ def train_on_features(
 
     Unlabelled images take part by the consistency: what a moving average of the layer makes of all
     features of an image, the layer learns to make of a part of them. Then, as
-    `pseudo_labels.spread` says, the labels are spread to the most certain of them, by what the
-    backbone and the layer make of them, and the layer is trained anew with these labels, too.
+    `pseudo_labels.label_propagation` says, the labels are spread to the most certain of them, by
+    what the backbone and the layer make of them, and the layer is trained anew with these labels,
+    too.
 
     Args:
         hnet: H-Net; its hash layer is set.
@@ -99,9 +99,11 @@ def train_on_features(
     fit_on_features(hnet, recipe, features, labels, watchers)
     known = len(labels)
     takes_part = recipe.adversary.kind != "none" and len(features) > known
-    if not (recipe.pseudo_labels.spread and takes_part):
+    if not (recipe.pseudo_labels.label_propagation and takes_part):
         return
-    rows, given = propagate_labels_by_encoder(hnet, features, labels, recipe.pseudo_labels.spread)
+    rows, given = propagate_labels_by_encoder(
+        hnet, features, labels, recipe.pseudo_labels.label_propagation
+    )
     rest = np.setdiff1d(np.arange(known, len(features)), rows)
     order = np.concatenate([np.arange(known), rows, rest])
     fit_on_features(hnet, recipe, features[order], np.concatenate([labels, given]), watchers)
@@ -187,6 +189,6 @@ class NoDeformation(keras.Model):
 
     def deform(
         self, images: tf.Tensor, seed: tf.Tensor | None = None, training: bool = False
-    ) -> HardSamples:
+    ) -> tf.Tensor:
         """The images as they are."""
-        return HardSamples(images, None, None)
+        return images

@@ -11,7 +11,8 @@ from ssah_tf.system.errors import RecipeError
 from ssah_tf.training.callbacks import Stop
 from ssah_tf.training.hash_layer.features import features_of, sample_of
 from ssah_tf.training.hash_layer.frozen import fit_on_features
-from ssah_tf.training.recipe import Adversary, PseudoLabels, Recipe, load_recipe
+from ssah_tf.training.recipe import load_recipe
+from ssah_tf.training.recipe_sections import AdversarySection, PseudoLabelsSection, Recipe
 from ssah_tf.training.run import Run
 
 
@@ -52,8 +53,8 @@ def refit_recipe(recipe: Recipe) -> Recipe:
     return recipe.model_copy(
         update={
             "model": recipe.model.model_copy(update={"hash_layer": "itq"}),
-            "adversary": Adversary(kind=kind),
-            "pseudo_labels": PseudoLabels(),
+            "adversary": AdversarySection(kind=kind),
+            "pseudo_labels": PseudoLabelsSection(),
             "train": train.model_copy(update=steps),
         }
     )

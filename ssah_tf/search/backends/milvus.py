@@ -4,13 +4,14 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
 from ssah_tf.metrics.hamming import code_bytes
 from ssah_tf.search.backends.address import Address
 from ssah_tf.search.code_index import CodeIndex
-from ssah_tf.search.index import Found, Index
+from ssah_tf.search.index import IdsCodes, IdsDistances, Index
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.reading import parse_json
 from ssah_tf.system.text import first_line
@@ -42,7 +43,10 @@ class Collection:
         self.address = address
         self.client = client
         self.name = name
-        # The first read sees all that is written, by anybody; later ones at least what we wrote.
+        self.see_all()
+
+    def see_all(self) -> None:
+        """The next read sees all that is written, by anybody; later ones at least what we wrote."""
         self.consistency = "Strong"
 
     @contextmanager
@@ -130,11 +134,11 @@ class MilvusIndex(Index):
         ids, _ = self.content(np.array([int(number)]) // BLOCK)
         return int(number) in ids
 
-    def items(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def items(self) -> Iterator[IdsCodes]:
         """See `Index.items`."""
         return self.parts("size > 0")
 
-    def content(self, blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def content(self, blocks: np.ndarray) -> IdsCodes:
         """Ids of blocks, ascending, and their codes."""
         low, high = int(blocks.min()) * BLOCK, int(blocks.max() + 1) * BLOCK
         which = f"size > 0 and first >= {low} and first < {high}"
@@ -160,24 +164,24 @@ class MilvusIndex(Index):
             order = np.argsort(ids)
             yield ids[order], codes[order]
 
-    def _add(self, ids, codes):
+    def _add(self, ids: np.ndarray, codes: np.ndarray) -> None:
         here, its = self.content(np.unique(ids // BLOCK))
         if (there := np.isin(ids, here)).any():
             raise SsahError(f"id {ids[there].min()} is in the index already")
         self._write(here, its, np.concatenate([here, ids]), np.concatenate([its, codes]))
 
-    def _remove(self, ids):
+    def _remove(self, ids: np.ndarray) -> None:
         here, its = self._holding(ids)
         keep = ~np.isin(here, ids)
         self._write(here, its, here[keep], its[keep])
 
-    def _update(self, ids, codes):
+    def _update(self, ids: np.ndarray, codes: np.ndarray) -> None:
         here, its = self._holding(ids)
         changed = its.copy()
         changed[np.searchsorted(here, ids)] = codes
         self._write(here, its, here, changed)
 
-    def _holding(self, ids) -> Found:
+    def _holding(self, ids: np.ndarray) -> IdsCodes:
         """Content of the blocks of ids that have to be there."""
         here, its = self.content(np.unique(ids // BLOCK))
         if (missing := ~np.isin(ids, here)).any():
@@ -205,7 +209,7 @@ class MilvusIndex(Index):
             self.pages.upsert(request)
         self.pages.delete([row["first"] for row in empty])
 
-    def _search(self, queries, k, among):
+    def _search(self, queries: np.ndarray, k: int, among: np.ndarray | None) -> IdsDistances:
         if among is not None:
             return self._part(among).search(queries, k)
         found = []
@@ -213,7 +217,7 @@ class MilvusIndex(Index):
             found += self._nearest(queries[start : start + QUERIES], k)
         return np.stack([ids for ids, _ in found]), np.stack([far for _, far in found])
 
-    def _nearest(self, queries, k) -> list[Found]:
+    def _nearest(self, queries: np.ndarray, k: int) -> list[IdsDistances]:
         limit = min(HITS, k + MORE)
         found = self.hits(queries, limit)
         again: dict[int, list[int]] = {}
@@ -231,7 +235,9 @@ class MilvusIndex(Index):
                 found[at] = hits
         return self.expand(found, k)
 
-    def _within(self, queries, radius, among):
+    def _within(
+        self, queries: np.ndarray, radius: int, among: np.ndarray | None
+    ) -> list[IdsDistances]:
         if among is not None:
             return self._part(among).range_search(queries, radius)
         found = []
@@ -284,7 +290,7 @@ class MilvusIndex(Index):
                 found[at] = sorted(lower + upper)
         return found
 
-    def expand(self, found: list[list[tuple]], k: int | None) -> list[Found]:
+    def expand(self, found: list[list[tuple]], k: int | None) -> list[IdsDistances]:
         """Ids of pages and their distances in the order of (distance, id), the first k of them."""
         tables = [needed(np.array(hits, np.int64).reshape(-1, 3), k) for hits in found]
         postings = self.postings(np.concatenate(tables))
@@ -381,15 +387,24 @@ def connect(address: Address):
     except ImportError:
         raise SsahError("Milvus needs pymilvus: pip install 'ssah-tf[milvus]'") from None
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # what it logs, it raises, too
-    uri, user, password, database = address.milvus()
+    uri, user, password, database = server_of(address)
     with faults(address):
         return MilvusClient(
             uri, user=user, password=password, db_name=database, timeout=10, dedicated=True
         )
 
 
+def server_of(address: Address) -> tuple[str, str, str, str]:
+    """What Milvus wants apart: address of the server, user, password, database."""
+    parts = urlsplit(address.server)
+    place = parts.netloc.rpartition("@")[2]
+    uri = f"{'https' if address.scheme == 'milvus+https' else 'http'}://{place}"
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    return uri, user, password, parts.path.strip("/")
+
+
 @contextmanager
-def faults(address: Address):
+def faults(address: Address) -> Iterator[None]:
     """What the server refuses, as one line that shows no password.
 
     Raises:

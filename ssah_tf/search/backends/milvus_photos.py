@@ -1,14 +1,17 @@
 """Photos of an index in Milvus."""
 
 import base64
+import hashlib
 import os
-from collections.abc import Iterable
-from contextlib import nullcontext
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import numpy as np
 
+from ssah_tf.search.backends.address import Address
 from ssah_tf.search.backends.milvus import BLOCK, TIMEOUT, Collection, MilvusIndex, create, faults
-from ssah_tf.search.backends.stored_photos import Change
+from ssah_tf.search.backends.stored import ABOUT, Change
 from ssah_tf.search.photo_table import Photo
 
 FIELDS = "path", "raw", "digest", "size", "mtime_ns", "labels", "perceptual_hash"
@@ -18,6 +21,8 @@ CHUNK = 48_000
 PHOTOS = 4096
 #: The longest text of Milvus, and the most labels of a photo.
 TEXT, LABELS = 65_535, 1024
+#: File that is written when a change is whole: the digest of what the index says of itself.
+DONE = "done"
 #: Every collection must have a vector: one for nothing.
 NOTHING = b"\0"
 
@@ -29,12 +34,16 @@ class MilvusPhotos:
     fields, which other clients can filter by. `NAME_files` has the encoder in pieces.
     """
 
-    exchanges = False
+    cannot: Mapping[str, str] = {
+        "migrate": "Milvus has no transactions, so all codes cannot be exchanged at once here; "
+        "index the photos under another name with the new encoder"
+    }
 
     def __init__(self, index: MilvusIndex):
         self.index = index
         self.address = index.address
         client, name = index.client, index.address.name
+        self.removal = f"drop the collections {name}, {name}_photos and {name}_files"
         self.rows = Collection(self.address, client, f"{name}_photos")
         self.pieces = Collection(self.address, client, f"{name}_files")
         with faults(self.address):
@@ -44,6 +53,18 @@ class MilvusPhotos:
                     make(schema)
                     create(client, collection.name, schema)
                 client.load_collection(collection.name, timeout=TIMEOUT)
+
+    @classmethod
+    def open(
+        cls, address: Address, bits: int | None = None, model_id: str | None = None
+    ) -> "MilvusPhotos":
+        """See `MilvusIndex.open`."""
+        index = MilvusIndex.open(address, bits, model_id)
+        try:
+            return cls(index)
+        except BaseException:
+            index.close()
+            raise
 
     def photos(self, ids: Iterable[int] | None = None) -> dict[int, Photo]:
         """See `PhotoStore.photos`."""
@@ -71,7 +92,14 @@ class MilvusPhotos:
             return None
         return b"".join(base64.b64decode(row["content"]) for row in rows)
 
-    def writing(self):
+    def stamp(self) -> str:
+        """See `PhotoStore.stamp`; it changes when a change begins, and when it is whole."""
+        for collection in (self.rows, self.pieces, self.index.pages):
+            collection.see_all()
+        files = self.file(ABOUT) or b"", self.file(DONE) or b""
+        return hashlib.sha256(b"/".join(files)).hexdigest()
+
+    def writing(self) -> AbstractContextManager[object]:
         """See `PhotoStore.writing`."""
         return nullcontext()
 
@@ -94,6 +122,7 @@ class MilvusPhotos:
             here, _ = index.content(np.unique(gone // BLOCK))
             index.remove(gone[np.isin(gone, here)])
         self.rows.delete(gone.tolist())
+        self.put(DONE, hashlib.sha256(change.files.get(ABOUT, b"")).digest())
 
     def put_photos(self, photos: dict[int, Photo]) -> None:
         """Write photos in place of those with their ids."""
@@ -115,7 +144,7 @@ class MilvusPhotos:
         return {}
 
 
-def as_entity(number: int, photo: Photo) -> dict:
+def as_entity(number: int, photo: Photo) -> dict[str, Any]:
     """A photo as fields; a path that is not UTF-8 is kept in hexadecimal, too."""
     raw = os.fsencode(photo.path)
     path = raw.decode("utf-8", "replace")
@@ -132,7 +161,7 @@ def as_entity(number: int, photo: Photo) -> dict:
     }
 
 
-def photo_fields(schema) -> None:
+def photo_fields(schema: Any) -> None:
     """Fields of the photos."""
     from pymilvus import DataType
 
@@ -153,7 +182,7 @@ def photo_fields(schema) -> None:
     schema.add_field("code", DataType.BINARY_VECTOR, dim=8)
 
 
-def piece_fields(schema) -> None:
+def piece_fields(schema: Any) -> None:
     """Fields of the pieces of files."""
     from pymilvus import DataType
 

@@ -2,14 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ssah_tf.metrics.hamming import code_bytes
 from ssah_tf.search.backends.address import Address
-from ssah_tf.search.index import Found, Index
+from ssah_tf.search.index import IdsCodes, IdsDistances, Index
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import first_line
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.sql import Composed
 
 #: The form of our tables.
 LAYOUT = 1
@@ -144,7 +149,7 @@ class PostgresIndex(Index):
     def __contains__(self, number: int) -> bool:
         return bool(self.rows("SELECT FROM {s}.postings WHERE id = %s", [int(number)]))
 
-    def items(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def items(self) -> Iterator[IdsCodes]:
         """See `Index.items`."""
         with self.transaction() as connection, connection.cursor("items") as cursor:
             cursor.execute(
@@ -210,15 +215,15 @@ class PostgresIndex(Index):
         operator = sql.SQL("codes.code OPERATOR({}.<~>) {}")
         return operator.format(sql.Identifier(schema), query)
 
-    def _add(self, ids, codes):
+    def _add(self, ids: np.ndarray, codes: np.ndarray) -> None:
         with self.writing() as connection:
             self._insert(connection, ids, codes)
 
-    def _remove(self, ids):
+    def _remove(self, ids: np.ndarray) -> None:
         with self.writing() as connection:
             self._delete(connection, ids)
 
-    def _update(self, ids, codes):
+    def _update(self, ids: np.ndarray, codes: np.ndarray) -> None:
         with self.writing() as connection:
             self._delete(connection, np.sort(ids))
             self._insert(connection, ids, codes)
@@ -248,7 +253,7 @@ class PostgresIndex(Index):
         for statement in (DESERTED, FIRSTS):
             connection.execute(self.sql(statement), codes)
 
-    def _search(self, queries, k, among):
+    def _search(self, queries: np.ndarray, k: int, among: np.ndarray | None) -> IdsDistances:
         with self.transaction() as connection:
             if among is None:
                 statement, values = self.sql(SEARCH), {"k": k}
@@ -259,7 +264,9 @@ class PostgresIndex(Index):
         # The k nearest, or all that there are: as many for each query.
         return np.stack([ids for ids, _ in found]), np.stack([far for _, far in found])
 
-    def _within(self, queries, radius, among):
+    def _within(
+        self, queries: np.ndarray, radius: int, among: np.ndarray | None
+    ) -> list[IdsDistances]:
         with self.transaction() as connection:
             if among is None:
                 statement, values = self.sql(WITHIN), {"radius": radius}
@@ -268,7 +275,13 @@ class PostgresIndex(Index):
                 values = {"k": None, "among": among.tolist(), "radius": radius}
             return self._each(connection, statement, values, queries)
 
-    def _each(self, connection, statement, values: dict, queries) -> list[Found]:
+    def _each(
+        self,
+        connection: "Connection[Any]",
+        statement: "Composed",
+        values: dict[str, Any],
+        queries: np.ndarray,
+    ) -> list[IdsDistances]:
         found = []
         for text in texts(queries, self.bits):
             rows = connection.execute(statement, {**values, "query": text}).fetchall()

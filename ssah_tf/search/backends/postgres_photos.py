@@ -1,10 +1,14 @@
 """Photos of an index in PostgreSQL."""
 
+import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
 
+from ssah_tf.search.backends.address import Address
 from ssah_tf.search.backends.postgres import PostgresIndex
-from ssah_tf.search.backends.stored_photos import Change
+from ssah_tf.search.backends.stored import ABOUT, Change
 from ssah_tf.search.photo_table import Photo
 
 COLUMNS = "path, raw, digest, size, mtime_ns, labels, perceptual_hash"
@@ -19,11 +23,19 @@ INSERT INTO {s}.photos SELECT * FROM incoming_photos ON CONFLICT (id) DO UPDATE 
 class PostgresPhotos:
     """Tables beside those of a `PostgresIndex`; a change is one transaction. See `PhotoStore`."""
 
-    exchanges = True
+    cannot: Mapping[str, str] = {}
 
     def __init__(self, index: PostgresIndex):
         self.index = index
         self.address = index.address
+        self.removal = f"DROP SCHEMA {index.address.name} CASCADE"
+
+    @classmethod
+    def open(
+        cls, address: Address, bits: int | None = None, model_id: str | None = None
+    ) -> "PostgresPhotos":
+        """See `PostgresIndex.open`."""
+        return cls(PostgresIndex.open(address, bits, model_id))
 
     def photos(self, ids: Iterable[int] | None = None) -> dict[int, Photo]:
         """See `PhotoStore.photos`."""
@@ -46,7 +58,11 @@ class PostgresPhotos:
         rows = self.index.rows("SELECT content FROM {s}.files WHERE name = %s", [name])
         return bytes(rows[0][0]) if rows else None
 
-    def writing(self):
+    def stamp(self) -> str:
+        """See `PhotoStore.stamp`."""
+        return hashlib.sha256(self.file(ABOUT) or b"").hexdigest()
+
+    def writing(self) -> AbstractContextManager[object]:
         """See `PhotoStore.writing`."""
         return self.index.writing()
 
@@ -96,7 +112,7 @@ class PostgresPhotos:
         }
 
 
-def as_row(photo: Photo) -> tuple:
+def as_row(photo: Photo) -> tuple[Any, ...]:
     """A photo as columns; a path that is not UTF-8 is kept as bytes, too."""
     raw = os.fsencode(photo.path)
     path = raw.decode("utf-8", "replace")

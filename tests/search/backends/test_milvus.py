@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from ssah_tf.search.backends import milvus as module
-from ssah_tf.search.backends.address import parse_address
 from ssah_tf.search.backends.milvus import MilvusIndex
+from ssah_tf.search.backends.schemes import parse_address
 from ssah_tf.system.errors import SsahError
 
 pytest.importorskip("pymilvus")
@@ -19,8 +19,8 @@ pytest.importorskip("pymilvus")
 CLIENT = """
 import sys
 import numpy as np
-from ssah_tf.search.backends.address import parse_address
 from ssah_tf.search.backends.milvus import MilvusIndex
+from ssah_tf.search.backends.schemes import parse_address
 
 index = MilvusIndex.open(parse_address(sys.argv[1]))
 turn = int(sys.argv[2])
@@ -39,7 +39,7 @@ def test_refusals_show_no_password():
     assert str(caught.value).startswith("milvus://me@127.0.0.1:1/db/NAME: ")
     assert "s3cret" not in str(caught.value)
     address = parse_address("milvus+https://me:s%2Fcret@[::1]:19530/db/NAME")
-    assert address.milvus() == ("https://[::1]:19530", "me", "s/cret", "db")
+    assert module.server_of(address) == ("https://[::1]:19530", "me", "s/cret", "db")
     for text in ("milvus://host:1/", "milvus://host:1/a/b/c", "milvus://me:s3cret@host:x/NAME"):
         with pytest.raises(SsahError, match=r"expected milvus://HOST:PORT/NAME") as caught:
             parse_address(text)

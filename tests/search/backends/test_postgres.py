@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssah_tf.search.backends.address import is_address, parse_address
+from ssah_tf.search.backends.address import is_address
 from ssah_tf.search.backends.postgres import PostgresIndex
+from ssah_tf.search.backends.schemes import parse_address
 from ssah_tf.search.photo_index import PhotoIndex
 from ssah_tf.system.errors import SsahError
 
@@ -20,8 +21,8 @@ psycopg = pytest.importorskip("psycopg")
 CLIENT = """
 import sys
 import numpy as np
-from ssah_tf.search.backends.address import parse_address
 from ssah_tf.search.backends.postgres import PostgresIndex
+from ssah_tf.search.backends.schemes import parse_address
 
 index = PostgresIndex.open(parse_address(sys.argv[1]), 32, "m")
 first = len(index)
@@ -51,8 +52,7 @@ def test_a_client_killed_in_an_add(postgres, kills):
         told = [client.stdout.readline() for _ in range(2)][-1:]
         threading.Event().wait(rng.uniform(0, 0.1))
         client.send_signal(signal.SIGKILL)
-        told = int((told + client.stdout.read().splitlines())[-1])
-        client.wait()
+        told = int((told + client.communicate()[0].splitlines())[-1])
         index = PostgresIndex.open(parse_address(where))
         with index.writing():  # what the server still does for the dead client, it does first
             ids, codes = map(np.concatenate, zip(*index.items(), strict=True))
@@ -136,7 +136,7 @@ def test_refusals_show_no_password(postgres):
     assert not is_address("C:/photos")
     with pytest.raises(SsahError, match="or milvus://HOST:PORT/NAME"):
         parse_address("redis://me:s3cret@host/NAME")
-    with pytest.raises(SsahError, match="a folder is needed here, not an address") as caught:
+    with pytest.raises(SsahError, match="not the address of an index: expected") as caught:
         PhotoIndex.open(Path("postgresql://me:s3cret@host/db/NAME"))
     assert "s3cret" not in str(caught.value)
     with pytest.raises(SsahError, match="none: no index; make one with `ssah index`"):

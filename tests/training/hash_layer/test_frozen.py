@@ -105,7 +105,7 @@ def test_the_second_training_has_the_propagated_labels(rng, monkeypatch):
     own = [int(np.flatnonzero((features == row).all(axis=1))[0]) for row in second[0]]
     assert sorted(own) == list(range(100))
     assert (second[1].argmax(axis=1) == which[own[:55]]).mean() > 0.95
-    assert len(train(labels[:10], "pseudo_labels.spread=0")) == 1
+    assert len(train(labels[:10], "pseudo_labels.label_propagation=0")) == 1
     assert len(train(labels[:10], "adversary.kind=none")) == 1
     assert len(train(labels)) == 1  # no image without a label
     several = labels[:10].copy()
@@ -118,8 +118,10 @@ def test_the_second_training_has_the_propagated_labels(rng, monkeypatch):
 def test_features_cannot_be_deformed():
     with pytest.raises(RecipeError, match=r"cached_features: features cannot be deformed"):
         load_recipe("frozen", ("adversary.kind=learned",))
-    with pytest.raises(RecipeError, match=r"spread: needs the features of a network that stands"):
-        load_recipe("fashion", ("pseudo_labels.spread=0.5",))
+    with pytest.raises(
+        RecipeError, match=r"label_propagation: needs the features of a frozen backbone"
+    ):
+        load_recipe("fashion", ("pseudo_labels.label_propagation=0.5",))
 
 
 @pytest.fixture
