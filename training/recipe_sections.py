@@ -1,7 +1,7 @@
 """The sections of a recipe: their keys, types and defaults."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -11,7 +11,10 @@ from ssah_tf.system.files import write_atomically
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
-Auto = Literal["auto"]  # found by `ssah_tf.training.auto` from the images
+if TYPE_CHECKING:  # whoever reads a value of a run finds a number
+    Auto = int
+else:
+    Auto = Literal["auto"]  # resolved by `ssah_tf.training.auto` from the images
 
 
 class Section(BaseModel):
