@@ -51,16 +51,16 @@ def begin(count, folder, *words):
         if count > 1:
             task = {"type": "worker", "index": index}
             environment["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": task})
-        log = open(folder / f"worker-{index}.log", "w")  # noqa: SIM115  read after the process
-        workers.append(
-            subprocess.Popen(
-                [sys.executable, "-m", "ssah_tf.cli", "train", *words],
-                cwd=folder,
-                env=os.environ | environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
+        with open(folder / f"worker-{index}.log", "w") as log:  # the process goes on writing
+            workers.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", "ssah_tf.cli", "train", *words],
+                    cwd=folder,
+                    env=os.environ | environment,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                )
             )
-        )
     return workers
 
 
