@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ssah_tf.cli.extras import renamed
 from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import printable
@@ -140,6 +141,7 @@ def duplicates(
         float,
         typer.Option(min=0, max=1, help="Smallest SSIM of small grey pictures, 1 for the same."),
     ] = 0.9,
+    likeness: Annotated[str, renamed("--likeness", "--min-ssim")] = "",
     table: Annotated[
         Path | None, typer.Option("--csv", help="Write a table, a row a photo.")
     ] = None,

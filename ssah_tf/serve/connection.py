@@ -18,7 +18,9 @@ def timed(seconds: float) -> type[H11Protocol]:
     """
 
     class TimedProtocol(H11Protocol):
-        def connection_made(self, transport: asyncio.Transport) -> None:
+        def connection_made(  # type: ignore[override]  as uvicorn has it
+            self, transport: asyncio.Transport
+        ) -> None:
             super().connection_made(transport)
             self.timer = self.loop.call_later(seconds, self.look, None, 0)
 

@@ -431,7 +431,7 @@ def about(client, address: Address) -> dict:
     try:
         found = parse_json(described["description"])
         if found["layout"] != LAYOUT or found["metric"] != "hamming":
-            raise SsahError(f"{address}: made by another version of ssah-tf")
+            raise SsahError(f"{address} was made by a newer version of ssah-tf: use that one")
         return found
     except (ValueError, KeyError, TypeError):
         raise SsahError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ssah_tf.metrics.hamming import code_bytes
-from ssah_tf.search.backends.address import Address
+from ssah_tf.search.backends.address import Address, older
 from ssah_tf.search.index import IdsCodes, IdsDistances, Index
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import first_line
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.sql import Composed
 
-#: The form of our tables.
-LAYOUT = 1
+#: The form of our tables; 2 has the columns `mtime_ns` and `perceptual_hash` of photos.
+LAYOUT = 2
 #: Name of the lock under which an index is begun.
 LOCK = "ssah-tf: new index"
 #: Rows that `items` reads at a time.
@@ -132,8 +132,10 @@ class PostgresIndex(Index):
             if found is None:
                 raise SsahError(f"{address}: no index; make one with `ssah index`")
             layout, *found, metric = found
+            if layout < LAYOUT:
+                raise older(address, removal(address))
             if (layout, metric) != (LAYOUT, "hamming"):
-                raise SsahError(f"{address}: made by another version of ssah-tf")
+                raise SsahError(f"{address} was made by a newer version of ssah-tf: use that one")
             return cls(address, connection, *found)
         except (SsahError, psycopg.Error):
             connection.close()
@@ -288,6 +290,11 @@ class PostgresIndex(Index):
             table = np.array(rows, np.int64).reshape(-1, 2)
             found.append((table[:, 0], table[:, 1].astype(np.int32)))
         return found
+
+
+def removal(address: Address) -> str:
+    """How an index is removed."""
+    return f"DROP SCHEMA {address.name} CASCADE"
 
 
 def connect(address: Address):

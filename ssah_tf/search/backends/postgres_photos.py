@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from ssah_tf.search.backends.address import Address
-from ssah_tf.search.backends.postgres import PostgresIndex
+from ssah_tf.search.backends.postgres import PostgresIndex, removal
 from ssah_tf.search.backends.stored import ABOUT, Change
 from ssah_tf.search.photo_table import Photo
 
@@ -28,7 +28,7 @@ class PostgresPhotos:
     def __init__(self, index: PostgresIndex):
         self.index = index
         self.address = index.address
-        self.removal = f"DROP SCHEMA {index.address.name} CASCADE"
+        self.removal = removal(index.address)
 
     @classmethod
     def open(

@@ -1,6 +1,7 @@
 """Photos in databases: step by step the same as in a folder; kills; the command line."""
 
 import itertools
+import json
 import os
 import signal
 import subprocess
@@ -180,6 +181,42 @@ def test_refusals(place, encoder, tmp_path):
         assert index.codes.codes.tolist() == [[3, 3], [4, 4]]
         assert index.storage.store.file("encoder") == other.path.read_bytes()
         assert index.neighbours(np.array([[3, 3]], np.uint8), 1)[0][0].distance == 0
+
+
+def test_an_older_index_is_told_before_any_column_is_read(postgres, encoder, tmp_path):
+    """Its photos have the columns `changed` and `looks`: one line, not an error of SQL."""
+    place = postgres(next(NAMES))
+    photo(tmp_path / "photos" / "1.png", 3)
+    index = PhotoIndex.open(place, encoder)
+    index.sync(encoder, [tmp_path / "photos"])
+    codes = index.storage.store.index
+    name = codes.address.name
+    about = json.loads(index.storage.store.file("about"))
+    line = "made by an older version of ssah-tf: run `ssah index` under another name, or remove "
+    line += rf"it first \(DROP SCHEMA {name} CASCADE\)"
+
+    def run(statement, *values):
+        with codes.transaction() as connection:
+            connection.execute(codes.sql(statement), values)
+
+    run("ALTER TABLE {s}.photos RENAME COLUMN mtime_ns TO changed")
+    run("ALTER TABLE {s}.photos RENAME COLUMN perceptual_hash TO looks")
+    old = json.dumps(about | {"format": 1}).encode()
+    run("UPDATE {s}.files SET content = %s WHERE name = 'about'", old)
+    for layout in (1, 2):
+        run("UPDATE {s}.about SET layout = %s", layout)
+        for given in (None, encoder):
+            with pytest.raises(SsahError, match=line) as caught:
+                PhotoIndex.open(place, given)
+            assert len(str(caught.value).splitlines()) == 1
+    new = json.dumps(about | {"format": 3}).encode()
+    run("UPDATE {s}.files SET content = %s WHERE name = 'about'", new)
+    with pytest.raises(SsahError, match="made by a newer version"):
+        PhotoIndex.open(place, encoder)
+    run("UPDATE {s}.about SET layout = 3")
+    with pytest.raises(SsahError, match="made by a newer version"):
+        PhotoIndex.open(place, encoder)
+    index.close()
 
 
 def ssah(*words):
