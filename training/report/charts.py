@@ -34,7 +34,7 @@ STYLE = {
 }
 
 
-def as_data(figure) -> str:
+def as_data(figure: Figure) -> str:
     """A figure as a data address."""
     stream = io.BytesIO()
     figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
@@ -52,7 +52,6 @@ def lines(
     y: str,
     *,
     log_x: bool = False,
-    zero: bool = True,
     markers: bool = False,
 ) -> str:
     """Curves by name, `(x values, y values)` each."""
@@ -64,8 +63,7 @@ def lines(
         axis.set(xlabel=x, ylabel=y)
         if log_x:
             axis.set_xscale("log")
-        if zero:
-            axis.set_ylim(0, None)
+        axis.set_ylim(0, None)
         if len(curves) > 1:
             axis.legend()
         return as_data(figure)
@@ -95,15 +93,15 @@ def training_curves(history: list[dict]) -> str:
         return as_data(figure)
 
 
-def bars(names: Sequence[str], values: Sequence[float], x: str, *, limit: float | None = 1) -> str:
-    """Horizontal bars, the first name on top."""
+def bars(names: Sequence[str], values: Sequence[float], x: str) -> str:
+    """Horizontal bars of shares, the first name on top."""
     with matplotlib.rc_context({**STYLE, "figure.figsize": (5.2, 0.6 + 0.26 * len(names))}):
         figure = Figure()
         axis = figure.subplots()
         places = np.arange(len(names))[::-1]
         axis.barh(places, values, height=0.65)
         axis.set_yticks(places, names)
-        axis.set(xlabel=x, xlim=(0, limit))
+        axis.set(xlabel=x, xlim=(0, 1))
         axis.grid(axis="y", visible=False)
         for place, value in zip(places, values, strict=True):
             axis.text(value, place, f" {value:.2f}", va="center", fontsize=8)
