@@ -68,7 +68,7 @@ def short_sides(images: ImageSet) -> list[int]:
         return [images.pixels.shape[1]]
     sides = []
     for name in images.ids[:: max(1, len(images) // SAMPLE)]:
-        with Image.open(os.path.join(images.root, name)) as image:
+        with Image.open(os.path.join(images.root or "", name)) as image:
             sides.append(min(image.size))
     return sides
 

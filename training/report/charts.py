@@ -4,14 +4,16 @@ import base64
 import io
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import matplotlib
 import numpy as np
+from cycler import cycler
 from matplotlib.figure import Figure
 
 INK = "#808690"
 COLOURS = ("#3b82f6", "#e8710a", "#12a150", "#a855f7", "#e5484d", "#0891b2", "#b8860b", "#d6409f")
-STYLE = {
+STYLE: Any = {
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
     "axes.titlecolor": INK,
@@ -23,7 +25,7 @@ STYLE = {
     "axes.grid": True,
     "grid.color": INK,
     "grid.alpha": 0.2,
-    "axes.prop_cycle": matplotlib.cycler(color=COLOURS),
+    "axes.prop_cycle": cycler(color=COLOURS),
     "font.family": "sans-serif",
     "font.size": 10,
     "legend.frameon": False,
