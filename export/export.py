@@ -63,7 +63,16 @@ def export(
         return make(run, images, folder, opset, int8=int8, max_drop=max_drop, force=force)
 
 
-def make(run: Run, images: ImageSet, folder: Path, opset: int, *, int8, max_drop, force) -> dict:
+def make(
+    run: Run,
+    images: ImageSet,
+    folder: Path,
+    opset: int,
+    *,
+    int8: bool,
+    max_drop: float,
+    force: bool,
+) -> dict:
     """Make the new export beside the folder, then swap them. See `export`."""
     recipe, report = run.recipe, run.metrics()
     recover(folder)

@@ -1,6 +1,7 @@
 """What a recipe leaves to the images: every value `auto`, resolved before a training starts."""
 
 import os
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -41,7 +42,8 @@ def resolve(recipe: Recipe, images: ImageSet) -> Recipe:
     values = recipe.model_dump()
     data, model, train = values["data"], values["model"], values["train"]
     if data["image_size"] == "auto":
-        sizes, enlarged = SIZES + (GPU_SIZES if has_gpu() else ()), 1
+        sizes: Sequence[int] = SIZES + (GPU_SIZES if has_gpu() else ())
+        enlarged = 1
         if train["cached_features"]:
             labelled = int(images.labels.any(axis=1).sum())
             seen = min(len(images), labelled + UNLABELLED)
@@ -66,7 +68,7 @@ def short_sides(images: ImageSet) -> list[int]:
         return [images.pixels.shape[1]]
     sides = []
     for name in images.ids[:: max(1, len(images) // SAMPLE)]:
-        with Image.open(os.path.join(images.root, name)) as image:
+        with Image.open(os.path.join(images.root or "", name)) as image:
             sides.append(min(image.size))
     return sides
 

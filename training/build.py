@@ -1,7 +1,9 @@
 """From a recipe to the things it names: images, split, networks, game."""
 
 import inspect
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import keras
 import numpy as np
@@ -143,7 +145,7 @@ def build_deformer(recipe: Recipe, mean):
     deforms = adversary.kind != "plain" and (adversary.occlusion or adversary.rotation)
     if adversary.kind == "none" or not (deforms or adversary.kind == "plain"):
         return None
-    common = {
+    common: dict[str, Any] = {
         "occlusion": deforms and adversary.occlusion,
         "rotation": deforms and adversary.rotation,
         "area": adversary.area,
@@ -178,7 +180,7 @@ def build_pseudo_labels(recipe: Recipe, labels: np.ndarray) -> PseudoLabels:
         RecipeError: One class is to be chosen for images that may have several.
     """
     spec = recipe.pseudo_labels
-    options = {"align": spec.align}
+    options: dict[str, Any] = {"align": spec.align}
     if spec.kind == "fixed":
         options["threshold"] = spec.threshold
     if spec.kind != "soft" and (labels.sum(axis=1) > 1).any():
@@ -234,7 +236,9 @@ def build_optimizer(
     return plain[spec.name](**common)
 
 
-def make(key: str, registry: dict[str, type], name: str, options: dict, **given):
+def make(
+    key: str, registry: Mapping[str, Callable[..., Any]], name: str, options: dict, **given: Any
+) -> Any:
     """Make what a recipe names, with its options.
 
     Raises:
@@ -242,7 +246,7 @@ def make(key: str, registry: dict[str, type], name: str, options: dict, **given)
     """
     if name not in registry:
         raise RecipeError(f"{key}: no {name!r}, choose from {', '.join(registry)}")
-    known = set(inspect.signature(registry[name].__init__).parameters) - {"self", "kwargs"}
+    known = set(inspect.signature(registry[name]).parameters) - {"kwargs"}
     for option in options:
         renamed = renamed_option(registry[name].__name__, option)
         if renamed:

@@ -63,7 +63,7 @@ class Validate(keras.callbacks.Callback):
         self.database = evenly(images.positions(split.labelled), DATABASE)
         self.last_epochs = last_epochs
 
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict) -> None:
         """Measure and, if this is the epoch to select so far, save the encoder."""
         with self.model.averaged_weights() as hnet:
             logs["validation_map"], logs["validation_error"] = self.validation_map(hnet)
@@ -147,7 +147,7 @@ class Stop(keras.callbacks.Callback):
         if self.signals.received is not None and batch + 1 < self.steps_per_epoch:
             if self.keep is not None:
                 self.keep.checkpoint(self.epoch * self.steps_per_epoch + batch + 1)
-            self.stop()
+            self.stop(self.signals.received)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Stop here, too: the signal may have come while the epoch was measured.
@@ -156,13 +156,11 @@ class Stop(keras.callbacks.Callback):
             Stopped: There was a signal.
         """
         if self.signals.received is not None:
-            self.stop()
+            self.stop(self.signals.received)
 
-    def stop(self) -> None:
-        """Say how to go on, and raise."""
-        raise Stopped(
-            f"stopped; go on with: ssah train --resume {self.run.folder}", self.signals.received
-        )
+    def stop(self, number: int) -> None:
+        """Raise, with the command that goes on and the number of the signal."""
+        raise Stopped(f"stopped; go on with: ssah train --resume {self.run.folder}", number)
 
 
 class HardSampleAlbum(keras.callbacks.Callback):

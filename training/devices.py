@@ -2,9 +2,10 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 import tensorflow as tf
 
@@ -128,7 +129,7 @@ def total_of_workers(strategy: tf.distribute.Strategy, value: int) -> int:
 def adopt_chiefs(strategy: tf.distribute.Strategy, variables: list) -> None:
     """Give variables that each worker has set by itself the values of the chief, bit for bit."""
 
-    def of_chief():
+    def of_chief() -> list[tf.Tensor]:
         mine = [tf.convert_to_tensor(v) for v in variables]
         return [sum_over_replicas(tf.where(replica_id() == 0, x, tf.zeros_like(x))) for x in mine]
 
@@ -136,7 +137,7 @@ def adopt_chiefs(strategy: tf.distribute.Strategy, variables: list) -> None:
         variable.assign(strategy.experimental_local_results(value)[0])
 
 
-def on_all(strategy: tf.distribute.Strategy, function):
+def on_all(strategy: tf.distribute.Strategy, function: Callable[[], Any]) -> Any:
     """What a function gives on each replica, run as a graph: collectives want one."""
     return tf.function(lambda: strategy.run(function), autograph=False)()
 

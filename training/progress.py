@@ -1,7 +1,6 @@
 """What a person sees while a training runs: a bar, or a line an epoch."""
 
 import time
-from types import TracebackType
 from typing import Self
 
 import keras
@@ -63,12 +62,7 @@ class Progress(keras.callbacks.Callback):
         self.bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.bar.stop()
 
 

@@ -66,22 +66,23 @@ def check_teacher(teacher: Run, split: Split) -> None:
         )
 
 
-def write_pseudo_labels(run: Run) -> None:
+def write_pseudo_labels(run: Run, teacher_folder: Path) -> None:
     """Write the labels that a run learns from, `pseudo_labels.csv`, unless they are there.
 
-    The encoder of the run that `pseudo_labels.self_train` names looks at the unlabelled images, or
-    at some where there are very many, and labels are propagated to the surest of them, from all
-    labelled images, which its refitted hash layer has seen, too.
+    The encoder of the teacher looks at the unlabelled images, or at some where there are very many,
+    and labels are propagated to the surest of them, from all labelled images, which its refitted
+    hash layer has seen, too.
     (Pseudo-labels: Lee, ICML workshop 2013; a new network trained with them: Xie et al.,
     "Self-training with Noisy Student", CVPR 2020, arXiv 1911.04252.)
 
     Args:
-        run: A run whose recipe names another.
+        run: The run that learns.
+        teacher_folder: The finished run folder that `pseudo_labels.self_train` names.
     """
     if run.pseudo_labels_path.is_file():
         return
     spec, split = run.recipe.pseudo_labels, run.split
-    teacher = Run.open(Path(spec.self_train))
+    teacher = Run.open(teacher_folder)
     encoder = teacher.encoder()
     images = build_images(teacher.recipe).images  # at the size that it has learnt
     known = images.positions(split.labelled + split.validation)

@@ -11,10 +11,13 @@ from ssah_tf.data.check import DataReport
 from ssah_tf.system.text import printable
 from ssah_tf.training.recipe import Recipe
 
+#: Names of each finding about the images.
+SHOWN = 10
 
-def print_metrics(metrics: dict, console: Console | None = None) -> None:
+
+def print_metrics(metrics: dict) -> None:
     """Print the numbers of an evaluation with their protocol."""
-    console = console or Console(highlight=False)
+    console = Console(highlight=False)
     found = metrics["retrieval"]
     low, high = found["map_interval"]
     table = Table(show_header=False, box=None, pad_edge=False)
@@ -42,7 +45,7 @@ def print_metrics(metrics: dict, console: Console | None = None) -> None:
         for name, value in zip(metrics["classes"], found["map_per_class"], strict=True)
         if value is not None
     }
-    worst, best = min(per_class, key=per_class.get), max(per_class, key=per_class.get)
+    worst, best = (choose(per_class, key=lambda name: per_class[name]) for choose in (min, max))
     table.add_row(
         "by class", f"best {best} {per_class[best]:.4f}, worst {worst} {per_class[worst]:.4f}"
     )
@@ -62,9 +65,9 @@ def print_metrics(metrics: dict, console: Console | None = None) -> None:
     console.print(f"Protocol: {metrics['protocol']}.", soft_wrap=True)
 
 
-def print_data_report(report: DataReport, console: Console | None = None, shown: int = 10) -> None:
-    """Print what `ssah_tf.data.check` found; the first `shown` of each finding by name."""
-    console = console or Console(highlight=False)
+def print_data_report(report: DataReport) -> None:
+    """Print what `ssah_tf.data.check` found; the first few of each finding by name."""
+    console = Console(highlight=False)
     console.print(
         f"{report.name}: {report.images:,} images, {report.labelled:,} with a label "
         f"({report.labelled / report.images:.1%}), {report.multi_label:,} with several; "
@@ -93,10 +96,10 @@ def print_data_report(report: DataReport, console: Console | None = None, shown:
     for title, lines in findings.items():
         if lines:
             console.print(f"\n{title}: {len(lines):,}", style="bold", markup=False)
-            for line in lines[:shown]:
+            for line in lines[:SHOWN]:
                 console.print(f"  {printable(line)}", markup=False, soft_wrap=True)
-            if len(lines) > shown:
-                console.print(f"  and {len(lines) - shown:,} more (--json shows all)")
+            if len(lines) > SHOWN:
+                console.print(f"  and {len(lines) - SHOWN:,} more (--json shows all)")
     for kind, lines in (("warning", report.warnings()), ("error", report.errors())):
         for line in lines:
             console.print(f"{kind}: {line}", markup=False)
@@ -110,9 +113,9 @@ def stored_rows(recipe: Recipe) -> dict | None:
     return json.loads(file.read_text()) if file.is_file() else None
 
 
-def print_stored_rows(stored: dict, console: Console | None = None) -> None:
+def print_stored_rows(stored: dict) -> None:
     """Print the rows of a stored ablation with their date and machine."""
-    console = console or Console(highlight=False)
+    console = Console(highlight=False)
     table = Table(box=None, pad_edge=False)
     table.add_column("stored row")
     table.add_column("mAP@all, tie-aware", justify="right")

@@ -3,6 +3,7 @@
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -119,10 +120,11 @@ def training_part(
     run: Run, images: ImageSet, strategy: tf.distribute.Strategy
 ) -> tuple[Split, ImageSet]:
     """Split and images as the game sees them: with the pseudo-labels of self-training, if any."""
-    if not run.recipe.pseudo_labels.self_train:
+    teacher = run.recipe.pseudo_labels.self_train
+    if not teacher:
         return run.split, images
     if is_chief():
-        write_pseudo_labels(run)
+        write_pseudo_labels(run, Path(teacher))
     total_of_workers(strategy, 0)  # now the labels are there
     return with_pseudo_labels(run, images)
 

@@ -99,7 +99,7 @@ def run(index: str, settings: "Settings", listener: socket.socket, proxy: str | 
     )
     server = uvicorn.Server(config)
 
-    def stop(*_) -> None:
+    def stop(*_: object) -> None:
         server.should_exit = True
 
     # Before uvicorn takes the signals itself, and once more when it has stopped in good order.

@@ -1,4 +1,4 @@
-"""Protocols by name: queries, labelled images, database, and what is measured."""
+"""Protocols by name: which images are queries, have labels, are searched, and what is measured."""
 
 from dataclasses import dataclass, replace
 from typing import Literal

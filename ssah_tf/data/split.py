@@ -20,7 +20,7 @@ class Split:
         labelled: Training images whose labels are used.
         validation: Images cut from the labelled part; they choose the model and train nothing.
         unlabelled: Training images whose labels, if any, are never looked at.
-        query: The queries; never seen in training or selection.
+        query: Queries; never seen in training or selection.
         database: Images that are searched.
         seed: Seed by which the parts were drawn.
         protocol: One line that says what a number on this split means.
@@ -95,7 +95,15 @@ class Split:
             raise DataError(f"{path}: not a split file ({error})") from None
         if not ok:
             raise DataError(f"{path}: not a split file (expected the parts {', '.join(parts)})")
-        return cls(**{k: tuple(v) if k in parts else v for k, v in values.items()})
+        return cls(
+            labelled=tuple(values["labelled"]),
+            validation=tuple(values["validation"]),
+            unlabelled=tuple(values["unlabelled"]),
+            query=tuple(values["query"]),
+            database=tuple(values["database"]),
+            seed=values["seed"],
+            protocol=values["protocol"],
+        )
 
 
 def make_split(
@@ -141,7 +149,7 @@ def make_split(
     """
     if query_per_class is None and not query_ids:
         raise ValueError("give query_per_class or query_ids: without queries nothing is measured")
-    has_label = images.labels.any(axis=1)
+    has_label = np.asarray(images.labels.any(axis=1))
     if not has_label.any():
         raise DataError(
             f"{images.name}: no image has a label, so nothing can be learnt or measured"
@@ -160,9 +168,15 @@ def make_split(
     unlabelled = np.setdiff1d(order, np.union1d(query, known))
     database = free if labelled_in_database else np.setdiff1d(free, known)
 
-    parts = (labelled, validation, unlabelled, query, database)
+    def ids(part: np.ndarray) -> tuple[str, ...]:
+        return tuple(images.ids[i] for i in np.sort(part))
+
     split = Split(
-        *(tuple(images.ids[i] for i in np.sort(part)) for part in parts),
+        labelled=ids(labelled),
+        validation=ids(validation),
+        unlabelled=ids(unlabelled),
+        query=ids(query),
+        database=ids(database),
         seed=seed,
         protocol=(
             f"{images.name}, {protocol}: {how} against a database of {len(database)}; "

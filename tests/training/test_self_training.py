@@ -92,7 +92,7 @@ def test_the_true_labels_of_unlabelled_images_are_not_looked_at(
 
     again, _ = learner(teacher, tmp_path / "again")
     monkeypatch.setattr(self_training, "build_images", with_others)
-    write_pseudo_labels(again)
+    write_pseudo_labels(again, teacher)
     assert again.pseudo_labels_path.read_bytes() == run.pseudo_labels_path.read_bytes()
 
 

@@ -110,18 +110,6 @@ def test_report_says_its_protocol(finished):
     assert report["retrieval"]["queries"] == 1000
 
 
-def epochs_of(*maps, error=0.05):
-    return [{"validation_map": value, "validation_error": error} for value in maps]
-
-
-def test_selection_by_hand():
-    """The last epoch within .05 of the best: .60 allows .56, not .54."""
-    assert selected_epoch(epochs_of(0.4, 0.6, 0.56, 0.54)) == 2
-    assert selected_epoch(epochs_of(0.4, 0.6, 0.54, 0.5)) == 1
-    assert selected_epoch(epochs_of(0.4, 0.6, 0.56, 0.54, error=0.1)) == 3
-    assert selected_epoch(epochs_of(0.6, 0.6, error=0.0)) == 1
-
-
 def test_saved_encoder_is_the_selected_one(finished):
     """Its weights are the averages of the selected epoch; its statistics are its own."""
     run, images = finished

@@ -61,17 +61,17 @@ def train_on_frozen_backbone(run: Run, images: ImageSet, stop: Stop) -> None:
     held_out = np.isin(positions, validation)
     if recipe.train.joint:
         train_on_features(hnet, recipe, features[~held_out], images.labels[labelled], (stop,))
-        found, error = validate.validation_map(hnet)
+        score, deviation = validate.validation_map(hnet)
         known = np.concatenate([labelled, validation])
         train_on_features(hnet, recipe, features, images.labels[known], (stop,))
     else:
         begin_with_itq(hnet, features, recipe.seed)
-        found, error = validate.validation_map(hnet)
+        score, deviation = validate.validation_map(hnet)
     with atomic_path(run.model_path) as path:
         hnet.save(path)
     stage = "joint" if recipe.train.joint else "hnet_warmup"
-    entry = {"epoch": 0, "stage": stage, "seconds": round(time.monotonic() - began, 2)}
-    run.save_history([{**entry, "rho": 0.0, "validation_map": found, "validation_error": error}])
+    entry = {"epoch": 0, "stage": stage, "seconds": round(time.monotonic() - began, 2), "rho": 0.0}
+    run.save_history([{**entry, "validation_map": score, "validation_error": deviation}])
 
 
 def train_on_features(

@@ -1,5 +1,7 @@
 """The hash layer fitted once more, by all labels, on a backbone that is done."""
 
+from typing import Literal
+
 import numpy as np
 from rich.console import Console
 
@@ -47,7 +49,7 @@ def refit_recipe(recipe: Recipe) -> Recipe:
     """Losses, batches and joint steps of a recipe, on features, by the optimizer of `frozen`."""
     train = recipe.train
     steps = {"joint": train.joint or train.hnet_warmup, "hnet": load_recipe("frozen").train.hnet}
-    kind = "none" if recipe.adversary.kind == "none" else "plain"
+    kind: Literal["none", "plain"] = "none" if recipe.adversary.kind == "none" else "plain"
     return recipe.model_copy(
         update={
             "model": recipe.model.model_copy(update={"hash_layer": "itq"}),

@@ -7,7 +7,7 @@ import jinja2
 import numpy as np
 from PIL import Image
 
-from ssah_tf.data import ImageSet
+from ssah_tf.data import ImageSet, Split
 from ssah_tf.metrics import bit_correlation
 from ssah_tf.system.errors import RunError
 from ssah_tf.system.files import write_atomically
@@ -26,8 +26,11 @@ QUERIES = 4
 THUMBNAIL = 96
 #: Neighbours that a confusion is counted over.
 CONFUSION_K = 100
-#: Classes up to which a confusion is drawn as a matrix.
+#: Classes up to which a confusion is drawn as a matrix, and the chart of classes shows all.
 MATRIX_CLASSES = 25
+BAR_CLASSES = 30
+#: Confusions that are listed, the most frequent ones.
+CONFUSIONS = 10
 #: Lengths of the table of shorter codes.
 LENGTHS = (8, 12, 16, 24, 32, 48, 64, 128)
 
@@ -130,7 +133,9 @@ def code_space(run: Run, images: ImageSet) -> CodeSpace:
     return CodeSpace(codes[0], labels[0], codes[1], labels[1], run.recipe.model.bits)
 
 
-def galleries(space: CodeSpace, images: ImageSet, split, average_precision) -> list[dict]:
+def galleries(
+    space: CodeSpace, images: ImageSet, split: Split, average_precision: list[float]
+) -> list[dict]:
     """Queries with their nearest neighbours: the hardest, typical and the easiest ones."""
     order = np.argsort(average_precision, kind="stable")
     n = len(order)
@@ -162,7 +167,9 @@ def galleries(space: CodeSpace, images: ImageSet, split, average_precision) -> l
     return found
 
 
-def picture(images: ImageSet, position: int, distance=None, right: bool = True) -> Picture:
+def picture(
+    images: ImageSet, position: int, distance: int | None = None, right: bool = True
+) -> Picture:
     """An image of the set for a gallery, as small as it may be."""
     if images.pixels is not None:
         pixels = images.pixels[position]
@@ -194,24 +201,25 @@ def png_address(run: Run) -> str | None:
     return charts.data_address(run.picture_path.read_bytes(), "png")
 
 
-def shortened(by_class: list[tuple[str, float]], most: int = 30) -> tuple[list, list]:
+def shortened(by_class: list[tuple[str, float]]) -> tuple[list[str], list[float]]:
     """Names and values of the best and the worst classes, if there are too many for a chart."""
-    if len(by_class) > most:
-        by_class = by_class[: most // 2] + by_class[-most // 2 :]
+    if len(by_class) > BAR_CLASSES:
+        by_class = by_class[: BAR_CLASSES // 2] + by_class[-BAR_CLASSES // 2 :]
     return [name for name, _ in by_class], [value for _, value in by_class]
 
 
-def class_note(by_class: list[tuple[str, float]], most: int = 30) -> str:
+def class_note(by_class: list[tuple[str, float]]) -> str:
     """Which classes the chart shows."""
-    if len(by_class) <= most:
+    if len(by_class) <= BAR_CLASSES:
         return f"All {len(by_class)} classes that have queries, best first."
-    return f"The {most // 2} best and the {most // 2} worst of {len(by_class)} classes."
+    half = BAR_CLASSES // 2
+    return f"The {half} best and the {half} worst of {len(by_class)} classes."
 
 
-def worst_confusions(confusion: np.ndarray, classes: list[str], most: int = 10) -> list[dict]:
+def worst_confusions(confusion: np.ndarray, classes: list[str]) -> list[dict]:
     """The pairs of classes with the largest share of wrong neighbours."""
     wrong = confusion - np.diag(confusion.diagonal())
-    order = np.argsort(-wrong, axis=None, kind="stable")[:most]
+    order = np.argsort(-wrong, axis=None, kind="stable")[:CONFUSIONS]
     pairs = [np.unravel_index(place, wrong.shape) for place in order]
     return [
         {"query": classes[i], "neighbour": classes[j], "share": float(wrong[i, j])}
