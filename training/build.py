@@ -1,7 +1,7 @@
 """From a recipe to the things it names: images, split, networks, game."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,8 @@ from ssah_tf.losses import SUPERVISED_LOSSES
 from ssah_tf.models import SSAH, ANet, CompetencePace, HNet, RandomDeformation, SchedulePace
 from ssah_tf.models.backbones import BACKBONES
 from ssah_tf.models.backbones.backbone import Backbone
+from ssah_tf.models.deformation import Deformer
+from ssah_tf.models.pace import Pace
 from ssah_tf.models.pseudo_labels import PSEUDO_LABELS, PseudoLabels
 from ssah_tf.models.strong_view import StrongView
 from ssah_tf.system.errors import RecipeError
@@ -75,7 +77,12 @@ def build_game(recipe: Recipe, images: ImageSet, split: Split) -> SSAH:
 
 
 def assemble_game(
-    recipe: Recipe, hnet: HNet, deformer, pace, labels: np.ndarray, **of_images
+    recipe: Recipe,
+    hnet: HNet,
+    deformer: Deformer | None,
+    pace: Pace,
+    labels: np.ndarray,
+    **of_images: Any,
 ) -> SSAH:
     """The game of some networks, with the losses and the seed of a recipe.
 
@@ -120,7 +127,7 @@ def build_backbone(recipe: Recipe, images: ImageSet, split: Split) -> Backbone:
 
 
 @contextmanager
-def computing_in(precision: str):
+def computing_in(precision: str) -> Iterator[None]:
     """Layers made in this block compute in "float32" or "bfloat16"; their weights are float32."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else precision)
@@ -130,7 +137,9 @@ def computing_in(precision: str):
         keras.config.set_dtype_policy(before)
 
 
-def channel_statistics(images: ImageSet, split: Split, size: int, sample: int = 2000):
+def channel_statistics(
+    images: ImageSet, split: Split, size: int, sample: int = 2000
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel over a sample of the training images."""
     chosen = evenly(images.positions(split.labelled + split.unlabelled), sample)
     pixels = images.read(chosen, size).reshape(-1, 3)
@@ -139,13 +148,15 @@ def channel_statistics(images: ImageSet, split: Split, size: int, sample: int = 
     return tuple(mean.tolist()), tuple(np.maximum(std, 1.0).tolist())
 
 
-def build_deformer(recipe: Recipe, mean):
+def build_deformer(recipe: Recipe, mean: tuple[float, ...]) -> Deformer | None:
     """A-Net, its random counterpart, or nothing."""
     adversary = recipe.adversary
     deforms = adversary.kind != "plain" and (adversary.occlusion or adversary.rotation)
     if adversary.kind == "none" or not (deforms or adversary.kind == "plain"):
         return None
     common: dict[str, Any] = {
+        "image_size": recipe.data.image_size,
+        "fill": mean,
         "occlusion": deforms and adversary.occlusion,
         "rotation": deforms and adversary.rotation,
         "area": adversary.area,
@@ -154,10 +165,8 @@ def build_deformer(recipe: Recipe, mean):
     }
     try:
         if adversary.kind != "learned":
-            return RandomDeformation(recipe.data.image_size, mean, **common)
+            return RandomDeformation(**common)
         return ANet(
-            recipe.data.image_size,
-            mean,
             width=adversary.width,
             angles=adversary.angles,
             score_scale=adversary.score_scale,
@@ -191,7 +200,7 @@ def build_pseudo_labels(recipe: Recipe, labels: np.ndarray) -> PseudoLabels:
     return PSEUDO_LABELS[spec.kind](**options)
 
 
-def build_pace(recipe: Recipe, joint_steps: int):
+def build_pace(recipe: Recipe, joint_steps: int) -> Pace:
     """The self-paced policy."""
     pace = recipe.pace
     if pace.kind == "schedule":
@@ -236,9 +245,7 @@ def build_optimizer(
     return plain[spec.name](**common)
 
 
-def make(
-    key: str, registry: Mapping[str, Callable[..., Any]], name: str, options: dict, **given: Any
-) -> Any:
+def make(key: str, registry: Mapping[str, Any], name: str, options: dict, **given: Any) -> Any:
     """Make what a recipe names, with its options.
 
     Raises:

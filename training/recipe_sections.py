@@ -1,7 +1,7 @@
 """The sections of a recipe: their keys, types and defaults."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -11,17 +11,10 @@ from ssah_tf.system.files import write_atomically
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
-if TYPE_CHECKING:  # what reads a recipe does so after `auto.resolve`, when only numbers are left
-    ImageSize: TypeAlias = int
-    Bits: TypeAlias = int
-    Batch: TypeAlias = int
-    Joint: TypeAlias = int
+if TYPE_CHECKING:  # whoever reads a value of a run finds a number
+    Auto = int
 else:
-    Auto = Literal["auto"]  # found by `ssah_tf.training.auto` from the images
-    ImageSize = Annotated[int, Field(ge=28, le=512)] | Auto
-    Bits = Annotated[int, Field(ge=1, le=1024)] | Auto
-    Batch = Positive | Auto
-    Joint = Annotated[int, Field(ge=0)] | Auto
+    Auto = Literal["auto"]  # resolved by `ssah_tf.training.auto` from the images
 
 
 class Section(BaseModel):
@@ -36,7 +29,7 @@ class DataSection(Section):
     source: str | None = "fashion"  # the built-in set, keras:NAME, a folder; null: give --data
     labels: str | None = None  # label file of a folder; without one it holds class folders
     protocol: str = "n-per-class"  # see docs/data.md
-    image_size: ImageSize = 28
+    image_size: Annotated[int, Field(ge=28, le=512)] | Auto = 28
     labelled_per_class: Positive | Literal["all"] = 30  # validation included
     labelled_share: Annotated[float, Field(gt=0, le=1)] | None = None  # protocol fraction only
     validation_per_class: Positive = 5
@@ -53,7 +46,7 @@ class ModelSection(Section):
 
     backbone: str = "convnet"
     options: dict[str, Any] = {}  # further arguments of the backbone
-    bits: Bits = 48
+    bits: Annotated[int, Field(ge=1, le=1024)] | Auto = 48
     # itq: the hash layer begins with PCA and rotation of the backbone's features, and class
     # targets with the mean codes of the classes; for pretrained backbones
     hash_layer: Literal["random", "itq"] = "random"
@@ -146,12 +139,12 @@ class ANetOptimizerSection(OptimizerSection):
 class TrainSection(Section):
     """Batches, stages and optimizers."""
 
-    batch: Batch = 64  # labelled images a step, over all devices
+    batch: Positive | Auto = 64  # labelled images a step, over all devices
     ratio: Annotated[int, Field(ge=0)] = 1  # unlabelled images for each labelled one
     steps_per_epoch: Positive = 50
     hnet_warmup: Annotated[int, Field(ge=0)] = 4  # epochs
     anet_warmup: Annotated[int, Field(ge=0)] = 1
-    joint: Joint = 26
+    joint: Annotated[int, Field(ge=0)] | Auto = 26
     # the backbone is frozen, and its features are computed once; adversary plain or none
     cached_features: bool = False
     refit: bool = True  # the hash layer anew at the end, with the labels of the validation images

@@ -45,7 +45,7 @@ def print_metrics(metrics: dict) -> None:
         for name, value in zip(metrics["classes"], found["map_per_class"], strict=True)
         if value is not None
     }
-    worst, best = (choose(per_class, key=lambda name: per_class[name]) for choose in (min, max))
+    worst, best = (pick(per_class, key=lambda name: per_class[name]) for pick in (min, max))
     table.add_row(
         "by class", f"best {best} {per_class[best]:.4f}, worst {worst} {per_class[worst]:.4f}"
     )

@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -95,15 +96,8 @@ class Split:
             raise DataError(f"{path}: not a split file ({error})") from None
         if not ok:
             raise DataError(f"{path}: not a split file (expected the parts {', '.join(parts)})")
-        return cls(
-            labelled=tuple(values["labelled"]),
-            validation=tuple(values["validation"]),
-            unlabelled=tuple(values["unlabelled"]),
-            query=tuple(values["query"]),
-            database=tuple(values["database"]),
-            seed=values["seed"],
-            protocol=values["protocol"],
-        )
+        found: dict[str, Any] = {k: tuple(v) if k in parts else v for k, v in values.items()}
+        return cls(**found)
 
 
 def make_split(
@@ -149,7 +143,7 @@ def make_split(
     """
     if query_per_class is None and not query_ids:
         raise ValueError("give query_per_class or query_ids: without queries nothing is measured")
-    has_label = np.asarray(images.labels.any(axis=1))
+    has_label = images.labels.sum(axis=1) > 0
     if not has_label.any():
         raise DataError(
             f"{images.name}: no image has a label, so nothing can be learnt or measured"
@@ -168,8 +162,8 @@ def make_split(
     unlabelled = np.setdiff1d(order, np.union1d(query, known))
     database = free if labelled_in_database else np.setdiff1d(free, known)
 
-    def ids(part: np.ndarray) -> tuple[str, ...]:
-        return tuple(images.ids[i] for i in np.sort(part))
+    def ids(positions: np.ndarray) -> tuple[str, ...]:
+        return tuple(images.ids[i] for i in np.sort(positions))
 
     split = Split(
         labelled=ids(labelled),

@@ -84,10 +84,9 @@ def train_on_features(
     """Train the hash layer of H-Net: the game without an adversary, on features for images.
 
     Unlabelled images take part by the consistency: what a moving average of the layer makes of all
-    features of an image, the layer learns to make of a part of them. Then, as
-    `pseudo_labels.label_propagation` says, the labels are spread to the most certain of them, by
-    what the backbone and the layer make of them, and the layer is trained anew with these labels,
-    too.
+    features of an image, the layer learns to make of a part of them. Then labels are propagated to
+    the most certain of them, a share of `pseudo_labels.label_propagation`, by what the backbone and
+    the layer make of them, and the layer is trained anew with these labels, too.
 
     Args:
         hnet: H-Net; its hash layer is set.

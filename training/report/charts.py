@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 INK = "#808690"
 COLOURS = ("#3b82f6", "#e8710a", "#12a150", "#a855f7", "#e5484d", "#0891b2", "#b8860b", "#d6409f")
-STYLE: Any = {
+STYLE: dict[Any, Any] = {
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
     "axes.titlecolor": INK,
