@@ -176,13 +176,15 @@ class PhotoIndex:
         self.codes.remove(gone)
         for number in gone:
             del photos[number]
-        new, again = {}, {}
+        new: dict[int, np.ndarray] = {}
+        again: dict[int, np.ndarray] = {}
         for path, record in found.items():
-            photo, code, number = Photo.of(record), record.code, by_path.get(path)
-            if number is None:
+            photo, code, known_as = Photo.of(record), record.code, by_path.get(path)
+            if known_as is None:
                 number, self.next_id = self.next_id, self.next_id + 1
                 new[number] = code
             else:
+                number = known_as
                 photo = replace(photo, labels=photos[number].labels)
                 if photos[number].digest != photo.digest:
                     again[number] = code
