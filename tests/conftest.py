@@ -126,6 +126,20 @@ def postgres(tmp_path_factory):
     server.cleanup()
 
 
+@pytest.fixture
+def connections(monkeypatch):
+    """The connections to PostgreSQL that a test opens in its process, one after another."""
+    psycopg = pytest.importorskip("psycopg")
+    connect, opened = psycopg.connect, []
+
+    def listed(*given, **options):
+        opened.append(connect(*given, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(psycopg, "connect", listed)
+    return opened
+
+
 @pytest.fixture(scope="session")
 def milvus(tmp_path_factory):
     """Gives the address of an index in a real Milvus: one that is named, or one of its own.

@@ -18,7 +18,10 @@ def timed(seconds: float) -> type[H11Protocol]:
     """
 
     class TimedProtocol(H11Protocol):
-        def connection_made(self, transport: asyncio.Transport) -> None:
+        # uvicorn, too, takes fewer kinds of transports than asyncio says it must.
+        def connection_made(  # type: ignore[override]
+            self, transport: asyncio.Transport
+        ) -> None:
             super().connection_made(transport)
             self.timer = self.loop.call_later(seconds, self.look, None, 0)
 

@@ -103,7 +103,7 @@ def test_saved_ids_and_groups(tmp_path, rng, ids, collapsed):
     index.save(tmp_path)
     loaded = CodeIndex.load(tmp_path)
     np.testing.assert_array_equal(loaded.ids, numbers)
-    assert (loaded.groups.members is not None) == collapsed
+    assert (loaded.groups.owners is not None) == collapsed
     for mine, other in zip(loaded.search(codes[:9], 40), index.search(codes[:9], 40), strict=True):
         np.testing.assert_array_equal(mine, other)
     assert int(numbers[5]) in loaded
