@@ -47,8 +47,13 @@ test: setup ## Run the tests (under 6 minutes on 2 cores)
 test-all: setup ## Run the slow tests, too
 	$(TESTS) -m "slow or not slow"
 
-lint: setup ## Check format and style
+# Imports and types are checked in a copy in which training/ and export/ lie as they are installed.
+lint: setup ## Check format, style, the direction of imports, and types
 	$(BIN)/ruff format --check . && $(BIN)/ruff check .
+	rm -rf build/lint && mkdir -p build/lint
+	cp -r ssah_tf build/lint/ && cp -r training export build/lint/ssah_tf/
+	cd build/lint && $(abspath $(BIN))/lint-imports --no-cache --no-logo ../../pyproject.toml
+	cd build/lint && $(abspath $(BIN))/mypy --config-file ../../pyproject.toml --cache-dir ../mypy ssah_tf
 
 bench-quality: setup ## Compare methods at several numbers of labels (hours; goes on where it was killed)
 	$(BIN)/python benchmarks/quality/run.py

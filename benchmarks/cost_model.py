@@ -1,6 +1,6 @@
 """What a set of photos of some size costs: time to encode, memory, disk, time of a search.
 
-    python benchmarks/cost_model.py              # the tables of docs/scale.md, from stored figures
+    python benchmarks/cost_model.py              # the tables of the docs, from stored figures
     python benchmarks/cost_model.py --measure    # measures on this machine, checks and stores them
 
 All costs are lines, `fixed + each * count`, through measurements at two sizes. Each line is then
@@ -128,7 +128,9 @@ def cpu_of_children() -> float:
 
 def table_of_photos(folder: Path, count: int) -> dict:
     """Bytes of shards and of the table of photos of an index; paths of 40 characters."""
-    from ssah_tf.encoding import shards
+    from ssah_tf.encoding.record_file import write_records
+    from ssah_tf.encoding.records import Records, as_rows
+    from ssah_tf.encoding.shards import SHARD
     from ssah_tf.search.photo_table import Photo, PhotoTable
 
     rng = np.random.default_rng(0)
@@ -141,18 +143,20 @@ def table_of_photos(folder: Path, count: int) -> dict:
     photos = [photo(number) for number in range(count)]
     file, written = folder / f"{count}.parquet", 0
     PhotoTable.of(dict(enumerate(photos))).write(file)
-    for start in range(0, count, shards.SHARD):
-        part, one = photos[start : start + shards.SHARD], folder / "shard.parquet"
-        shard = shards.Shard(
+    for start in range(0, count, SHARD):
+        part, one = photos[start : start + SHARD], folder / "shard.parquet"
+        columns = Records(
+            "cost",
+            BITS,
             [p.path for p in part],
             rng.integers(0, 256, (len(part), BITS // 8), dtype=np.uint8),
-            shards.bytes_of([bytes.fromhex(p.digest) for p in part], 32),
+            as_rows([bytes.fromhex(p.digest) for p in part], 32),
             np.array([p.size for p in part]),
             np.array([p.mtime_ns for p in part]),
-            shards.bytes_of([p.perceptual_hash for p in part], 16),
+            as_rows([p.perceptual_hash for p in part], 16),
             {},
         )
-        shards.write_parquet(one, shard, {"model_id": "cost", "bits": BITS})
+        write_records(one, columns)
         written += one.stat().st_size
     found = {
         "shards: disk, bytes": (count, written),
@@ -260,7 +264,7 @@ def peak() -> int:
 
 
 def tables(stored: dict) -> list[str]:
-    """The tables of the page in Markdown."""
+    """The lines of `docs/scale.md` and of `docs/notebook/cost_model.md` in Markdown."""
 
     def cost(name: str, x: float) -> float:
         return predict(stored["lines"][name], x)

@@ -5,6 +5,8 @@ formats, which TensorFlow's decoders refuse or treat differently. The resampling
 passes of fixed-point sums with 22 fractional bits, horizontal first, rounded to 8 bits in between.
 """
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 _PRECISION = 22  # Pillow's PRECISION_BITS, 32 - 8 - 2
@@ -33,7 +35,7 @@ def decode_jpeg(content: tf.Tensor, size: int) -> tf.Tensor:
     shape = tf.io.extract_jpeg_shape(content)
     reach = tf.minimum(shape[0], shape[1]) // (2 * size)
 
-    def at(ratio):
+    def at(ratio: int) -> Callable[[], tf.Tensor]:
         return lambda: tf.io.decode_jpeg(
             content, 3, ratio=ratio, dct_method="INTEGER_ACCURATE", fancy_upscaling=True
         )
@@ -47,7 +49,7 @@ def decode_png(content: tf.Tensor) -> tf.Tensor:
     kind = tf.io.decode_raw(tf.strings.substr(content, 25, 1), tf.uint8)[0]
     has_alpha = (kind >= 4) | tf.strings.regex_full_match(content, rb"\C*tRNS\C*")
 
-    def on_white():
+    def on_white() -> tf.Tensor:
         rgba = tf.cast(tf.io.decode_png(content, 4), tf.int32)
         rgb, alpha = rgba[..., :3], rgba[..., 3:]
         # Pillow on an opaque white ground: weights with 7 more bits, then one rounding.
@@ -71,7 +73,7 @@ def orientation(content: tf.Tensor) -> tf.Tensor:
     tiff = place + 6
     little = head[tiff] == 0x49  # II, or MM
 
-    def number(at, octets):
+    def number(at: tf.Tensor, octets: int) -> tf.Tensor:
         """Unsigned numbers of `octets` bytes that begin at the positions `at`."""
         at = tf.clip_by_value(at, 0, length - octets)
         values = tf.stack([tf.gather(head, at + i) for i in range(octets)], axis=-1)
@@ -92,7 +94,7 @@ def orientation(content: tf.Tensor) -> tf.Tensor:
 def turn_upright(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     """Undo an EXIF orientation, as Pillow's `exif_transpose`; uint8 `(h, w, 3)`."""
 
-    def transposed():
+    def transposed() -> tf.Tensor:
         return tf.transpose(pixels, [1, 0, 2])
 
     return tf.switch_case(

@@ -20,8 +20,6 @@ from ssah_tf.export.warmup import write_warmup
 from ssah_tf.models.backbones import first_weights
 from ssah_tf.system.errors import RunError
 from ssah_tf.system.lock import only_one
-from ssah_tf.training.evaluate import load_encoder
-from ssah_tf.training.report.page import read_metrics
 from ssah_tf.training.run import Run
 from ssah_tf.version import __version__
 
@@ -65,13 +63,22 @@ def export(
         return make(run, images, folder, opset, int8=int8, max_drop=max_drop, force=force)
 
 
-def make(run: Run, images: ImageSet, folder: Path, opset: int, *, int8, max_drop, force) -> dict:
+def make(
+    run: Run,
+    images: ImageSet,
+    folder: Path,
+    opset: int,
+    *,
+    int8: bool,
+    max_drop: float,
+    force: bool,
+) -> dict:
     """Make the new export beside the folder, then swap them. See `export`."""
-    recipe, report = run.recipe, read_metrics(run)
+    recipe, report = run.recipe, run.metrics()
     recover(folder)
     if folder.exists() and any(folder.iterdir()) and not (folder / "encoder.json").is_file():
         raise RunError(f"{folder} holds something that is no export: name another --output")
-    hnet = load_encoder(run)
+    hnet = run.encoder()
     size = recipe.data.image_size
     about = {
         "name": recipe.name,

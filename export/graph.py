@@ -23,7 +23,7 @@ def pack(logits: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.reduce_sum(octets * weights, axis=2), tf.uint8)
 
 
-def encoder_function(hnet: HNet, size: int):
+def encoder_function(hnet: HNet, size: int) -> tf.types.experimental.PolymorphicFunction:
     """What is exported: `images` to `codes` and `logits`.
 
     Args:

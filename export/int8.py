@@ -21,7 +21,6 @@ from ssah_tf.export.verify import INT8, bits_apart
 from ssah_tf.metrics import evaluate_retrieval
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.reading import read_arrays
-from ssah_tf.training.report.page import read_metrics
 from ssah_tf.training.run import Run
 
 #: Training images from which the ranges of activations are found.
@@ -115,7 +114,7 @@ def add_int8(folder: Path, run: Run, images: ImageSet, max_drop: float, force: b
         labels[part] = images.labels[positions]
     floats = read_arrays(run.codes_path)
 
-    before = read_metrics(run)["retrieval"]["map_tie_aware"]
+    before = run.metrics()["retrieval"]["map_tie_aware"]
     after = evaluate_retrieval(
         codes["query"],
         labels["query"],

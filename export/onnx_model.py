@@ -12,7 +12,12 @@ from ssah_tf.system.errors import SsahError
 OPSETS = tuple(range(13, 19))
 
 
-def write_onnx(encode: tf.types.experimental.PolymorphicFunction, path: Path, opset: int, about):
+def write_onnx(
+    encode: tf.types.experimental.PolymorphicFunction,
+    path: Path,
+    opset: int,
+    about: dict[str, str],
+) -> None:
     """Convert an encoder function, check the result fully, and write it.
 
     The batch is dynamic, its dimension is called `batch`; the metadata say what the file is.

@@ -5,9 +5,12 @@ from pathlib import Path
 import tensorflow as tf
 
 from ssah_tf.export.decode_graph import decode_bytes
+from ssah_tf.models import HNet
 
 
-def write_saved_model(encode, hnet, size: int, folder: Path) -> None:
+def write_saved_model(
+    encode: tf.types.experimental.PolymorphicFunction, hnet: HNet, size: int, folder: Path
+) -> None:
     """Write a SavedModel with three signatures; each refuses other shapes with a message.
 
     - `serving_default`: `images` uint8 `(batch, size, size, 3)` to `codes`.

@@ -16,6 +16,8 @@ REFERENCE = "reference.npz"
 INT8 = "encoder.int8.onnx"
 #: A bit whose logit is nearer to 0 than this hangs on rounding; logits have a deviation of about 1.
 UNDECIDED = 1e-4
+#: Images that a SavedModel encodes at once.
+BATCH = 256
 
 
 def bits_apart(codes: np.ndarray, expected: np.ndarray) -> int:
@@ -28,12 +30,12 @@ def decided(logits: np.ndarray) -> np.ndarray:
     return np.packbits(np.abs(logits) > UNDECIDED, axis=1)
 
 
-def saved_model_codes(folder: Path, images: np.ndarray, batch: int = 256) -> np.ndarray:
+def saved_model_codes(folder: Path, images: np.ndarray) -> np.ndarray:
     """Codes of images by `serving_default` of the SavedModel in an export."""
     import tensorflow as tf
 
     served = tf.saved_model.load(str(folder / "saved_model" / "1")).signatures["serving_default"]
-    parts = [images[i : i + batch] for i in range(0, len(images), batch)]
+    parts = [images[i : i + BATCH] for i in range(0, len(images), BATCH)]
     return np.concatenate([served(images=tf.constant(part))["codes"].numpy() for part in parts])
 
 

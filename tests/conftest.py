@@ -49,7 +49,7 @@ def evaluated(logical_cpus):
     from ssah_tf.training.build import build_game
     from ssah_tf.training.evaluate import evaluate
     from ssah_tf.training.recipe import load_recipe
-    from ssah_tf.training.train import start
+    from ssah_tf.training.start import start
 
     def make(folder, *overrides):
         run, loaded = start(load_recipe("fashion", ("model.bits=12", *overrides)), folder)
@@ -126,6 +126,20 @@ def postgres(tmp_path_factory):
     server.cleanup()
 
 
+@pytest.fixture
+def connections(monkeypatch):
+    """The connections to PostgreSQL that a test opens in its process, one after another."""
+    psycopg = pytest.importorskip("psycopg")
+    connect, opened = psycopg.connect, []
+
+    def listed(*given, **options):
+        opened.append(connect(*given, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(psycopg, "connect", listed)
+    return opened
+
+
 @pytest.fixture(scope="session")
 def milvus(tmp_path_factory):
     """Gives the address of an index in a real Milvus: one that is named, or one of its own.
@@ -158,3 +172,4 @@ def milvus(tmp_path_factory):
     yield f"milvus://127.0.0.1:{module.way_in(folder / 'data')}/{{}}".format
     server.stdin.close()
     server.wait()
+    server.stdout.close()

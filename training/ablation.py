@@ -15,10 +15,11 @@ from ssah_tf.system.files import write_atomically
 from ssah_tf.training.build import build_images
 from ssah_tf.training.devices import refuse_workers
 from ssah_tf.training.evaluate import evaluate
-from ssah_tf.training.recipe import load_recipe
-from ssah_tf.training.report.page import read_metrics
+from ssah_tf.training.recipe import Recipe, load_recipe
+from ssah_tf.training.report import write_report
 from ssah_tf.training.run import Run
-from ssah_tf.training.train import start, train
+from ssah_tf.training.start import start
+from ssah_tf.training.train import train
 
 #: Each row as overrides of the recipe. All have the same steps and batches.
 ROWS = {
@@ -74,14 +75,14 @@ def ablate(
     return result
 
 
-def one(recipe, folder: Path) -> dict:
+def one(recipe: Recipe, folder: Path) -> dict:
     """Train and evaluate one run, or go on with it, or read what it reached."""
     if (folder / "recipe.yaml").is_file():
         run = Run.open(folder)
         if run.recipe != recipe:
             raise RunError(f"{folder} holds a run of another recipe: name another --output")
         if run.metrics_path.is_file():
-            return read_metrics(run)
+            return run.metrics()
         images = build_images(recipe).images
     else:
         shutil.rmtree(folder, ignore_errors=True)  # killed before its recipe was written
@@ -89,7 +90,9 @@ def one(recipe, folder: Path) -> dict:
         images = loaded.images
     keras.backend.clear_session()
     train(run, images)
-    return evaluate(run, images)
+    metrics = evaluate(run, images)
+    write_report(run, images)
+    return metrics
 
 
 def machine() -> str:

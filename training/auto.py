@@ -1,6 +1,7 @@
-"""What a recipe leaves to the images: every value `auto`, settled before a training starts."""
+"""What a recipe leaves to the images: every value `auto`, resolved before a training starts."""
 
 import os
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -13,17 +14,17 @@ from ssah_tf.training.recipe import Recipe
 SIZES = (32, 48)
 #: With a GPU also these; a step at 64 px takes a CPU five times as long as one at 28 px.
 GPU_SIZES = (64, 96, 128)
-#: Sides for a network that stands still, and looks at each image once or twice: the first at least.
-#: It was pretrained at 224 px, and sees more in small images if they are enlarged.
+#: Sides for a frozen backbone, which looks at each image once or twice: the first at least. It was
+#: pretrained at 224 px, and sees more in small images if they are enlarged.
 FROZEN_SIZES = (96, 128, 160, 224)
 ENLARGED = 5
-#: Pixels that such a network should look at, without a GPU: 2 to 7 minutes on 2 cores.
+#: Pixels that such a backbone should look at, without a GPU: 2 to 7 minutes on 2 cores.
 FROZEN_PIXELS = 540_000_000
 #: Images whose size is looked at.
 SAMPLE = 200
 
 
-def settle(recipe: Recipe, images: ImageSet) -> Recipe:
+def resolve(recipe: Recipe, images: ImageSet) -> Recipe:
     """The recipe with a value for every `auto`.
 
     - `data.image_size`: the largest of 32 and 48 px (with a GPU also 64, 96, 128) that at least
@@ -41,7 +42,8 @@ def settle(recipe: Recipe, images: ImageSet) -> Recipe:
     values = recipe.model_dump()
     data, model, train = values["data"], values["model"], values["train"]
     if data["image_size"] == "auto":
-        sizes, enlarged = SIZES + (GPU_SIZES if has_gpu() else ()), 1
+        sizes: Sequence[int] = SIZES + (GPU_SIZES if has_gpu() else ())
+        enlarged = 1
         if train["cached_features"]:
             labelled = int(images.labels.any(axis=1).sum())
             seen = min(len(images), labelled + UNLABELLED)
@@ -66,7 +68,7 @@ def short_sides(images: ImageSet) -> list[int]:
         return [images.pixels.shape[1]]
     sides = []
     for name in images.ids[:: max(1, len(images) // SAMPLE)]:
-        with Image.open(os.path.join(images.root, name)) as image:
+        with Image.open(os.path.join(images.root or "", name)) as image:
             sides.append(min(image.size))
     return sides
 

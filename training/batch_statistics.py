@@ -1,13 +1,14 @@
 """The statistics of batch normalisation, taken anew from images as an encoder meets them."""
 
+from collections.abc import Iterable
+
 import keras
 import numpy as np
+import tensorflow as tf
 
 from ssah_tf.data import ImageSet
 from ssah_tf.data.pipeline import encoding_batches
 from ssah_tf.models import HNet
-from ssah_tf.models.saved import load_hnet
-from ssah_tf.system.files import atomic_path
 from ssah_tf.training.run import Run
 
 #: Images that are enough for a mean and a variance of each channel, and how many at once.
@@ -15,32 +16,30 @@ SAMPLE = 5_120
 BATCH = 128
 
 
-def settle_statistics(run: Run, images: ImageSet) -> None:
-    """Give the selected encoder of a run the statistics of whole images.
+def recalibrate(hnet: HNet, run: Run, images: ImageSet) -> None:
+    """Give an encoder the batch statistics of images as they are.
 
-    While H-Net studies, its moving averages are over hard samples and exposed images, too, and over
-    weights that were still moving; an encoder is asked for images as they are. The weights stay.
-    The result depends on weights and images alone: done twice, it is the same.
+    In training, its moving averages are over hard samples and images of changed brightness, too,
+    and over weights that were still moving. The weights stay. The result depends on weights and
+    images alone: done twice, it is the same.
 
     Args:
-        run: A run with a selected encoder, which is replaced.
-        images: Its images; those that the training could see are looked at.
+        hnet: The encoder.
+        run: Its run.
+        images: The images of the run; those that the training could see are looked at.
     """
     split = run.split
     positions = images.positions(split.labelled + split.unlabelled)
     chosen = np.random.default_rng(run.recipe.seed).permutation(positions)[:SAMPLE]
     size = run.recipe.data.image_size
-    encoder = load_hnet(run.model_path)
-    take_statistics(encoder, encoding_batches(images, chosen, size=size, batch=BATCH))
-    with atomic_path(run.model_path) as path:
-        encoder.save(path)
+    take_statistics(hnet, encoding_batches(images, chosen, size=size, batch=BATCH))
 
 
-def take_statistics(hnet: HNet, batches) -> None:
+def take_statistics(hnet: HNet, batches: Iterable[np.ndarray | tf.Tensor]) -> None:
     """Replace all moving averages by means over some batches (precise batch normalisation).
 
-    Wu and Johnson, "Rethinking 'Batch' in BatchNorm", 2021, arXiv 2105.07576. Layers that are
-    frozen keep what they have.
+    Wu and Johnson, "Rethinking 'Batch' in BatchNorm", 2021, arXiv 2105.07576. Frozen layers
+    keep what they have.
 
     Args:
         hnet: A built H-Net.

@@ -1,7 +1,9 @@
 """From a recipe to the things it names: images, split, networks, game."""
 
 import inspect
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,11 +15,14 @@ from ssah_tf.losses import SUPERVISED_LOSSES
 from ssah_tf.models import SSAH, ANet, CompetencePace, HNet, RandomDeformation, SchedulePace
 from ssah_tf.models.backbones import BACKBONES
 from ssah_tf.models.backbones.backbone import Backbone
+from ssah_tf.models.deformation import Deformer
+from ssah_tf.models.pace import Pace
 from ssah_tf.models.pseudo_labels import PSEUDO_LABELS, PseudoLabels
 from ssah_tf.models.strong_view import StrongView
 from ssah_tf.system.errors import RecipeError
+from ssah_tf.system.renamed import renamed_option
 from ssah_tf.training.optimizers import LAYERWISE
-from ssah_tf.training.recipe import Optimizer, Recipe
+from ssah_tf.training.recipe_sections import OptimizerSection, Recipe
 
 
 def build_images(recipe: Recipe) -> Loaded:
@@ -55,8 +60,8 @@ def build_game(recipe: Recipe, images: ImageSet, split: Split) -> SSAH:
         build_deformer(recipe, backbone.mean),
         build_pace(recipe, joint_steps),
         images.labels,
-        gain=recipe.data.gain,
-        offset=recipe.data.offset,
+        contrast=recipe.data.contrast,
+        brightness=recipe.data.brightness,
         strong_view=build_strong_view(recipe),
     )
     try:
@@ -65,14 +70,19 @@ def build_game(recipe: Recipe, images: ImageSet, split: Split) -> SSAH:
         raise RecipeError(f"data.image_size, model.backbone: {error}") from None
     hnet_steps = recipe.train.steps_per_epoch * (recipe.train.hnet_warmup + recipe.train.joint)
     game.compile(
-        build_optimizer(recipe.train.hnet, hnet_steps, trunk_shares(game.hnet, recipe)),
+        build_optimizer(recipe.train.hnet, hnet_steps, lr_multipliers(game.hnet, recipe)),
         build_optimizer(recipe.train.anet, joint_steps),
     )
     return game
 
 
 def assemble_game(
-    recipe: Recipe, hnet: HNet, deformer, pace, labels: np.ndarray, **of_images
+    recipe: Recipe,
+    hnet: HNet,
+    deformer: Deformer | None,
+    pace: Pace,
+    labels: np.ndarray,
+    **of_images: Any,
 ) -> SSAH:
     """The game of some networks, with the losses and the seed of a recipe.
 
@@ -117,7 +127,7 @@ def build_backbone(recipe: Recipe, images: ImageSet, split: Split) -> Backbone:
 
 
 @contextmanager
-def computing_in(precision: str):
+def computing_in(precision: str) -> Iterator[None]:
     """Layers made in this block compute in "float32" or "bfloat16"; their weights are float32."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else precision)
@@ -127,7 +137,9 @@ def computing_in(precision: str):
         keras.config.set_dtype_policy(before)
 
 
-def channel_statistics(images: ImageSet, split: Split, size: int, sample: int = 2000):
+def channel_statistics(
+    images: ImageSet, split: Split, size: int, sample: int = 2000
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel over a sample of the training images."""
     chosen = evenly(images.positions(split.labelled + split.unlabelled), sample)
     pixels = images.read(chosen, size).reshape(-1, 3)
@@ -136,13 +148,15 @@ def channel_statistics(images: ImageSet, split: Split, size: int, sample: int = 
     return tuple(mean.tolist()), tuple(np.maximum(std, 1.0).tolist())
 
 
-def build_deformer(recipe: Recipe, mean):
+def build_deformer(recipe: Recipe, mean: tuple[float, ...]) -> Deformer | None:
     """A-Net, its random counterpart, or nothing."""
     adversary = recipe.adversary
     deforms = adversary.kind != "plain" and (adversary.occlusion or adversary.rotation)
     if adversary.kind == "none" or not (deforms or adversary.kind == "plain"):
         return None
-    common = {
+    common: dict[str, Any] = {
+        "image_size": recipe.data.image_size,
+        "fill": mean,
         "occlusion": deforms and adversary.occlusion,
         "rotation": deforms and adversary.rotation,
         "area": adversary.area,
@@ -151,13 +165,11 @@ def build_deformer(recipe: Recipe, mean):
     }
     try:
         if adversary.kind != "learned":
-            return RandomDeformation(recipe.data.image_size, mean, **common)
+            return RandomDeformation(**common)
         return ANet(
-            recipe.data.image_size,
-            mean,
             width=adversary.width,
             angles=adversary.angles,
-            preference=adversary.preference,
+            score_scale=adversary.score_scale,
             **common,
         )
     except ValueError as error:
@@ -177,7 +189,7 @@ def build_pseudo_labels(recipe: Recipe, labels: np.ndarray) -> PseudoLabels:
         RecipeError: One class is to be chosen for images that may have several.
     """
     spec = recipe.pseudo_labels
-    options = {"align": spec.align}
+    options: dict[str, Any] = {"align": spec.align}
     if spec.kind == "fixed":
         options["threshold"] = spec.threshold
     if spec.kind != "soft" and (labels.sum(axis=1) > 1).any():
@@ -188,7 +200,7 @@ def build_pseudo_labels(recipe: Recipe, labels: np.ndarray) -> PseudoLabels:
     return PSEUDO_LABELS[spec.kind](**options)
 
 
-def build_pace(recipe: Recipe, joint_steps: int):
+def build_pace(recipe: Recipe, joint_steps: int) -> Pace:
     """The self-paced policy."""
     pace = recipe.pace
     if pace.kind == "schedule":
@@ -196,24 +208,24 @@ def build_pace(recipe: Recipe, joint_steps: int):
     return CompetencePace(pace.increment, pace.mastery, pace.wait, start=pace.start, end=pace.end)
 
 
-def trunk_shares(hnet: HNet, recipe: Recipe) -> list[float] | None:
-    """Share of the learning rate for each weight of H-Net, or `None` if all have the whole."""
-    share = recipe.train.hnet.trunk
-    if share == 1:
+def lr_multipliers(hnet: HNet, recipe: Recipe) -> list[float] | None:
+    """Multiplier of the learning rate for each weight of H-Net, or `None` if all are 1."""
+    multiplier = recipe.train.hnet.backbone_lr_multiplier
+    if multiplier == 1:
         return None
-    trunk = {id(variable) for variable in hnet.backbone.trainable_variables}
-    return [share if id(v) in trunk else 1.0 for v in hnet.trainable_variables]
+    of_backbone = {id(variable) for variable in hnet.backbone.trainable_variables}
+    return [multiplier if id(v) in of_backbone else 1.0 for v in hnet.trainable_variables]
 
 
 def build_optimizer(
-    spec: Optimizer, steps: int, shares: list[float] | None = None
+    spec: OptimizerSection, steps: int, multipliers: list[float] | None = None
 ) -> keras.optimizers.Optimizer:
     """A Keras optimizer, its rate decaying over `steps` if the recipe says so.
 
     Args:
         spec: What the recipe says.
         steps: Steps of the training.
-        shares: Share of the rate for each variable, if they differ.
+        multipliers: Multiplier of the rate for each variable, if they differ.
     """
     rate = spec.learning_rate
     if spec.cosine and steps:
@@ -223,8 +235,8 @@ def build_optimizer(
         common |= {"use_ema": True, "ema_momentum": spec.ema}
     if spec.name == "sgd":
         common |= {"momentum": 0.9, "nesterov": True}
-    if shares is not None:
-        return LAYERWISE[spec.name](shares=shares, **common)
+    if multipliers is not None:
+        return LAYERWISE[spec.name](lr_multipliers=multipliers, **common)
     plain = {
         "sgd": keras.optimizers.SGD,
         "adam": keras.optimizers.Adam,
@@ -233,7 +245,7 @@ def build_optimizer(
     return plain[spec.name](**common)
 
 
-def make(key: str, registry: dict[str, type], name: str, options: dict, **given):
+def make(key: str, registry: Mapping[str, Any], name: str, options: dict, **given: Any) -> Any:
     """Make what a recipe names, with its options.
 
     Raises:
@@ -241,8 +253,11 @@ def make(key: str, registry: dict[str, type], name: str, options: dict, **given)
     """
     if name not in registry:
         raise RecipeError(f"{key}: no {name!r}, choose from {', '.join(registry)}")
-    known = set(inspect.signature(registry[name].__init__).parameters) - {"self", "kwargs"}
+    known = set(inspect.signature(registry[name]).parameters) - {"kwargs"}
     for option in options:
+        renamed = renamed_option(registry[name].__name__, option)
+        if renamed:
+            raise RecipeError(f"{key}: {renamed}")
         if option not in known:
             valid = ", ".join(sorted(known - set(given))) or "none"
             raise RecipeError(f"{key}: {name} has no option {option!r} (valid: {valid})")

@@ -1,34 +1,31 @@
-"""What happens beside the steps: validation, checkpoints, the album of hard samples, progress."""
+"""What happens beside the steps: validation, checkpoints, stopping, the album of hard samples."""
 
 import math
 import time
 
 import keras
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 
 from ssah_tf.data import ImageSet
-from ssah_tf.data.pipeline import encoding_batches
 from ssah_tf.data.sampling import evenly
 from ssah_tf.metrics import evaluate_retrieval
+from ssah_tf.models import HNet
 from ssah_tf.system.errors import RunError, Stopped
 from ssah_tf.system.files import atomic_path
 from ssah_tf.system.machine import need_room
+from ssah_tf.training.evaluate import codes_of
 from ssah_tf.training.run import Run
+from ssah_tf.training.selection import selected_epoch
 from ssah_tf.training.signals import StopSignals
 
-#: Images that are encoded at once.
-ENCODING_BATCH = 256
-#: Labelled images that answer validation images, at most: each epoch they are encoded anew.
-ANSWERS = 2_000
+#: Labelled images that validation images are searched in, at most: each epoch encodes them anew.
+DATABASE = 2_000
 
 
 class StopOnNaN(keras.callbacks.Callback):
     """Stops with an explanation when the loss is not a number any more."""
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Look at the running means of the losses.
 
         Raises:
@@ -46,8 +43,14 @@ class StopOnNaN(keras.callbacks.Callback):
 class Validate(keras.callbacks.Callback):
     """Validation mAP after every epoch, and the selected encoder in `model.keras`.
 
-    The validation images ask, up to `ANSWERS` of the labelled training images answer. Selected is
-    an epoch of the last stage by `selected_epoch`; before that stage the game is not complete.
+    The validation images are the queries, up to `DATABASE` of the labelled training images the
+    database. An epoch of the last stage is selected by `selected_epoch`; before that stage the
+    game is not complete.
+
+    Args:
+        run: The run.
+        images: Its images.
+        last_epochs: Numbers of the epochs of the last stage.
     """
 
     def __init__(self, run: Run, images: ImageSet, last_epochs: range):
@@ -57,10 +60,10 @@ class Validate(keras.callbacks.Callback):
         self.size = run.recipe.data.image_size
         split = run.split
         self.queries = images.positions(split.validation)
-        self.database = evenly(images.positions(split.labelled), ANSWERS)
+        self.database = evenly(images.positions(split.labelled), DATABASE)
         self.last_epochs = last_epochs
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict) -> None:
         """Measure and, if this is the epoch to select so far, save the encoder."""
         with self.model.averaged_weights() as hnet:
             logs["validation_map"], logs["validation_error"] = self.validation_map(hnet)
@@ -71,34 +74,17 @@ class Validate(keras.callbacks.Callback):
                 with atomic_path(self.run.model_path) as path:
                     hnet.save(path)
 
-    def validation_map(self, hnet) -> tuple[float, float]:
+    def validation_map(self, hnet: HNet) -> tuple[float, float]:
         """Tie-aware mAP of validation images against labelled ones, and its standard error."""
         codes = [
-            hnet.encode(encoding_batches(self.images, part, size=self.size, batch=ENCODING_BATCH))
-            for part in (self.queries, self.database)
+            codes_of(hnet, self.images, part, self.size) for part in (self.queries, self.database)
         ]
         labels = [self.images.labels[part] for part in (self.queries, self.database)]
         found = evaluate_retrieval(
             codes[0], labels[0], codes[1], labels[1], hnet.bits, cutoffs=(), n_bootstrap=0
         )
-        spread = np.std(found.average_precision) / max(1, found.queries - 1) ** 0.5
-        return found.map_tie_aware, float(spread)
-
-
-def selected_epoch(epochs: list[dict]) -> int:
-    """Index of the last epoch that is not worse than the best by more than a standard error.
-
-    A validation part is small, so the best value is to some extent luck, while the last epochs
-    have the smallest learning rate: without evidence against them they are to be preferred (the
-    one-standard-error rule of Breiman et al., 1984, with the longest training as the simplest
-    model).
-
-    Args:
-        epochs: `validation_map` and its standard error `validation_error` of each epoch.
-    """
-    best = max(epochs, key=lambda e: e["validation_map"])
-    floor = best["validation_map"] - best["validation_error"]
-    return max(i for i, e in enumerate(epochs) if e["validation_map"] >= floor)
+        deviation = np.std(found.average_precision)
+        return found.map_tie_aware, float(deviation / max(1, found.queries - 1) ** 0.5)
 
 
 class Keep(keras.callbacks.Callback):
@@ -109,11 +95,11 @@ class Keep(keras.callbacks.Callback):
         self.run = run
         self.steps_per_epoch = run.recipe.train.steps_per_epoch
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Start the clock."""
         self.began = time.monotonic()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Write the history first: what it has beyond the checkpoint is cut off after a crash."""
         entry = {
             "epoch": epoch,
@@ -138,21 +124,21 @@ class Stop(keras.callbacks.Callback):
     Args:
         run: The run.
         signals: Where signals are noted.
-        keep: Writes the checkpoint within an epoch, on the worker that does.
+        keep: Writes the checkpoint within an epoch; none is written without it.
     """
 
-    def __init__(self, run: Run, signals: StopSignals, keep: Keep | None):
+    def __init__(self, run: Run, signals: StopSignals, keep: Keep | None = None):
         super().__init__()
         self.run = run
         self.signals = signals
         self.keep = keep
         self.steps_per_epoch = run.recipe.train.steps_per_epoch
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Remember which epoch it is."""
         self.epoch = epoch
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """After a signal, write a checkpoint and stop; the last batch leaves that to the epoch.
 
         Raises:
@@ -161,22 +147,20 @@ class Stop(keras.callbacks.Callback):
         if self.signals.received is not None and batch + 1 < self.steps_per_epoch:
             if self.keep is not None:
                 self.keep.checkpoint(self.epoch * self.steps_per_epoch + batch + 1)
-            self.stop()
+            self.stop(self.signals.received)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Stop here, too: the signal may have come while the epoch was measured.
 
         Raises:
             Stopped: There was a signal.
         """
         if self.signals.received is not None:
-            self.stop()
+            self.stop(self.signals.received)
 
-    def stop(self) -> None:
-        """Say how to go on, and raise."""
-        raise Stopped(
-            f"stopped; go on with: ssah train --resume {self.run.folder}", self.signals.received
-        )
+    def stop(self, number: int) -> None:
+        """Raise, with the command that goes on and the number of the signal."""
+        raise Stopped(f"stopped; go on with: ssah train --resume {self.run.folder}", number)
 
 
 class HardSampleAlbum(keras.callbacks.Callback):
@@ -192,11 +176,11 @@ class HardSampleAlbum(keras.callbacks.Callback):
         _, first = np.unique(images.labels[labelled].argmax(axis=1), return_index=True)
         self.originals = images.read(labelled[first][: self.COUNT], run.recipe.data.image_size)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Add the hard samples of this epoch."""
         if self.model.stage != "joint" or self.model.deformer is None:
             return
-        hard = self.model.deformer.deform(self.originals, np.array([0, 0], np.int32)).images
+        hard = self.model.deformer.deform(self.originals, np.array([0, 0], np.int32))
         page = np.clip(np.rint(hard.numpy()), 0, 255).astype(np.uint8)[None]
         epochs, rho = np.array([epoch]), np.array([float(self.model.pace.rho.numpy())])
         if self.run.album_path.is_file():
@@ -207,59 +191,3 @@ class HardSampleAlbum(keras.callbacks.Callback):
                 rho = np.concatenate([album["rho"][before], rho])
         with atomic_path(self.run.album_path) as path:
             np.savez_compressed(path, originals=self.originals, hard=page, epochs=epochs, rho=rho)
-
-
-class Progress(keras.callbacks.Callback):
-    """One bar for the whole training: stage, epoch, losses, rho, validation mAP, time left.
-
-    Where the output is not a terminal, a line an epoch.
-    """
-
-    def __init__(self, epochs: int, steps: int, steps_per_epoch: int, title: str | None = None):
-        super().__init__()
-        self.epochs = epochs
-        self.title = title
-        self.steps_per_epoch = steps_per_epoch
-        self.console = Console(highlight=False)
-        self.bar = Bar(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[losses]}"),
-            console=self.console,
-            disable=not self.console.is_terminal,
-        )
-        self.task = self.bar.add_task(
-            "", total=epochs * steps_per_epoch, completed=steps, losses=""
-        )
-
-    def on_epoch_begin(self, epoch, logs=None):
-        """Name the stage."""
-        self.began = time.monotonic()
-        title = f"{self.title or self.model.stage} {epoch + 1}/{self.epochs}"
-        self.bar.update(self.task, description=f"{title:<18}")
-
-    def on_train_batch_end(self, batch, logs=None):
-        """Move the bar."""
-        self.bar.update(self.task, advance=1, losses=describe(logs))
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Leave a line."""
-        self.console.print(
-            f"epoch {epoch + 1:>3}/{self.epochs}  {self.title or self.model.stage:<11} "
-            f"{describe(logs)}  {time.monotonic() - self.began:.1f} s",
-            soft_wrap=True,
-        )
-
-    def __enter__(self):
-        self.bar.start()
-        return self
-
-    def __exit__(self, *_):
-        self.bar.stop()
-
-
-def describe(logs: dict | None) -> str:
-    """Losses as one line."""
-    return "  ".join(f"{name} {float(value):.3f}" for name, value in (logs or {}).items())

@@ -1,4 +1,4 @@
-"""Tells whether A-Net still looks at the images, or does the same to every one of them."""
+"""Notices when A-Net does the same to every image, whatever it shows."""
 
 from typing import NamedTuple
 
@@ -53,12 +53,12 @@ def variety(deformer: Deformer, images: np.ndarray) -> Variety:
 
 
 class WatchCollapse(keras.callbacks.Callback):
-    """Logs the variety of A-Net's hard samples after every joint epoch, and says when it is gone.
+    """Logs the variety of A-Net's hard samples after every joint epoch, and prints when it is gone.
 
     Args:
         run: The run.
         images: Its images, of which some labelled ones are looked at.
-        console: Where to say it.
+        console: Where to print it.
     """
 
     def __init__(self, run: Run, images: ImageSet, console: Console):
@@ -67,8 +67,8 @@ class WatchCollapse(keras.callbacks.Callback):
         chosen = evenly(images.positions(run.split.labelled), COUNT)
         self.sample = images.read(chosen, run.recipe.data.image_size)
 
-    def on_epoch_end(self, epoch, logs=None):
-        """Measure, log, and say it if a part has collapsed."""
+    def on_epoch_end(self, epoch: int, logs: dict) -> None:
+        """Measure, log, and print it if a part has collapsed."""
         if self.model.stage != "joint" or not self.model.has_adversary or len(self.sample) < 2:
             return
         found = variety(self.model.deformer, self.sample)

@@ -2,9 +2,10 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 import tensorflow as tf
 
@@ -93,6 +94,17 @@ def place_among_workers() -> tuple[int, int]:
         ) from None
 
 
+def check_shares(strategy: tf.distribute.Strategy, batch: int) -> None:
+    """Refuse a batch that the devices cannot share evenly.
+
+    Raises:
+        RunError: They cannot.
+    """
+    devices = strategy.num_replicas_in_sync
+    if batch % devices:
+        raise RunError(f"train.batch {batch} cannot be shared evenly by {devices} devices")
+
+
 def is_chief() -> bool:
     """Whether this process validates and writes: the first worker of all, or the only one."""
     return place_among_workers()[0] == 0
@@ -117,7 +129,7 @@ def total_of_workers(strategy: tf.distribute.Strategy, value: int) -> int:
 def adopt_chiefs(strategy: tf.distribute.Strategy, variables: list) -> None:
     """Give variables that each worker has set by itself the values of the chief, bit for bit."""
 
-    def of_chief():
+    def of_chief() -> list[tf.Tensor]:
         mine = [tf.convert_to_tensor(v) for v in variables]
         return [sum_over_replicas(tf.where(replica_id() == 0, x, tf.zeros_like(x))) for x in mine]
 
@@ -125,7 +137,7 @@ def adopt_chiefs(strategy: tf.distribute.Strategy, variables: list) -> None:
         variable.assign(strategy.experimental_local_results(value)[0])
 
 
-def on_all(strategy: tf.distribute.Strategy, function):
+def on_all(strategy: tf.distribute.Strategy, function: Callable[[], Any]) -> Any:
     """What a function gives on each replica, run as a graph: collectives want one."""
     return tf.function(lambda: strategy.run(function), autograph=False)()
 

@@ -6,40 +6,24 @@ import numpy as np
 
 from ssah_tf.data import ImageSet
 from ssah_tf.data.pipeline import encoding_batches
-from ssah_tf.metrics import RetrievalResult, code_statistics, evaluate_retrieval
+from ssah_tf.metrics import code_statistics, evaluate_retrieval
 from ssah_tf.models import HNet
-from ssah_tf.models.saved import load_hnet
-from ssah_tf.system.errors import RunError
 from ssah_tf.system.files import atomic_path, write_atomically
-from ssah_tf.training.build import build_images
-from ssah_tf.training.callbacks import selected_epoch
-from ssah_tf.training.report import write_report
 from ssah_tf.training.run import Run
+from ssah_tf.training.selection import epoch_of_encoder
 
 #: Ranks k of mAP@k and P@k, as far as the database reaches.
 CUTOFFS = (1, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+#: Images that are encoded at once.
+BATCH = 256
 
 
-def load_encoder(run: Run) -> HNet:
-    """The selected encoder of a run.
-
-    Raises:
-        RunError: The training has not come so far, or the file is damaged.
-    """
-    if not run.model_path.is_file():
-        raise RunError(
-            f"{run.model_path} is missing: finish the training with "
-            f"`ssah train --resume {run.folder}`"
-        )
-    return load_hnet(run.model_path)
-
-
-def evaluate(run: Run, images: ImageSet | None = None) -> dict:
-    """Encode queries and database of a run, measure retrieval, write numbers, codes and report.
+def evaluate(run: Run, images: ImageSet) -> dict:
+    """Encode queries and database of a run and measure retrieval; `metrics.json`, `codes.npz`.
 
     Args:
         run: A run with a selected encoder.
-        images: Its images, if they are at hand.
+        images: Its images.
 
     Returns:
         What was written to `metrics.json`: `protocol`, `retrieval` (see `RetrievalResult`),
@@ -47,27 +31,27 @@ def evaluate(run: Run, images: ImageSet | None = None) -> dict:
         `classes`, and the epoch that validation selected.
 
     Raises:
-        RunError: The run has no encoder.
+        RunError: The run has no encoder, or no epoch to select from.
         DataError: The images have changed since the split was drawn.
     """
     recipe, split = run.recipe, run.split
-    if images is None:
-        images = build_images(recipe).images
     split.check(images)
-    images = images.hold(recipe.data.image_size, recipe.data.cache_mb)
-    encoder = load_encoder(run)
-    result, query_codes, database_codes = measure(
-        encoder, images, split.query, split.database, recipe
+    encoder = run.encoder()
+    selected = epoch_of_encoder(run)
+    query, database = images.positions(split.query), images.positions(split.database)
+    query_codes, database_codes = (
+        codes_of(encoder, images, part, recipe.data.image_size) for part in (query, database)
     )
-    stage = "joint" if recipe.train.joint else "hnet_warmup"
-    last = [e for e in run.history if e["stage"] == stage]
-    if not last:
-        raise RunError(
-            f"{run.folder}: interrupted before its first epoch to select from; go on with "
-            f"`ssah train --resume {run.folder}`"
-        )
-    selected = last[selected_epoch(last)]
-    report = {
+    result = evaluate_retrieval(
+        query_codes,
+        images.labels[query],
+        database_codes,
+        images.labels[database],
+        encoder.bits,
+        cutoffs=tuple(k for k in CUTOFFS if k < len(database)),
+        seed=recipe.seed,
+    )
+    metrics = {
         "protocol": f"{split.protocol}; {encoder.bits} bits; training seed {recipe.seed}",
         "selected_epoch": selected["epoch"] + 1,
         "validation_map": selected["validation_map"],
@@ -80,23 +64,10 @@ def evaluate(run: Run, images: ImageSet | None = None) -> dict:
     }
     with atomic_path(run.codes_path) as path:
         np.savez(path, query=query_codes, database=database_codes)
-    write_atomically(run.metrics_path, json.dumps(report, indent=1).encode())
-    write_report(run, images)
-    return report
+    write_atomically(run.metrics_path, json.dumps(metrics, indent=1).encode())
+    return metrics
 
 
-def measure(
-    encoder: HNet, images: ImageSet, query: tuple[str, ...], database: tuple[str, ...], recipe
-) -> tuple[RetrievalResult, np.ndarray, np.ndarray]:
-    """Retrieval of `query` against `database`, and the packed codes of both."""
-    codes, labels = [], []
-    for ids in (query, database):
-        positions = images.positions(ids)
-        batches = encoding_batches(images, positions, size=recipe.data.image_size, batch=256)
-        codes.append(encoder.encode(batches))
-        labels.append(images.labels[positions])
-    cutoffs = tuple(k for k in CUTOFFS if k < len(database))
-    result = evaluate_retrieval(
-        codes[0], labels[0], codes[1], labels[1], encoder.bits, cutoffs=cutoffs, seed=recipe.seed
-    )
-    return result, *codes
+def codes_of(encoder: HNet, images: ImageSet, positions: np.ndarray, size: int) -> np.ndarray:
+    """Packed codes of images at a side of `size` px, uint8 `(positions, bytes)`."""
+    return encoder.encode(encoding_batches(images, positions, size=size, batch=BATCH))

@@ -16,7 +16,7 @@ def check_batch(recipe: Recipe) -> None:
         RunError: They are.
     """
     count = recipe.train.batch * (1 + recipe.train.ratio)
-    # As bytes, and in float32 as they are, deformed, exposed, and once more as gradients.
+    # As bytes, and in float32 as they are, deformed, of other brightness, and as gradients.
     size = count * recipe.data.image_size**2 * 3 * (1 + 4 * 4)
     need_memory(size, f"train.batch {recipe.train.batch}: lower it, e.g. --set train.batch=64")
 

@@ -6,37 +6,38 @@ import keras
 
 
 class Layerwise:
-    """Adds a share of the learning rate for each variable to an optimizer of Keras.
+    """Adds a multiplier of the learning rate for each variable to an optimizer of Keras.
 
     Args:
-        shares: One factor a variable, in the order in which `build` is given them.
+        lr_multipliers: One a variable, in the order in which `build` is given them.
         **kwargs: Arguments of the optimizer.
     """
 
-    def __init__(self, shares: Sequence[float] = (), **kwargs):
+    def __init__(self, lr_multipliers: Sequence[float] = (), **kwargs):
         super().__init__(**kwargs)
-        self.shares = [float(share) for share in shares]
+        self.lr_multipliers = [float(multiplier) for multiplier in lr_multipliers]
 
     def build(self, variables):
         """Create the state.
 
         Raises:
-            ValueError: There are more or fewer shares than variables.
+            ValueError: There are more or fewer multipliers than variables.
         """
-        if len(self.shares) != len(variables):
+        if len(self.lr_multipliers) != len(variables):
             raise ValueError(
-                f"shares: expected one a variable, {len(variables)}. Received: {len(self.shares)}"
+                f"lr_multipliers: expected one a variable, {len(variables)}. "
+                f"Received: {len(self.lr_multipliers)}"
             )
         super().build(variables)
 
     def update_step(self, gradient, variable, learning_rate):
-        """Update one variable at its share of the rate."""
-        share = self.shares[self._get_variable_index(variable)]
-        super().update_step(gradient, variable, learning_rate * share)
+        """Update one variable at its own rate."""
+        multiplier = self.lr_multipliers[self._get_variable_index(variable)]
+        super().update_step(gradient, variable, learning_rate * multiplier)
 
     def get_config(self):
         """Arguments that make an equal optimizer."""
-        return {**super().get_config(), "shares": self.shares}
+        return {**super().get_config(), "lr_multipliers": self.lr_multipliers}
 
 
 @keras.saving.register_keras_serializable(package="ssah_tf")

@@ -5,7 +5,9 @@ import os
 import re
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ssah_tf.data import Split
 from ssah_tf.system.errors import RunError
@@ -13,6 +15,9 @@ from ssah_tf.system.files import write_atomically
 from ssah_tf.system.lock import only_one
 from ssah_tf.system.reading import parse_json
 from ssah_tf.training.recipe import Recipe, load_recipe
+
+if TYPE_CHECKING:
+    from ssah_tf.models import HNet
 
 #: Checkpoints that are kept: the newest, and the one before it.
 KEPT_CHECKPOINTS = 2
@@ -30,6 +35,11 @@ class Run:
     encoder), `metrics.json`, `codes.npz` (of queries and database), `report.html`,
     `hard_samples.png` (made from `hard_samples.npz`) and `tensorboard/`; after self-training also
     `pseudo_labels.csv`.
+
+    Recipe and split are read once: they do not change after the start of a run.
+
+    Attributes:
+        folder: Where all that lies.
     """
 
     folder: Path
@@ -124,19 +134,63 @@ class Run:
         """Hard samples at rising pace beside their originals."""
         return self.folder / "hard_samples.png"
 
-    @property
+    @cached_property
     def recipe(self) -> Recipe:
-        """The recipe of the run."""
+        """The recipe of the run.
+
+        Raises:
+            RecipeError: It is missing, damaged or of another version.
+        """
         return load_recipe(self.recipe_path)
 
-    @property
+    @cached_property
     def split(self) -> Split:
-        """The split of the run."""
+        """The split of the run.
+
+        Raises:
+            DataError: It is missing or damaged.
+        """
         return Split.load(self.split_path)
+
+    def encoder(self) -> "HNet":
+        """The selected encoder.
+
+        Raises:
+            RunError: The training has not come so far, or the file is damaged.
+        """
+        from ssah_tf.models.saved import load_hnet  # TensorFlow: slow to import
+
+        if not self.model_path.is_file():
+            raise RunError(
+                f"{self.model_path} is missing: finish the training with "
+                f"`ssah train --resume {self.folder}`"
+            )
+        return load_hnet(self.model_path)
+
+    def metrics(self) -> dict:
+        """What `evaluate` measured. See `ssah_tf.training.evaluate`.
+
+        Raises:
+            RunError: It did not, or the file is damaged.
+        """
+        try:
+            metrics = parse_json(self.metrics_path.read_bytes())
+            if not {"retrieval", "codes", "classes", "average_precision"} <= set(metrics):
+                raise ValueError("parts are missing")
+        except (OSError, ValueError, TypeError) as error:
+            raise RunError(
+                f"{self.folder}: not evaluated yet, or damaged ({error}); run "
+                f"`ssah evaluate {self.folder}`"
+            ) from None
+        return metrics
 
     @property
     def history(self) -> list[dict]:
-        """The epochs so far, oldest first."""
+        """The epochs so far, oldest first.
+
+        Raises:
+            RunError: The file is damaged.
+        """
         if not self.history_path.is_file():
             return []
         try:

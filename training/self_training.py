@@ -1,4 +1,4 @@
-"""Self-training: a finished run gives labels to images, and another one learns from them."""
+"""Self-training: the encoder of a finished run labels images, and another run learns from them."""
 
 import csv
 import io
@@ -13,13 +13,12 @@ from ssah_tf.data import ImageSet, Split
 from ssah_tf.system.errors import RunError
 from ssah_tf.system.files import write_atomically
 from ssah_tf.training.build import build_images
-from ssah_tf.training.evaluate import load_encoder
 from ssah_tf.training.hash_layer.features import features_of, sample_of
-from ssah_tf.training.hash_layer.label_propagation import spread_by_network
+from ssah_tf.training.hash_layer.label_propagation import propagate_labels_by_encoder
 from ssah_tf.training.run import Run
 
 HEADER = ["path", "label"]
-#: What a run has in common with the one that it learns from: which images have which part.
+#: Keys of `data` that a run shares with the one that it learns from: they make the split.
 SHARED = (
     "source",
     "labels",
@@ -29,12 +28,15 @@ SHARED = (
     "validation_per_class",
     "query_per_class",
 )
-#: Share of the unlabelled images that get a label, unless it is named.
-SPREAD = 0.5
+#: Share of the unlabelled images that get a label, unless it is given.
+LABEL_PROPAGATION = 0.5
 
 
-def lessons_of(folder: Path) -> list[str]:
-    """Overrides by which a recipe learns from a run: its images, its split, its labels.
+def self_training_overrides(folder: Path) -> list[str]:
+    """Overrides by which a recipe learns from a run: its images, its split, its pseudo-labels.
+
+    Args:
+        folder: The run folder.
 
     Raises:
         RunError: Not a run folder.
@@ -44,7 +46,7 @@ def lessons_of(folder: Path) -> list[str]:
     values = data | {
         "seed": recipe.seed,
         "pseudo_labels.self_train": str(folder.resolve()),
-        "pseudo_labels.spread": SPREAD,
+        "pseudo_labels.label_propagation": LABEL_PROPAGATION,
     }
     return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
 
@@ -56,7 +58,7 @@ def check_teacher(teacher: Run, split: Split) -> None:
         RunError: It has no encoder, or it has seen other images: among its training images there
             may be queries or validation images of this split.
     """
-    load_encoder(teacher)
+    teacher.encoder()
     if replace(teacher.split, protocol=split.protocol) != split:
         raise RunError(
             f"{teacher.folder}: its split is another one: self-training takes images, labels, "
@@ -64,28 +66,31 @@ def check_teacher(teacher: Run, split: Split) -> None:
         )
 
 
-def give_labels(run: Run) -> None:
+def write_pseudo_labels(run: Run, teacher_folder: Path) -> None:
     """Write the labels that a run learns from, `pseudo_labels.csv`, unless they are there.
 
-    The encoder of the run that `pseudo_labels.self_train` names looks at the unlabelled images, or
-    at some where there are very many, and labels are spread to the surest of them by
-    `spread_by_network`, from all labelled images, which its refitted hash layer has seen, too.
+    The encoder of the teacher looks at the unlabelled images, or at some where there are very many,
+    and labels are propagated to the surest of them, from all labelled images, which its refitted
+    hash layer has seen, too.
     (Pseudo-labels: Lee, ICML workshop 2013; a new network trained with them: Xie et al.,
     "Self-training with Noisy Student", CVPR 2020, arXiv 1911.04252.)
 
     Args:
-        run: A run whose recipe names another.
+        run: The run that learns.
+        teacher_folder: The finished run folder that `pseudo_labels.self_train` names.
     """
     if run.pseudo_labels_path.is_file():
         return
     spec, split = run.recipe.pseudo_labels, run.split
-    teacher = Run.open(Path(spec.self_train))
-    encoder = load_encoder(teacher)
+    teacher = Run.open(teacher_folder)
+    encoder = teacher.encoder()
     images = build_images(teacher.recipe).images  # at the size that it has learnt
     known = images.positions(split.labelled + split.validation)
     positions = np.concatenate([known, sample_of(images.positions(split.unlabelled))])
     features = features_of(encoder, images, positions, teacher.recipe.data.image_size)
-    rows, given = spread_by_network(encoder, features, images.labels[known], spec.spread)
+    rows, given = propagate_labels_by_encoder(
+        encoder, features, images.labels[known], spec.label_propagation
+    )
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(HEADER)
@@ -98,7 +103,7 @@ def give_labels(run: Run) -> None:
     )
 
 
-def with_given_labels(run: Run, images: ImageSet) -> tuple[Split, ImageSet]:
+def with_pseudo_labels(run: Run, images: ImageSet) -> tuple[Split, ImageSet]:
     """Split and images of a run as its training is to see them.
 
     Args:

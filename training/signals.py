@@ -3,6 +3,8 @@
 import os
 import signal
 import threading
+from types import FrameType
+from typing import Any, Self
 
 #: Ctrl-C, and what schedulers send some seconds before they kill.
 CAUGHT = (signal.SIGINT, signal.SIGTERM)
@@ -18,23 +20,23 @@ class StopSignals:
         received: Number of the signal, `None` as long as there was none.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.received: int | None = None
-        self.before = {}
+        self.before: dict[int, Any] = {}
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in CAUGHT:
                 if signal.getsignal(number) not in (signal.SIG_IGN, None):
                     self.before[number] = signal.signal(number, self.note)
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)
         self.before = {}
 
-    def note(self, number: int, frame) -> None:
+    def note(self, number: int, frame: FrameType | None) -> None:
         """Keep the number, and let the next signal through."""
         self.received = number
         self.__exit__()

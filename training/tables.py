@@ -7,14 +7,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ssah_tf.data.check import DataReport
 from ssah_tf.system.text import printable
 from ssah_tf.training.recipe import Recipe
 
+#: Names of each finding about the images.
+SHOWN = 10
 
-def print_report(report: dict, console: Console | None = None) -> None:
+
+def print_metrics(metrics: dict) -> None:
     """Print the numbers of an evaluation with their protocol."""
-    console = console or Console(highlight=False)
-    found = report["retrieval"]
+    console = Console(highlight=False)
+    found = metrics["retrieval"]
     low, high = found["map_interval"]
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
@@ -38,14 +42,14 @@ def print_report(report: dict, console: Console | None = None) -> None:
     )
     per_class = {
         name: value
-        for name, value in zip(report["classes"], found["map_per_class"], strict=True)
+        for name, value in zip(metrics["classes"], found["map_per_class"], strict=True)
         if value is not None
     }
-    worst, best = min(per_class, key=per_class.get), max(per_class, key=per_class.get)
+    worst, best = (pick(per_class, key=lambda name: per_class[name]) for pick in (min, max))
     table.add_row(
         "by class", f"best {best} {per_class[best]:.4f}, worst {worst} {per_class[worst]:.4f}"
     )
-    codes = report["codes"]
+    codes = metrics["codes"]
     table.add_row(
         "codes",
         f"{codes['distinct_codes']:,} distinct of {found['database']:,}; "
@@ -53,17 +57,17 @@ def print_report(report: dict, console: Console | None = None) -> None:
     )
     table.add_row(
         "validation",
-        f"mAP {report['validation_map']:.4f} ± {report['validation_error']:.4f} at epoch "
-        f"{report['selected_epoch']}, which was selected by it",
+        f"mAP {metrics['validation_map']:.4f} ± {metrics['validation_error']:.4f} at epoch "
+        f"{metrics['selected_epoch']}, which was selected by it",
     )
     console.print()
     console.print(table)
-    console.print(f"Protocol: {report['protocol']}.", soft_wrap=True)
+    console.print(f"Protocol: {metrics['protocol']}.", soft_wrap=True)
 
 
-def print_data_report(report, console: Console | None = None, shown: int = 10) -> None:
+def print_data_report(report: DataReport) -> None:
     """Print what `ssah_tf.data.check` found; the first few of each finding by name."""
-    console = console or Console(highlight=False)
+    console = Console(highlight=False)
     console.print(
         f"{report.name}: {report.images:,} images, {report.labelled:,} with a label "
         f"({report.labelled / report.images:.1%}), {report.multi_label:,} with several; "
@@ -92,10 +96,10 @@ def print_data_report(report, console: Console | None = None, shown: int = 10) -
     for title, lines in findings.items():
         if lines:
             console.print(f"\n{title}: {len(lines):,}", style="bold", markup=False)
-            for line in lines[:shown]:
+            for line in lines[:SHOWN]:
                 console.print(f"  {printable(line)}", markup=False, soft_wrap=True)
-            if len(lines) > shown:
-                console.print(f"  and {len(lines) - shown:,} more (--json shows all)")
+            if len(lines) > SHOWN:
+                console.print(f"  and {len(lines) - SHOWN:,} more (--json shows all)")
     for kind, lines in (("warning", report.warnings()), ("error", report.errors())):
         for line in lines:
             console.print(f"{kind}: {line}", markup=False)
@@ -109,9 +113,9 @@ def stored_rows(recipe: Recipe) -> dict | None:
     return json.loads(file.read_text()) if file.is_file() else None
 
 
-def print_stored_rows(stored: dict, console: Console | None = None) -> None:
+def print_stored_rows(stored: dict) -> None:
     """Print the rows of a stored ablation with their date and machine."""
-    console = console or Console(highlight=False)
+    console = Console(highlight=False)
     table = Table(box=None, pad_edge=False)
     table.add_column("stored row")
     table.add_column("mAP@all, tie-aware", justify="right")

@@ -6,7 +6,8 @@
 
 Killed at any moment, the same command goes on: each run lies in a folder of its own and resumes at
 its last epoch, each result in a JSON file that is whole or not there. The queries take no part in
-any choice. `results.md` and `curves.png` are made anew after each run, of what is there.
+any choice. `results.json`, `results.md` and `results.png` are made anew after each run, of what is
+there.
 """
 
 import argparse
@@ -24,6 +25,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import yaml
+from page import write_page
+from summary import as_text, summarise
 
 from ssah_tf.data import load_images
 from ssah_tf.metrics import evaluate_retrieval
@@ -37,6 +40,8 @@ from ssah_tf.training.hash_layer.itq import begin_with_itq
 from ssah_tf.training.recipe import Recipe, load_recipe
 
 GRID = Path(__file__).with_name("grid.yaml")
+#: The results of all runs; each run has a file of its own beside it.
+RESULTS = "results.json"
 
 
 def main() -> None:
@@ -81,8 +86,8 @@ def main() -> None:
             recipe = load_recipe(spec["recipe"], changes)
             run = one_on_features if spec.get("features") else one
             if keep(given.output, name, labels, method, recipe, run):
-                write_page(given.output)
-    write_page(given.output)
+                write_results(given.output)
+    write_results(given.output)
 
 
 def keep(output: Path, name: str, labels, method: str, recipe: Recipe, run) -> bool:
@@ -182,146 +187,12 @@ def features_of_all(recipe: Recipe, images, split, output: Path) -> np.ndarray:
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
-def write_page(output: Path) -> None:
-    """`results.md` and `curves.png` of the results that are there."""
-    results = [json.loads(path.read_bytes()) for path in sorted(output.glob("*.json"))]
-    lines = ["# Quality by labels, code length and method", ""]
-    lines += ["Made by `make bench-quality`. Bands are one standard deviation over seeds.", ""]
-    lines += ["![mAP against labels and bits](curves.png)", ""]
-    for name in dict.fromkeys(r["set"] for r in results):
-        of_set = [r for r in results if r["set"] == name]
-        lines += [
-            f"## {name}",
-            "",
-            "| labels a class | bits | method | mAP@all | seeds | training |",
-        ]
-        lines += ["|---|---|---|---|---|---|"]
-        for labels, bits, method in rows_of(of_set):
-            rows = select(of_set, labels=labels, bits=bits, method=method)
-            mean, spread = mean_and_deviation(rows)
-            each = " / ".join(f"{r['map']:.3f}" for r in rows)
-            seconds = np.mean([r["seconds"] for r in rows])
-            value = f"{mean:.3f} ± {spread:.3f}" if len(rows) > 1 else f"{mean:.3f}"
-            lines.append(f"| {labels} | {bits} | {method} | {value} | {each} | {seconds:.0f} s |")
-        first = of_set[0]
-        lines += ["", f"{first['machine']}, {first['date']}. Protocol: {first['protocol']}", ""]
-        lines += efficiency_table(of_set)
-    write_atomically(output / "results.md", "\n".join(lines).encode())
-    draw(results, output / "curves.png")
-
-
-def efficiency_table(of_set: list[dict]) -> list[str]:
-    """How many labels a class the best supervised row needs for what a method reaches."""
-    lines = []
-    for bits in sorted({r["bits"] for r in of_set}):
-        rows = [(labels, method) for labels, b, method in rows_of(of_set) if b == bits]
-        means = {
-            row: mean_and_deviation(select(of_set, labels=row[0], bits=bits, method=row[1]))[0]
-            for row in rows
-        }
-        supervised = {}
-        for (labels, method), mean in means.items():
-            if method.startswith("supervised only") and labels != "all":
-                supervised[labels] = max(mean, supervised.get(labels, 0.0))
-        if len(supervised) < 2:
-            continue
-        counts, reached = np.array(sorted(supervised.items())).T
-        lines += [f"| labels a class, {bits} bits | method | as supervised only with | factor |"]
-        lines += ["|---|---|---|---|"]
-        for (labels, method), mean in means.items():
-            if labels != "all" and not method.startswith("supervised only"):
-                bound, needed = labels_needed(mean, counts, reached)
-                factor = f"{bound}{needed / labels:.1f}"
-                lines += [f"| {labels} | {method} | {bound}{needed:.0f} | {factor} |"]
-        lines += [""]
-    return lines
-
-
-def labels_needed(value: float, counts: np.ndarray, reached: np.ndarray) -> tuple[str, float]:
-    """Labels a class with which a rising curve reaches a value.
-
-    Args:
-        value: mAP that is asked for.
-        counts: Labels a class, rising.
-        reached: mAP at those; straight against the logarithm of the labels in between.
-
-    Returns:
-        "", or "at most " or "more than " outside of the curve, and the number.
-    """
-    reached = np.maximum.accumulate(reached)
-    if value <= reached[0]:
-        return "at most ", counts[0]
-    if value > reached[-1]:
-        return "more than ", counts[-1]
-    return "", float(np.exp(np.interp(value, reached, np.log(counts))))
-
-
-def select(results: list[dict], **wanted) -> list[dict]:
-    """Results with these values, in the order of their seeds."""
-    found = [r for r in results if all(r[key] == value for key, value in wanted.items())]
-    return sorted(found, key=lambda r: r["seed"])
-
-
-def rows_of(results: list[dict]) -> list[tuple]:
-    """(labels, bits, method) of results, few labels and short codes first, the best method last."""
-    rows = {(r["labels"], r["bits"], r["method"]) for r in results}
-
-    def order(row):
-        labels, bits, method = row
-        mean, _ = mean_and_deviation(select(results, labels=labels, bits=bits, method=method))
-        return (number(labels), bits, mean)
-
-    return sorted(rows, key=order)
-
-
-def number(labels) -> float:
-    """A number of labels for sorting; "all" is the greatest."""
-    return float("inf") if labels == "all" else float(labels)
-
-
-def mean_and_deviation(rows: list[dict]) -> tuple[float, float]:
-    """Of mAP over seeds; 0 for one seed."""
-    values = [row["map"] for row in rows]
-    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-
-
-def draw(results: list[dict], path: Path) -> None:
-    """mAP against labels, or against bits where these vary; bands of one deviation over seeds."""
-    from matplotlib import colormaps
-    from matplotlib.figure import Figure
-
-    panels = []
-    for name in dict.fromkeys(r["set"] for r in results):
-        of_set = [r for r in results if r["set"] == name]
-        axis = "bits" if len({r["bits"] for r in of_set}) > 1 else "labels"
-        if len({r[axis] for r in of_set}) > 1:
-            panels.append((name, of_set, axis))
-    if not panels:
-        return
-    rows, columns = -(-len(panels) // 2), min(2, len(panels))
-    figure = Figure(figsize=(5.5 * columns, 4 * rows), layout="constrained")
-    grid = np.atleast_1d(figure.subplots(rows, columns)).ravel()
-    for axes in grid[len(panels) :]:
-        axes.set_axis_off()
-    methods = sorted({r["method"] for _, of_set, _ in panels for r in of_set})
-    for axes, (name, of_set, axis) in zip(grid, panels, strict=False):
-        ticks = sorted({r[axis] for r in of_set}, key=number)
-        for method in sorted({r["method"] for r in of_set}):
-            rows = select(of_set, method=method)
-            known = [tick for tick in ticks if select(rows, **{axis: tick})]
-            points = [mean_and_deviation(select(rows, **{axis: tick})) for tick in known]
-            places = [ticks.index(tick) for tick in known]
-            mean, spread = np.array(points).T
-            colour = colormaps["tab20"](methods.index(method) % 20)
-            axes.plot(places, mean, marker="o", ms=4, label=method, color=colour)
-            axes.fill_between(places, mean - spread, mean + spread, color=colour, alpha=0.2, lw=0)
-        axes.set_xticks(range(len(ticks)), [str(tick) for tick in ticks])
-        label = "labels a class" if axis == "labels" else "bits"
-        axes.set(title=name, xlabel=label, ylabel="mAP@all, tie-aware")
-        axes.grid(alpha=0.3)
-        axes.legend(frameon=False, fontsize=8)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=120)
+def write_results(output: Path) -> None:
+    """`results.json` of the runs that are there, and its page and curves."""
+    kept = sorted(path for path in output.glob("*.json") if path.name != RESULTS)
+    summary = summarise([json.loads(path.read_bytes()) for path in kept])
+    write_atomically(output / RESULTS, as_text(summary).encode())
+    write_page(summary, (output / RESULTS).with_suffix(".md"))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ if (!model) {
   console.error("usage: node encode.mjs encoder.onnx [IMAGE...]");
   process.exit(2);
 }
-// Many files come by standard input: onnxruntime-node 1.30 crashes on a long command line.
+// Many files come by standard input, round a crash of onnxruntime-node 1.30.
 const files = named.length ? named : createInterface({ input: process.stdin });
 const session = await InferenceSession.create(model);
 const size = session.inputMetadata[0].shape[1];

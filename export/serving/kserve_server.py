@@ -33,7 +33,9 @@ class HashEncoder(Model):
         self.ready = True
         return True
 
-    def predict(self, payload: dict, headers=None, response_headers=None) -> dict:
+    def predict(
+        self, payload: dict, headers: dict | None = None, response_headers: dict | None = None
+    ) -> dict:
         """Packed codes of the files in a request.
 
         Raises:

@@ -1,4 +1,4 @@
-"""The commands of `ssah data`: look at image sets, write them as files."""
+"""The commands of `ssah data`: check image sets, write them as files."""
 
 import json
 from pathlib import Path
@@ -8,22 +8,24 @@ import typer
 
 from ssah_tf.cli.extras import import_tensorflow, need
 
-app = typer.Typer(help="Look at image sets, write them as files.", no_args_is_help=True)
+app = typer.Typer(help="Check image sets, or write them as files.", no_args_is_help=True)
 
 
 @app.command("check")
 def data_check(
     data: Annotated[
-        str, typer.Argument(help="Folder of images, keras:NAME, tfds:NAME, or fashion.")
+        str,
+        typer.Argument(help="Check this folder of images, keras:NAME, tfds:NAME, or fashion."),
     ],
     labels: Annotated[
-        Path | None, typer.Option(help="Label file: .csv, .jsonl, or research lists.")
+        Path | None,
+        typer.Option(help="Read labels from this file: .csv, .jsonl, or research lists."),
     ] = None,
     near: Annotated[bool, typer.Option(help="Look for near duplicates, too.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
-    strict: Annotated[bool, typer.Option(help="Exit with 3 on warnings, too.")] = False,
+    strict: Annotated[bool, typer.Option(help="Exit with code 3 on warnings, too.")] = False,
 ) -> None:
-    """Look an image set over: counts, bad files, copies, leaks, names.
+    """Check an image set: counts, bad files, copies, leaks, names.
 
     Exit code 0: nothing that makes numbers wrong; 3: something that does; 1: cannot be used.
     """
@@ -45,8 +47,8 @@ def data_check(
 
 @app.command("export")
 def data_export(
-    data: Annotated[str, typer.Argument(help="fashion, keras:NAME or tfds:NAME.")],
-    folder: Annotated[Path, typer.Argument(help="Folder to make.")],
+    data: Annotated[str, typer.Argument(help="Write this set: fashion, keras:NAME or tfds:NAME.")],
+    folder: Annotated[Path, typer.Argument(help="Make this folder.")],
 ) -> None:
     """Write a set that has no files as PNG files in class folders."""
     from ssah_tf.data.sources.by_name import DOWNLOADED, load_images

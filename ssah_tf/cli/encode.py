@@ -14,29 +14,38 @@ app = typer.Typer()
 
 @app.command()
 def encode(
-    encoder: Annotated[Path, typer.Argument(help="What `ssah export` wrote, or its ONNX file.")],
-    sources: Annotated[list[str], typer.Argument(help="Image files, or folders of them.")],
+    encoder: Annotated[
+        Path, typer.Argument(help="This is what `ssah export` wrote, or its ONNX file.")
+    ],
+    sources: Annotated[list[str], typer.Argument(help="Give image files, or folders of them.")],
     output: Annotated[
         Path,
         typer.Option(
-            help="codes.npy, codes.parquet, or a folder of shards; - prints hexadecimal lines."
+            help="Write codes.npy, codes.parquet, or a folder of shards; "
+            "- prints hexadecimal lines."
         ),
     ] = Path("codes.npy"),
     threads: Annotated[
-        int, typer.Option(min=0, help="Of ONNX Runtime; 0: one a core. With ray: CPUs of a task.")
+        int,
+        typer.Option(
+            min=0, help="ONNX Runtime uses so many threads, 0: one a core; with ray, CPUs a task."
+        ),
     ] = 0,
     engine: Annotated[
-        str, typer.Option(help="threads, or ray: all machines of a Ray cluster.")
+        str, typer.Option(help="Choose threads, or ray: all machines of a Ray cluster.")
     ] = "threads",
     address: Annotated[
         str | None,
-        typer.Option(help="Of that cluster, HOST:PORT; default: one on this machine alone."),
+        typer.Option(
+            help="Connect to the cluster at HOST:PORT; by default one is begun on this machine."
+        ),
     ] = None,
-    shard: Annotated[int, typer.Option(min=1, help="Images a shard.")] = 1024,
+    shard: Annotated[int, typer.Option(min=1, help="A shard has so many images.")] = 1024,
 ) -> None:
     """Write the codes of images; interrupted, the same command goes on where it was."""
-    from ssah_tf.encoding.encode import choose_engine, encode_files, encode_readable, find_images
+    from ssah_tf.encoding.encode import choose_engine, encode_files, find_images
     from ssah_tf.encoding.encoder import Encoder
+    from ssah_tf.encoding.records import encode_readable
 
     chosen = choose_engine(engine, address, threads)
     loaded = Encoder.load(encoder, threads=threads)

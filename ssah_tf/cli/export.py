@@ -13,14 +13,16 @@ app = typer.Typer()
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Argument(help="Evaluated run folder.")],
+    run: Annotated[Path, typer.Argument(help="Export the encoder of this evaluated run folder.")],
     output: Annotated[
-        Path | None, typer.Option(help="Folder to make or replace; default: RUN/export.")
+        Path | None, typer.Option(help="Make or replace this folder; RUN/export by default.")
     ] = None,
-    opset: Annotated[int, typer.Option(min=13, max=18, help="ONNX opset.")] = 18,
+    opset: Annotated[
+        int, typer.Option(min=13, max=18, help="Write the ONNX file in this opset.")
+    ] = 18,
     int8: Annotated[bool, typer.Option(help="Write an ONNX file in 8-bit integers, too.")] = False,
     max_drop: Annotated[
-        float, typer.Option(min=0.0, help="Largest fall in mAP for which --int8 is written.")
+        float, typer.Option(min=0.0, help="Refuse --int8 if mAP falls by more than this.")
     ] = 0.01,
     force: Annotated[bool, typer.Option(help="Write --int8 whatever the fall.")] = False,
 ) -> None:
@@ -46,7 +48,7 @@ def export(
     )
     proof = about["verified"]
     typer.echo(
-        f"model id {about['model_id']}: {told(proof)} differ from the trained "
+        f"model id {about['model_id']}: {difference_message(proof)} differ from the trained "
         f"encoder on {proof['images']:,} images, by {' and '.join(proof['artefacts'])}"
     )
     if int8:
@@ -59,22 +61,25 @@ def export(
 
 
 @app.command()
-def verify(folder: Annotated[Path, typer.Argument(help="What `ssah export` wrote.")]) -> None:
+def verify(
+    folder: Annotated[Path, typer.Argument(help="Check this folder, written by `ssah export`.")],
+) -> None:
     """Check an export: its files by checksum, its codes on the images that travel with it."""
     if importlib.util.find_spec("tensorflow") is not None:
         import_tensorflow()
     from ssah_tf.export.verify import verify as check
 
     about = check(folder)
+    proof = about["verified"]
     typer.echo(
-        f"model id {about['model_id']}: files unchanged; {told(about['verified'])} differ, "
-        f"by {' and '.join(about['verified']['artefacts'])}"
+        f"model id {about['model_id']}: files unchanged; {difference_message(proof)} differ, "
+        f"by {' and '.join(proof['artefacts'])}"
     )
-    if "int8_bits" in about["verified"]:
-        typer.echo(f"int8: {about['verified']['int8_bits']:,} bits differ, as they may")
+    if "int8_bits" in proof:
+        typer.echo(f"int8: {proof['int8_bits']:,} bits differ, as they may")
 
 
-def told(proof: dict) -> str:
+def difference_message(proof: dict) -> str:
     """How many bits differ, and that those which do hang on rounding."""
     differ = max(proof["artefacts"].values())
     rounding = " (their logits 0 but for rounding)" if differ else ""

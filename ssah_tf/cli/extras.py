@@ -20,7 +20,6 @@ EXTRAS = {
         "pydantic",
         "yaml",
         "jinja2",
-        "imagehash",
         "tensorflow_serving",
     ),
     "serve": ("fastapi", "uvicorn", "python_multipart", "prometheus_client"),

@@ -53,9 +53,14 @@ def index(
 
     loaded = Encoder.load(encoder, threads=threads)
     label = PhotoLabels(labels, sources) if labels is not None else None
-    with resumable(SAME_AGAIN), locked(output), progress_bar("encoding") as bar:
-        opened = PhotoIndex.open(output, loaded)
+    with (
+        resumable(SAME_AGAIN),
+        locked(output),
+        progress_bar("encoding") as bar,
+        PhotoIndex.open(output, loaded) as opened,
+    ):
         done = opened.sync(loaded, sources, bar, label, codes)
+        photos = len(opened)
     for reason in done.bad.values():
         typer.echo(f"skipped: {reason}", err=True)
     if label is not None and (unused := label.unused):
@@ -65,7 +70,7 @@ def index(
             err=True,
         )
     typer.echo(
-        f"{len(opened):,} photos: {done.added:,} new, {done.changed:,} changed, "
+        f"{photos:,} photos: {done.added:,} new, {done.changed:,} changed, "
         f"{done.removed:,} removed, {done.kept:,} as they were\nindex: {shown(output)}"
     )
 
@@ -99,26 +104,28 @@ def search(
     show: Show = False,
 ) -> None:
     """Find the photos of an index that are most like others."""
-    from ssah_tf.encoding.encode import encode_readable, find_images
+    from ssah_tf.encoding.encode import find_images
+    from ssah_tf.encoding.records import encode_readable
     from ssah_tf.search.photo_index import PhotoIndex
 
-    opened = PhotoIndex.open(index)
-    paths = find_images(queries)
-    codes, reasons = encode_readable(opened.encoder(), paths)
-    for reason in filter(None, reasons):
-        typer.echo(f"skipped: {reason}", err=True)
-    good = [path for path, reason in zip(paths, reasons, strict=True) if not reason]
-    if not good:
-        raise SsahError("none of the queries can be read")
-    if k is None and radius is None:
-        k = NEIGHBOURS
-    found = opened.neighbours(codes, k, radius, where or ())
+    with PhotoIndex.open(index) as opened:
+        paths = find_images(queries)
+        codes, reasons = encode_readable(opened.encoder(), paths)
+        for reason in filter(None, reasons):
+            typer.echo(f"skipped: {reason}", err=True)
+        good = [path for path, reason in zip(paths, reasons, strict=True) if not reason]
+        if not good:
+            raise SsahError("none of the queries can be read")
+        if k is None and radius is None:
+            k = NEIGHBOURS
+        found = opened.neighbours(codes, k, radius, where or ())
+        photos, bits = len(opened), opened.codes.bits
     results = list(zip(good, found, strict=True))
     if as_json:
         typer.echo(json.dumps([as_object(path, near) for path, near in results], indent=1))
     else:
         for path, near in results:
-            typer.echo(f"{printable(path)}: {len(near):,} of {len(opened):,} photos")
+            typer.echo(f"{printable(path)}: {len(near):,} of {photos:,} photos")
             for hit in near:
                 labels = hit.photo.labels
                 names = f"  [{printable('; '.join(labels))}]" if labels else ""
@@ -126,7 +133,6 @@ def search(
     if page is not None or show:
         from ssah_tf.search.pages import write_gallery
 
-        bits = opened.codes.bits
         make_page(lambda path: write_gallery(path, results, bits), page, show)
 
 
@@ -153,9 +159,8 @@ def duplicates(
     from ssah_tf.search.duplicates import as_rows, find_duplicates, summary, write_table
     from ssah_tf.search.photo_index import PhotoIndex
 
-    opened = PhotoIndex.open(index)
-    radius = opened.codes.bits // 8 if radius is None else radius
-    with progress_bar("comparing") as bar:
+    with PhotoIndex.open(index) as opened, progress_bar("comparing") as bar:
+        radius = opened.codes.bits // 8 if radius is None else radius
         groups = find_duplicates(opened, radius, min_ssim, bar)
     if as_json:
         typer.echo(json.dumps(list(as_rows(groups)), indent=1))
@@ -184,7 +189,8 @@ def stats(
     from ssah_tf.search.photo_index import PhotoIndex
     from ssah_tf.search.stats import as_lines, index_stats
 
-    found = index_stats(PhotoIndex.open(index))
+    with PhotoIndex.open(index) as opened:
+        found = index_stats(opened)
     typer.echo(json.dumps(found.to_dict(), indent=1) if as_json else "\n".join(as_lines(found)))
 
 
@@ -204,14 +210,19 @@ def migrate(
     from ssah_tf.search.photo_index import PhotoIndex
 
     loaded = Encoder.load(encoder, threads=threads)
-    PhotoIndex.open(index)  # nothing is made, not even a lock, where there is no index
-    with resumable(SAME_AGAIN), locked(index), progress_bar("encoding") as bar:
-        opened = PhotoIndex.open(index)
+    PhotoIndex.open(index).close()  # nothing is made, not even a lock, where there is no index
+    with (
+        resumable(SAME_AGAIN),
+        locked(index),
+        progress_bar("encoding") as bar,
+        PhotoIndex.open(index) as opened,
+    ):
         old = opened.codes.model_id
         bad = opened.migrate(loaded, bar, skip_unreadable)
+        photos = len(opened)
     for reason in bad.values():
         typer.echo(f"left out: {reason}", err=True)
-    typer.echo(f"{len(opened):,} photos: model {old} -> {loaded.model_id}, {loaded.bits} bits")
+    typer.echo(f"{photos:,} photos: model {old} -> {loaded.model_id}, {loaded.bits} bits")
 
 
 @app.command()

@@ -13,6 +13,7 @@ from ssah_tf.cli.extras import need
 from ssah_tf.system.errors import SsahError
 
 if TYPE_CHECKING:
+    from ssah_tf.serve.library import LiveLibrary
     from ssah_tf.serve.settings import Settings
 
 #: Shorter tokens could be guessed.
@@ -57,6 +58,7 @@ def serve(
 ) -> None:
     """Search an index in a browser, and by HTTP."""
     need("serve", "ssah serve")
+    from ssah_tf.serve.library import LiveLibrary
     from ssah_tf.serve.settings import Settings
 
     settings = Settings(
@@ -69,23 +71,19 @@ def serve(
         timeout=timeout,
         threads=threads,
     )
-    with listen(host, port) as listener:
-        run(index, settings, listener, proxy)
+    with listen(host, port) as listener, LiveLibrary(index) as live:
+        run(live, settings, listener, proxy)
 
 
-def run(index: str, settings: "Settings", listener: socket.socket, proxy: str | None) -> None:
-    """Serve until Ctrl-C or SIGTERM; what is being answered then is answered to its end.
-
-    Raises:
-        SsahError: Not an index.
-    """
+def run(
+    live: "LiveLibrary", settings: "Settings", listener: socket.socket, proxy: str | None
+) -> None:
+    """Serve until Ctrl-C or SIGTERM; what is being answered then is answered to its end."""
     import uvicorn
 
     from ssah_tf.serve.app import make_app
     from ssah_tf.serve.connection import timed
-    from ssah_tf.serve.library import LiveLibrary
 
-    live = LiveLibrary(index)
     config = uvicorn.Config(
         make_app(live, settings),
         http=timed(settings.timeout),

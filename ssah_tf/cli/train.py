@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,44 +10,53 @@ from ssah_tf.cli.extras import import_tensorflow, need
 from ssah_tf.cli.progress import resumable
 from ssah_tf.system.errors import SsahError
 
+if TYPE_CHECKING:
+    from ssah_tf.data import ImageSet, Loaded
+    from ssah_tf.training.run import Run
+
 app = typer.Typer()
 
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a value, e.g. model.bits=64."),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override a value of the recipe, e.g. model.bits=64."
+    ),
+]
+LabelFile = Annotated[
+    Path | None,
+    typer.Option(help="Read labels from this file: .csv, .jsonl, or research lists."),
 ]
 
 
 @app.command()
 def train(
     recipe: Annotated[
-        str | None, typer.Argument(help="Built-in recipe or YAML file; default: fashion.")
+        str | None,
+        typer.Argument(help="Train this built-in recipe or YAML file; fashion by default."),
     ] = None,
     data: Annotated[
         str | None,
         typer.Option(
-            help="Folder of images, keras:NAME or tfds:NAME; the default recipe is then folder."
+            help="Train on this folder of images, keras:NAME or tfds:NAME. "
+            "The default recipe is then folder."
         ),
     ] = None,
-    labels: Annotated[
-        Path | None,
-        typer.Option(help="Label file for --data: .csv, .jsonl, or research lists."),
-    ] = None,
+    labels: LabelFile = None,
     output: Annotated[
-        Path | None, typer.Option(help="Run folder to make; default: runs/<recipe>.")
+        Path | None, typer.Option(help="Make this run folder; runs/RECIPE by default.")
     ] = None,
     self_train: Annotated[
         Path | None,
         typer.Option(
-            help="Finished run folder: train on its images, and on labels that its encoder gives."
+            help="Train on the images of this finished run, and on labels that its encoder gives."
         ),
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Go on with an interrupted run folder.")
+        Path | None, typer.Option(help="Go on with this interrupted run folder.")
     ] = None,
     devices: Annotated[
         int | None,
-        typer.Option(min=1, help="Number of GPUs of this host; all that are found by default."),
+        typer.Option(min=1, help="Use so many GPUs of this host; all that are found by default."),
     ] = None,
     overrides: Overrides = None,
 ) -> None:
@@ -57,7 +66,6 @@ def train(
     """
     need("train", "ssah train")
     import_tensorflow()
-    from ssah_tf.training import evaluate as evaluation
     from ssah_tf.training import tables
     from ssah_tf.training import train as training
     from ssah_tf.training.build import build_images
@@ -75,13 +83,14 @@ def train(
     else:
         chosen = recipe or ("folder" if data or self_train else "fashion")
         run, loaded = start_run(chosen, data, labels, output, overrides, self_train)
-    images = tell_start(run, loaded) if is_chief() else loaded.images
     with resumable(f"go on with: ssah train --resume {run.folder}"):
-        training.train(run, images, devices)
         if not is_chief():
-            return
-        report = evaluation.evaluate(run, images)
-    tables.print_report(report)
+            return training.train(run, loaded.images, devices)
+        print_start(run, loaded)
+        images = loaded.images.hold(run.recipe.data.image_size, run.recipe.data.cache_mb)
+        training.train(run, images, devices)
+        metrics = measure(run, images)
+    tables.print_metrics(metrics)
     if (stored := tables.stored_rows(run.recipe)) is not None:
         tables.print_stored_rows(stored)
     typer.echo(f"encoder: {run.model_path}\nreport: {run.report_path}")
@@ -89,111 +98,56 @@ def train(
 
 @app.command()
 def baseline(
-    data: Annotated[str, typer.Option(help="Folder of images, keras:NAME, tfds:NAME, or fashion.")],
-    labels: Annotated[
-        Path | None, typer.Option(help="Label file: .csv, .jsonl, or research lists.")
-    ] = None,
+    data: Annotated[
+        str,
+        typer.Option(help="Measure on this folder of images, keras:NAME, tfds:NAME, or fashion."),
+    ],
+    labels: LabelFile = None,
     output: Annotated[
-        Path | None, typer.Option(help="Run folder to make; default: runs/baseline.")
+        Path | None, typer.Option(help="Make this run folder; runs/baseline by default.")
     ] = None,
     overrides: Overrides = None,
 ) -> None:
     """Measure what needs no training: a pretrained backbone, PCA, a rotation, and signs."""
     need("train", "ssah baseline")
     import_tensorflow()
-    from ssah_tf.training import evaluate as evaluation
     from ssah_tf.training import tables
     from ssah_tf.training import train as training
     from ssah_tf.training.devices import refuse_workers
 
     refuse_workers("ssah baseline")
     run, loaded = start_run("baseline", data, labels, output, overrides)
-    images = tell_start(run, loaded)
+    print_start(run, loaded)
+    images = loaded.images.hold(run.recipe.data.image_size, run.recipe.data.cache_mb)
     training.train(run, images)
-    tables.print_report(evaluation.evaluate(run, images))
+    tables.print_metrics(measure(run, images))
     typer.echo(f"encoder: {run.model_path}\nreport: {run.report_path}")
 
 
-def start_run(recipe: str, data, labels, output, overrides, self_train=None):
-    """Make a run folder of a recipe and what the command line changes in it; the run, its images.
-
-    Raises:
-        SsahError: Labels without images, images beside a run that has its own; or see
-            `training.train.start`.
-    """
-    from ssah_tf.training import train as training
-    from ssah_tf.training.recipe import load_recipe
-    from ssah_tf.training.run import new_run_folder
-
-    changes = list(overrides or [])
-    if self_train is not None:
-        from ssah_tf.training.self_training import lessons_of
-
-        if data is not None or labels is not None:
-            raise SsahError("--self-train takes images and labels from the run: name no --data")
-        changes = [*lessons_of(self_train), *changes]
-    if labels is not None and data is None:
-        raise SsahError("--labels belongs to a folder of images: name it with --data")
-    if data is not None:
-        changes.append(f"data.source={quoted(data)}")
-    if labels is not None:
-        changes.append(f"data.labels={quoted(str(labels))}")
-    chosen = load_recipe(recipe, tuple(changes))
-    return training.start(chosen, output or new_run_folder(Path("runs"), chosen.name))
-
-
-def tell_start(run, loaded):
-    """Say what is odd about the images, the protocol and the run folder; give the images, held."""
-    tell_findings(loaded)
-    typer.echo(f"{run.split.protocol}\nrun folder: {run.folder}")
-    return loaded.images.hold(run.recipe.data.image_size, run.recipe.data.cache_mb)
-
-
-def quoted(source: str) -> str:
-    """A source as a value in YAML, paths made absolute; a folder may be called 2024 or "a: b"."""
-    from ssah_tf.data.sources.by_name import DOWNLOADED
-
-    built_in = source == "fashion" and not Path(source).exists()
-    if not built_in and not source.startswith(DOWNLOADED):
-        source = str(Path(source).resolve())
-    return json.dumps(source, ensure_ascii=False)
-
-
-def tell_findings(loaded) -> None:
-    """Say which files were skipped, the first by name, and what else is odd about the images."""
-    from ssah_tf.data.check import check_data
-
-    shown = 20
-    for reason in list(loaded.bad.values())[:shown]:
-        typer.echo(f"skipped: {reason}", err=True)
-    if len(loaded.bad) > shown:
-        typer.echo(f"skipped: {len(loaded.bad) - shown} more; see `ssah data check`", err=True)
-    if loaded.missing:
-        typer.echo(f"without a file: {loaded.missing[0]!r}, for example", err=True)
-    report = check_data(loaded, near=False)
-    for line in [*report.warnings(), *report.errors()]:
-        typer.echo(f"data: {line}; see `ssah data check`", err=True)
-
-
 @app.command()
-def evaluate(run: Annotated[Path, typer.Argument(help="Run folder.")]) -> None:
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Measure the encoder of this run folder.")],
+) -> None:
     """Measure retrieval of a run's queries against its database."""
     need("train", "ssah evaluate")
     import_tensorflow()
-    from ssah_tf.training import evaluate as evaluation
     from ssah_tf.training import tables
+    from ssah_tf.training.build import build_images
     from ssah_tf.training.run import Run
 
     opened = Run.open(run)
-    tables.print_report(evaluation.evaluate(opened))
+    recipe = opened.recipe
+    images = build_images(recipe).images.hold(recipe.data.image_size, recipe.data.cache_mb)
+    tables.print_metrics(measure(opened, images))
     typer.echo(f"report: {opened.report_path}")
 
 
 @app.command()
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="Evaluated run folders.")],
+    runs: Annotated[list[Path], typer.Argument(help="Show these evaluated run folders.")],
     output: Annotated[
-        Path | None, typer.Option(help="Page of several runs; default: comparison.html.")
+        Path | None,
+        typer.Option(help="Write the page of several runs here; comparison.html by default."),
     ] = None,
 ) -> None:
     """Make the page of a run again, or one page that compares several runs."""
@@ -217,11 +171,14 @@ def report(
 
 @app.command()
 def ablation(
-    recipe: Annotated[str, typer.Argument(help="Built-in recipe or YAML file.")] = "fashion",
+    recipe: Annotated[
+        str, typer.Argument(help="Train this built-in recipe or YAML file.")
+    ] = "fashion",
     output: Annotated[
-        Path | None, typer.Option(help="Folder of the runs; default: runs/ablation-<recipe>.")
+        Path | None,
+        typer.Option(help="Put the runs into this folder; runs/ablation-RECIPE by default."),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds 0, 1, ... of each row.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="Train each row with so many seeds.")] = 3,
     overrides: Overrides = None,
 ) -> None:
     """Train the recipe beside supervised only and random deformation, with several seeds."""
@@ -233,3 +190,83 @@ def ablation(
     folder = output or Path("runs") / f"ablation-{Path(recipe).stem}"
     result = ablate(recipe, folder, tuple(range(seeds)), tuple(overrides or ()))
     tables.print_stored_rows(result)
+
+
+def start_run(
+    recipe: str,
+    data: str | None,
+    labels: Path | None,
+    output: Path | None,
+    overrides: list[str] | None,
+    self_train: Path | None = None,
+) -> "tuple[Run, Loaded]":
+    """Make a run folder of a recipe and what the command line changes in it.
+
+    Returns:
+        The run, and its images with what was left out of them.
+
+    Raises:
+        SsahError: Labels without images, images beside a run that has its own; or see
+            `training.start.start`.
+    """
+    from ssah_tf.training.recipe import load_recipe
+    from ssah_tf.training.run import new_run_folder
+    from ssah_tf.training.start import start
+
+    changes = list(overrides or [])
+    if self_train is not None:
+        from ssah_tf.training.self_training import self_training_overrides
+
+        if data is not None or labels is not None:
+            raise SsahError("--self-train takes images and labels from the run: name no --data")
+        changes = [*self_training_overrides(self_train), *changes]
+    if labels is not None and data is None:
+        raise SsahError("--labels belongs to a folder of images: name it with --data")
+    if data is not None:
+        changes.append(f"data.source={quoted(data)}")
+    if labels is not None:
+        changes.append(f"data.labels={quoted(str(labels))}")
+    chosen = load_recipe(recipe, tuple(changes))
+    return start(chosen, output or new_run_folder(Path("runs"), chosen.name))
+
+
+def quoted(source: str) -> str:
+    """A source as a value in YAML, paths made absolute; a folder may be called 2024 or "a: b"."""
+    from ssah_tf.data.sources.by_name import DOWNLOADED
+
+    built_in = source == "fashion" and not Path(source).exists()
+    if not built_in and not source.startswith(DOWNLOADED):
+        source = str(Path(source).resolve())
+    return json.dumps(source, ensure_ascii=False)
+
+
+def measure(run: "Run", images: "ImageSet") -> dict:
+    """Evaluate a run and make its page; the metrics."""
+    from ssah_tf.training import evaluate as evaluation
+    from ssah_tf.training.report import write_report
+
+    metrics = evaluation.evaluate(run, images)
+    write_report(run, images)
+    return metrics
+
+
+def print_start(run: "Run", loaded: "Loaded") -> None:
+    """Print what is odd about the images, the protocol and the run folder."""
+    print_findings(loaded)
+    typer.echo(f"{run.split.protocol}\nrun folder: {run.folder}")
+
+
+def print_findings(loaded: "Loaded") -> None:
+    """Print which files were skipped, the first by name, and what else is odd about the images."""
+    from ssah_tf.data.check import check_data
+
+    shown = 20
+    for reason in list(loaded.bad.values())[:shown]:
+        typer.echo(f"skipped: {reason}", err=True)
+    if len(loaded.bad) > shown:
+        typer.echo(f"skipped: {len(loaded.bad) - shown} more; see `ssah data check`", err=True)
+    if loaded.missing:
+        typer.echo(f"without a file: {loaded.missing[0]!r}, for example", err=True)
+    report = check_data(loaded, near=False)
+    for line in [*report.warnings(), *report.errors()]:
+        typer.echo(f"data: {line}; see `ssah data check`", err=True)

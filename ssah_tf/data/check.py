@@ -1,18 +1,20 @@
 """Looks an image set over before anybody trains on it: counts, bad files, copies, leaks, names."""
 
 from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable
 from dataclasses import asdict, dataclass
-from itertools import pairwise
+from typing import Any
 
 import numpy as np
-from PIL import Image
+import numpy.typing as npt
 
 from ssah_tf.data.image_set import ImageSet
+from ssah_tf.data.perceptual_hash import BYTES, SIDE, perceptual_hash
 from ssah_tf.data.sources.by_name import Loaded
 from ssah_tf.data.threads import decoder_pool
 
-#: Perceptual hashes of 64 bits that differ in at most so many are near duplicates.
-NEAR_BITS = 4
+#: Perceptual hashes of 128 bits that differ in at most so many are near duplicates.
+NEAR_BITS = 16
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class DataReport:
             if count
         ]
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Everything, ready for `json.dumps`."""
         return {**asdict(self), "errors": self.errors(), "warnings": self.warnings()}
 
@@ -101,7 +103,7 @@ def check_data(loaded: Loaded, near: bool = True) -> DataReport:
     copies = groups_of(images.digests)
     pairs = near_duplicates(images) if near else None
 
-    def across(groups) -> list[str]:
+    def across(groups: Iterable[Iterable[int]]) -> list[str]:
         """Queries that share a group with training images."""
         mixed = [group for group in groups if len({part[i] for i in group}) == 2]
         return sorted({images.ids[i] for group in mixed for i in group if part[i] == "query"})
@@ -133,7 +135,7 @@ def check_data(loaded: Loaded, near: bool = True) -> DataReport:
     )
 
 
-def groups_of(keys) -> list[list[int]]:
+def groups_of(keys: Iterable[Hashable]) -> list[list[int]]:
     """Positions of equal keys, in groups of two or more."""
     found = defaultdict(list)
     for position, key in enumerate(keys):
@@ -144,30 +146,46 @@ def groups_of(keys) -> list[list[int]]:
 def near_duplicates(images: ImageSet) -> list[tuple[int, int]]:
     """Pairs of positions whose perceptual hashes differ in at most `NEAR_BITS` bits.
 
-    The hash is `imagehash.phash`. Exact copies, and images of one colour, are left out.
+    Exact copies are left out, and images of nearly one colour: their hashes have no bit set.
     """
-    import imagehash
 
-    def one(position: int) -> int:
-        thumbnail = images.read_one(position, 32)
-        if thumbnail.min() == thumbnail.max():
-            return -1
-        return int(str(imagehash.phash(Image.fromarray(thumbnail))), 16)
+    def one(position: int) -> bytes:
+        return perceptual_hash(images.read_one(position, SIDE))
 
-    found = list(decoder_pool().map(one, range(len(images))))
-    chosen = np.array([i for i, value in enumerate(found) if value >= 0], dtype=np.int64)
-    hashes = np.array([found[i] for i in chosen], dtype=np.uint64)
-    pairs = set()
-    # Two hashes that differ in at most 4 bits agree in one of 5 bands.
-    edges = np.linspace(0, 64, NEAR_BITS + 2).astype(int)
-    for low, high in pairwise(edges):
-        band = (hashes >> np.uint64(low)) & np.uint64((1 << int(high - low)) - 1)
-        order = np.argsort(band, kind="stable")
-        starts = np.flatnonzero(np.diff(band[order], prepend=band[order][:1] + np.uint64(1)))
-        for group in np.split(order, starts[1:]):
-            for place, first in enumerate(group[:-1]):
-                rest = group[place + 1 :]
-                close = np.bitwise_count(hashes[rest] ^ hashes[first]) <= NEAR_BITS
-                pairs |= {tuple(sorted((int(first), int(other)))) for other in rest[close]}
-    positions = sorted((int(chosen[a]), int(chosen[b])) for a, b in pairs)
-    return [(a, b) for a, b in positions if images.digests[a] != images.digests[b]]
+    found = b"".join(decoder_pool().map(one, range(len(images))))
+    hashes = np.frombuffer(found, np.uint8).reshape(-1, BYTES)
+    chosen = np.flatnonzero(hashes.any(axis=1))
+    pairs = chosen[close_pairs(hashes[chosen], NEAR_BITS)].tolist()
+    return [(a, b) for a, b in pairs if images.digests[a] != images.digests[b]]
+
+
+def close_pairs(codes: npt.NDArray[np.uint8], radius: int) -> npt.NDArray[np.int64]:
+    """Pairs of rows that differ in at most `radius` bits.
+
+    Bits are dealt to `radius` + 1 bands: in one of them at least such rows agree. So only rows
+    that agree in a band are compared.
+
+    Args:
+        codes: uint8 `(n, 8 * words)`.
+        radius: Bits.
+
+    Returns:
+        int64 `(pairs, 2)`, the smaller row first, in order.
+    """
+    words = np.ascontiguousarray(codes).view(np.uint64)  # (n, words)
+    bits = np.unpackbits(codes, axis=1)
+    found = [np.zeros((0, 2), np.int64)]
+    for band in range(radius + 1):
+        # Every so many bits, so that a band has low and high frequencies of a perceptual hash.
+        key = np.packbits(bits[:, band :: radius + 1], axis=1)
+        key = key.view(f"V{key.shape[1]}").ravel()  # (n,)
+        order = np.argsort(key, kind="stable")
+        key, row, step = key[order], np.arange(len(codes)), 0
+        while len(row):  # rows with those that stand 1, 2, ... places behind them in their group
+            step += 1
+            row = row[row + step < len(codes)]
+            row = row[key[row] == key[row + step]]
+            one, other = order[row], order[row + step]
+            close = np.bitwise_count(words[one] ^ words[other]).sum(axis=1) <= radius
+            found.append(np.stack([one[close], other[close]], axis=1))
+    return np.unique(np.concatenate(found), axis=0)

@@ -51,7 +51,8 @@ def read_all(root: Path, ids: Sequence[str]) -> tuple[list[str], dict[str, str]]
     Returns:
         The content digest of each file, "" for a bad one; and the bad files with their reasons.
     """
-    small, large = [], []
+    small: list[int] = []
+    large: list[int] = []
     for position, name in enumerate(ids):
         (small if is_small(os.path.join(root, name)) else large).append(position)
     tasks = [small] + [large[i : i + CHUNK] for i in range(0, len(large), CHUNK)]
@@ -119,7 +120,7 @@ def file_set(
             f"{root}: {len(bad)} of {len(ids)} image files cannot be read "
             f"(at most {MAX_BAD_SHARE:.0%} may be bad), for example {example}"
         )
-    good = np.flatnonzero([digest != "" for digest in digests])
+    good = np.flatnonzero([digest != "" for digest in digests]).tolist()
     return ImageSet(
         name=root.resolve().name,
         ids=tuple(ids[i] for i in good),

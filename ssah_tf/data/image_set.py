@@ -26,7 +26,7 @@ class ImageSet:
         digests: SHA-256 (hex) of each image's content; equal for exact duplicates.
         pixels: uint8 `(n, side, side, 3)` if the set is held in memory, else `None`.
         root: Folder of the files if the set is read from disk, else `None`.
-        official_queries: Ids of the images that ask, if the set comes with its own test part.
+        official_queries: Ids of the queries, if the set comes with its own test part.
     """
 
     name: str
@@ -109,19 +109,19 @@ class ImageSet:
             ImageError: A file cannot be read.
         """
         positions = np.asarray(positions, dtype=np.int64)
-        held = self.pixels is not None and self.pixels.shape[1] == size
-        if held and change is None:
-            return self.pixels[positions]
+        held = self.pixels if self.pixels is not None and self.pixels.shape[1] == size else None
+        if held is not None and change is None:
+            return held[positions]
         out = np.empty((len(positions), size, size, 3), dtype=np.uint8)
 
         def one(row: int) -> None:
             position = positions[row]
-            pixels = self.pixels[position] if held else self.read_one(position, size)
+            pixels = self.read_one(position, size) if held is None else held[position]
             out[row] = pixels if change is None else change(row, pixels)
 
         # Pillow releases the interpreter lock while it decodes and resizes: threads are enough,
         # and in memory there is too little to do for more than one.
-        list((map if held else decoder_pool().map)(one, range(len(positions))))
+        list((decoder_pool().map if held is None else map)(one, range(len(positions))))
         return out
 
     def read_one(self, position: int, size: int) -> np.ndarray:
@@ -132,7 +132,7 @@ class ImageSet:
         """
         if self.pixels is not None:
             return square(Image.fromarray(self.pixels[position]), size)
-        return decode(os.path.join(self.root, self.ids[position]), size)
+        return decode(os.path.join(self.root or "", self.ids[position]), size)
 
 
 def content_digest(content: bytes) -> str:

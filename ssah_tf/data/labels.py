@@ -16,7 +16,7 @@ from ssah_tf.system.text import printable
 #: Separates the labels of an image that has several.
 SEPARATOR = ";"
 
-#: The list files of a research set, in one folder; the images of the second one ask.
+#: The list files of a research set, in one folder; the images of the second one are the queries.
 LISTS = ("train.txt", "test.txt", "database.txt")
 
 
@@ -162,17 +162,18 @@ def read_list(source: Path) -> Labels:
 
 
 def read_list_folder(folder: Path) -> Labels:
-    """Read the lists of a research set: those of `test.txt` ask. See `read_labels`."""
+    """Read the lists of a research set; the queries are those of `test.txt`. See `read_labels`."""
     if not all((folder / name).is_file() for name in LISTS[:2]):
         raise DataError(f"{folder}: expected the lists train.txt and test.txt in this folder")
     train, width = list_rows(folder / "train.txt")
-    of, queries = dict(train), frozenset()
+    of: dict[str, tuple[int, ...]] = dict(train)
+    queries: frozenset[str] = frozenset()
     for name in LISTS[1:]:
         if (folder / name).is_file():
             rows, columns = list_rows(folder / name)
             if columns != width:
                 raise DataError(f"{folder / name}: {columns} classes, but train.txt has {width}")
-            # database.txt usually repeats the training images, and may repeat those that ask
+            # database.txt usually repeats the training images, and may repeat the queries
             of |= {key: value for key, value in rows.items() if key not in queries}
             if name == "test.txt":
                 queries = frozenset(rows)

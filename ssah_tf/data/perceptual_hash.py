@@ -1,6 +1,7 @@
-"""How a picture looks, whatever its code says: a perceptual hash, and the SSIM of pictures."""
+"""What a picture shows, whatever its code says: a perceptual hash, and the SSIM of pictures."""
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from ssah_tf.metrics.hamming import code_bytes
@@ -13,7 +14,7 @@ SIDE = 32
 LUMINANCE, CONTRAST = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
-def cosines() -> tuple[np.ndarray, np.ndarray]:
+def cosines() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """The orthonormal DCT-II of `SIDE`, and the `BITS` lowest of its frequencies but the mean."""
     frequency, place = np.arange(SIDE)[:, None], np.arange(SIDE)[None]
     basis = np.cos(np.pi * (place + 0.5) * frequency / SIDE) * np.sqrt(2 / SIDE)
@@ -25,13 +26,13 @@ def cosines() -> tuple[np.ndarray, np.ndarray]:
 BASIS, LOWEST = cosines()
 
 
-def grey(pixels: np.ndarray) -> np.ndarray:
+def grey(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """The grey picture of RGB pixels `(side, side, 3)`: uint8 `(SIDE, SIDE)`."""
     image = Image.fromarray(pixels).convert("L")
     return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BILINEAR))
 
 
-def perceptual_hash(pixels: np.ndarray) -> bytes:
+def perceptual_hash(pixels: npt.NDArray[np.uint8]) -> bytes:
     """The perceptual hash (pHash) of a picture: the signs of its low frequencies.
 
     A picture that was scaled, compressed or brightened keeps nearly all its bits; two different
@@ -48,7 +49,7 @@ def perceptual_hash(pixels: np.ndarray) -> bytes:
 BYTES = code_bytes(BITS)
 
 
-def ssim(one: np.ndarray, others: np.ndarray) -> np.ndarray:
+def ssim(one: npt.NDArray[np.uint8], others: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """SSIM of whole grey pictures: 1 for the same, about 0 for pictures without relation.
 
     `(2 m1 m2 + L) / (m1^2 + m2^2 + L) * (2 c + C) / (v1 + v2 + C)` with means m, variances v and
@@ -67,4 +68,5 @@ def ssim(one: np.ndarray, others: np.ndarray) -> np.ndarray:
     x, y = x - mx[:, None], y - my[:, None]
     vx, vy, both = (x * x).mean(axis=1), (y * y).mean(axis=1), (y @ x[0]) / SIDE**2
     light = (2 * mx * my + LUMINANCE) / (mx**2 + my**2 + LUMINANCE)
-    return light * (2 * both + CONTRAST) / (vx + vy + CONTRAST)
+    found: npt.NDArray[np.float32] = light * (2 * both + CONTRAST) / (vx + vy + CONTRAST)
+    return found

@@ -1,4 +1,4 @@
-"""Protocols by name: which images ask, which have labels, which are searched, what is measured."""
+"""Protocols by name: which images are queries, have labels, are searched, and what is measured."""
 
 from dataclasses import dataclass, replace
 from typing import Literal

@@ -1,8 +1,9 @@
-"""Which image plays which part: a value that is made by seed, saved, read back and checked."""
+"""Which image has which part: drawn by seed, saved, read back and checked."""
 
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ class Split:
         labelled: Training images whose labels are used.
         validation: Images cut from the labelled part; they choose the model and train nothing.
         unlabelled: Training images whose labels, if any, are never looked at.
-        query: Images that ask; never seen in training or selection.
+        query: Queries; never seen in training or selection.
         database: Images that are searched.
         seed: Seed by which the parts were drawn.
         protocol: One line that says what a number on this split means.
@@ -95,7 +96,8 @@ class Split:
             raise DataError(f"{path}: not a split file ({error})") from None
         if not ok:
             raise DataError(f"{path}: not a split file (expected the parts {', '.join(parts)})")
-        return cls(**{k: tuple(v) if k in parts else v for k, v in values.items()})
+        found: dict[str, Any] = {k: tuple(v) if k in parts else v for k, v in values.items()}
+        return cls(**found)
 
 
 def make_split(
@@ -141,47 +143,124 @@ def make_split(
     """
     if query_per_class is None and not query_ids:
         raise ValueError("give query_per_class or query_ids: without queries nothing is measured")
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(images))
-    has_label = images.labels.any(axis=1)
+    has_label = images.labels.sum(axis=1) > 0
     if not has_label.any():
         raise DataError(
             f"{images.name}: no image has a label, so nothing can be learnt or measured"
         )
-
+    order = np.random.default_rng(seed).permutation(len(images))
     if query_ids:
-        query = np.sort(images.positions(query_ids))
-        how = f"{len(query)} official queries"
+        query, how = images.positions(query_ids), f"{len(query_ids)} official queries"
     else:
-        digests, count = np.unique(np.array(images.digests), return_counts=True)
-        copied = np.isin(np.array(images.digests), digests[count > 1])
-        size = images.labels.sum(axis=0, dtype=np.int64)
-        least = (size >= 3).astype(np.int64) if as_available else 0
-        quota = np.maximum(np.minimum(query_per_class, size // 5), least)
-        query = draw(images, order[(has_label & ~copied)[order]], quota)
+        query = draw_queries(images, order, query_per_class or 0, as_available)
         how = f"{len(query)} queries ({query_per_class} a class, at most a fifth)"
-    is_query = np.zeros(len(images), dtype=bool)
-    is_query[query] = True
 
-    rest = order[has_label[order] & ~is_query[order]]
-    available = images.labels[rest].sum(axis=0, dtype=np.int64)
-    if labelled_share is not None:
-        wanted = np.ceil(labelled_share * available).astype(np.int64)
-    else:
-        per_class = available if labelled_per_class is None else labelled_per_class
-        wanted = np.array(np.broadcast_to(per_class, available.shape))
-    held_out = np.full(len(images.classes), validation_per_class)
+    free = order[has_label[order] & ~np.isin(order, query)]
+    wanted = labels_to_use(images, free, labelled_per_class, labelled_share, as_available)
+    labelled, validation = draw_labelled(images, free, wanted, validation_per_class, as_available)
+    known = np.union1d(labelled, validation)
+    unlabelled = np.setdiff1d(order, np.union1d(query, known))
+    database = free if labelled_in_database else np.setdiff1d(free, known)
+
+    def ids(positions: np.ndarray) -> tuple[str, ...]:
+        return tuple(images.ids[i] for i in np.sort(positions))
+
+    split = Split(
+        labelled=ids(labelled),
+        validation=ids(validation),
+        unlabelled=ids(unlabelled),
+        query=ids(query),
+        database=ids(database),
+        seed=seed,
+        protocol=(
+            f"{images.name}, {protocol}: {how} against a database of {len(database)}; "
+            f"{len(known)} labels ({describe_labels(labelled_per_class, labelled_share)}; "
+            f"{len(validation)} of them for validation), {len(unlabelled)} unlabelled images; "
+            f"the database holds {describe_database(known, unlabelled, database)}; "
+            f"relevant = shares a label; split seed {seed}"
+        ),
+    )
+    split.check(images)
+    return split
+
+
+def draw_queries(
+    images: ImageSet, order: np.ndarray, per_class: int, as_available: bool
+) -> np.ndarray:
+    """Positions of images that have labels and no exact copy, at most a fifth of a class.
+
+    Args:
+        images: The whole set.
+        order: All positions in random order.
+        per_class: Queries a class.
+        as_available: Whether a class of three labels gives one all the same.
+    """
+    digests, count = np.unique(np.array(images.digests), return_counts=True)
+    copied = np.isin(np.array(images.digests), digests[count > 1])
+    size = images.labels.sum(axis=0, dtype=np.int64)
+    least = (size >= 3).astype(np.int64) if as_available else 0
+    quota = np.maximum(np.minimum(per_class, size // 5), least)
+    return draw(images, order[~copied[order]], quota)
+
+
+def labels_to_use(
+    images: ImageSet,
+    free: np.ndarray,
+    per_class: int | None,
+    share: float | None,
+    as_available: bool,
+) -> np.ndarray | None:
+    """How many labels of each class are used, int64 `(classes,)`; `None` means all of them.
+
+    Args:
+        images: The whole set.
+        free: Positions of the images with labels that are no queries.
+        per_class: See `make_split`.
+        share: See `make_split`.
+        as_available: Whether a class that has fewer gives what it has.
+    """
+    if per_class is None and share is None:
+        return None
+    available = images.labels[free].sum(axis=0, dtype=np.int64)
+    if share is not None:
+        return np.ceil(share * available).astype(np.int64)
+    wanted = np.full(len(available), per_class)
+    return np.minimum(wanted, available) if as_available else wanted
+
+
+def draw_labelled(
+    images: ImageSet,
+    free: np.ndarray,
+    wanted: np.ndarray | None,
+    validation_per_class: int,
+    as_available: bool,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the labelled images that train, and of those that validate.
+
+    Args:
+        images: The whole set.
+        free: Positions of the images with labels that are no queries, in random order.
+        wanted: Labels of each class, for both; `None` means all.
+        validation_per_class: How many of those validate.
+        as_available: Whether a class with few labels gives at most a fifth of them to validation,
+            but one of two.
+
+    Raises:
+        DataError: A class has too few labels, or none is left to train or to validate with.
+    """
+    available = images.labels[free].sum(axis=0, dtype=np.int64)
+    quota = available if wanted is None else wanted
+    held_out = np.full(len(available), validation_per_class)
     if as_available:
-        wanted = np.minimum(wanted, available)
-        held_out = np.minimum(held_out, np.maximum(wanted // 5, wanted >= 2))
-    for name, n, want, held in zip(images.classes, available, wanted, held_out, strict=True):
-        if n < want or (not as_available and n < held + 1):
-            raise DataError(
-                f"class {name!r} has {n} images besides its queries, but {want} labelled images "
-                f"a class were asked for, of which {held} for validation"
-            )
-    everything = labelled_per_class is None and labelled_share is None
-    chosen = rest if everything else draw(images, rest, wanted)
+        held_out = np.minimum(held_out, np.maximum(quota // 5, quota >= 2))
+    else:
+        for name, n, want, held in zip(images.classes, available, quota, held_out, strict=True):
+            if n < max(want, held + 1):
+                raise DataError(
+                    f"class {name!r} has {n} images besides its queries, but {want} labelled "
+                    f"images a class were asked for, of which {held} for validation"
+                )
+    chosen = free if wanted is None else draw(images, free, quota)
     validation = draw(images, chosen, held_out)
     labelled = np.setdiff1d(chosen, validation)
     if not as_available and (images.labels[labelled].sum(axis=0) == 0).any():
@@ -192,44 +271,7 @@ def make_split(
         raise DataError(
             f"{images.name}: too few labels to choose a model by; label at least 3 images a class"
         )
-    unlabelled = np.setdiff1d(np.flatnonzero(~is_query), chosen)
-    database = np.flatnonzero(~is_query & has_label)
-    if not labelled_in_database:
-        database = np.setdiff1d(database, chosen)
-
-    labels = (
-        "all of them"
-        if everything
-        else f"{labelled_share:.0%} of each class"
-        if labelled_share is not None
-        else f"{labelled_per_class} a class"
-    )
-    split = Split(
-        *(
-            tuple(images.ids[i] for i in np.sort(part))
-            for part in (labelled, validation, unlabelled, query, database)
-        ),
-        seed=seed,
-        protocol=(
-            f"{images.name}, {protocol}: {how} against a database of {len(database)}; "
-            f"{len(chosen)} labels ({labels}; {len(validation)} of them for validation), "
-            f"{len(unlabelled)} unlabelled images; the database holds "
-            f"{describe_database(chosen, unlabelled, database)}; relevant = shares a label; "
-            f"split seed {seed}"
-        ),
-    )
-    split.check(images)
-    return split
-
-
-def describe_database(labelled: np.ndarray, unlabelled: np.ndarray, database: np.ndarray) -> str:
-    """Which training images the database holds, since that makes a number higher."""
-    seen = [
-        f"{count} {name} training images"
-        for name, part in (("labelled", labelled), ("unlabelled", unlabelled))
-        if (count := np.isin(part, database).sum())
-    ]
-    return " and ".join(seen) or "no training images"
+    return labelled, validation
 
 
 def draw(images: ImageSet, order: np.ndarray, quota: np.ndarray) -> np.ndarray:
@@ -245,3 +287,20 @@ def draw(images: ImageSet, order: np.ndarray, quota: np.ndarray) -> np.ndarray:
             taken.append(position)
             room[mine] -= 1
     return np.array(taken, dtype=np.int64)
+
+
+def describe_labels(per_class: int | None, share: float | None) -> str:
+    """Which labels of a class are used, in words."""
+    if share is not None:
+        return f"{share:.0%} of each class"
+    return "all of them" if per_class is None else f"{per_class} a class"
+
+
+def describe_database(labelled: np.ndarray, unlabelled: np.ndarray, database: np.ndarray) -> str:
+    """Which training images the database holds, since that makes a number higher."""
+    seen = [
+        f"{count} {name} training images"
+        for name, part in (("labelled", labelled), ("unlabelled", unlabelled))
+        if (count := np.isin(part, database).sum())
+    ]
+    return " and ".join(seen) or "no training images"

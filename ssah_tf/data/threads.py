@@ -2,8 +2,12 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _pool: ThreadPoolExecutor | None = None
 
@@ -23,14 +27,16 @@ def limit_decoders(count: int) -> None:
     _pool = ThreadPoolExecutor(max_workers=count, thread_name_prefix="decode")
 
 
-def in_batches(work: Callable, items: Iterable, batch: int) -> Iterator[list]:
+def in_batches(
+    work: Callable[[Item], Result], items: Iterable[Item], batch: int
+) -> Iterator[list[Result]]:
     """Results of `work` for each item, in order, a batch at a time.
 
     While the caller is busy with one batch, the decoder threads work on the next.
     """
     items = iter(items)
 
-    def begin() -> list:
+    def begin() -> list[Future[Result]]:
         return [decoder_pool().submit(work, item) for item in islice(items, batch)]
 
     running = begin()

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -13,20 +13,17 @@ import numpy as np
 from ssah_tf.data.files import image_files
 from ssah_tf.encoding import shards
 from ssah_tf.encoding.encoder import Encoder
-from ssah_tf.encoding.shards import (
-    SUMMARY,
-    Shard,
-    Shards,
-    encode_shard,
-    import_pyarrow,
-    parquet_schema,
-)
+from ssah_tf.encoding.record_file import import_pyarrow, parquet_schema
+from ssah_tf.encoding.records import Records
+from ssah_tf.encoding.shards import SUMMARY, Shards, encode_shard
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.files import atomic_path, write_atomically
 from ssah_tf.system.lock import only_one
 
-#: Encodes numbered shards, in any order: `(encoder, (number, paths)...)` -> `(number, Shard)...`
-Engine = Callable[[Encoder, Iterable[tuple[int, list[str]]]], Iterator[tuple[int, Shard]]]
+#: Encodes numbered shards, in any order: `(encoder, (number, paths)...)` -> `(number, records)...`
+Engine = Callable[
+    [Encoder, Iterable[tuple[int, list[str]]]], Generator[tuple[int, Records], None, None]
+]
 
 #: List of the bad files in a folder of shards.
 BAD = "_bad.jsonl"
@@ -68,13 +65,9 @@ def find_images(sources: Iterable[str | Path]) -> list[str]:
     return list(found)
 
 
-def encode_readable(encoder: Encoder, paths: list[str]) -> tuple[np.ndarray, list[str]]:
-    """Codes of the files that can be read, and for each path "" or why it cannot."""
-    shard = encode_shard(encoder, paths)
-    return shard.codes, [shard.bad.get(path, "") for path in paths]
-
-
-def on_threads(encoder: Encoder, work: Iterable[tuple[int, list[str]]]):
+def on_threads(
+    encoder: Encoder, work: Iterable[tuple[int, list[str]]]
+) -> Generator[tuple[int, Records], None, None]:
     """The `Engine` of one machine: decoder threads beside those of ONNX Runtime."""
     for number, paths in work:
         yield number, encode_shard(encoder, paths)
@@ -127,7 +120,7 @@ def encode_files(
         encoder: Any encoder.
         paths: See `find_images`.
         output: Where to.
-        progress: Is told the number of images that are done, after each shard.
+        progress: Is called with the number of images that are done, after each shard.
         engine: See `choose_engine`.
         size: Images a shard; `shards.SHARD` by default.
 
@@ -158,27 +151,31 @@ def encode_files(
     return Encoded(images, bad, listed)
 
 
-def finish(kept: Shards, encoder: Encoder, engine: Engine, progress) -> tuple[int, dict[str, str]]:
+def finish(
+    kept: Shards, encoder: Encoder, engine: Engine, progress: Callable[[int], None]
+) -> tuple[int, dict[str, str]]:
     """Encode the shards that are missing; the number of images with a code, and the bad ones."""
-    images, done, bad, left = 0, 0, {}, []
+    images, done = 0, 0
+    bad: dict[int, dict[str, str]] = {}
+    left = []
 
-    def count(number: int, shard: Shard) -> None:
+    def count(number: int, records: Records) -> None:
         nonlocal images, done
-        images, done = images + len(shard.paths), done + len(kept.names(number))
-        bad[number] = shard.bad
+        images, done = images + len(records), done + len(kept.names(number))
+        bad[number] = records.bad
         progress(done)
 
     for number in range(len(kept)):
-        shard = kept.read(number)
-        if shard is None:
+        records = kept.read(number)
+        if records is None:
             left.append(number)
         else:
-            count(number, shard)
+            count(number, records)
     if left:
         with closing(engine(encoder, ((number, kept.names(number)) for number in left))) as results:
-            for number, shard in results:
-                kept.write(number, shard)
-                count(number, shard)
+            for number, records in results:
+                kept.write(number, records)
+                count(number, records)
     return images, {path: why for number in sorted(bad) for path, why in bad[number].items()}
 
 
@@ -201,10 +198,10 @@ def write_summary(kept: Shards, images: int, bad: int) -> None:
 
 def write_npy(output: Path, kept: Shards) -> None:
     """Join shards to one array, and their paths to JSON beside it."""
-    codes, paths = [], []
-    for shard in kept:
-        codes.append(shard.codes)
-        paths += shard.paths
+    codes, paths = [], list[str]()
+    for records in kept:
+        codes.append(records.codes)
+        paths += records.paths
     text = json.dumps({"model_id": kept.model_id, "bits": kept.bits, "paths": paths})
     output.unlink(missing_ok=True)  # older codes must never stand beside newer paths
     write_atomically(output.with_name(output.name + ".json"), text.encode())

@@ -5,8 +5,10 @@ Needs the base install only; TensorFlow is not imported.
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from ssah_tf.data.decode import decode, square, to_rgb
@@ -15,8 +17,11 @@ from ssah_tf.metrics.hamming import code_bytes
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import first_line
 
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
 #: An image in any of these forms: a file's path or its bytes, a Pillow image, an array.
-Picture = str | Path | bytes | Image.Image | np.ndarray
+Picture = str | Path | bytes | Image.Image | npt.NDArray[Any]
 
 #: Metadata that an exported file carries.
 KEYS = ("model_id", "bits", "image_size", "backbone", "recipe_hash", "product_version")
@@ -32,7 +37,7 @@ class Encoder:
         path: The ONNX file.
     """
 
-    def __init__(self, session, path: Path):
+    def __init__(self, session: "InferenceSession", path: Path):
         about = session.get_modelmeta().custom_metadata_map
         missing = [key for key in KEYS if key not in about]
         if missing:
@@ -81,7 +86,7 @@ class Encoder:
             raise SsahError(f"{path}: cannot be loaded ({reason})") from None
         return cls(session, path)
 
-    def encode(self, images: Picture | Iterable[Picture], batch: int = 64) -> np.ndarray:
+    def encode(self, images: Picture | Iterable[Picture], batch: int = 64) -> npt.NDArray[np.uint8]:
         """Packed codes of images, in order.
 
         Args:
@@ -101,11 +106,15 @@ class Encoder:
         """
         return self._run("codes", images, batch)
 
-    def logits(self, images: Picture | Iterable[Picture], batch: int = 64) -> np.ndarray:
+    def logits(
+        self, images: Picture | Iterable[Picture], batch: int = 64
+    ) -> npt.NDArray[np.float32]:
         """Logits of images, float32 `(n, bits)`: their signs are the code. See `encode`."""
         return self._run("logits", images, batch)
 
-    def _run(self, output: str, images, batch: int) -> np.ndarray:
+    def _run(
+        self, output: str, images: Picture | Iterable[Picture], batch: int
+    ) -> npt.NDArray[Any]:
         found = [
             self.session.run([output], {"images": part})[0] for part in self._batches(images, batch)
         ]
@@ -114,7 +123,9 @@ class Encoder:
         width = self.bits if output == "logits" else code_bytes(self.bits)
         return np.zeros((0, width), np.float32 if output == "logits" else np.uint8)
 
-    def _batches(self, images, batch: int) -> Iterator[np.ndarray]:
+    def _batches(
+        self, images: Picture | Iterable[Picture], batch: int
+    ) -> Iterator[npt.NDArray[np.uint8]]:
         if isinstance(images, np.ndarray) and images.ndim == 4:
             size = self.image_size
             if images.dtype == np.uint8 and images.shape[1:] == (size, size, 3):
@@ -125,15 +136,7 @@ class Encoder:
         for pixels in in_batches(self._one, images, batch):
             yield np.stack(pixels)
 
-    def preprocess(self, images: Sequence[Picture]) -> np.ndarray:
-        """Images by the rule of training, decoded on all cores.
-
-        Returns:
-            uint8 `(n, image_size, image_size, 3)`.
-        """
-        return np.stack([pixels for part in in_batches(self._one, images, 64) for pixels in part])
-
-    def _one(self, image: Picture) -> np.ndarray:
+    def _one(self, image: Picture) -> npt.NDArray[np.uint8]:
         if isinstance(image, str | Path | bytes):
             return decode(image, self.image_size)
         if isinstance(image, np.ndarray):

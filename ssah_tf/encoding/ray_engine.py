@@ -12,14 +12,16 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 from ssah_tf.data.threads import limit_decoders
 from ssah_tf.encoding.encoder import Encoder
-from ssah_tf.encoding.shards import Shard, encode_shard
+from ssah_tf.encoding.records import Records
+from ssah_tf.encoding.shards import encode_shard
 from ssah_tf.system.errors import RunError, SsahError
 from ssah_tf.system.text import first_line, lines_of, printable
 
@@ -50,7 +52,7 @@ def on_ray(
     work: Iterable[tuple[int, list[str]]],
     address: str | None = None,
     cpus: int = 1,
-) -> Iterator[tuple[int, Shard]]:
+) -> Generator[tuple[int, Records], None, None]:
     """Encode shards on a cluster.
 
     Args:
@@ -77,7 +79,7 @@ def on_ray(
         work = chain([(number, paths)], work)
         content = ray.put(encoder.path.read_bytes())
         task = ray.remote(num_cpus=cpus, max_retries=RETRIES)(run)
-        running = {}
+        running: dict[Any, tuple[int, list[str]]] = {}
         while True:
             room = IN_FLIGHT * slots(ray, cpus) - len(running)
             for number, paths in islice(work, max(0, room)):
@@ -93,7 +95,7 @@ def on_ray(
 
 
 @contextmanager
-def closing_ray(ray) -> Iterator[None]:
+def closing_ray(ray: Any) -> Iterator[None]:
     """Leave the cluster at the end, or end it if it is ours."""
     try:
         yield
@@ -101,7 +103,7 @@ def closing_ray(ray) -> Iterator[None]:
         ray.shutdown()
 
 
-def begin(address: str | None):
+def begin(address: str | None) -> Any:
     """Import Ray and connect to a cluster, or begin one. See `on_ray`."""
     os.environ |= QUIET  # Ray reads these when it is imported
     if address is None:
@@ -140,12 +142,12 @@ def check_address(address: str) -> None:
         ) from None
 
 
-def machines(ray, cpus: int) -> list[dict]:
+def machines(ray: Any, cpus: int) -> list[dict[str, Any]]:
     """The machines of the cluster that can run a task."""
     return [n for n in ray.nodes() if n["Alive"] and n["Resources"].get("CPU", 0) >= cpus]
 
 
-def slots(ray, cpus: int) -> int:
+def slots(ray: Any, cpus: int) -> int:
     """How many tasks the cluster can run at once, now.
 
     Raises:
@@ -157,7 +159,7 @@ def slots(ray, cpus: int) -> int:
     return count
 
 
-def check_machines(ray, cpus: int, folder: str, paths: list[str]) -> None:
+def check_machines(ray: Any, cpus: int, folder: str, paths: list[str]) -> None:
     """Ask each machine whether it can do the work, before any begins.
 
     Raises:
@@ -168,7 +170,7 @@ def check_machines(ray, cpus: int, folder: str, paths: list[str]) -> None:
 
     slots(ray, cpus)
     some = [path for path in paths if readable_here(path)][:3]
-    probe = ray.remote(num_cpus=0, max_retries=0)(look)
+    probe = ray.remote(num_cpus=0, max_retries=0)(this_machine)
     asked = {}
     for node in machines(ray, cpus):
         there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
@@ -187,22 +189,22 @@ def check_machines(ray, cpus: int, folder: str, paths: list[str]) -> None:
             ) from None
         if found != here:
             raise SsahError(
-                f"{host}: has {told(found)}, this machine {told(here)}: codes could differ; "
-                "install the same versions"
+                f"{host}: has {in_words(found)}, this machine {in_words(here)}: "
+                "codes could differ; install the same versions"
             )
         if unread:
             raise cannot_read(host, unread[0])
 
 
-def look(folder: str, paths: list[str]) -> tuple[dict[str, str], list[str]]:
+def this_machine(folder: str, paths: list[str]) -> tuple[dict[str, str], list[str]]:
     """What a machine answers: its versions, and which of some files it cannot read."""
     return versions(), [path for path in paths if not readable_here(os.path.join(folder, path))]
 
 
 def run(
-    content: list, model_id: str, threads: int, folder: str, paths: list[str]
-) -> tuple[str, Shard]:
-    """What a worker does: its machine's name, and a shard."""
+    content: list[Any], model_id: str, threads: int, folder: str, paths: list[str]
+) -> tuple[str, Records]:
+    """What a worker does: its machine's name, and the records of a shard."""
     key = model_id, threads
     if key not in _encoders:
         import ray
@@ -215,15 +217,17 @@ def run(
     return socket.gethostname(), encode_shard(_encoders[key], paths, folder)
 
 
-def answer(ray, ref, paths: list[str]) -> Shard:
-    """The shard of a task, with no file called bad that only its worker cannot read.
+def answer(ray: Any, ref: Any, paths: list[str]) -> Records:
+    """The records of a task, with no file called bad that only its worker cannot read.
 
     Raises:
         SsahError: The worker cannot read what this machine can.
         RunError: Its worker died `RETRIES` + 1 times.
     """
+    host: str
+    records: Records
     try:
-        host, shard = ray.get(ref)
+        host, records = ray.get(ref)
     except ray.exceptions.RayTaskError as error:  # raised by our own code
         cause = error.cause
         raise (cause if isinstance(cause, SsahError) else error) from None
@@ -233,10 +237,10 @@ def answer(ray, ref, paths: list[str]) -> Shard:
             f"{printable(paths[0])} to {printable(paths[-1])}: the worker died "
             f"{RETRIES + 1} times ({reason}); the same command goes on"
         ) from None
-    for path in shard.unread:
+    for path in records.not_opened:
         if readable_here(path):
             raise cannot_read(host, path)
-    return shard
+    return records
 
 
 def cannot_read(host: str, path: str) -> SsahError:
@@ -262,6 +266,6 @@ def versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in DECIDES}
 
 
-def told(found: dict[str, str]) -> str:
+def in_words(found: dict[str, str]) -> str:
     """Versions in words."""
     return ", ".join(f"{name} {version}" for name, version in found.items())

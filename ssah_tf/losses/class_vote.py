@@ -1,4 +1,4 @@
-"""What codes mean: the classes of the labelled codes that they are similar to."""
+"""The classes of a code, by a vote of the labelled codes that are similar to it."""
 
 import tensorflow as tf
 

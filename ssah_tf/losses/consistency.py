@@ -1,4 +1,4 @@
-"""Semi-supervised consistency: a hard sample means what its image means."""
+"""Semi-supervised consistency: a hard sample keeps the classes of its image."""
 
 import tensorflow as tf
 
@@ -14,7 +14,7 @@ def consistency_loss(
     trust: tf.Tensor,
     labels: tf.Tensor,
 ) -> tf.Tensor:
-    """Mean t_i l(u^_i, p_i): the hard sample's loss against the classes its image stands for.
+    """Mean t_i l(u^_i, p_i): the hard sample's loss against the pseudo-label of its image.
 
     p are pseudo-labels by the moving average of H-Net's weights (the mean teacher of Tarvainen and
     Valpola, NeurIPS 2017, arXiv 1703.01780), t how far each is trusted, and l the loss of a code

@@ -16,7 +16,7 @@ class CSQ(TargetLoss):
     classes the loss is the mean of the losses to their centres.
 
     Args:
-        scale: Steepness of the softmax by which an unlabelled code stands for classes.
+        scale: Steepness of the softmax that gives the posterior of an unlabelled code.
         seed: Seed of the choice of centres.
     """
 

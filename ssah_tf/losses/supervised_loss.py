@@ -43,7 +43,7 @@ class SupervisedLoss(keras.layers.Layer):
         raise NotImplementedError
 
     def posterior(self, codes, support, support_labels):
-        """Which classes codes stand for; unless a loss knows better, `class_vote`.
+        """Posterior of codes over the classes: `class_vote`, unless a loss overrides it.
 
         Args:
             codes: Relaxed codes, float32 `(batch, bits)`.

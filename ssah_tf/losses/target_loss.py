@@ -38,17 +38,17 @@ class TargetLoss(SupervisedLoss):
     def fit_targets(self, codes: np.ndarray, labels: np.ndarray) -> None:
         """Replace the targets by the signs of each class's mean code.
 
-        A network that already sees what classes have in common keeps it that way: on its codes
-        near classes get near targets. Equation ours. A class without an image keeps its target.
+        The similarity of classes in a pretrained network is kept: classes with similar codes get
+        similar targets. Equation ours. A class without an image keeps its target.
 
         Args:
             codes: Relaxed codes of labelled images, float32 `(images, bits)`.
             labels: uint8 `(images, classes)`, multi-hot.
         """
         sums = labels.T.astype(np.float32) @ codes
-        known = labels.any(axis=0)
+        known = np.asarray(labels.any(axis=0))
         targets = np.where(known[:, None], np.where(sums >= 0, 1, -1), self.targets.numpy())
-        self.targets.assign(told_apart(targets, np.abs(sums)).astype(np.float32))
+        self.targets.assign(distinct_targets(targets, np.abs(sums)).astype(np.float32))
 
     def class_scores(self, codes):
         """Scores scale cos(v, t_c) of the classes, `(batch, bits) -> (batch, classes)`."""
@@ -80,7 +80,7 @@ class TargetLoss(SupervisedLoss):
         return {**super().get_config(), "scale": self.scale, "seed": self.seed}
 
 
-def told_apart(targets: np.ndarray, certainty: np.ndarray) -> np.ndarray:
+def distinct_targets(targets: np.ndarray, certainty: np.ndarray) -> np.ndarray:
     """Targets no two of which are equal: the least certain bits of a repeated one are flipped.
 
     Args:
@@ -118,7 +118,7 @@ def class_targets(classes: int, bits: int, seed: int, tries: int = 200) -> np.nd
     hadamard = np.ones((1, 1), np.float32)
     while len(hadamard) < order:
         hadamard = np.block([[hadamard, hadamard], [hadamard, -hadamard]])
-    best, best_overlap = None, np.inf
+    best, best_overlap = np.zeros((classes, bits), np.float32), np.inf
     for _ in range(tries):
         rows = 1 + rng.permutation(order - 1)[:classes]  # row 0 is constant
         targets = hadamard[rows][:, rng.permutation(order)[:bits]]

@@ -6,8 +6,7 @@ the last byte padded with zeros. Two images are relevant to each other if they s
 
 from ssah_tf.metrics.bootstrap import bootstrap_interval
 from ssah_tf.metrics.codes import CodeStatistics, bit_correlation, code_statistics
-from ssah_tf.metrics.hamming import hamming_distances, pack_codes, unpack_codes
-from ssah_tf.metrics.relevance import relevance
+from ssah_tf.metrics.hamming import hamming_distances, pack_codes
 from ssah_tf.metrics.result import RetrievalResult
 from ssah_tf.metrics.retrieval import evaluate_retrieval
 from ssah_tf.metrics.sorted_order import sorted_average_precision
@@ -27,9 +26,7 @@ __all__ = [
     "hamming_distances",
     "pack_codes",
     "precision_recall_by_radius",
-    "relevance",
     "sorted_average_precision",
     "tie_aware_average_precision",
     "tie_aware_precision",
-    "unpack_codes",
 ]

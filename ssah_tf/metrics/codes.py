@@ -1,6 +1,7 @@
 """Health of a set of codes: are the bits balanced, independent, and the codes spread out."""
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ class CodeStatistics:
     constant_bits: int
     mean_bit_correlation: float | None
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """The statistics as plain numbers and lists, ready for `json.dumps`."""
         return asdict(self) | {"bit_means": list(self.bit_means)}
 
@@ -102,7 +103,8 @@ def _correlation(together: np.ndarray) -> np.ndarray:
     means = together.diagonal()
     spread = np.sqrt(means * (1 - means))
     scale = np.where(spread > 0, spread, 1)
-    return np.abs(together - np.outer(means, means)) / np.outer(scale, scale)
+    found: np.ndarray = np.abs(together - np.outer(means, means)) / np.outer(scale, scale)
+    return found
 
 
 def _mean_correlation(correlation: np.ndarray, alive: np.ndarray) -> float | None:

@@ -39,24 +39,6 @@ def pack_codes(u: np.ndarray) -> np.ndarray:
     return np.packbits(u >= 0, axis=1)
 
 
-def unpack_codes(codes: np.ndarray, bits: int) -> np.ndarray:
-    """The codes as vectors of -1 and +1: the inverse of `pack_codes`.
-
-    Args:
-        codes: Packed codes, uint8 `(n, ceil(bits / 8))`.
-        bits: Length of a code.
-
-    Returns:
-        int8 `(n, bits)`.
-
-    Raises:
-        ValueError: `codes` is not packed codes of `bits` bits.
-    """
-    codes = check_codes("codes", codes, bits)
-    ones = np.unpackbits(codes, axis=1, count=bits)
-    return (2 * ones.astype(np.int8) - 1).astype(np.int8)
-
-
 def hamming_distances(query: np.ndarray, database: np.ndarray) -> np.ndarray:
     """Hamming distance of every query to every database code, exact.
 

@@ -1,34 +1,11 @@
-"""Which database images are relevant to a query: those that share a label with it."""
+"""Which database images are relevant to a query: those that share a label with it.
+
+An image without any label is relevant to nothing.
+"""
 
 import numpy as np
 
 from ssah_tf.metrics.hamming import bit_words
-
-
-def relevance(query_labels: np.ndarray, database_labels: np.ndarray) -> np.ndarray:
-    """Whether each query shares at least one label with each database image.
-
-    An image without any label is relevant to nothing. The result has `q * n` elements: give the
-    queries in chunks if that is too much.
-
-    Args:
-        query_labels: Multi-hot, uint8 or bool `(q, classes)`.
-        database_labels: Multi-hot, uint8 or bool `(n, classes)`.
-
-    Returns:
-        bool `(q, n)`.
-
-    Raises:
-        ValueError: Either is not multi-hot, or the numbers of classes differ.
-    """
-    query_labels = check_labels("query_labels", query_labels)
-    database_labels = check_labels("database_labels", database_labels)
-    if query_labels.shape[1] != database_labels.shape[1]:
-        raise ValueError(
-            f"query_labels: received {query_labels.shape[1]} classes, expected "
-            f"{database_labels.shape[1]} as in the database"
-        )
-    return shared_bits(label_words(query_labels), label_words(database_labels))
 
 
 def label_words(labels: np.ndarray) -> np.ndarray:
@@ -38,7 +15,7 @@ def label_words(labels: np.ndarray) -> np.ndarray:
 
 def shared_bits(query_words: np.ndarray, database_words: np.ndarray) -> np.ndarray:
     """Whether two rows have a bit in common: words `(words, q)`, `(words, n)` -> bool `(q, n)`."""
-    shared = (query_words[0, :, None] & database_words[0, None, :]) != 0  # (q, n)
+    shared: np.ndarray = (query_words[0, :, None] & database_words[0, None, :]) != 0  # (q, n)
     for query_word, database_word in zip(query_words[1:], database_words[1:], strict=True):
         shared |= (query_word[:, None] & database_word[None, :]) != 0
     return shared

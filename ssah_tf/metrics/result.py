@@ -1,6 +1,7 @@
 """The outcome of an evaluation, with the protocol that gives each number its meaning."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class RetrievalResult:
             "map_per_class": "map_tie_aware over the queries that have the class.",
         }
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Everything but the single queries, ready for `json.dumps`.
 
         Cut-offs become strings, as JSON has no other keys.

@@ -58,7 +58,8 @@ def tie_aware_average_precision(
     share = relevant / np.maximum(counts, 1)
     rising = (relevant_before + 1 - (before + 1) * slope) * (harmonic[end] - harmonic[start])
     summed = (share * (rising + (end - start) * slope)).sum(axis=1)  # (q,)
-    return summed / np.maximum(total if k is None else np.minimum(total, k), 1)
+    found: np.ndarray = summed / np.maximum(total if k is None else np.minimum(total, k), 1)
+    return found
 
 
 def tie_aware_precision(counts: np.ndarray, relevant: np.ndarray, k: int) -> np.ndarray:
@@ -82,7 +83,8 @@ def tie_aware_precision(counts: np.ndarray, relevant: np.ndarray, k: int) -> np.
     _check_rank(k)
     before = np.cumsum(counts, axis=1) - counts
     taken = np.clip(k - before, 0, counts)  # (q, distances): places of the top k in this tie
-    return (relevant * (taken / np.maximum(counts, 1))).sum(axis=1) / k
+    expected: np.ndarray = (relevant * (taken / np.maximum(counts, 1))).sum(axis=1) / k
+    return expected
 
 
 def precision_recall_by_radius(

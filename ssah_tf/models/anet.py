@@ -21,13 +21,13 @@ class ANet(Deformer):
     coarsest features give a score to each of `angles` equal ranges of angles, of which the highest
     is taken, and a uniform angle within it. Gumbel noise on the scores makes the choice a draw
     without replacement from their softmax. The scores of an image have mean 0 and standard
-    deviation `preference`, whatever the network gives, so that hard samples stay varied and the
+    deviation `score_scale`, whatever the network gives, so that hard samples stay varied and the
     gradient never vanishes.
 
     Args:
         width: Channels of the stem; the coarser levels have twice as many.
         angles: Number of ranges that the angle is chosen from, 2 or more.
-        preference: Standard deviation of the scores over the cells of an image, and over its
+        score_scale: Standard deviation of the scores over the cells of an image, and over its
             angles; 0 would be random deformation.
         **kwargs: Arguments of `Deformer`.
 
@@ -41,7 +41,7 @@ class ANet(Deformer):
         *args,
         width: int = 16,
         angles: int = 8,
-        preference: float = 1.0,
+        score_scale: float = 1.0,
         **kwargs,
     ):
         super().__init__(image_size, *args, **kwargs)
@@ -49,7 +49,7 @@ class ANet(Deformer):
         if angles < 2:
             raise ValueError(f"angles must be 2 or more. Received: angles={angles}")
         self.angles = angles
-        self.preference = preference
+        self.score_scale = score_scale
 
         def conv(name, filters, kernel=3, stride=1):
             return keras.Sequential(
@@ -68,12 +68,18 @@ class ANet(Deformer):
             conv("down_2", 2 * width, stride=2),
         ]
         if self.occlusion:
-            self.decoder = [conv("up_0", width), conv("up_1", 2 * width)]
+            levels = range(self.finest, 2)  # up to the finest grid that a head reads
+            self.decoder = [conv(f"up_{level}", width * 2**level) for level in levels]
             self.score_heads = [
                 layers.Conv2D(1, 1, use_bias=False, name=f"scores_{s}") for s in self.scales
             ]
         if self.rotation:
             self.angle_head = layers.Dense(angles, use_bias=False, name="angles")
+
+    @property
+    def finest(self) -> int:
+        """The finest scale that is occluded."""
+        return min(self.scales)
 
     @property
     def finest_cell(self) -> int:
@@ -101,11 +107,11 @@ class ANet(Deformer):
             angles = self.angle_head(keras.ops.mean(x, axis=(1, 2)))  # (B, angles)
         if self.occlusion:
             decoded = [x]  # coarsest first
-            for level in (1, 0):
+            for level in range(1, self.finest - 1, -1):
                 n = levels[level].shape[1]
                 x = keras.ops.repeat(keras.ops.repeat(x, 2, axis=1), 2, axis=2)[:, :n, :n]
                 x = keras.ops.concatenate([x, levels[level]], axis=-1)
-                x = self.decoder[level](x, training=training)
+                x = self.decoder[level - self.finest](x, training=training)
                 decoded.append(x)
             scores = [
                 keras.ops.squeeze(head(decoded[2 - scale]), -1)
@@ -121,7 +127,7 @@ class ANet(Deformer):
 
         def marked(score, number, count):
             """The highest of the standardised scores, `(batch, options)`."""
-            flat = self.preference * standardised(score)
+            flat = self.score_scale * standardised(score)
             if seeds is not None:
                 flat += random_gumbel(seeds[number], (batch, flat.shape[1]), flat.dtype)
             return choose_cells(flat, count)
@@ -147,7 +153,7 @@ class ANet(Deformer):
             **super().get_config(),
             "width": self.width,
             "angles": self.angles,
-            "preference": self.preference,
+            "score_scale": self.score_scale,
         }
 
 

@@ -1,27 +1,12 @@
 """What A-Net and its random counterpart share: the deformation of images into hard samples."""
 
 import math
-from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
 from ssah_tf.models.occlusion import cells_to_pixels, occlude, occlusion_grids
 from ssah_tf.models.rotation import rotate
-
-
-class HardSamples(NamedTuple):
-    """Deformed images and how they were deformed.
-
-    Attributes:
-        images: float32 `(batch, size, size, 3)`, 0 to 255.
-        mask: float32 `(batch, size, size, 1)`, 1 where occluded.
-        angles: float32 `(batch,)`, radians, counter-clockwise.
-    """
-
-    images: tf.Tensor
-    mask: tf.Tensor
-    angles: tf.Tensor
 
 
 class Deformer(keras.Model):
@@ -84,13 +69,13 @@ class Deformer(keras.Model):
 
         Returns:
             A list with float `(batch, n, n)` marks for each of `grids`, empty without occlusion,
-            and float `(batch,)` angles in radians, or `None` without rotation.
+            and float `(batch,)` angles in radians, counter-clockwise, or `None` without rotation.
         """
         raise NotImplementedError
 
     def deform(
         self, images: tf.Tensor, seed: tf.Tensor | None = None, training: bool = False
-    ) -> HardSamples:
+    ) -> tf.Tensor:
         """Deform images.
 
         Args:
@@ -99,26 +84,24 @@ class Deformer(keras.Model):
             training: Whether batch statistics are taken from this batch.
 
         Returns:
-            The hard samples; gradients reach what `choose` computed.
+            Hard samples, float32 `(batch, size, size, 3)`, 0 to 255; gradients reach what `choose`
+            computed.
         """
         images = tf.cast(images, self.compute_dtype)
         if not self.built:
             self.build(images.shape)
         marks, angles = self.choose(images, seed, training)
         fill = tf.constant(self.fill, images.dtype)
-        if angles is None:
-            angles = tf.zeros(tf.shape(images)[0], images.dtype)
-            deformed = images
-        else:
-            deformed = rotate(images, angles, fill)
         visible = tf.ones_like(images[..., :1])  # (B, S, S, 1)
+        if angles is not None:
+            images = rotate(images, angles, fill)
         for (cell, _), cells in zip(self.grids, marks, strict=False):
             visible *= 1 - cells_to_pixels(cells, cell, self.image_size)
-        return HardSamples(occlude(deformed, 1 - visible, fill), 1 - visible, angles)
+        return occlude(images, 1 - visible, fill)
 
     def call(self, images, training=False):
         """Deformed images without noise, float32 `(batch, size, size, 3)`."""
-        return self.deform(images, None, training).images
+        return self.deform(images, None, training)
 
     def get_config(self):
         """Arguments that make an equal deformer."""

@@ -14,8 +14,8 @@ from ssah_tf.losses import (
 )
 from ssah_tf.losses.global_batch import replica_count, sum_over_replicas
 from ssah_tf.losses.supervised_loss import SupervisedLoss
+from ssah_tf.models.brightness_contrast import random_brightness_contrast
 from ssah_tf.models.deformation import Deformer
-from ssah_tf.models.exposure import expose
 from ssah_tf.models.hnet import HNet
 from ssah_tf.models.pace import Pace
 from ssah_tf.models.pseudo_labels import PseudoLabels
@@ -47,11 +47,11 @@ class SSAH(StagedModel):
         consistency_weight: Weight of the consistency, reached after `ramp_steps` joint steps.
         quantisation_weight: Weight of the quantisation.
         balance_weight: Weight of the bit balance.
-        gain: What H-Net studies is multiplied by 1 - gain to 1 + gain, one factor an image. The
-            teacher and A-Net see the image as it is.
-        offset: Then up to this share of 255 is added or subtracted.
-        pseudo_labels: What unlabelled images stand for; the teacher's posterior by default.
-        strong_view: Augmentation of the hard samples that H-Net studies, none by default.
+        contrast: The images that H-Net is trained on are multiplied by 1 - contrast to
+            1 + contrast, one factor an image. The teacher and A-Net see the image as it is.
+        brightness: Then up to this share of 255 is added or subtracted.
+        pseudo_labels: Targets of unlabelled images; by default the teacher's posterior.
+        strong_view: Augmentation of the hard samples before H-Net's step; none by default.
         ramp_steps: Joint steps in which the consistency rises from 0 to its weight.
         seed: Seed of all randomness in the game.
     """
@@ -69,8 +69,8 @@ class SSAH(StagedModel):
         consistency_weight: float = 1.0,
         quantisation_weight: float = 0.1,
         balance_weight: float = 0.0,
-        gain: float = 0.0,
-        offset: float = 0.0,
+        contrast: float = 0.0,
+        brightness: float = 0.0,
         pseudo_labels: PseudoLabels | None = None,
         strong_view: StrongView | None = None,
         ramp_steps: int = 0,
@@ -86,8 +86,8 @@ class SSAH(StagedModel):
         self.consistency_weight = consistency_weight
         self.quantisation_weight = quantisation_weight
         self.balance_weight = balance_weight
-        self.gain = gain
-        self.offset = offset
+        self.contrast = contrast
+        self.brightness = brightness
         self.pseudo_labels = pseudo_labels or PseudoLabels()
         self.strong_view = strong_view
         self.ramp_steps = ramp_steps
@@ -150,23 +150,23 @@ class SSAH(StagedModel):
         images = tf.cast(batch["images"], self.compute_dtype)
         images = tf.reshape(images, [-1, *images.shape[2:]])  # (B * columns, S, S, 3)
         step = tf.convert_to_tensor(self.hnet_optimizer.iterations)
-        if self.stage == "anet_warmup":  # H-Net stands still, so its own count would too
+        if self.stage == "anet_warmup":  # H-Net is not trained, so its own count does not rise
             step = -1 - tf.convert_to_tensor(self.anet_optimizer.iterations)
         seed = tf.stack([self.seed, tf.cast(step, tf.int32)])
 
         terms = {}
-        hard = meaning = None
+        hard = teacher_codes = None
         if self.stage != "hnet_warmup" and self.deformer is not None:
-            meaning = tf.stop_gradient(self.teacher(images))  # (B * columns, K)
+            teacher_codes = tf.stop_gradient(self.teacher(images))  # (B * columns, K)
             if self.has_adversary:
                 hard, terms["adversary"] = self.adversary_step(
-                    images, meaning, labels, columns, seed
+                    images, teacher_codes, labels, columns, seed
                 )
             else:
-                hard = self.deformer.deform(images, seed).images
+                hard = self.deformer.deform(images, seed)
             hard = tf.stop_gradient(hard)
         if self.stage != "anet_warmup":
-            terms |= self.hashing_step(images, hard, meaning, labels, columns, seed)
+            terms |= self.hashing_step(images, hard, teacher_codes, labels, columns, seed)
         whole = tf.unstack(sum_over_replicas(tf.stack(list(terms.values()))))
         terms = dict(zip(terms, whole, strict=True)) | {"rho": tf.convert_to_tensor(self.pace.rho)}
         if self.stage == "joint" and hard is not None:
@@ -188,37 +188,53 @@ class SSAH(StagedModel):
         )
         return codes
 
-    def adversary_step(self, images, meaning, labels, columns, seed):
+    def adversary_step(
+        self,
+        images: tf.Tensor,
+        teacher_codes: tf.Tensor,
+        labels: tf.Tensor,
+        columns: int,
+        seed: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Step 1: make A-Net's hard samples harder for the present H-Net.
 
         Returns:
             The hard samples, `(batch * columns, size, size, 3)`, and this replica's share of the
             adversarial loss.
         """
-        rho = tf.convert_to_tensor(self.pace.rho)
+        rho, deformer = tf.convert_to_tensor(self.pace.rho), self.deformer
+        assert deformer is not None  # see `has_adversary`
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([v.value for v in self.deformer.trainable_variables])
-            hard = self.deformer.deform(images, seed, training=True).images
+            tape.watch([v.value for v in deformer.trainable_variables])
+            hard = deformer.deform(images, seed, training=True)
             u_hard = self.hnet(hard, training=False)
             loss = adversarial_loss(labelled_rows(u_hard, columns), labels, rho)
             if columns > 1:
-                clean, deformed = (unlabelled_rows(u, columns) for u in (meaning, u_hard))
+                clean, deformed = (unlabelled_rows(u, columns) for u in (teacher_codes, u_hard))
                 loss += own_pair_adversarial_loss(clean, deformed, rho)
-        variables = self.deformer.trainable_variables
+        variables = deformer.trainable_variables
         gradients = tape.gradient(loss, [v.value for v in variables])
         self.anet_optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return hard, loss
 
-    def hashing_step(self, images, hard, meaning, labels, columns, seed):
+    def hashing_step(
+        self,
+        images: tf.Tensor,
+        hard: tf.Tensor | None,
+        teacher_codes: tf.Tensor | None,
+        labels: tf.Tensor,
+        columns: int,
+        seed: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
         """Step 2: update H-Net on labelled images and on the hard samples of all images.
 
         Args:
             images: float32 `(batch * columns, size, size, 3)`.
             hard: Their hard samples, or `None`: then the labelled images are all.
-            meaning: The teacher's codes of the images, `(batch * columns, bits)`.
+            teacher_codes: The teacher's codes of the images, `(batch * columns, bits)`, or `None`.
             labels: float32 `(batch, classes)`.
             columns: 1 + unlabelled images for each labelled one.
-            seed: int32 `(2,)`, of the exposure.
+            seed: int32 `(2,)`, of contrast and brightness.
 
         Returns:
             This replica's shares of the terms, by name.
@@ -226,11 +242,12 @@ class SSAH(StagedModel):
         terms = {}
         variables = self.hnet.trainable_variables
         of_clean, of_hard = tf.unstack(tf.random.split(seed, 2))
-        seen = expose(labelled_rows(images, columns), of_clean, self.gain, self.offset)
+        change = (self.contrast, self.brightness)
+        seen = random_brightness_contrast(labelled_rows(images, columns), of_clean, *change)
         if hard is not None:
             if self.strong_view is not None:
                 hard = self.strong_view(hard)
-            hard = expose(hard, of_hard, self.gain, self.offset)
+            hard = random_brightness_contrast(hard, of_hard, *change)
             seen = tf.concat([seen, hard], axis=0)
         with tf.GradientTape() as tape:
             codes = self.hnet(seen, training=True)
@@ -251,7 +268,9 @@ class SSAH(StagedModel):
             if hard is not None and columns > 1:
                 targets, trust = self.pseudo_labels(
                     self.supervised_loss.posterior(
-                        unlabelled_rows(meaning, columns), labelled_rows(meaning, columns), labels
+                        unlabelled_rows(teacher_codes, columns),
+                        labelled_rows(teacher_codes, columns),
+                        labels,
                     ),
                     labels,
                 )
@@ -289,8 +308,8 @@ class SSAH(StagedModel):
                 variable.assign(value)
 
     def get_build_config(self):
-        """What `build` was given."""
-        return {"input_shape": self.shapes}
+        """What `build` was given, `None` before."""
+        return {"input_shape": self.shapes} if self.built else None
 
     def build_from_config(self, config):
         """Build as `get_build_config` says."""
@@ -309,8 +328,8 @@ class SSAH(StagedModel):
             "consistency_weight": self.consistency_weight,
             "quantisation_weight": self.quantisation_weight,
             "balance_weight": self.balance_weight,
-            "gain": self.gain,
-            "offset": self.offset,
+            "contrast": self.contrast,
+            "brightness": self.brightness,
             "pseudo_labels": serialize(self.pseudo_labels),
             "strong_view": None if self.strong_view is None else serialize(self.strong_view),
             "ramp_steps": self.ramp_steps,
@@ -327,7 +346,9 @@ class SSAH(StagedModel):
         return cls(**config)
 
     def get_compile_config(self):
-        """Both optimizers, for `compile_from_config`."""
+        """Both optimizers, for `compile_from_config`; `None` before `compile`."""
+        if not self.compiled:
+            return None
         serialize = keras.saving.serialize_keras_object
         return {
             "hnet_optimizer": serialize(self.hnet_optimizer),

@@ -19,17 +19,16 @@ def occlusion_grids(size: int) -> tuple[tuple[int, int], ...]:
     return tuple((cell * 2**level, -(-size // (cell * 2**level))) for level in range(3))
 
 
-def choose_cells(scores: tf.Tensor, count: int, sharpness: float = 1.0) -> tf.Tensor:
+def choose_cells(scores: tf.Tensor, count: int) -> tf.Tensor:
     """Mark the `count` cells with the highest scores, with a straight-through gradient.
 
     Forward: exactly `count` ones an image. Backward: as if the mark were
-    sigmoid(sharpness * (score - threshold)), threshold = midway between the last cell chosen and
-    the first one left out. Equation ours.
+    sigmoid(score - threshold), threshold = midway between the last cell chosen and the first one
+    left out. Equation ours.
 
     Args:
         scores: float `(batch, cells)`.
         count: Cells to choose an image, 1 to cells - 1.
-        sharpness: Slope of the backward sigmoid.
 
     Returns:
         float `(batch, cells)` of zeros and ones.
@@ -38,7 +37,7 @@ def choose_cells(scores: tf.Tensor, count: int, sharpness: float = 1.0) -> tf.Te
     threshold = (best[:, count - 1 : count] + best[:, count:]) / 2  # (B, 1)
     # By index, not by score >= threshold: equal scores must not change the area.
     hard = tf.reduce_sum(tf.one_hot(index[:, :count], scores.shape[1], dtype=scores.dtype), axis=1)
-    soft = tf.sigmoid(sharpness * (scores - threshold))
+    soft = tf.sigmoid(scores - threshold)
     return tf.stop_gradient(hard - soft) + soft
 
 

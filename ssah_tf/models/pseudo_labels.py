@@ -1,4 +1,4 @@
-"""Pseudo-labels: which classes unlabelled images stand for, and which of them are trusted."""
+"""Pseudo-labels: the classes of unlabelled images, and which images are trusted."""
 
 import keras
 import tensorflow as tf

@@ -1,4 +1,4 @@
-"""RandAugment over what H-Net studies: the strong view of FixMatch."""
+"""RandAugment over the images that H-Net is trained on: the strong view of FixMatch."""
 
 import keras
 import tensorflow as tf
@@ -35,6 +35,12 @@ class StrongView(layers.Layer):
             for k in range(groups)
         ]
 
+    def build(self, input_shape):
+        """Prepare the augmenters; they have no weights."""
+        for augment in self.augmenters:
+            augment.build(input_shape)
+        self.built = True
+
     def call(self, images):
         """Augmented images, in order."""
         rows = tf.range(tf.shape(images)[0])
@@ -44,6 +50,16 @@ class StrongView(layers.Layer):
         ]
         images = tf.dynamic_stitch([rows[k :: self.groups] for k in range(self.groups)], parts)
         return tf.clip_by_value(images, 0, 255)
+
+    def save_own_variables(self, store):
+        """Keep where the draws have come to, which Keras leaves out."""
+        for number, variable in enumerate(self.non_trainable_variables):
+            store[str(number)] = variable.numpy()
+
+    def load_own_variables(self, store):
+        """Go on with the draws where they were saved."""
+        for number, variable in enumerate(self.non_trainable_variables):
+            variable.assign(store[str(number)])
 
     def get_config(self):
         """Arguments that make an equal layer."""

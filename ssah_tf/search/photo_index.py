@@ -4,17 +4,18 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
 from ssah_tf.encoding.encode import find_images
 from ssah_tf.encoding.encoder import Encoder
+from ssah_tf.encoding.parts import Parts
 from ssah_tf.search.backends.schemes import open_storage
 from ssah_tf.search.backends.storage import State, Storage
 from ssah_tf.search.code_index import CodeIndex
 from ssah_tf.search.filters import RecentFilters, Subset, matching
 from ssah_tf.search.index import Index
-from ssah_tf.search.photo_parts import Parts
 from ssah_tf.search.photo_table import Photo, PhotoTable
 from ssah_tf.system.errors import SsahError
 
@@ -61,7 +62,7 @@ class PhotoIndex:
         state: What it holds.
 
     Attributes:
-        storage: Its `Storage`; `str` of it is the place for messages.
+        storage: Its `Storage`, closed with the index; `str` of it is the place for messages.
         codes: A `CodeIndex`, or the codes in a database.
         table: A `PhotoTable`, or the photos in a database.
         image_size: Of the encoder, in pixels.
@@ -84,7 +85,7 @@ class PhotoIndex:
         encoder: Encoder | None = None,
         engine: str = "auto",
         whole: bool = False,
-    ) -> "PhotoIndex":
+    ) -> Self:
         """Open an index, or begin one if an encoder is given and there is none.
 
         Args:
@@ -108,8 +109,14 @@ class PhotoIndex:
             raise
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Let go of connections; what is in memory can still be searched."""
         self.storage.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def photos(self) -> PhotoTable:
@@ -166,7 +173,7 @@ class PhotoIndex:
         wanted = set(paths)
         to_read = [p for p in paths if p not in by_path or not photos[by_path[p]].unchanged()]
         known = {
-            photos[number].digest: (photos[number].perceptual_hash, code)
+            bytes.fromhex(photos[number].digest): (photos[number].perceptual_hash, code)
             for number, code in zip(self.codes.ids.tolist(), self.codes.codes, strict=True)
         }
         parts = Parts(self.storage.parts(encoder.model_id), encoder)
@@ -176,13 +183,15 @@ class PhotoIndex:
         self.codes.remove(gone)
         for number in gone:
             del photos[number]
-        new, again = {}, {}
-        for path, (photo, code) in found.items():
-            number = by_path.get(path)
-            if number is None:
+        new: dict[int, np.ndarray] = {}
+        again: dict[int, np.ndarray] = {}
+        for path, record in found.items():
+            photo, code, known_as = Photo.of(record), record.code, by_path.get(path)
+            if known_as is None:
                 number, self.next_id = self.next_id, self.next_id + 1
                 new[number] = code
             else:
+                number = known_as
                 photo = replace(photo, labels=photos[number].labels)
                 if photos[number].digest != photo.digest:
                     again[number] = code
@@ -232,12 +241,12 @@ class PhotoIndex:
                 f"{next(iter(bad.values()))}; mend that, or leave them out with --skip-unreadable"
             )
         kept = [number for number, photo in photos.items() if photo.path in found]
-        codes = np.array([found[photos[number].path][1] for number in kept], np.uint8)
+        codes = np.array([found[photos[number].path].code for number in kept], np.uint8)
         self.codes = CodeIndex(encoder.bits, encoder.model_id, self.codes.engine_name)
         self.codes.add(kept, codes.reshape(len(kept), self.codes.codes.shape[1]))
         self.table = PhotoTable.of(
             {
-                number: replace(found[photos[number].path][0], labels=photos[number].labels)
+                number: replace(Photo.of(found[photos[number].path]), labels=photos[number].labels)
                 for number in kept
             }
         )
@@ -355,11 +364,8 @@ def load_photos(folder: Path, address: str) -> Synced:
     Raises:
         SsahError: No index, or the one in the database is of another encoder.
     """
-    photos = PhotoIndex.open(folder)
-    encoder = photos.encoder(threads=1)
-    stored = PhotoIndex.open(address, encoder)
-    try:
-        stored.storage.keep_encoder(encoder)
-        return stored.take(photos)
-    finally:
-        stored.close()
+    with PhotoIndex.open(folder) as photos:
+        encoder = photos.encoder(threads=1)
+        with PhotoIndex.open(address, encoder) as stored:
+            stored.storage.keep_encoder(encoder)
+            return stored.take(photos)

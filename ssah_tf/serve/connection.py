@@ -18,7 +18,8 @@ def timed(seconds: float) -> type[H11Protocol]:
     """
 
     class TimedProtocol(H11Protocol):
-        def connection_made(  # type: ignore[override]  as uvicorn has it
+        # uvicorn, too, takes fewer kinds of transports than asyncio says it must.
+        def connection_made(  # type: ignore[override]
             self, transport: asyncio.Transport
         ) -> None:
             super().connection_made(transport)

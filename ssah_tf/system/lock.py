@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from ssah_tf.system.errors import RunError
 
@@ -65,7 +66,7 @@ def only_one(path: Path, what: str | Path) -> Iterator[None]:
         stream.close()
 
 
-def is_open_as(path: Path, stream) -> bool:
+def is_open_as(path: Path, stream: IO[str]) -> bool:
     """Whether the file at a path is the one that is open."""
     try:
         return os.path.samestat(os.stat(path), os.fstat(stream.fileno()))

@@ -2,13 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
 
 
-def parse_json(content: bytes | str):
+def parse_json(content: bytes | str) -> Any:
     """Parse JSON.
 
     Raises:
@@ -30,7 +30,8 @@ def read_arrays(path: str | Path) -> "dict[str, np.ndarray]":
     import numpy as np
 
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # NumPy leaves a damaged file open.
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
     except OSError:
         raise
@@ -44,8 +45,13 @@ def read_array(path: str | Path, mapped: bool = False) -> "np.ndarray":
     import numpy as np
 
     try:
-        return np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+        if mapped:
+            array: np.ndarray = np.lib.format.open_memmap(path, mode="r")
+            return array
+        with open(path, "rb") as stream:
+            array = np.lib.format.read_array(stream, allow_pickle=False)
     except OSError:
         raise
     except Exception as error:
         raise ValueError(f"not a file of an array ({type(error).__name__})") from None
+    return array

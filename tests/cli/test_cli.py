@@ -244,7 +244,7 @@ def started(monkeypatch):
         seen.append((recipe, folder))
         raise SsahError("stopped by the test")
 
-    monkeypatch.setattr(training, "start", start)
+    monkeypatch.setattr("ssah_tf.training.start.start", start)
     return seen
 
 
@@ -286,7 +286,7 @@ def test_interrupted(ssah, monkeypatch):
 
     bad = {"cat/1.png": "cat/1.png: empty, or not an image"}
     loaded = Loaded(load_fashion(), bad, [f"{k}.jpg" for k in range(3)])
-    monkeypatch.setattr(training, "start", lambda recipe, folder: (FakeRun, loaded))
+    monkeypatch.setattr("ssah_tf.training.start.start", lambda recipe, folder: (FakeRun, loaded))
     monkeypatch.setattr(training, "train", interrupted)
     code, out, err = ssah("train")
     assert code == 130
@@ -350,7 +350,7 @@ def test_evaluate_without_an_encoder(refused, monkeypatch, tmp_path):
 
 
 def test_a_bug_of_ours_keeps_its_traceback(ssah, monkeypatch):
-    def broken(run):
+    def broken(run, images):
         raise ZeroDivisionError
 
     monkeypatch.setattr(evaluation, "evaluate", broken)

@@ -2,10 +2,10 @@ import json
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageEnhance
 
 from ssah_tf.data import load_images
-from ssah_tf.data.check import NEAR_BITS, check_data, near_duplicates
+from ssah_tf.data.check import NEAR_BITS, check_data, close_pairs
 
 
 def scene(seed, size=64):
@@ -76,28 +76,43 @@ def test_near_duplicates(root):
     assert report_of(root, near=False).near_duplicates is None
 
 
-def test_near_duplicates_equal_brute_force(monkeypatch, root):
-    """Random hashes with planted neighbours at every distance up to 6."""
-    import imagehash
-
-    images = load_images(str(root)).images
-    rng = np.random.default_rng(0)
-    hashes = rng.integers(0, 2**63, len(images), dtype=np.uint64)
-    for k in range(7):
-        flips = rng.permutation(64)[:k]
-        hashes[k + 8] = hashes[k] ^ np.uint64(sum(1 << int(b) for b in flips))
-    queue = {}
-    for k in range(len(images)):
-        queue[images.read(np.array([k]), 32).tobytes()] = f"{int(hashes[k]):016x}"
-    monkeypatch.setattr(imagehash, "phash", lambda image: queue[np.asarray(image).tobytes()])
-    expected = {
-        (a, b)
-        for a in range(16)
-        for b in range(a + 1, 16)
-        if np.bitwise_count(hashes[a] ^ hashes[b]) <= NEAR_BITS
+def test_near_duplicates_survive_what_people_do_to_photos(tmp_path):
+    """Each change is found, and nothing else: 20 scenes are no duplicates of one another."""
+    for k in range(20):
+        save(scene(k, 128), tmp_path / "a" / f"{k:02d}.png")
+    changed = {
+        "half": scene(0, 128).resize((64, 64)),
+        "bright": ImageEnhance.Brightness(scene(1, 128)).enhance(1.1),
+        "grey": scene(2, 128).convert("L"),
+        "cropped": scene(3, 128).crop((1, 1, 127, 127)),
     }
-    assert len(expected) == 5  # 0 to 4 flips
-    assert set(near_duplicates(images)) == expected
+    for name, image in changed.items():
+        save(image, tmp_path / "b" / f"{name}.png")
+    save(scene(4, 128), tmp_path / "b" / "jpeg.jpg", quality=20)
+    pairs = {tuple(sorted(pair)) for pair in report_of(tmp_path).near_duplicates}
+    assert pairs == {
+        ("a/00.png", "b/half.png"),
+        ("a/01.png", "b/bright.png"),
+        ("a/02.png", "b/grey.png"),
+        ("a/03.png", "b/cropped.png"),
+        ("a/04.png", "b/jpeg.jpg"),
+    }
+
+
+@pytest.mark.parametrize("radius", [0, 4, NEAR_BITS])
+def test_close_pairs_equal_brute_force(rng, radius):
+    """Random codes with planted neighbours at every distance up to 20, and six equal ones."""
+    codes = rng.integers(0, 256, (60, 16), dtype=np.uint8)
+    for k in range(21):
+        flips = np.zeros(128, np.uint8)
+        flips[rng.permutation(128)[:k]] = 1
+        codes[k + 30] = codes[k] ^ np.packbits(flips)
+    codes[55:] = codes[54]
+    far = np.bitwise_count(codes[:, None] ^ codes).sum(axis=2)
+    expected = [(a, b) for a in range(60) for b in range(a + 1, 60) if far[a, b] <= radius]
+    assert len(expected) == radius + 1 + 15
+    assert [tuple(pair) for pair in close_pairs(codes, radius).tolist()] == expected
+    assert close_pairs(codes[:1], radius).tolist() == []
 
 
 def test_images_of_one_colour_are_not_alike(tmp_path):

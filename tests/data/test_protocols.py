@@ -43,7 +43,7 @@ CIFAR = image_set([6000] * 10, queries=10_000)
 
 
 def test_cifar10_54k():
-    """1,000 ask, 5,000 have labels, the 54,000 others are searched and are the unlabelled ones."""
+    """Of 60,000: 1,000 queries and 5,000 labels; the others are searched, and are unlabelled."""
     found = split(CIFAR, "cifar10-54k", labelled_per_class=7)
     assert sizes(found) == [1000, 4950, 50, 54_000, 54_000]
     assert set(found.unlabelled) == set(found.database)

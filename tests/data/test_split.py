@@ -1,5 +1,6 @@
+import hashlib
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -61,14 +62,14 @@ def test_seed():
 
 
 def test_every_image_can_be_a_query():
-    """The draw is random: over 40 seeds each of 15 images asks at least once."""
+    """The draw is random: over 40 seeds each of 15 images is a query at least once."""
     images = balanced(per_class=5)
-    asked = [
+    found = [
         set(draw(images, seed=s, labelled_per_class=2, validation_per_class=1).query)
         for s in range(40)
     ]
-    assert all(len(query) == 3 for query in asked)
-    assert set.union(*asked) == set(images.ids)
+    assert all(len(query) == 3 for query in found)
+    assert set.union(*found) == set(images.ids)
 
 
 def test_protocol_says_what_a_number_means():
@@ -196,7 +197,7 @@ def images():
 
 @pytest.fixture
 def split():
-    """Of ten images: i0 asks, i1 to i9 are searched."""
+    """Of ten images: i0 is the query, i1 to i9 are searched."""
     return Split(
         labelled=("i1", "i5"),
         validation=("i2", "i6"),
@@ -301,3 +302,45 @@ def test_file_that_is_none(tmp_path):
     (tmp_path / "latin").write_bytes(b'{"query": "\xe9"}')
     with pytest.raises(DataError, match="not a split file"):
         Split.load(tmp_path / "latin")
+
+
+def awkward_set():
+    """Ninety images: classes of 50, 25, 9 and 3; some with two labels, a copy, or no label."""
+    rng = np.random.default_rng(5)
+    labels = np.zeros((90, 4), np.uint8)
+    labels[np.arange(87), np.repeat(np.arange(4), (50, 25, 9, 3))] = 1
+    labels[rng.permutation(87)[:8], rng.integers(0, 3, 8)] = 1
+    digests = [f"d{k}" for k in range(90)]
+    for k in (20, 55, 70):
+        digests[k] = digests[k + 1]
+    return image_set(labels[rng.permutation(90)], digests)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "fc4fb0e8f5d8173d"),
+        ({"seed": 7}, "1fc9e3a0cc0b21cf"),
+        ({"labelled_per_class": None, "seed": 1}, "3e08083aa7fc4be5"),
+        (
+            {"labelled_per_class": None, "labelled_share": 0.6, "protocol": "fraction"},
+            "643edc26f31a2c8b",
+        ),
+        ({"labelled_in_database": False, "seed": 2}, "1aa71c241f6c071e"),
+        ({"query_ids": ("i3", "i0", "i4"), "query_per_class": None}, "36ab3e8828205ab2"),
+        (
+            {"as_available": True, "labelled_per_class": None, "query_per_class": 20},
+            "c12530ebd53b879e",
+        ),
+        (
+            {"as_available": True, "labelled_per_class": 8, "validation_per_class": 5},
+            "4a9129e8fb0b87d7",
+        ),
+    ],
+)
+def test_drawn_splits_stay_as_they_are(changes, expected):
+    """Old runs are gone on with and compared by their split: the same call draws the same one."""
+    values = {"labelled_per_class": 2, "validation_per_class": 1, "query_per_class": 4}
+    split = make_split(awkward_set(), **{**values, **changes})
+    found = hashlib.sha256(json.dumps(asdict(split)).encode()).hexdigest()[:16]
+    assert found == expected

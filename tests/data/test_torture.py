@@ -176,9 +176,10 @@ def test_encoder_sees_what_training_sees(folder, scanned, exported):
     names = [name for name in scanned[0] if name not in scanned[2]]
     expected = np.stack([decode(folder / name, encoder.image_size) for name in names])
     paths = [folder / name for name in names]
-    np.testing.assert_array_equal(encoder.preprocess(paths), expected)
     contents = [path.read_bytes() for path in paths]
-    np.testing.assert_array_equal(encoder.preprocess(contents), expected)
+    logits = encoder.logits(expected)
+    np.testing.assert_array_equal(encoder.logits(paths), logits)
+    np.testing.assert_array_equal(encoder.logits(contents), logits)
     np.testing.assert_array_equal(encoder.encode(paths), encoder.encode(expected))
 
 

@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 
 from ssah_tf.encoding import encode as module
-from ssah_tf.encoding import shards
+from ssah_tf.encoding import records, shards
 from ssah_tf.encoding.encode import choose_engine, encode_files, find_images, on_threads
+from ssah_tf.encoding.record_file import read_records
 from ssah_tf.search import CodeIndex
 from ssah_tf.system.errors import RunError, SsahError
 
@@ -37,7 +38,7 @@ class FakeEncoder:
 def photos(tmp_path, monkeypatch):
     """Twenty grey photos in two folders, and two files that are none; shards of six."""
     monkeypatch.setattr(shards, "SHARD", 6)
-    monkeypatch.setattr(shards, "BATCH", 4)
+    monkeypatch.setattr(records, "BATCH", 4)
     for k in range(20):
         path = tmp_path / "photos" / "ab"[k % 2] / f"{k:02d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,16 +61,16 @@ def bad_of(listed):
 
 def rows_of(folder):
     """Paths and codes of a folder of shards, in the order of the files."""
-    found = [shards.read_shard(path)[1] for path in sorted(folder.glob("[0-9]*"))]
+    found = [read_records(path) for path in sorted(folder.glob("[0-9]*"))]
     return [p for s in found for p in s.paths], [c for s in found for c in s.codes[:, 0].tolist()]
 
 
 def test_npy(photos, tmp_path):
     paths = find_images([photos])
-    told = []
-    done = encode_files(FakeEncoder(), paths, tmp_path / "codes.npy", told.append)
+    reported = []
+    done = encode_files(FakeEncoder(), paths, tmp_path / "codes.npy", reported.append)
     assert (done.images, len(done.bad)) == (20, 2)
-    assert told == [6, 12, 18, 22]
+    assert reported == [6, 12, 18, 22]
     about = json.loads((tmp_path / "codes.npy.json").read_bytes())
     assert (about["model_id"], about["bits"]) == ("abc", 8)
     codes = np.load(tmp_path / "codes.npy", allow_pickle=False)
@@ -211,12 +212,12 @@ def test_engines_may_answer_in_any_order(photos, tmp_path):
     def backwards(encoder, work):
         return (found for found in reversed(list(on_threads(encoder, work))))
 
-    paths, told = find_images([photos]), []
+    paths, reported = find_images([photos]), []
     whole = encode_files(FakeEncoder(), paths, tmp_path / "whole.parquet")
     done = encode_files(
-        FakeEncoder(), paths, tmp_path / "codes.parquet", told.append, engine=backwards
+        FakeEncoder(), paths, tmp_path / "codes.parquet", reported.append, engine=backwards
     )
-    assert told == [4, 10, 16, 22]
+    assert reported == [4, 10, 16, 22]
     assert list(done.bad.items()) == list(whole.bad.items())
     for end in ("parquet", "parquet.bad.jsonl"):
         assert (tmp_path / f"codes.{end}").read_bytes() == (tmp_path / f"whole.{end}").read_bytes()
@@ -248,7 +249,7 @@ def test_choice_of_engine(monkeypatch):
         next(choose_engine("ray")(FakeEncoder(), [(0, ["a.png"])]))
 
 
-def test_a_shard_that_is_lost_before_the_end_is_told(photos, tmp_path, monkeypatch):
+def test_a_shard_that_is_lost_before_the_end_is_an_error(photos, tmp_path, monkeypatch):
     right = module.finish
 
     def lose(kept, *rest):
@@ -267,7 +268,7 @@ from pathlib import Path
 sys.path.insert(0, {here!r})
 from test_encode import FakeEncoder
 from ssah_tf.encoding import encode
-from ssah_tf.encoding import shards
+from ssah_tf.encoding import records, shards
 shards.SHARD = 6
 def slowly(done):
     print(done, flush=True)
@@ -285,13 +286,14 @@ def test_killed_process_loses_nothing(photos, tmp_path, rng, name):
     last = 0
     for _ in range(2):
         process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-        told = 0
-        while told <= last:  # whatever is there is counted first
-            told = int(process.stdout.readline())
-        last = told
+        count = 0
+        while count <= last:  # whatever is there is counted first
+            count = int(process.stdout.readline())
+        last = count
         time.sleep(rng.uniform(0, 0.3))
         process.send_signal(signal.SIGKILL)
         process.wait()
+        process.stdout.close()
         assert last < 22
         assert not (output / "_encoded.json" if name == "codes" else output).exists()
     done = encode_files(FakeEncoder(), find_images([photos]), output)

@@ -78,6 +78,7 @@ def cluster(environment):
     yield helper, about["address"], about["raylets"], variables
     helper.stdin.close()
     helper.wait()
+    helper.stdout.close()
 
 
 def begin(environment, exported, photos, output, *options, env=None, before=()):

@@ -21,7 +21,6 @@ from ssah_tf import Encoder
 from ssah_tf.data import load_fashion
 from ssah_tf.export.verify import INT8, bits_apart
 from ssah_tf.export.warmup import MODEL_NAME, PLACE
-from ssah_tf.training.evaluate import load_encoder
 
 SERVING = Path(__file__).parents[2] / "export" / "serving"
 
@@ -30,7 +29,7 @@ SERVING = Path(__file__).parents[2] / "export" / "serving"
 def expected(exported):
     """Codes of the first images by the trained encoder."""
     pixels = load_fashion().pixels[:256]
-    return pixels, load_encoder(exported[0]).encode([pixels])
+    return pixels, exported[0].encoder().encode([pixels])
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +77,7 @@ def test_warm_up_requests(exported):
     run, folder = exported
     served = tf.saved_model.load(str(folder / "saved_model" / "1")).signatures
     records = tf.data.TFRecordDataset(str(folder / "saved_model" / "1" / PLACE))
-    hnet = load_encoder(run)
+    hnet = run.encoder()
     seen = []
     for record in records.as_numpy_iterator():
         log = prediction_log_pb2.PredictionLog.FromString(record)

@@ -24,7 +24,6 @@ from ssah_tf.export.verify import bits_apart, compare, decided, verify
 from ssah_tf.models import HNet
 from ssah_tf.models.backbones import BACKBONES, first_weights
 from ssah_tf.system.errors import ImageError, RunError, SsahError
-from ssah_tf.training.evaluate import load_encoder
 
 #: Backbones at their smallest, on the built-in images at a size that each can take.
 SMALL = {
@@ -60,7 +59,7 @@ def test_codes_equal_for_every_backbone(name, evaluated, tmp_path, monkeypatch):
     assert about["verified"]["bits"] == 12 * 300
     encoder = Encoder.load(tmp_path / "out")
     pixels = images.read(np.arange(5000, 5200), encoder.image_size)
-    expected = load_encoder(run).encode([pixels])
+    expected = run.encoder().encode([pixels])
     np.testing.assert_array_equal(encoder.encode(pixels), expected)
     assert len(np.unique(expected, axis=0)) > 3
 
@@ -123,7 +122,7 @@ def test_onnx_file(exported):
     about = {p.key: p.value for p in model.metadata_props}
     assert about["bits"] == "12"
     assert about["image_size"] == "28"
-    assert about["model_id"] == model_id(load_encoder(run), 28)
+    assert about["model_id"] == model_id(run.encoder(), 28)
 
 
 def test_oldest_opset(exported, tmp_path):
@@ -224,9 +223,9 @@ def test_card_says_what_the_weights_were_before(exported, backbone, options, wor
 
 
 def test_model_id_follows_weights_and_preprocessing(exported):
-    hnet = load_encoder(exported[0])
+    hnet = exported[0].encoder()
     before = model_id(hnet, 28)
-    assert before == model_id(load_encoder(exported[0]), 28)
+    assert before == model_id(exported[0].encoder(), 28)
     assert before != model_id(hnet, 32)
     kernel = hnet.hash_layer.kernel
     kernel.assign(kernel.numpy() * np.float32(1.0000001))
@@ -255,7 +254,7 @@ def test_killed_between_old_and_new(exported, tmp_path, monkeypatch):
     folder.rename(stage.old_of(folder))
     with pytest.raises(SsahError, match="opset 19"):
         export(run, load_fashion(), folder, opset=19)
-    assert verify(folder)["model_id"] == model_id(load_encoder(run), 28)
+    assert verify(folder)["model_id"] == model_id(run.encoder(), 28)
 
 
 def test_undecided_bits_alone_may_differ(exported):
@@ -391,4 +390,4 @@ def test_command_line_from_run_to_codes(exported, tmp_path, monkeypatch, capsys)
     assert "10 codes of 12 bits" in done.out
     assert "bad.jpg: empty, or not an image" in done.err
     codes = np.load(tmp_path / "codes.npy")
-    np.testing.assert_array_equal(codes, load_encoder(run).encode([pixels]))
+    np.testing.assert_array_equal(codes, run.encoder().encode([pixels]))

@@ -89,8 +89,7 @@ def forks(tmp_path_factory):
     """The server, for the whole session."""
     forks = Forks(tmp_path_factory.mktemp("forks"))
     yield forks
-    forks.server.stdin.close()
-    forks.server.wait()
+    forks.server.communicate()
 
 
 @pytest.fixture(scope="session")

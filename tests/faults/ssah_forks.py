@@ -103,7 +103,7 @@ if __name__ == "__main__":
 
     import_tensorflow()
     from ssah_tf.export import export  # noqa: F401
-    from ssah_tf.training import evaluate, tables, train  # noqa: F401
+    from ssah_tf.training import evaluate, report, tables, train  # noqa: F401
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a fork may get it, never the server
     print("ready", flush=True)

@@ -18,8 +18,9 @@ from ssah_tf.data import ImageSet, Split
 from ssah_tf.data.decode import decode
 from ssah_tf.data.files import check
 from ssah_tf.data.labels import label_rows, read_labels
-from ssah_tf.data.perceptual_hash import BYTES as LOOKS
-from ssah_tf.encoding.shards import Shard, read_shard, write_npz, write_parquet
+from ssah_tf.data.perceptual_hash import BYTES as HASH_BYTES
+from ssah_tf.encoding.record_file import read_records, write_records
+from ssah_tf.encoding.records import Records
 from ssah_tf.export.manifest import read_manifest, write_manifest
 from ssah_tf.search.backends.folder import FolderStorage
 from ssah_tf.search.backends.storage import State
@@ -29,7 +30,6 @@ from ssah_tf.search.photo_index import PhotoIndex
 from ssah_tf.search.photo_table import Photo, PhotoTable
 from ssah_tf.system.errors import SsahError
 from ssah_tf.training.recipe import RECIPES, Recipe, load_recipe
-from ssah_tf.training.report.page import read_metrics
 from ssah_tf.training.run import Run
 
 #: Inputs of each of the 15 readers in the short and in the long form: 15 x 7,000 > 100,000.
@@ -324,17 +324,15 @@ def test_shard(fuzz, tmp_path, suffix):
     """Whatever is in a shard of codes, it is read or to be encoded again."""
     file = tmp_path / f"seed{suffix}"
     facts = np.arange(6, dtype=np.uint8).reshape(3, 2), np.zeros((3, 32), np.uint8)
-    about = np.arange(3), np.arange(3), np.zeros((3, LOOKS), np.uint8)
-    shard = Shard(["a.png", "é.png", "c.png"], *facts, *about, {"d.png": "d.png: empty"})
-    write = write_npz if suffix == ".npz" else write_parquet
-    write(file, shard, {"model_id": "abc", "bits": 12})
-    found = read_shard(file)
-    assert found[0] == {"model_id": "abc", "bits": 12}
-    assert (found[1].paths, found[1].bad) == (shard.paths, shard.bad)
+    about = np.arange(3), np.arange(3), np.zeros((3, HASH_BYTES), np.uint8)
+    paths, bad = ["a.png", "é.png", "c.png"], {"d.png": "d.png: empty"}
+    write_records(file, Records("abc", 12, paths, *facts, *about, bad))
+    found = read_records(file)
+    assert (found.model_id, found.bits, found.paths, found.bad) == ("abc", 12, paths, bad)
 
     def read(path):
-        found = read_shard(path)
-        assert found is None or isinstance(found[1], Shard)
+        found = read_records(path)
+        assert found is None or len(list(found)) == len(found.paths)
 
     fuzz(bytes_like(file.read_bytes()), read, f"shard{suffix}")
 
@@ -346,6 +344,6 @@ def test_run_folder(fuzz, tmp_path, name):
 
     def read(path):
         run = Run(path.parent)
-        return run.history if name == "history.json" else read_metrics(run)
+        return run.history if name == "history.json" else run.metrics()
 
     fuzz(json_like(seed), read, name)

@@ -31,6 +31,17 @@ def test_loss_of_hard_samples_against_what_their_images_stand_for(rng):
     )
 
 
+def test_a_class_that_the_vote_rules_out_costs_much_but_not_endlessly():
+    """The vote for it is e^-20 = 2e-9: its loss is -log(2e-9 + 1e-8) = 18.23, and no NaN."""
+    losses = Likelihood().losses_to(
+        tf.constant([[1.0, 1.0]]),
+        tf.constant([[0.0, 1.0]]),
+        tf.constant([[1.0, 1.0], [-1.0, -1.0]]),
+        tf.eye(2),
+    )
+    np.testing.assert_allclose(losses, [-np.log(np.exp(-20) / (1 + np.exp(-20)) + 1e-8)], rtol=1e-4)
+
+
 def test_gradient_is_for_the_hard_samples_only():
     hard, support = tf.Variable(SUPPORT[1:] * 0.5), tf.Variable(SUPPORT)
     with tf.GradientTape() as tape:

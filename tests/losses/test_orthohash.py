@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ssah_tf.losses import OrthoHash
-from ssah_tf.losses.target_loss import class_targets, told_apart
+from ssah_tf.losses.target_loss import class_targets, distinct_targets
 
 
 def test_by_hand_with_a_known_target():
@@ -26,12 +26,43 @@ def test_several_labels_share_the_target_distribution():
     np.testing.assert_allclose(loss(code, labels, code, labels), expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("classes", "bits"), [(10, 48), (2, 1), (10, 12), (100, 64), (3000, 16)])
+@pytest.mark.parametrize(
+    ("classes", "bits"),
+    [(10, 48), (2, 1), (3, 2), (7, 4), (10, 12), (100, 64), (3000, 16), (2, 2100)],
+)
 def test_targets(classes, bits):
     targets = class_targets(classes, bits, seed=0)
     assert targets.shape == (classes, bits)
-    assert set(np.unique(targets)) <= {-1.0, 1.0}
+    assert set(np.unique(targets)) == {-1.0, 1.0}
     np.testing.assert_array_equal(targets, class_targets(classes, bits, seed=0))
+
+
+def test_targets_are_rows_of_a_hadamard_matrix_up_to_2048():
+    """All of its columns but the order of rows: any two rows differ in half of them."""
+    targets = class_targets(3, 2048, seed=0, tries=1)
+    np.testing.assert_array_equal(targets @ targets.T, 2048 * np.eye(3))
+    larger = class_targets(3, 2049, seed=0, tries=1)
+    assert abs(larger.mean()) < 0.1
+    assert np.any(larger @ larger.T != 2049 * np.eye(3))
+
+
+def test_more_tries_never_bring_targets_nearer():
+    """The same draws in the same order: the best of more of them is at least as good."""
+
+    def overlap(tries):
+        targets = class_targets(10, 24, seed=3, tries=tries)
+        return (targets @ targets.T - 48 * np.eye(10)).max()
+
+    overlaps = [overlap(tries) for tries in range(1, 40)]
+    assert overlaps == sorted(overlaps, reverse=True)
+    assert overlaps[-1] < overlaps[0]
+
+
+def test_an_image_without_a_label_costs_nothing():
+    loss = OrthoHash()
+    loss.build((None, 16), (None, 3))
+    codes = np.ones((1, 16), np.float32)
+    assert loss.sample_losses(codes, np.zeros((1, 3), np.float32)).numpy().tolist() == [0]
 
 
 def test_targets_are_far_apart():
@@ -53,9 +84,13 @@ def test_targets_fitted_to_codes_by_hand():
     np.testing.assert_array_equal(targets[2], before[2])
 
 
-def test_equal_targets_are_told_apart_where_they_are_least_certain():
+def test_equal_targets_are_distinct_targets_where_they_are_least_certain():
     same = np.ones((4, 3))
     certainty = np.array([[3, 1, 2]] * 4)
-    apart = told_apart(same, certainty)
+    apart = distinct_targets(same, certainty)
     assert apart.tolist() == [[1, 1, 1], [1, -1, 1], [1, 1, -1], [1, -1, -1]]
-    assert told_apart(np.ones((3, 1)), np.ones((3, 1))).tolist() == [[1], [-1], [-1]]  # no third
+    assert distinct_targets(np.ones((3, 1)), np.ones((3, 1))).tolist() == [
+        [1],
+        [-1],
+        [-1],
+    ]  # no third

@@ -48,6 +48,9 @@ def test_equal_values_have_no_width():
         ([[0.1]], {}, r"values: received shape \(1, 1\)"),
         ([0.1], {"n_bootstrap": 0}, "n_bootstrap: received 0"),
         ([0.1], {"level": 95}, "level: received 95"),
+        ([0.1], {"level": 1}, "level: received 1"),
+        ([0.1], {"level": 0}, "level: received 0"),
+        ([0.1], {"level": -0.1}, "level: received -0.1"),
     ],
 )
 def test_refuses(values, options, message):

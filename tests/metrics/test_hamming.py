@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from ssah_tf.metrics import hamming_distances, pack_codes, unpack_codes
+from ssah_tf.metrics import hamming_distances, pack_codes
+from ssah_tf.metrics.hamming import bit_words, check_codes
 
 
 def test_pack_codes_by_hand():
@@ -9,12 +10,6 @@ def test_pack_codes_by_hand():
     u = np.array([[0.0, -0.1, -0.0, 2.0, -1.0, -1.0, -1e-9, 1.0, 0.5]], dtype=np.float32)
     np.testing.assert_array_equal(pack_codes(u), [[177, 128]])
     assert pack_codes(u).dtype == np.uint8
-
-
-def test_unpack_codes_by_hand():
-    codes = unpack_codes(np.array([[177, 128]], dtype=np.uint8), 9)
-    np.testing.assert_array_equal(codes, [[1, -1, 1, 1, -1, -1, -1, 1, 1]])
-    assert codes.dtype == np.int8
 
 
 @pytest.mark.parametrize("bits", [1, 7, 8, 12, 16, 24, 31, 48, 64, 65, 128, 256, 300])
@@ -25,7 +20,9 @@ def test_distances_match_unpacked_comparison(bits):
     expected = (query[:, None, :] != database[None, :, :]).sum(axis=2)
     distances = hamming_distances(pack_codes(query), pack_codes(database))
     np.testing.assert_array_equal(distances, expected)
-    np.testing.assert_array_equal(unpack_codes(pack_codes(query), bits), query)
+    unpacked = np.unpackbits(pack_codes(query), axis=1)
+    np.testing.assert_array_equal(unpacked[:, :bits], (query + 1) // 2)
+    assert not unpacked[:, bits:].any()
 
 
 def test_256_different_bits_do_not_overflow():
@@ -42,6 +39,18 @@ def test_blocks_of_queries_are_put_together():
     database = rng.integers(0, 256, (1000, 3), dtype=np.uint8)
     expected = np.unpackbits(query[:, None] ^ database[None], axis=2).sum(axis=2)
     np.testing.assert_array_equal(hamming_distances(query, database), expected)
+
+
+@pytest.mark.parametrize(
+    ("width", "words", "size"), [(1, 1, 1), (2, 1, 2), (3, 1, 4), (4, 1, 4), (5, 1, 8), (17, 3, 8)]
+)
+def test_words_are_the_smallest_that_fit(width, words, size):
+    packed = np.arange(2 * width, dtype=np.uint8).reshape(2, width)
+    found = bit_words(packed)
+    assert (found.shape, found.dtype) == ((words, 2), np.dtype(f"u{size}"))
+    whole = np.ascontiguousarray(found.T).view(np.uint8)
+    np.testing.assert_array_equal(whole[:, :width], packed)
+    assert not whole[:, width:].any()
 
 
 def test_rows_of_a_transposed_array():
@@ -93,10 +102,11 @@ def test_hamming_distances_refuses(query, database, message):
         (np.zeros((2, 1), np.uint8), True, "bits: received True"),
     ],
 )
-def test_unpack_codes_refuses(codes, bits, message):
+def test_codes_that_are_refused(codes, bits, message):
     with pytest.raises(ValueError, match=message):
-        unpack_codes(codes, bits)
+        check_codes("codes", codes, bits)
 
 
 def test_last_real_bit_is_not_padding():
-    assert unpack_codes(np.array([[0, 16]], np.uint8), 12).sum() == 1 - 11
+    codes = np.array([[0, 16]], np.uint8)
+    assert check_codes("codes", codes, 12) is codes

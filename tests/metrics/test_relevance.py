@@ -1,14 +1,19 @@
 import numpy as np
 import pytest
 
-from ssah_tf.metrics import relevance
+from ssah_tf.metrics.relevance import check_labels, label_words, shared_bits
+
+
+def relevant(query, database):
+    """Whether each query shares a label with each database image, as the evaluation computes it."""
+    return shared_bits(label_words(query), label_words(database))
 
 
 def test_shared_labels_by_hand():
     query = np.array([[1, 0, 1], [0, 1, 0], [0, 0, 0]], dtype=np.uint8)
     database = np.array([[1, 0, 0], [0, 1, 1], [0, 0, 0], [0, 1, 0]], dtype=bool)
     np.testing.assert_array_equal(
-        relevance(query, database),
+        relevant(query, database),
         [
             [True, True, False, False],
             [False, True, False, True],
@@ -24,7 +29,7 @@ def test_matches_matrix_product(classes):
     database = (rng.random((30, classes)) < 2 / (classes + 2)).astype(np.uint8)
     expected = query @ database.astype(np.int64).T > 0
     assert expected.any() and not expected.all()
-    np.testing.assert_array_equal(relevance(query, database), expected)
+    np.testing.assert_array_equal(relevant(query, database), expected)
 
 
 @pytest.mark.parametrize(
@@ -38,13 +43,19 @@ def test_matches_matrix_product(classes):
     ],
 )
 def test_refuses(labels, message):
-    good = np.ones((2, 3), np.uint8)
-    with pytest.raises(ValueError, match=f"query_labels: {message}"):
-        relevance(labels, good)
-    with pytest.raises(ValueError, match=f"database_labels: {message}"):
-        relevance(good, labels)
+    with pytest.raises(ValueError, match=f"^query_labels: {message}"):
+        check_labels("query_labels", labels)
 
 
-def test_refuses_other_number_of_classes():
-    with pytest.raises(ValueError, match="received 3 classes, expected 4"):
-        relevance(np.ones((2, 3), np.uint8), np.ones((2, 4), np.uint8))
+def test_labels_may_be_all_the_same():
+    for labels in (np.zeros((2, 3), np.uint8), np.ones((2, 3), bool), np.zeros((0, 3), np.int64)):
+        assert check_labels("labels", labels) is labels
+
+
+def test_refuses_other_number_of_rows():
+    labels = np.ones((2, 3), np.uint8)
+    assert check_labels("labels", labels, 2) is labels
+    with pytest.raises(
+        ValueError, match=r"^labels: received 2 rows, expected 3, one for each code"
+    ):
+        check_labels("labels", labels, 3)

@@ -169,6 +169,31 @@ def test_bootstrap_interval():
     assert evaluate_retrieval(*sets, n_bootstrap=0).map_interval is None
 
 
+def test_one_is_a_rank():
+    """Two queries, two images: the first finds its own kind first, the second the other kind."""
+    codes, labels = np.uint8([[0], [255]]), np.uint8([[1, 0], [0, 1]])
+    result = evaluate_retrieval(codes, labels, codes, labels[[0, 0]], 8, cutoffs=(1,))
+    assert result.precision_at_k == {1: 0.5}
+    assert result.map_sorted_at_k == {1: 0.5}
+
+
+@pytest.mark.parametrize("bits", [1, 7, 9])
+def test_equal_codes_of_odd_lengths(bits):
+    """All at distance 0, one of two relevant: P@1 is 1/2, and so is everything at any radius."""
+    codes = np.zeros((2, (bits + 7) // 8), np.uint8)
+    labels = np.uint8([[1, 0], [0, 1]])
+    result = evaluate_retrieval(codes, labels, codes, labels, bits, cutoffs=(1,), radius=0)
+    assert result.precision_at_k == {1: 0.5}
+    assert result.radius_precision == (0.5,) * (bits + 1)
+
+
+def test_the_interval_is_a_list_in_json(four_images):
+    result = evaluate_retrieval(**four_images)
+    low, high = result.map_interval
+    assert result.to_dict()["map_interval"] == [low, high]
+    assert evaluate_retrieval(**four_images, n_bootstrap=0).to_dict()["map_interval"] is None
+
+
 def test_to_dict_is_json_ready(four_images):
     result = evaluate_retrieval(**four_images, cutoffs=(100, 2, 2))
     assert result.cutoffs == (2, 100)

@@ -44,5 +44,7 @@ def test_nothing_relevant_is_zero():
 def test_refuses():
     with pytest.raises(ValueError, match=r"received shapes \(3,\) and \(4,\)"):
         sorted_average_precision(np.zeros(3, np.uint8), np.zeros(4, bool))
+    with pytest.raises(ValueError, match=r"received shapes \(1, 3\) and \(1, 3\)"):
+        sorted_average_precision(np.zeros((1, 3), np.uint8), np.zeros((1, 3), bool))
     with pytest.raises(ValueError, match=r"cutoffs: received \(5, 0\), expected ranks >= 1"):
         sorted_average_precision(np.zeros(3, np.uint8), np.zeros(3, bool), (5, 0))

@@ -176,7 +176,7 @@ def test_saved_and_loaded(pretrained, tmp_path):
 
 
 def test_frozen_parts_stay(tmp_path):
-    backbone = EfficientNetLite0(weights="none", frozen=3, frozen_norm=True)
+    backbone = EfficientNetLite0(weights="none", frozen_stages=3, frozen_norm=True)
     backbone.build((None, 32, 32, 3))
     of_parts = [len(b.trainable_variables) for b in (backbone.stem, *backbone.blocks)]
     assert of_parts[:4] == [0, 0, 0, 0]
@@ -192,8 +192,12 @@ def test_frozen_parts_stay(tmp_path):
     before = moving.stem.norm.moving_mean.numpy()
     moving(images, training=True)
     assert (before != moving.stem.norm.moving_mean.numpy()).any()
-    with pytest.raises(ValueError, match="frozen must be 0 to 9"):
-        EfficientNetLite0(weights="none", frozen=10)
+
+
+@pytest.mark.parametrize("stages", [10, -1, True, False, 1.0, "all"])
+def test_number_of_frozen_stages_that_is_none(stages):
+    with pytest.raises(ValueError, match=r"frozen_stages must be a number from 0 to 9"):
+        EfficientNetLite0(weights="none", frozen_stages=stages)
 
 
 def test_package_that_is_missing(monkeypatch):

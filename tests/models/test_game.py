@@ -40,7 +40,7 @@ def make_game(
         SUPERVISED_LOSSES[loss](),
         pace or SchedulePace(4),
         seed=seed,
-        **{"gain": 0.2, "offset": 0.1, **kwargs},
+        **{"contrast": 0.2, "brightness": 0.1, **kwargs},
     )
     game.build(((None, SIZE, SIZE, 3), (None, CLASSES)))
     # Without a large epsilon Adam makes full steps of gradients that are rounding errors.
@@ -209,7 +209,7 @@ def test_a_net_makes_the_task_of_a_frozen_h_net_harder_and_more_so_at_higher_rho
         for number, batch in enumerate(held_out):
             x = tf.cast(batch["images"][:, 0], tf.float32)
             if deform:
-                x = game.deformer.deform(x, tf.constant([99, number])).images
+                x = game.deformer.deform(x, tf.constant([99, number]))
             u = game.hnet(x)
             losses.append(float(game.supervised_loss(u, batch["labels"], u, batch["labels"])))
         return np.mean(losses)

@@ -1,27 +1,16 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from ssah_tf.models import HNet
 from ssah_tf.models.backbones import BACKBONES
 from ssah_tf.models.backbones.alexnet import adaptive_average_pool
 from ssah_tf.models.replica_dropout import ReplicaDropout
 
-SMALL = {
-    "convnet": {"width": 8},
-    "resnet20": {"width": 4, "blocks": 1},
-    "alexnet": {"units": 32},
-    "efficientnet_lite0": {"weights": "none"},
-    "keras": {"network": "MobileNetV2", "weights": "none"},
-}
-SIZES = {"convnet": 28, "resnet20": 32, "alexnet": 64, "efficientnet_lite0": 64, "keras": 64}
 
-
-def network(name, bits=12):
-    backbone = BACKBONES[name](mean=(70, 80, 90), std=(50, 60, 70), **SMALL[name])
-    hnet = HNet(backbone, bits)
-    hnet.build((None, SIZES[name], SIZES[name], 3))
+def network(size=28, name="convnet", **options):
+    hnet = HNet(BACKBONES[name](mean=(70, 80, 90), std=(50, 60, 70), **options), 12)
+    hnet.build((None, size, size, 3))
     return hnet
 
 
@@ -29,34 +18,17 @@ def images_of(size, count=5):
     return np.random.default_rng(1).integers(0, 256, (count, size, size, 3)).astype(np.uint8)
 
 
-@pytest.mark.parametrize("name", BACKBONES)
-def test_life_cycle(name, tmp_path):
-    hnet = network(name)
-    images = images_of(SIZES[name])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("convnet", {"width": 8}), ("keras", {"network": "MobileNetV3Small", "weights": "none"})],
+)
+def test_bytes_and_floats_give_the_same_codes(name, options):
+    """The preprocessing is inside, and a code is within -1 and 1."""
+    hnet = network(32, name, **options)
+    images = images_of(32)
     u = hnet(images).numpy()
-    assert u.shape == (5, 12)
-    assert u.dtype == np.float32
     assert np.all(np.abs(u) <= 1)
-    np.testing.assert_array_equal(hnet(images.astype(np.float32)), u)  # preprocessing is inside
-    hnet.save(tmp_path / "hnet.keras")
-    loaded = keras.saving.load_model(tmp_path / "hnet.keras")
-    np.testing.assert_array_equal(loaded(images), u)
-    assert loaded.backbone.get_config() == hnet.backbone.get_config()
-    assert loaded.bits == 12
-
-
-@pytest.mark.parametrize("name", BACKBONES)
-def test_training_differs_from_inference_and_reaches_every_weight(name):
-    hnet = network(name)
-    images = images_of(SIZES[name], 8)
-    with tf.GradientTape() as tape:
-        u = hnet(images, training=True)
-        loss = tf.reduce_sum(u * np.random.default_rng(0).normal(size=u.shape))
-    assert np.any(u != hnet(images))
-    for variable, gradient in zip(
-        hnet.trainable_variables, tape.gradient(loss, hnet.trainable_variables), strict=True
-    ):
-        assert np.any(gradient.numpy()), variable.path
+    np.testing.assert_array_equal(hnet(images.astype(np.float32)), u)
 
 
 def test_number_of_weights():
@@ -79,7 +51,7 @@ def test_preprocessing_is_mean_and_deviation():
 
 
 def test_encode_packs_all_images_in_order():
-    hnet = network("convnet")
+    hnet = network(width=8)
     images = images_of(28, 7)
     expected = np.packbits(hnet(images).numpy() >= 0, axis=1)
     codes = hnet.encode([images[:3], images[3:6], images[6:]])

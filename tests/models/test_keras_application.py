@@ -43,7 +43,7 @@ def test_features_are_those_of_keras_with_its_own_preprocessing(mobilenet, tmp_p
 def test_frozen_it_is_saved_and_loaded_without_its_weights_file(mobilenet, tmp_path):
     mobilenet.save_weights(tmp_path / "own.weights.h5")
     backbone = KerasApplication(
-        "MobileNetV2", weights=str(tmp_path / "own.weights.h5"), frozen=True
+        "MobileNetV2", weights=str(tmp_path / "own.weights.h5"), trainable=False
     )
     hnet = HNet(backbone, 12)
     hnet.build((None, 64, 64, 3))
@@ -62,6 +62,8 @@ def test_refusals(tmp_path, monkeypatch):
         ValueError, match=r"network must be one of keras\.applications: ConvNeXtBase,"
     ):
         KerasApplication("LeNet")
+    with pytest.raises(ValueError, match=r"trainable must be true or false\. Received: .*=0"):
+        KerasApplication("MobileNetV2", weights="none", trainable=0)
     (tmp_path / "broken.h5").write_bytes(b"no HDF5")
     with pytest.raises(SsahError, match=r"broken\.h5: not the weights of MobileNetV2"):
         KerasApplication("MobileNetV2", weights=str(tmp_path / "broken.h5"))

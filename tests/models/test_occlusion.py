@@ -62,17 +62,17 @@ def test_mask_gradient_against_differences_in_float64(rng):
     """The backward pass is that of the relaxed marks with the threshold held fixed."""
     scores = rng.normal(size=(2, 9))
     weights = rng.normal(size=(2, 9))
-    count, sharpness = 3, 1.7
+    count = 3
     ordered = -np.sort(-scores, axis=1)
     threshold = (ordered[:, count - 1 : count] + ordered[:, count : count + 1]) / 2
 
     def relaxed(values):
-        return np.sum(weights / (1 + np.exp(-sharpness * (values - threshold))))
+        return np.sum(weights / (1 + np.exp(threshold - values)))
 
     x = tf.constant(scores)
     with tf.GradientTape() as tape:
         tape.watch(x)
-        y = tf.reduce_sum(choose_cells(x, count, sharpness) * weights)
+        y = tf.reduce_sum(choose_cells(x, count) * weights)
     gradient = tape.gradient(y, x).numpy()
     for index in np.ndindex(scores.shape):
         move = np.zeros_like(scores)

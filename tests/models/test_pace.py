@@ -49,16 +49,6 @@ def test_moving_average_by_hand():
     assert float(pace.average.numpy()) == 2
 
 
-@pytest.mark.parametrize(
-    ("kind", "given"), [(SchedulePace, {"steps": 5}), (CompetencePace, {"wait": 1, "mastery": 0.9})]
-)
-def test_config_makes_an_equal_one(kind, given):
-    pace = kind(**given)
-    again = type(pace).from_config(pace.get_config())
-    losses = np.linspace(3, 1, 12)
-    assert rho_after(again, losses) == rho_after(pace, losses)
-
-
 @pytest.mark.parametrize("wrong", [{"start": 0.6, "end": 0.5}, {"end": 1.1}, {"start": -0.1}])
 def test_refuses(wrong):
     with pytest.raises(ValueError, match="Received"):

@@ -135,3 +135,28 @@ def test_torn_files(saved, tmp_path, cut):
     os.truncate(tmp_path / "torn.keras", cut)
     with pytest.raises(RunError, match="not a saved encoder"):
         load_hnet(tmp_path / "torn.keras")
+
+
+@pytest.mark.parametrize(
+    ("backbone", "option", "now"),
+    [
+        ("EfficientNetLite0", "frozen", "frozen_stages"),
+        ("KerasApplication", "frozen", "trainable, whose values mean the opposite"),
+    ],
+)
+def test_old_option_says_what_it_is_called_now(saved, tmp_path, backbone, option, now):
+    def older(config):
+        config["config"]["backbone"] |= {
+            "class_name": backbone,
+            "registered_name": f"ssah_tf>{backbone}",
+        }
+        config["config"]["backbone"]["config"][option] = 0
+        return config
+
+    path = rebuilt(saved, tmp_path / "older.keras", older)
+    with pytest.raises(RunError) as caught:
+        load_hnet(path)
+    assert str(caught.value) == (
+        f"{path}: of an older version (the option {option} of {backbone} is now called {now}); "
+        "train it again"
+    )

@@ -7,7 +7,7 @@ from ssah_tf.models.strong_view import StrongView
 
 def test_every_second_image_goes_to_the_same_augmenter_and_back_to_its_place():
     layer = StrongView(0.5, groups=2)
-    layer.augmenters = [lambda x, training, added=k: x + added for k in (1.0, 2.0)]
+    layer.augmenters = [keras.layers.Rescaling(1, offset) for offset in (1.0, 2.0)]
     images = np.arange(5, dtype=np.float32).reshape(5, 1, 1, 1) * np.ones((1, 4, 4, 3), np.float32)
     views = np.asarray(layer(images))
     assert views[:, 0, 0, 0].tolist() == [1, 3, 3, 5, 5]
@@ -19,12 +19,6 @@ def test_no_strength_changes_least(rng):
         np.abs(np.asarray(StrongView(s, groups=2)(images)) - images).mean() for s in (0.01, 1.0)
     )
     assert weak < strong
-
-
-def test_equal_layer_from_its_config():
-    layer = StrongView(0.3, groups=2, seed=5)
-    twin = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
-    assert twin.get_config() == layer.get_config()
 
 
 @pytest.mark.parametrize("bad", [{"strength": 1.5}, {"groups": 0}])

@@ -1,4 +1,4 @@
-"""Near duplicates are found by their looks, not by a code that a whole class shares."""
+"""Near duplicates are found by a perceptual hash, not by a code that a whole class shares."""
 
 import csv
 import io
@@ -40,7 +40,7 @@ def jpeg(image, quality):
     return stream.getvalue()
 
 
-def test_looks_survive_what_people_do_to_photos():
+def test_a_perceptual_hash_survives_what_people_do_to_photos():
     one = scene(1)
     changed = [
         Image.open(io.BytesIO(jpeg(one, 30))),

@@ -15,12 +15,13 @@ from PIL import Image
 
 from ssah_tf import Encoder
 from ssah_tf.data import load_fashion
+from ssah_tf.encoding import parts, records
 from ssah_tf.encoding.encode import encode_files, find_images
-from ssah_tf.search import CodeIndex, photo_parts
+from ssah_tf.encoding.parts import Parts
+from ssah_tf.search import CodeIndex
 from ssah_tf.search.backends import folder as module
 from ssah_tf.search.labels import PhotoLabels
 from ssah_tf.search.photo_index import PhotoIndex
-from ssah_tf.search.photo_parts import Parts
 from ssah_tf.search.photo_table import PhotoTable
 from ssah_tf.system.errors import SsahError
 
@@ -55,8 +56,8 @@ def photo(folder, name, grey):
 
 @pytest.fixture
 def photos(tmp_path, monkeypatch):
-    monkeypatch.setattr(photo_parts, "PART", 6)
-    monkeypatch.setattr(photo_parts, "BATCH", 4)
+    monkeypatch.setattr(parts, "PART", 6)
+    monkeypatch.setattr(records, "BATCH", 4)
     for k in range(20):
         photo(tmp_path / "photos", f"{'ab'[k % 2]}/{k:02d}.png", 10 * k)
     (tmp_path / "photos" / "a" / "bad.jpg").write_bytes(b"")
@@ -98,7 +99,8 @@ def test_new_changed_and_deleted_files_are_noticed(photos, encoder, tmp_path):
     assert "01.png" not in found
     after = PhotoIndex.open(index.storage.folder).photos
     assert all(after[n].path == before[n].path for n in after.keys() & before.keys())
-    assert not set(after) - set(before) & set(before)
+    assert len(set(after) - set(before)) == 1  # the new one, under an id of its own
+    assert max(set(after) - set(before)) > max(before)
 
 
 def test_a_photo_that_moved_is_not_encoded_again(photos, encoder, tmp_path):

@@ -8,7 +8,7 @@ from ssah_tf.training.recipe import load_recipe
 
 
 def images_of(root, n, classes, size):
-    """Five files; the others are only names, as `settle` looks at a sample."""
+    """Five files; the others are only names, as `resolve` looks at a sample."""
     for k in range(5):
         Image.new("L", size).save(root / f"{k}.png")
     return ImageSet(
@@ -34,7 +34,7 @@ def images_of(root, n, classes, size):
 )
 def test_image_size(tmp_path, monkeypatch, size, gpu, expected):
     monkeypatch.setattr(auto, "has_gpu", lambda: gpu)
-    recipe = auto.settle(load_recipe("folder"), images_of(tmp_path, 5, 2, size))
+    recipe = auto.resolve(load_recipe("folder"), images_of(tmp_path, 5, 2, size))
     assert recipe.data.image_size == expected
 
 
@@ -51,14 +51,12 @@ def test_image_size(tmp_path, monkeypatch, size, gpu, expected):
         (640, 50_000, True, 224),
     ],
 )
-def test_a_network_that_stands_still_takes_larger_images(
-    tmp_path, monkeypatch, side, photos, gpu, expected
-):
+def test_a_frozen_backbone_takes_larger_images(tmp_path, monkeypatch, side, photos, gpu, expected):
     monkeypatch.setattr(auto, "has_gpu", lambda: gpu)
     for recipe in ("frozen", "baseline"):
         images = images_of(tmp_path, photos, 2, (side, side + 9))
         monkeypatch.setattr(auto, "short_sides", lambda images: [side])
-        assert auto.settle(load_recipe(recipe), images).data.image_size == expected
+        assert auto.resolve(load_recipe(recipe), images).data.image_size == expected
 
 
 def test_few_labels_among_many_photos(tmp_path, monkeypatch):
@@ -67,14 +65,14 @@ def test_few_labels_among_many_photos(tmp_path, monkeypatch):
     monkeypatch.setattr(auto, "short_sides", lambda images: [480])
     images = images_of(tmp_path, 100_000, 2, (40, 40))
     images.labels[300:] = 0
-    assert auto.settle(load_recipe("frozen"), images).data.image_size == 160
+    assert auto.resolve(load_recipe("frozen"), images).data.image_size == 160
 
 
 def test_bits_follow_the_classes_and_the_batch_the_labels(monkeypatch, tmp_path):
     monkeypatch.setattr(auto, "short_sides", lambda images: [64])
-    few = auto.settle(load_recipe("folder"), images_of(tmp_path, 99, 20, (40, 40)))
+    few = auto.resolve(load_recipe("folder"), images_of(tmp_path, 99, 20, (40, 40)))
     assert (few.model.bits, few.train.batch) == (48, 32)
-    many = auto.settle(load_recipe("folder"), images_of(tmp_path, 100, 21, (40, 40)))
+    many = auto.resolve(load_recipe("folder"), images_of(tmp_path, 100, 21, (40, 40)))
     assert (many.model.bits, many.train.batch) == (64, 64)
 
 
@@ -83,10 +81,10 @@ def test_joint_epochs_see_every_image_twice(monkeypatch, tmp_path):
     monkeypatch.setattr(auto, "short_sides", lambda images: [64])
     for n, expected in ((200, 26), (80_000, 50), (500_000, 60)):
         images = images_of(tmp_path, n, 2, (40, 40))
-        assert auto.settle(load_recipe("folder"), images).train.joint == expected
+        assert auto.resolve(load_recipe("folder"), images).train.joint == expected
 
 
 def test_given_values_stay(tmp_path):
     given = ("data.image_size=96", "model.bits=12", "train.batch=6", "train.joint=3")
     recipe = load_recipe("folder", given)
-    assert auto.settle(recipe, images_of(tmp_path, 5, 2, (40, 40))) == recipe
+    assert auto.resolve(recipe, images_of(tmp_path, 5, 2, (40, 40))) == recipe

@@ -5,10 +5,10 @@ import pytest
 
 from ssah_tf.models import HNet
 from ssah_tf.models.backbones.convnet import ConvNet
-from ssah_tf.training.batch_statistics import settle_statistics, take_statistics
-from ssah_tf.training.evaluate import load_encoder
+from ssah_tf.training.batch_statistics import recalibrate, take_statistics
 from ssah_tf.training.recipe import load_recipe
-from ssah_tf.training.train import start, train
+from ssah_tf.training.start import start
+from ssah_tf.training.train import train
 
 
 @pytest.fixture
@@ -60,8 +60,10 @@ def test_a_training_ends_with_them_and_twice_is_once(tmp_path):
     )
     run, loaded = start(recipe, tmp_path / "run")
     train(run, loaded.images)
-    first = [v.numpy() for v in load_encoder(run).variables]
-    settle_statistics(run, loaded.images)
+    first = [v.numpy() for v in run.encoder().variables]
+    again = run.encoder()
+    recalibrate(again, run, loaded.images)
     train(run, loaded.images)
-    for once, twice in zip(first, load_encoder(run).variables, strict=True):
+    for once, twice, anew in zip(first, run.encoder().variables, again.variables, strict=True):
         np.testing.assert_array_equal(once, twice.numpy())
+        np.testing.assert_array_equal(once, anew.numpy())

@@ -169,7 +169,7 @@ def test_plain_view_is_the_image_itself(images):
     """No deformation, but a second view; with RandAugment over it, if the recipe says so."""
     recipe = load_recipe("fashion", (*SMALL, "adversary.kind=plain", "adversary.rand_augment=0.3"))
     deformer = build_deformer(recipe, (0.0, 0.0, 0.0))
-    np.testing.assert_array_equal(deformer.deform(images.pixels[:2]).images, images.pixels[:2])
+    np.testing.assert_array_equal(deformer.deform(images.pixels[:2]), images.pixels[:2])
     assert build_strong_view(recipe).strength == 0.3
     assert build_strong_view(load_recipe("fashion", SMALL)) is None
 
@@ -197,7 +197,7 @@ def test_deformer_takes_its_options():
                 "adversary.scales=[1]",
                 "adversary.max_angle=33.0",
                 "adversary.rotation=false",
-                "adversary.preference=0.5",
+                "adversary.score_scale=0.5",
                 "adversary.angles=2",
             ),
             (1, 2, 3),
@@ -206,7 +206,7 @@ def test_deformer_takes_its_options():
         assert deformer.fill == (1, 2, 3)
         assert (deformer.area, deformer.scales, deformer.max_angle) == (0.2, (1,), 33.0)
         assert (deformer.occlusion, deformer.rotation) == (True, False)
-    assert (deformer.width, deformer.preference, deformer.angles) == (4, 0.5, 2)
+    assert (deformer.width, deformer.score_scale, deformer.angles) == (4, 0.5, 2)
 
 
 def test_competence_pace():
@@ -263,6 +263,20 @@ def test_constant_rate():
         (("model.backbone=vgg",), "model.backbone: no 'vgg', choose from convnet, "),
         (("model.options.depth=3",), "model.backbone: convnet has no option 'depth' (valid: width"),
         (("model.options.mean=3",), "model.backbone: convnet has no option 'mean'"),
+        (
+            ("model.backbone=efficientnet_lite0", "model.options={frozen: 1}"),
+            "model.backbone: the option frozen of EfficientNetLite0 is now called frozen_stages",
+        ),
+        (
+            ("model.backbone=keras", "model.options={frozen: true}"),
+            "model.backbone: the option frozen of KerasApplication is now called trainable, whose "
+            "values mean the opposite",
+        ),
+        (
+            ("model.backbone=efficientnet_lite0", "model.options={frozen_stages: true}"),
+            "efficientnet_lite0: frozen_stages must be a number from 0 to 9, which freezes all. "
+            "Received: frozen_stages=True",
+        ),
         (("model.options.width=wide",), "model.backbone: convnet: "),
         (("model.options.width=0",), "model.backbone: convnet: "),
         (("loss.supervised=foo",), "loss.supervised: no 'foo', choose from "),

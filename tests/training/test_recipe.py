@@ -39,6 +39,16 @@ def test_built_in(name):
     assert first.startswith("# What")
 
 
+@pytest.mark.parametrize(("name", "validation"), [("cub200", 3), ("dogs120", 5)])
+def test_sets_of_the_fine_grained_recipe(name, validation):
+    """Each name stands for the recipe with its own number of validation images."""
+    recipe = load_recipe(name)
+    assert (recipe.name, recipe.data.validation_per_class) == (name, validation)
+    changes = (f"name={name}", f"data.validation_per_class={validation}")
+    assert recipe == load_recipe("fine_grained", changes)
+    assert load_recipe(name, ("data.validation_per_class=9",)).data.validation_per_class == 9
+
+
 def test_fashion_trains_on_300_labels():
     recipe = load_recipe("fashion")
     assert recipe.data.source == "fashion"
@@ -135,6 +145,35 @@ def test_bad_overrides(override, message):
 )
 def test_unknown_key(override, message):
     assert message in refused(override)
+
+
+RENAMED = [
+    ("data.gain", "0.5", "data.contrast"),
+    ("data.offset", "0.12", "data.brightness"),
+    ("adversary.preference", "1.0", "adversary.score_scale"),
+    ("pseudo_labels.spread", "0.0", "pseudo_labels.label_propagation"),
+    ("train.hnet.trunk", "0.1", "train.hnet.backbone_lr_multiplier"),
+]
+
+
+@pytest.mark.parametrize(("old", "value", "new"), RENAMED)
+def test_old_word_says_what_it_is_called_now(written, old, value, new):
+    sentence = f"{old} is now called {new}"
+    assert refused(f"{old}={value}") == f"--set {old}={value}: {sentence}"
+    section, _, key = old.rpartition(".")
+    assert refused(f"{section}={{{key}: {value}}}").endswith(f"fashion.yaml: {sentence}")
+    nested = value
+    for part in reversed(old.split(".")):
+        nested = f"{{{part}: {nested}}}"
+    path = written(f"{{name: x, {nested[1:]}")
+    assert refused(name=path) == f"{path}: {sentence}"
+
+
+def test_all_old_words_of_a_file_stand_in_one_line(written):
+    path = written("name: x\ndata: {gain: 0.5, shift: 0.1, offset: 0.12}\n")
+    assert refused(name=path) == (
+        f"{path}: data.gain is now called data.contrast; data.offset is now called data.brightness"
+    )
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from ssah_tf.training.evaluate import evaluate
 from ssah_tf.training.recipe import load_recipe
 from ssah_tf.training.report import write_comparison, write_report
 from ssah_tf.training.report.neighbours import CodeSpace
-from ssah_tf.training.train import start
+from ssah_tf.training.start import start
 
 
 def evaluated(folder, *overrides):
@@ -43,6 +43,7 @@ def evaluated(folder, *overrides):
     )
     Image.new("RGB", (300, 200), "red").save(run.picture_path)
     evaluate(run, loaded.images)
+    write_report(run, loaded.images)
     return run
 
 
@@ -87,6 +88,10 @@ def test_runs_that_have_no_report(runs, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(runs[0].folder, folder)
     run = type(runs[0]).open(folder)
+    run.album_path.write_bytes(b"no pictures")
+    with pytest.raises(RunError, match=r"hard_samples\.npz: damaged"):
+        write_report(run, load_fashion())
+    run.album_path.unlink()
     run.codes_path.write_bytes(b"no codes")
     with pytest.raises(RunError, match=r"codes\.npz: missing or damaged"):
         write_report(run, load_fashion())

@@ -75,6 +75,36 @@ def test_open_what_is_no_run(run, tmp_path):
         Run.open(run.folder)
 
 
+def test_recipe_and_split_are_read_once(run):
+    """Whoever opens the folder again reads it again."""
+    opened = Run.open(run.folder)
+    recipe, split = opened.recipe, opened.split
+    load_recipe("fashion", ("model.bits=32",)).save(run.recipe_path)
+    run.split_path.unlink()
+    assert opened.recipe is recipe
+    assert opened.split is split
+    assert Run(run.folder).recipe.model.bits == 32
+    with pytest.raises(DataError, match="no such file"):
+        Run(run.folder).split  # noqa: B018
+
+
+def test_metrics(run):
+    parts = {"retrieval": {"map_tie_aware": 0.5}, "codes": {}, "classes": [], "protocol": "p"}
+    run.metrics_path.write_text(json.dumps({**parts, "average_precision": [0.25, 0.75]}))
+    assert run.metrics()["average_precision"] == [0.25, 0.75]
+    run.metrics_path.write_text(json.dumps(parts))
+    with pytest.raises(RunError, match=r"damaged \(parts are missing\); run `ssah evaluate "):
+        run.metrics()
+    run.metrics_path.unlink()
+    with pytest.raises(RunError, match="not evaluated yet, or damaged"):
+        run.metrics()
+
+
+def test_encoder_that_is_not_there(run):
+    with pytest.raises(RunError, match=r"model\.keras is missing: finish the training with"):
+        run.encoder()
+
+
 def test_damaged_recipe_and_split(run):
     run.recipe_path.write_text("name: [")
     run.split_path.write_text("{")

@@ -8,18 +8,28 @@ import pytest
 from ssah_tf.system.errors import RecipeError, RunError
 from ssah_tf.training import self_training
 from ssah_tf.training.build import build_images
-from ssah_tf.training.evaluate import load_encoder
 from ssah_tf.training.recipe import load_recipe
 from ssah_tf.training.run import Run
-from ssah_tf.training.self_training import give_labels, lessons_of, with_given_labels
-from ssah_tf.training.train import start, train
+from ssah_tf.training.self_training import (
+    self_training_overrides,
+    with_pseudo_labels,
+    write_pseudo_labels,
+)
+from ssah_tf.training.start import start
+from ssah_tf.training.train import train
 
 SHORT = ("adversary.kind=none", "train.refit=false", "train.steps_per_epoch=3")
 
 
 def learner(teacher, folder, *overrides):
     """A run that is to learn from another, and its images."""
-    changes = (*SHORT, "train.joint=1", "train.hnet_warmup=0", *lessons_of(teacher), *overrides)
+    changes = (
+        *SHORT,
+        "train.joint=1",
+        "train.hnet_warmup=0",
+        *self_training_overrides(teacher),
+        *overrides,
+    )
     run, loaded = start(load_recipe("fashion", changes), folder)
     return run, loaded.images
 
@@ -52,7 +62,7 @@ def test_images_and_split_are_those_of_the_other_run(teacher, taught):
 
 def test_half_of_the_unlabelled_images_are_given_a_label(taught):
     run, images = taught
-    split, seen = with_given_labels(run, images)
+    split, seen = with_pseudo_labels(run, images)
     known, given = split.labelled[:30], split.labelled[30:]
     assert known == run.split.labelled
     assert len(given) == round(len(run.split.unlabelled) / 2)
@@ -82,7 +92,7 @@ def test_the_true_labels_of_unlabelled_images_are_not_looked_at(
 
     again, _ = learner(teacher, tmp_path / "again")
     monkeypatch.setattr(self_training, "build_images", with_others)
-    give_labels(again)
+    write_pseudo_labels(again, teacher)
     assert again.pseudo_labels_path.read_bytes() == run.pseudo_labels_path.read_bytes()
 
 
@@ -97,7 +107,7 @@ def test_the_network_learns_them(teacher, taught, tmp_path):
     other.pseudo_labels_path.write_text(text)
     train(other, images)
     assert other.pseudo_labels_path.read_text() == text
-    mine, theirs = (load_encoder(r).hash_layer.get_weights()[0] for r in (run, other))
+    mine, theirs = (r.encoder().hash_layer.get_weights()[0] for r in (run, other))
     assert not np.allclose(mine, theirs)
 
 
@@ -112,8 +122,8 @@ def test_a_class_with_a_comma_and_a_quote(taught, tmp_path):
     folder.pseudo_labels_path.write_text(
         content.replace(f",{images.classes[0]}\r\n", f",{quoted}\r\n"), newline=""
     )
-    _, before = with_given_labels(run, images)
-    _, after = with_given_labels(folder, awkward)
+    _, before = with_pseudo_labels(run, images)
+    _, after = with_pseudo_labels(folder, awkward)
     np.testing.assert_array_equal(before.labels, after.labels)
 
 
@@ -137,7 +147,7 @@ def test_a_damaged_file(taught, tmp_path, lines):
     names = {part: getattr(run.split, part)[0] for part in ("unlabelled", "query", "labelled")}
     broken.pseudo_labels_path.write_text(lines.format(first=images.classes[0], **names))
     with pytest.raises(RunError, match=r"pseudo_labels\.csv: .*without it, it is made anew"):
-        with_given_labels(broken, images)
+        with_pseudo_labels(broken, images)
 
 
 def test_another_split_is_refused(teacher, tmp_path):
@@ -159,5 +169,7 @@ def test_a_run_that_has_not_been_trained(teacher, tmp_path):
 @pytest.mark.parametrize("recipe", ["frozen", "fashion"])
 def test_recipes_that_cannot(recipe):
     """The one spreads labels by itself, to the other no share is named."""
-    with pytest.raises(RecipeError, match=r"self_train: needs pseudo_labels\.spread above 0, and"):
+    with pytest.raises(
+        RecipeError, match=r"self_train: needs pseudo_labels\.label_propagation above 0, and"
+    ):
         load_recipe(recipe, ("pseudo_labels.self_train=runs/x",))

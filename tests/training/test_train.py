@@ -1,6 +1,7 @@
 """From a recipe to numbers, in a process: training, resuming, evaluating, what goes wrong."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,12 +9,15 @@ from PIL import Image
 
 from ssah_tf.metrics import evaluate_retrieval
 from ssah_tf.system.errors import DataError, RecipeError, RunError
-from ssah_tf.training.build import build_game
-from ssah_tf.training.callbacks import Keep, selected_epoch
-from ssah_tf.training.evaluate import evaluate, load_encoder
+from ssah_tf.training.build import build_game, build_images
+from ssah_tf.training.callbacks import Keep
+from ssah_tf.training.evaluate import evaluate
 from ssah_tf.training.recipe import load_recipe
+from ssah_tf.training.report import write_report
 from ssah_tf.training.run import Run
-from ssah_tf.training.train import stages, start, train
+from ssah_tf.training.selection import selected_epoch
+from ssah_tf.training.start import start
+from ssah_tf.training.train import stages, train
 
 SMALL = (
     "model.options.width=8",
@@ -44,6 +48,7 @@ def finished(tmp_path_factory):
     )
     train(run, images)
     evaluate(run, images)
+    write_report(run, images)
     return run, images
 
 
@@ -105,18 +110,6 @@ def test_report_says_its_protocol(finished):
     assert report["retrieval"]["queries"] == 1000
 
 
-def epochs_of(*maps, error=0.05):
-    return [{"validation_map": value, "validation_error": error} for value in maps]
-
-
-def test_selection_by_hand():
-    """The last epoch within .05 of the best: .60 allows .56, not .54."""
-    assert selected_epoch(epochs_of(0.4, 0.6, 0.56, 0.54)) == 2
-    assert selected_epoch(epochs_of(0.4, 0.6, 0.54, 0.5)) == 1
-    assert selected_epoch(epochs_of(0.4, 0.6, 0.56, 0.54, error=0.1)) == 3
-    assert selected_epoch(epochs_of(0.6, 0.6, error=0.0)) == 1
-
-
 def test_saved_encoder_is_the_selected_one(finished):
     """Its weights are the averages of the selected epoch; its statistics are its own."""
     run, images = finished
@@ -126,7 +119,7 @@ def test_saved_encoder_is_the_selected_one(finished):
     assert report["validation_map"] == best["validation_map"]
     game = build_game(run.recipe, images, run.split)
     game.load_weights(run.checkpoint_path(40 * (best["epoch"] + 1)))
-    encoder = load_encoder(run)
+    encoder = run.encoder()
     with game.averaged_weights() as selected:
         pairs = zip(encoder.trainable_variables, selected.trainable_variables, strict=True)
         for mine, its in pairs:
@@ -184,23 +177,21 @@ def test_interrupted_and_resumed_it_ends_with_the_same_weights(
 
     for key in ("loss", "supervised", "adversary", "rho", "validation_map"):
         assert [e.get(key) for e in halted.history] == [e.get(key) for e in whole.history]
-    codes = [load_encoder(run).encode([images.pixels[:200]]) for run in (whole, halted)]
+    codes = [run.encoder().encode([images.pixels[:200]]) for run in (whole, halted)]
     np.testing.assert_array_equal(*codes)
 
 
 @pytest.mark.slow
 def test_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, finished):
-    import shutil
-
     run, images = finished
     copy = Run(tmp_path / "copy")
     shutil.copytree(run.folder, copy.folder)
-    before = load_encoder(run).encode([images.pixels[:200]])
+    before = run.encoder().encode([images.pixels[:200]])
     newest = copy.checkpoint_path(copy.checkpoints()[-1])
     newest.write_bytes(newest.read_bytes()[:1000])
     train(copy, images)
     assert len(copy.history) == 5
-    np.testing.assert_array_equal(load_encoder(copy).encode([images.pixels[:200]]), before)
+    np.testing.assert_array_equal(copy.encoder().encode([images.pixels[:200]]), before)
     for number in copy.checkpoints():
         copy.checkpoint_path(number).write_bytes(b"")
     with pytest.raises(RunError, match="none of its 2 checkpoints"):
@@ -277,20 +268,25 @@ def test_class_folders_of_one_colour_each(tmp_path):
     assert [len(p) for p in (split.labelled, split.validation, split.query)] == [21, 3, 6]
     assert len(split.unlabelled) == 12
     train(run, images)
-    report = evaluate(run)
+    report = evaluate(run, images)
     assert report["retrieval"]["map_tie_aware"] > 0.5  # chance is about 1/3
     (tmp_path / "photos" / split.query[0]).unlink()
     with pytest.raises(DataError, match="not there any more"):
-        evaluate(run)
+        evaluate(run, build_images(run.recipe).images)
 
 
 def test_runs_that_cannot_be_evaluated(tmp_path, finished):
-    run, _ = begin(tmp_path / "run")
+    run, images = begin(tmp_path / "run")
     with pytest.raises(RunError, match="finish the training"):
-        evaluate(run)
+        evaluate(run, images)
     run.model_path.write_bytes(b"PK no zip")
     with pytest.raises(RunError, match="not a saved encoder"):
-        evaluate(run)
+        evaluate(run, images)
+    shutil.copyfile(finished[0].model_path, run.model_path)
+    run.save_history([{"epoch": 0, "stage": "hnet_warmup", "seconds": 1.0}])
+    with pytest.raises(RunError, match="interrupted before its first epoch to select from"):
+        evaluate(run, images)
+    assert not run.metrics_path.exists()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
-"""A backbone that stands still: its features are computed once, and codes made from them."""
+"""A frozen backbone: its features are computed once, and codes made from them."""
 
 import time
+from collections.abc import Iterator
 
 import keras
 import numpy as np
@@ -11,23 +12,23 @@ from ssah_tf.data import ImageSet
 from ssah_tf.data.pipeline import not_tuned
 from ssah_tf.data.sampling import BatchPlan
 from ssah_tf.models import HNet, SchedulePace
-from ssah_tf.models.deformation import HardSamples
 from ssah_tf.system.errors import RecipeError
 from ssah_tf.system.files import atomic_path
 from ssah_tf.training.build import assemble_game, build_backbone, build_optimizer
-from ssah_tf.training.callbacks import Progress, Stop, StopOnNaN, Validate
+from ssah_tf.training.callbacks import Stop, StopOnNaN, Validate
 from ssah_tf.training.hash_layer.features import features_of, sample_of
 from ssah_tf.training.hash_layer.itq import begin_game_with_itq, begin_with_itq
-from ssah_tf.training.hash_layer.label_propagation import spread_by_network
+from ssah_tf.training.hash_layer.label_propagation import propagate_labels_by_encoder
+from ssah_tf.training.progress import Progress
 from ssah_tf.training.recipe import Recipe
 from ssah_tf.training.run import Run
 
-#: Share of the features that H-Net does not get to see while it studies.
+#: Share of the features that are dropped in training.
 DROPOUT = 0.3
 
 
-def fit_on_features(run: Run, images: ImageSet, stop: Stop) -> None:
-    """Make the encoder of a run on a backbone that stays as it is.
+def train_on_frozen_backbone(run: Run, images: ImageSet, stop: Stop) -> None:
+    """Make the encoder of a run on a frozen backbone.
 
     The hash layer of H-Net gets the directions of PCA, turned so that signs lose least (ITQ), in
     which labels play no part. If the recipe has joint epochs, the layer is then trained on the
@@ -60,17 +61,17 @@ def fit_on_features(run: Run, images: ImageSet, stop: Stop) -> None:
     held_out = np.isin(positions, validation)
     if recipe.train.joint:
         train_on_features(hnet, recipe, features[~held_out], images.labels[labelled], (stop,))
-        found, error = validate.validation_map(hnet)
+        score, deviation = validate.validation_map(hnet)
         known = np.concatenate([labelled, validation])
         train_on_features(hnet, recipe, features, images.labels[known], (stop,))
     else:
         begin_with_itq(hnet, features, recipe.seed)
-        found, error = validate.validation_map(hnet)
+        score, deviation = validate.validation_map(hnet)
     with atomic_path(run.model_path) as path:
         hnet.save(path)
     stage = "joint" if recipe.train.joint else "hnet_warmup"
-    entry = {"epoch": 0, "stage": stage, "seconds": round(time.monotonic() - began, 2)}
-    run.save_history([{**entry, "rho": 0.0, "validation_map": found, "validation_error": error}])
+    entry = {"epoch": 0, "stage": stage, "seconds": round(time.monotonic() - began, 2), "rho": 0.0}
+    run.save_history([{**entry, "validation_map": score, "validation_error": deviation}])
 
 
 def train_on_features(
@@ -83,9 +84,9 @@ def train_on_features(
     """Train the hash layer of H-Net: the game without an adversary, on features for images.
 
     Unlabelled images take part by the consistency: what a moving average of the layer makes of all
-    features of an image, the layer learns to make of a part of them. Then, as
-    `pseudo_labels.spread` says, the labels are spread to the most certain of them, by what the
-    backbone and the layer make of them, and the layer is trained anew with these labels, too.
+    features of an image, the layer learns to make of a part of them. Then labels are propagated to
+    the most certain of them, a share of `pseudo_labels.label_propagation`, by what the backbone and
+    the layer make of them, and the layer is trained anew with these labels, too.
 
     Args:
         hnet: H-Net; its hash layer is set.
@@ -94,24 +95,33 @@ def train_on_features(
         labels: Of the labelled images, uint8 `(labelled, classes)`.
         watchers: Further callbacks.
     """
-    play_on_features(hnet, recipe, features, labels, watchers)
+    fit_on_features(hnet, recipe, features, labels, watchers)
     known = len(labels)
     takes_part = recipe.adversary.kind != "none" and len(features) > known
-    if not (recipe.pseudo_labels.spread and takes_part):
+    if not (recipe.pseudo_labels.label_propagation and takes_part):
         return
-    rows, given = spread_by_network(hnet, features, labels, recipe.pseudo_labels.spread)
+    rows, given = propagate_labels_by_encoder(
+        hnet, features, labels, recipe.pseudo_labels.label_propagation
+    )
     rest = np.setdiff1d(np.arange(known, len(features)), rows)
     order = np.concatenate([np.arange(known), rows, rest])
-    play_on_features(hnet, recipe, features[order], np.concatenate([labels, given]), watchers)
+    fit_on_features(hnet, recipe, features[order], np.concatenate([labels, given]), watchers)
 
 
-def play_on_features(hnet, recipe, features, labels, watchers, title="joint") -> None:
-    """One training, shown under a title. See `train_on_features`."""
+def fit_on_features(
+    hnet: HNet,
+    recipe: Recipe,
+    features: np.ndarray,
+    labels: np.ndarray,
+    watchers: tuple[keras.callbacks.Callback, ...],
+    title: str = "joint",
+) -> None:
+    """One training of the hash layer, shown under a title. See `train_on_features`."""
     spec = recipe.train
     game = assemble_game(
         recipe,
         HNet(CachedFeatures(features.shape[1]), hnet.bits),
-        SecondLook() if recipe.adversary.kind == "plain" else None,
+        NoDeformation() if recipe.adversary.kind == "plain" else None,
         SchedulePace(0),
         labels,
     )
@@ -129,7 +139,7 @@ def play_on_features(hnet, recipe, features, labels, watchers, title="joint") ->
         seed=recipe.seed,
     )
 
-    def batches():
+    def batches() -> Iterator[dict[str, np.ndarray]]:
         for step in range(spec.joint * spec.steps_per_epoch):
             rows = plan.labelled_rows(step)
             chosen = np.column_stack([rows, plan.unlabelled_positions(step)])
@@ -157,25 +167,27 @@ def play_on_features(hnet, recipe, features, labels, watchers, title="joint") ->
 
 
 class CachedFeatures(layers.Layer):
-    """Stands for a backbone whose features are the input; while H-Net studies, some are dropped."""
+    """Stands for a backbone whose features are the input; in training, some are dropped."""
 
     def __init__(self, size: int, **kwargs):
         super().__init__(**kwargs)
         self.feature_size = size
         self.dropout = layers.Dropout(DROPOUT)
 
-    def call(self, features, training=False):
+    def call(self, features: tf.Tensor, training: bool = False) -> tf.Tensor:
         """The features, or a part of them."""
         return self.dropout(features, training=training)
 
 
-class SecondLook(keras.Model):
+class NoDeformation(keras.Model):
     """Stands for a deformer: hard samples are the images themselves, seen a second time."""
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple) -> None:
         """Nothing to make."""
         self.built = True
 
-    def deform(self, images, seed=None, training=False):
+    def deform(
+        self, images: tf.Tensor, seed: tf.Tensor | None = None, training: bool = False
+    ) -> tf.Tensor:
         """The images as they are."""
-        return HardSamples(images, None, None)
+        return images

@@ -1,4 +1,4 @@
-"""Labels for the unlabelled images that lie closest to those of a class."""
+"""Label propagation: labels for the unlabelled images that lie closest to those of a class."""
 
 import numpy as np
 
@@ -11,25 +11,25 @@ ROUNDS = 10
 WEIGHT = 2.0
 
 
-def spread_by_network(
+def propagate_labels_by_encoder(
     hnet: HNet, features: np.ndarray, labels: np.ndarray, share: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Spread labels by what the backbone of an H-Net and its hash layer make of the images.
+    """Propagate labels by what the backbone of an encoder and its hash layer make of the images.
 
     Args:
         hnet: A built H-Net.
         features: Of its backbone, float32 `(n, d)`, of the labelled images first.
-        labels: See `spread_labels`.
-        share: See `spread_labels`.
+        labels: See `propagate_labels`.
+        share: See `propagate_labels`.
 
     Returns:
-        See `spread_labels`.
+        See `propagate_labels`.
     """
     codes = np.asarray(hnet.hash_norm(hnet.hash_layer(features), training=False))
-    return spread_labels((features, codes), labels, share)
+    return propagate_labels((features, codes), labels, share)
 
 
-def spread_labels(
+def propagate_labels(
     views: tuple[np.ndarray, ...], labels: np.ndarray, share: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Give the most certain unlabelled images the label of the class that they lie nearest to.

@@ -4,14 +4,16 @@ import base64
 import io
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import matplotlib
 import numpy as np
+from cycler import cycler
 from matplotlib.figure import Figure
 
 INK = "#808690"
 COLOURS = ("#3b82f6", "#e8710a", "#12a150", "#a855f7", "#e5484d", "#0891b2", "#b8860b", "#d6409f")
-STYLE = {
+STYLE: dict[Any, Any] = {
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
     "axes.titlecolor": INK,
@@ -23,7 +25,7 @@ STYLE = {
     "axes.grid": True,
     "grid.color": INK,
     "grid.alpha": 0.2,
-    "axes.prop_cycle": matplotlib.cycler(color=COLOURS),
+    "axes.prop_cycle": cycler(color=COLOURS),
     "font.family": "sans-serif",
     "font.size": 10,
     "legend.frameon": False,
@@ -34,7 +36,7 @@ STYLE = {
 }
 
 
-def as_data(figure) -> str:
+def as_data(figure: Figure) -> str:
     """A figure as a data address."""
     stream = io.BytesIO()
     figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
@@ -52,7 +54,6 @@ def lines(
     y: str,
     *,
     log_x: bool = False,
-    zero: bool = True,
     markers: bool = False,
 ) -> str:
     """Curves by name, `(x values, y values)` each."""
@@ -64,8 +65,7 @@ def lines(
         axis.set(xlabel=x, ylabel=y)
         if log_x:
             axis.set_xscale("log")
-        if zero:
-            axis.set_ylim(0, None)
+        axis.set_ylim(0, None)
         if len(curves) > 1:
             axis.legend()
         return as_data(figure)
@@ -95,15 +95,15 @@ def training_curves(history: list[dict]) -> str:
         return as_data(figure)
 
 
-def bars(names: Sequence[str], values: Sequence[float], x: str, *, limit: float | None = 1) -> str:
-    """Horizontal bars, the first name on top."""
+def bars(names: Sequence[str], values: Sequence[float], x: str) -> str:
+    """Horizontal bars of shares, the first name on top."""
     with matplotlib.rc_context({**STYLE, "figure.figsize": (5.2, 0.6 + 0.26 * len(names))}):
         figure = Figure()
         axis = figure.subplots()
         places = np.arange(len(names))[::-1]
         axis.barh(places, values, height=0.65)
         axis.set_yticks(places, names)
-        axis.set(xlabel=x, xlim=(0, limit))
+        axis.set(xlabel=x, xlim=(0, 1))
         axis.grid(axis="y", visible=False)
         for place, value in zip(places, values, strict=True):
             axis.text(value, place, f" {value:.2f}", va="center", fontsize=8)

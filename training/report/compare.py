@@ -5,7 +5,7 @@ from pathlib import Path
 from ssah_tf.system.errors import RunError
 from ssah_tf.system.files import write_atomically
 from ssah_tf.training.report import charts
-from ssah_tf.training.report.page import PAGES, read_metrics
+from ssah_tf.training.report.page import PAGES
 from ssah_tf.training.run import Run
 from ssah_tf.version import __version__
 
@@ -25,7 +25,7 @@ def write_comparison(runs: list[Run], output: Path) -> None:
         names = [str(run.folder) for run in runs]
     if len(set(names)) < len(names):
         raise RunError("name each run once")
-    reports = [read_metrics(run) for run in runs]
+    reports = [run.metrics() for run in runs]
     found = dict(zip(names, (report["retrieval"] for report in reports), strict=True))
     page = PAGES.get_template("compare.html.j2").render(
         version=__version__,

@@ -7,13 +7,14 @@ import jinja2
 import numpy as np
 from PIL import Image
 
-from ssah_tf.data import ImageSet
+from ssah_tf.data import ImageSet, Split
 from ssah_tf.metrics import bit_correlation
 from ssah_tf.system.errors import RunError
 from ssah_tf.system.files import write_atomically
-from ssah_tf.system.reading import parse_json, read_arrays
+from ssah_tf.system.reading import read_arrays
 from ssah_tf.system.text import printable
 from ssah_tf.training.report import charts
+from ssah_tf.training.report.album import draw_album
 from ssah_tf.training.report.neighbours import CodeSpace
 from ssah_tf.training.run import Run
 from ssah_tf.version import __version__
@@ -25,8 +26,11 @@ QUERIES = 4
 THUMBNAIL = 96
 #: Neighbours that a confusion is counted over.
 CONFUSION_K = 100
-#: Classes up to which a confusion is drawn as a matrix.
+#: Classes up to which a confusion is drawn as a matrix, and the chart of classes shows all.
 MATRIX_CLASSES = 25
+BAR_CLASSES = 30
+#: Confusions that are listed, the most frequent ones.
+CONFUSIONS = 10
 #: Lengths of the table of shorter codes.
 LENGTHS = (8, 12, 16, 24, 32, 48, 64, 128)
 
@@ -57,7 +61,7 @@ class Picture:
 
 
 def write_report(run: Run, images: ImageSet) -> None:
-    """Write `report.html` of an evaluated run.
+    """Write `report.html` of an evaluated run, and the picture of hard samples in it.
 
     Args:
         run: A run with `metrics.json` and `codes.npz`.
@@ -66,7 +70,8 @@ def write_report(run: Run, images: ImageSet) -> None:
     Raises:
         RunError: The run was not evaluated, or its files do not fit each other.
     """
-    split, report = run.split, read_metrics(run)
+    draw_album(run)
+    split, report = run.split, run.metrics()
     space = code_space(run, images)
     classes = report["classes"]
     found = report["retrieval"]
@@ -114,24 +119,6 @@ def write_report(run: Run, images: ImageSet) -> None:
     write_atomically(run.report_path, page.encode("utf-8"))
 
 
-def read_metrics(run: Run) -> dict:
-    """What `evaluate` wrote.
-
-    Raises:
-        RunError: It did not, or the file is damaged.
-    """
-    try:
-        report = parse_json(run.metrics_path.read_bytes())
-        if not {"retrieval", "codes", "classes", "average_precision"} <= set(report):
-            raise ValueError("parts are missing")
-    except (OSError, ValueError, TypeError) as error:
-        raise RunError(
-            f"{run.folder}: not evaluated yet, or damaged ({error}); run "
-            f"`ssah evaluate {run.folder}`"
-        ) from None
-    return report
-
-
 def code_space(run: Run, images: ImageSet) -> CodeSpace:
     """Codes and labels of a run's queries and database."""
     split = run.split
@@ -146,7 +133,9 @@ def code_space(run: Run, images: ImageSet) -> CodeSpace:
     return CodeSpace(codes[0], labels[0], codes[1], labels[1], run.recipe.model.bits)
 
 
-def galleries(space: CodeSpace, images: ImageSet, split, average_precision) -> list[dict]:
+def galleries(
+    space: CodeSpace, images: ImageSet, split: Split, average_precision: list[float]
+) -> list[dict]:
     """Queries with their nearest neighbours: the hardest, typical and the easiest ones."""
     order = np.argsort(average_precision, kind="stable")
     n = len(order)
@@ -178,7 +167,9 @@ def galleries(space: CodeSpace, images: ImageSet, split, average_precision) -> l
     return found
 
 
-def picture(images: ImageSet, position: int, distance=None, right: bool = True) -> Picture:
+def picture(
+    images: ImageSet, position: int, distance: int | None = None, right: bool = True
+) -> Picture:
     """An image of the set for a gallery, as small as it may be."""
     if images.pixels is not None:
         pixels = images.pixels[position]
@@ -210,24 +201,25 @@ def png_address(run: Run) -> str | None:
     return charts.data_address(run.picture_path.read_bytes(), "png")
 
 
-def shortened(by_class: list[tuple[str, float]], most: int = 30) -> tuple[list, list]:
+def shortened(by_class: list[tuple[str, float]]) -> tuple[list[str], list[float]]:
     """Names and values of the best and the worst classes, if there are too many for a chart."""
-    if len(by_class) > most:
-        by_class = by_class[: most // 2] + by_class[-most // 2 :]
+    if len(by_class) > BAR_CLASSES:
+        by_class = by_class[: BAR_CLASSES // 2] + by_class[-BAR_CLASSES // 2 :]
     return [name for name, _ in by_class], [value for _, value in by_class]
 
 
-def class_note(by_class: list[tuple[str, float]], most: int = 30) -> str:
+def class_note(by_class: list[tuple[str, float]]) -> str:
     """Which classes the chart shows."""
-    if len(by_class) <= most:
+    if len(by_class) <= BAR_CLASSES:
         return f"All {len(by_class)} classes that have queries, best first."
-    return f"The {most // 2} best and the {most // 2} worst of {len(by_class)} classes."
+    half = BAR_CLASSES // 2
+    return f"The {half} best and the {half} worst of {len(by_class)} classes."
 
 
-def worst_confusions(confusion: np.ndarray, classes: list[str], most: int = 10) -> list[dict]:
+def worst_confusions(confusion: np.ndarray, classes: list[str]) -> list[dict]:
     """The pairs of classes with the largest share of wrong neighbours."""
     wrong = confusion - np.diag(confusion.diagonal())
-    order = np.argsort(-wrong, axis=None, kind="stable")[:most]
+    order = np.argsort(-wrong, axis=None, kind="stable")[:CONFUSIONS]
     pairs = [np.unravel_index(place, wrong.shape) for place in order]
     return [
         {"query": classes[i], "neighbour": classes[j], "share": float(wrong[i, j])}

@@ -19,7 +19,6 @@ CLASSES = (
     "bag",
     "ankle boot",
 )
-SIZE = 28
 
 
 def load_fashion() -> ImageSet:

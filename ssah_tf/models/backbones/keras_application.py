@@ -1,6 +1,9 @@
 """The networks of `keras.applications`, by name."""
 
 import inspect
+import sys
+import warnings
+from pathlib import Path
 
 import keras
 
@@ -20,12 +23,12 @@ class KerasApplication(Backbone):
         network: Name of its class, for example "MobileNetV3Small" or "ResNet50".
         weights: "imagenet" for those that Keras downloads, "none" to begin at random, or a weights
             file of Keras, HDF5, of the network without its classifier.
-        frozen: Whether the network stays as it is.
+        trainable: Whether the network is trained; otherwise its weights and statistics stay.
         frozen_norm: Whether batch normalisation keeps the statistics it came with.
         **kwargs: Arguments of `Backbone`.
 
     Raises:
-        ValueError: There is no such network.
+        ValueError: There is no such network, or `trainable` is neither true nor false.
         SsahError: The weights cannot be had, or are of another network.
     """
 
@@ -35,25 +38,27 @@ class KerasApplication(Backbone):
         self,
         network: str = "MobileNetV3Small",
         weights: str = "imagenet",
-        frozen: bool = False,
+        trainable: bool = True,
         frozen_norm: bool = False,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        if not isinstance(trainable, bool):
+            raise ValueError(f"trainable must be true or false. Received: trainable={trainable!r}")
+        super().__init__(trainable=trainable, **kwargs)
         if network not in APPLICATIONS:
             raise ValueError(
                 f"network must be one of keras.applications: {', '.join(sorted(APPLICATIONS))}. "
                 f"Received: network={network!r}"
             )
         self.network_name, self.weights_from = network, weights
-        self.frozen, self.frozen_norm = frozen, frozen_norm
+        self.frozen_norm = frozen_norm
         make, self.preprocess = APPLICATIONS[network]
         self.network = construct(make, network, weights)
         for layer in self.network.layers:
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.synchronized = True
                 layer.trainable = not frozen_norm
-        if frozen:
+        if not trainable:
             self.network.trainable = False
 
     def call(self, images, training=False):
@@ -63,12 +68,11 @@ class KerasApplication(Backbone):
 
     def features(self, x, training):
         """Features of preprocessed images."""
-        return self.network(x, training=training and not (self.frozen or self.frozen_norm))
+        return self.network(x, training=training and self.trainable and not self.frozen_norm)
 
     def get_config(self):
         """Arguments that make an equal backbone; its weights are then set, not loaded again."""
-        own = {"network": self.network_name, "weights": "none"}
-        own |= {"frozen": self.frozen, "frozen_norm": self.frozen_norm}
+        own = {"network": self.network_name, "weights": "none", "frozen_norm": self.frozen_norm}
         return {**super().get_config(), **own}
 
 
@@ -81,7 +85,10 @@ def construct(make, name: str, weights: str) -> keras.Model:
     whole = {"include_top": False, "pooling": "avg", "input_shape": (None, None, 3)}
     if weights in ("imagenet", "none"):
         try:
-            return make(**whole, weights=None if weights == "none" else weights)
+            with warnings.catch_warnings():
+                # A network for any size takes the weights of 224 px, which is what is wanted.
+                warnings.filterwarnings("ignore", "`input_shape` is undefined")
+                return make(**whole, weights=None if weights == "none" else weights)
         except Exception as error:  # of the download, of a machine without a network
             reason = first_line(error)
             raise SsahError(
@@ -90,7 +97,7 @@ def construct(make, name: str, weights: str) -> keras.Model:
             ) from None
     network = make(**whole, weights=None)
     try:
-        check_weights(weights)
+        check_weights(Path(weights))
         network.load_weights(weights)
     except (OSError, ValueError, KeyError) as error:
         reason = first_line(error)
@@ -101,7 +108,8 @@ def construct(make, name: str, weights: str) -> keras.Model:
 def applications() -> dict:
     """Name -> what makes the network, and its preprocessing, for all of `keras.applications`."""
     networks = inspect.getmembers(keras.applications, inspect.isfunction)
-    return {name: (make, inspect.getmodule(make).preprocess_input) for name, make in networks}
+    # The preprocessing of a network stands in the module that makes it.
+    return {name: (make, sys.modules[make.__module__].preprocess_input) for name, make in networks}
 
 
 APPLICATIONS = applications()

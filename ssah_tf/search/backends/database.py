@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ssah_tf.encoding.encoder import Encoder
+from ssah_tf.encoding.parts import as_name
 from ssah_tf.search.backends.address import Address, older
 from ssah_tf.search.backends.storage import State
 from ssah_tf.search.backends.stored import (
@@ -22,7 +23,6 @@ from ssah_tf.search.backends.stored import (
     StoredCodes,
     StoredTable,
 )
-from ssah_tf.search.photo_parts import as_name
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.reading import parse_json
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from ssah_tf.encoding.encoder import Encoder
+from ssah_tf.encoding.parts import as_name
 from ssah_tf.search.backends.storage import State
 from ssah_tf.search.code_index import ARRAYS, CodeIndex
-from ssah_tf.search.photo_parts import as_name
 from ssah_tf.search.photo_table import PhotoTable
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.files import atomic_path, checksum, write_atomically

@@ -1,4 +1,4 @@
-"""A backbone that stands still: PCA, rotation and signs; a hash layer trained on its features."""
+"""A frozen backbone: PCA, rotation and signs; a hash layer trained on its features."""
 
 import sys
 
@@ -9,7 +9,6 @@ from PIL import Image
 from ssah_tf.metrics import evaluate_retrieval
 from ssah_tf.models import HNet
 from ssah_tf.system.errors import RecipeError
-from ssah_tf.training.evaluate import load_encoder
 from ssah_tf.training.hash_layer import frozen
 from ssah_tf.training.hash_layer.frozen import CachedFeatures, train_on_features
 from ssah_tf.training.hash_layer.itq import begin_with_itq, itq
@@ -78,18 +77,18 @@ def test_few_labels_find_what_pca_cannot(rng):
     assert quality(hnet) > before + 0.15
 
 
-def test_the_second_training_has_the_spread_labels(rng, monkeypatch):
+def test_the_second_training_has_the_propagated_labels(rng, monkeypatch):
     """Half of 90 images get a label; images and labels stay together, the known ones first."""
     which = np.arange(100) % 5
     features = (np.eye(12)[which] + rng.normal(0, 0.2, (100, 12))).astype(np.float32)
     labels = np.eye(5, dtype=np.uint8)[which]
     trainings = []
 
-    def play(hnet, recipe, features, labels, watchers):
+    def fit(hnet, recipe, features, labels, watchers):
         trainings.append((features, labels))
         begin_with_itq(hnet, features, 0)
 
-    monkeypatch.setattr(frozen, "play_on_features", play)
+    monkeypatch.setattr(frozen, "fit_on_features", fit)
 
     def train(labels, *overrides):
         trainings.clear()
@@ -106,9 +105,9 @@ def test_the_second_training_has_the_spread_labels(rng, monkeypatch):
     own = [int(np.flatnonzero((features == row).all(axis=1))[0]) for row in second[0]]
     assert sorted(own) == list(range(100))
     assert (second[1].argmax(axis=1) == which[own[:55]]).mean() > 0.95
-    assert len(train(labels[:10], "pseudo_labels.spread=0")) == 1
+    assert len(train(labels[:10], "pseudo_labels.label_propagation=0")) == 1
     assert len(train(labels[:10], "adversary.kind=none")) == 1
-    assert len(train(labels)) == 1  # nothing to spread to
+    assert len(train(labels)) == 1  # no image without a label
     several = labels[:10].copy()
     several[0, :2] = 1
     _, second = train(several)
@@ -119,8 +118,10 @@ def test_the_second_training_has_the_spread_labels(rng, monkeypatch):
 def test_features_cannot_be_deformed():
     with pytest.raises(RecipeError, match=r"cached_features: features cannot be deformed"):
         load_recipe("frozen", ("adversary.kind=learned",))
-    with pytest.raises(RecipeError, match=r"spread: needs the features of a network that stands"):
-        load_recipe("fashion", ("pseudo_labels.spread=0.5",))
+    with pytest.raises(
+        RecipeError, match=r"label_propagation: needs the features of a frozen backbone"
+    ):
+        load_recipe("fashion", ("pseudo_labels.label_propagation=0.5",))
 
 
 @pytest.fixture
@@ -167,7 +168,7 @@ def test_baseline(photos, ssah, tmp_path):
     assert code == 0, said.err
     assert map_of(said) > 0.8  # colours are easy, even for signs of what ImageNet taught
     assert (run / "report.html").is_file()
-    assert load_encoder(Run(run)).bits == 12
+    assert Run(run).encoder().bits == 12
     words = ("baseline", "--data", photos, "--output")
     code, said = ssah(*words, tmp_path / "many", "--set", "model.bits=300")
     assert code == 1
@@ -187,7 +188,7 @@ def test_training_on_features(photos, ssah, tmp_path):
     assert "epoch  20/20  joint" in said.out
     found = map_of(said)
     assert found > 0.95
-    assert load_encoder(Run(run)).bits == 12
+    assert Run(run).encoder().bits == 12
     (run / "model.keras").unlink()
     code, said = ssah("train", "--resume", run)
     assert code == 0, said.err

@@ -1,8 +1,8 @@
-"""Labels spread to near images."""
+"""Labels propagated to near images."""
 
 import numpy as np
 
-from ssah_tf.training.hash_layer.label_propagation import assignment, spread_labels
+from ssah_tf.training.hash_layer.label_propagation import assignment, propagate_labels
 
 
 def clusters(count, seed=0, spread=0.3):
@@ -16,7 +16,7 @@ def clusters(count, seed=0, spread=0.3):
 def test_the_neighbourhood_gives_the_label():
     points, classes = clusters(50)
     labels = np.eye(3, dtype=np.uint8)[classes[:3]]
-    rows, given = spread_labels((points,), labels, 0.5)
+    rows, given = propagate_labels((points,), labels, 0.5)
     assert len(rows) == round(0.5 * 147)
     assert (np.diff(rows) > 0).all()
     assert rows[0] >= 3
@@ -28,7 +28,7 @@ def test_the_uncertain_are_left_alone():
     """A point halfway between two classes, among clear ones, gets none."""
     points, classes = clusters(20, spread=0.05)
     points[30] = (points[classes == 0].mean(axis=0) + points[classes == 1].mean(axis=0)) / 2
-    rows, _ = spread_labels((points,), np.eye(3, dtype=np.uint8)[classes[:3]], 56 / 57)
+    rows, _ = propagate_labels((points,), np.eye(3, dtype=np.uint8)[classes[:3]], 56 / 57)
     np.testing.assert_array_equal(rows, np.delete(np.arange(3, 60), 27))
 
 
@@ -37,7 +37,7 @@ def test_one_seed_moves_to_the_middle_of_its_cluster():
     unlabelled points the mean comes to the middle, so that more of them are found."""
     points, classes = clusters(60, seed=3, spread=0.5)
     labels = np.eye(3, dtype=np.uint8)[classes[:3]]
-    rows, given = spread_labels((points,), labels, 1.0)
+    rows, given = propagate_labels((points,), labels, 1.0)
     centred = points - points.mean(axis=0)
     centred /= np.linalg.norm(centred, axis=1, keepdims=True)
     by_seeds = assignment(centred[3:], centred[:3]).argmax(axis=1)
@@ -51,8 +51,8 @@ def test_views_count_the_same():
     noise = np.random.default_rng(1).normal(size=(150, 4)).astype(np.float32)
     labels = np.zeros((3, 5), np.uint8)
     labels[np.arange(3), [0, 2, 4]] = 1
-    small = spread_labels((points, noise), labels, 0.5)
-    large = spread_labels((points, 1000 * noise), labels, 0.5)
+    small = propagate_labels((points, noise), labels, 0.5)
+    large = propagate_labels((points, 1000 * noise), labels, 0.5)
     for one, other in zip(small, large, strict=True):
         np.testing.assert_array_equal(one, other)
     rows, given = small
@@ -69,7 +69,7 @@ def test_images_with_several_labels_or_none():
     labels = np.eye(3, dtype=np.uint8)[classes[:6]]
     labels[0, 1] = 1
     labels[5] = 0
-    rows, given = spread_labels((points,), labels, 0.5)
+    rows, given = propagate_labels((points,), labels, 0.5)
     np.testing.assert_array_equal(given.sum(axis=1), 1)
     assert (given.argmax(axis=1) == classes[rows]).mean() > 0.95
 
@@ -83,7 +83,7 @@ def test_an_image_with_two_labels_counts_for_each_by_half():
     together = apart.copy()
     together[:2] = [1, 1, 0]
     for one, other in zip(
-        *(spread_labels((points,), x, 1.0) for x in (apart, together)), strict=True
+        *(propagate_labels((points,), x, 1.0) for x in (apart, together)), strict=True
     ):
         np.testing.assert_array_equal(one, other)
 

@@ -5,12 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ssah_tf.models import HNet
 from ssah_tf.training.callbacks import Stop
-from ssah_tf.training.evaluate import load_encoder
 from ssah_tf.training.hash_layer.refit import refit_hash_layer, refit_recipe
 from ssah_tf.training.recipe import load_recipe
+from ssah_tf.training.run import Run
 from ssah_tf.training.signals import StopSignals
-from ssah_tf.training.train import start, train
+from ssah_tf.training.start import start
+from ssah_tf.training.train import train
 
 SHORT = (
     "model.options.width=16",
@@ -22,11 +24,22 @@ SHORT = (
 )
 
 
-def weights(run):
-    """Of the backbone, and of the hash layer with its normalisation."""
-    encoder = load_encoder(run)
+def parts(encoder):
+    """Weights of the backbone, and of the hash layer with its normalisation."""
     layer = [*encoder.hash_layer.get_weights(), *encoder.hash_norm.get_weights()]
     return encoder.backbone.get_weights(), layer
+
+
+def weights(run):
+    """See `parts`."""
+    return parts(run.encoder())
+
+
+def refitted(run, images):
+    """The encoder of a run after one more refit."""
+    encoder = run.encoder()
+    refit_hash_layer(encoder, run, images, Stop(run, StopSignals()))
+    return encoder
 
 
 def same(one, other):
@@ -55,11 +68,19 @@ def test_the_backbone_stays_and_the_layer_is_another(runs):
     assert not np.allclose(layer[0], other_layer[0])
 
 
-def test_twice_is_once(runs):
-    """Killed after the encoder was replaced, a training that goes on leaves it as it is."""
+def test_twice_is_once(runs, monkeypatch):
+    """Killed after the encoder was replaced, a training that goes on leaves it as it is.
+
+    It is loaded once and saved once.
+    """
     _, (run, images) = runs
     before = weights(run)
+    calls = []
+    load, save = Run.encoder, HNet.save
+    monkeypatch.setattr(Run, "encoder", lambda run: calls.append("load") or load(run))
+    monkeypatch.setattr(HNet, "save", lambda hnet, path: calls.append("save") or save(hnet, path))
     train(run, images)
+    assert calls == ["load", "save"]
     for one, other in zip(before, weights(run), strict=True):
         assert same(one, other)
 
@@ -67,25 +88,20 @@ def test_twice_is_once(runs):
 def test_labels_of_the_validation_images_count(runs):
     """With other labels for them alone, the layer is another."""
     _, (run, images) = runs
-    before = run.model_path.read_bytes()
     own = weights(run)[1]
     labels = images.labels.copy()
     validation = images.positions(run.split.validation)
     labels[validation] = np.roll(labels[validation], 1, axis=1)
-    try:
-        refit_hash_layer(run, replace(images, labels=labels), Stop(run, StopSignals(), None))
-        assert not same(own, weights(run)[1])
-    finally:
-        run.model_path.write_bytes(before)
+    encoder = refitted(run, replace(images, labels=labels))
+    assert not same(own, parts(encoder)[1])
 
 
 def test_more_bits_than_directions_leave_the_layer(tmp_path, capsys):
     """The backbone has 64 features. A line says what was left out and why."""
     run, images = trained(tmp_path / "run", "model.bits=65", "train.refit=false")
-    before = weights(run)[1]
-    refit_hash_layer(run, images, Stop(run, StopSignals(), None))
+    encoder = refitted(run, images)
     assert "refit: left out; model.bits: 65 bits need as many directions" in capsys.readouterr().out
-    assert same(before, weights(run)[1])
+    assert same(weights(run)[1], parts(encoder)[1])
 
 
 @pytest.mark.parametrize(("kind", "then"), [("learned", "plain"), ("none", "none")])
@@ -109,6 +125,6 @@ def test_pairs_need_no_targets(tmp_path):
     """A loss of pairs is refitted like one of targets."""
     run, images = trained(tmp_path / "run", "loss.supervised=likelihood", "train.refit=false")
     backbone, layer = weights(run)
-    refit_hash_layer(run, images, Stop(run, StopSignals(), None))
-    assert same(backbone, weights(run)[0])
-    assert not same(layer, weights(run)[1])
+    same_backbone, other_layer = parts(refitted(run, images))
+    assert same(backbone, same_backbone)
+    assert not same(layer, other_layer)

@@ -1,8 +1,11 @@
 """The picture of hard samples at rising pace beside their originals."""
 
 import numpy as np
+from matplotlib.figure import Figure
 
+from ssah_tf.system.errors import RunError
 from ssah_tf.system.files import atomic_path
+from ssah_tf.system.reading import read_arrays
 from ssah_tf.training.run import Run
 
 #: Moments of the joint stage in the picture.
@@ -14,26 +17,23 @@ def draw_album(run: Run) -> None:
 
     A column an image; the first row shows the originals, the rows below the hard samples of later
     and later epochs, with their rho.
+
+    Raises:
+        RunError: The album is damaged.
     """
     if not run.album_path.is_file():
         return
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    with np.load(run.album_path, allow_pickle=False) as album:
-        originals, hard = album["originals"], album["hard"]
+    try:
+        album = read_arrays(run.album_path)
+        originals, hard = album["originals"], album["hard"]  # (n, s, s, 3), (epochs, n, s, s, 3)
         epochs, rho = album["epochs"], album["rho"]
+    except (OSError, ValueError, KeyError) as error:
+        raise RunError(f"{run.album_path}: damaged ({error}); remove it") from None
     moments = np.unique(np.linspace(0, len(hard) - 1, MOMENTS).round().astype(int))
     rows = [("original", originals)]
     rows += [(f"epoch {epochs[m] + 1}\nρ = {rho[m]:.2f}", hard[m]) for m in moments]
-    figure, axes = pyplot.subplots(
-        len(rows),
-        len(originals),
-        figsize=(1.1 * len(originals) + 1, 1.1 * len(rows)),
-        squeeze=False,
-    )
+    figure = Figure(figsize=(1.1 * len(originals) + 1, 1.1 * len(rows)))
+    axes = figure.subplots(len(rows), len(originals), squeeze=False)
     for (title, images), line in zip(rows, axes, strict=True):
         for image, axis in zip(images, line, strict=True):
             axis.imshow(image, interpolation="nearest")
@@ -45,4 +45,3 @@ def draw_album(run: Run) -> None:
     figure.tight_layout(pad=0.4, w_pad=0.2, h_pad=0.2)
     with atomic_path(run.picture_path) as path:
         figure.savefig(path, dpi=120)
-    pyplot.close(figure)

@@ -1,0 +1,234 @@
+"""The one way from an image file to its record: digest, size and time, perceptual hash, code.
+
+`ssah encode`, `ssah index`, `ssah migrate`, the tasks of a cluster and queries all go through
+`encode_records`, so that a file has one code wherever it is encoded.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+import numpy as np
+import numpy.typing as npt
+
+from ssah_tf.data.decode import decode, regular
+from ssah_tf.data.perceptual_hash import BYTES as HASH_BYTES
+from ssah_tf.data.perceptual_hash import perceptual_hash
+from ssah_tf.data.threads import in_batches
+from ssah_tf.encoding.encoder import Encoder
+from ssah_tf.metrics.hamming import code_bytes
+from ssah_tf.system.errors import ImageError
+from ssah_tf.system.text import printable
+
+#: Images that are run at once.
+BATCH = 64
+#: Bytes of a digest, SHA-256.
+DIGEST_BYTES = 32
+
+#: A code `(ceil(bits / 8),)`, or codes `(n, ceil(bits / 8))`, or pixels `(side, side, 3)`.
+Uint8 = npt.NDArray[np.uint8]
+#: Digest of a content -> its perceptual hash and its code.
+Known = Mapping[bytes, tuple[bytes, Uint8]]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of an image file.
+
+    Attributes:
+        path: As it was given.
+        digest: SHA-256 of the content; empty if the code alone was asked for.
+        size: Bytes of the file.
+        mtime_ns: Time of the last change, nanoseconds.
+        perceptual_hash: See `data.perceptual_hash`; empty if the code alone was asked for.
+        code: Packed, uint8 `(ceil(bits / 8),)`.
+    """
+
+    path: str
+    digest: bytes
+    size: int
+    mtime_ns: int
+    perceptual_hash: bytes
+    code: Uint8
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """An image file without a code.
+
+    Attributes:
+        path: As it was given.
+        reason: Why, a line.
+        not_opened: Whether the file itself could not be read, here; else it is no image.
+    """
+
+    path: str
+    reason: str
+    not_opened: bool = False
+
+
+def encode_records(
+    encoder: Encoder,
+    paths: Iterable[str],
+    *,
+    folder: str = "",
+    known: Known | None = None,
+    code_only: bool = False,
+) -> Iterator[list[Record | Unreadable]]:
+    """Records of image files; while the network runs on one batch the next is decoded.
+
+    Args:
+        encoder: Any encoder.
+        paths: As they are to be called.
+        folder: What relative ones are relative to; the current folder by default.
+        known: Contents that are not encoded again.
+        code_only: For queries: no digest and no perceptual hash.
+
+    Yields:
+        A record for each path, or why there is none, in order; `BATCH` at a time.
+    """
+    known = known or {}
+
+    def read(path: str) -> tuple[tuple[str, bytes, int, int, bytes], Uint8] | Unreadable:
+        """The columns of a record but its code, and the code if it is known, else the pixels."""
+        place = os.path.join(folder, path)
+        try:
+            found = regular(place, path)
+            with open(place, "rb") as stream:
+                content = stream.read()
+            digest = b"" if code_only else sha256(content).digest()
+            if digest in known:
+                seen, value = known[digest]
+            else:
+                value = decode(content, encoder.image_size, name=path)
+                seen = b"" if code_only else perceptual_hash(value)
+        except ImageError as error:
+            return Unreadable(path, str(error))
+        except OSError as error:
+            return Unreadable(path, f"{printable(path)}: {error.strerror or error}", True)
+        return (path, digest, found.st_size, found.st_mtime_ns, seen), value
+
+    for batch in in_batches(read, paths, BATCH):
+        good = [one for one in batch if not isinstance(one, Unreadable)]
+        pixels = [value for _, value in good if value.ndim == 3]
+        codes = iter(encoder.encode(np.stack(pixels)) if pixels else ())
+        yield [
+            one
+            if isinstance(one, Unreadable)
+            else Record(*one[0], code=next(codes) if one[1].ndim == 3 else one[1])
+            for one in batch
+        ]
+
+
+def encode_readable(encoder: Encoder, paths: list[str]) -> tuple[Uint8, list[str]]:
+    """Codes of queries.
+
+    Args:
+        encoder: Any encoder.
+        paths: Image files.
+
+    Returns:
+        The codes of those that can be read, uint8 `(n, ceil(bits / 8))`, and for each path "" or
+        why it cannot be read.
+    """
+    found = [one for batch in encode_records(encoder, paths, code_only=True) for one in batch]
+    codes = [one.code for one in found if isinstance(one, Record)]
+    reasons = [one.reason if isinstance(one, Unreadable) else "" for one in found]
+    return stacked(codes, encoder.bits), reasons
+
+
+def unchanged(path: str, size: int, mtime_ns: int) -> bool:
+    """Whether a file has the size and the time of change that it had, without reading it."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return False
+    return (size, mtime_ns) == (found.st_size, found.st_mtime_ns)
+
+
+@dataclass(frozen=True)
+class Records:
+    """Records of many files as columns: what a file of them holds.
+
+    Attributes:
+        model_id: Of the encoder.
+        bits: Of a code.
+        paths: Of the files with a code, in order.
+        codes: Packed codes, uint8 `(n, ceil(bits / 8))`.
+        digests: SHA-256 of the files' contents, uint8 `(n, DIGEST_BYTES)`.
+        sizes: Of the files in bytes, int64 `(n,)`.
+        mtime_ns: Times of their last changes in nanoseconds, int64 `(n,)`.
+        perceptual_hash: Uint8 `(n, HASH_BYTES)`; see `data.perceptual_hash`.
+        bad: Path -> the reason why the image has no code.
+        not_opened: Those of the bad ones whose file could not even be read, here. It is not kept.
+    """
+
+    model_id: str
+    bits: int
+    paths: list[str]
+    codes: Uint8
+    digests: Uint8
+    sizes: npt.NDArray[np.int64]
+    mtime_ns: npt.NDArray[np.int64]
+    perceptual_hash: Uint8
+    bad: dict[str, str]
+    not_opened: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, encoder: Encoder, found: Sequence[Record | Unreadable]) -> "Records":
+        """The columns of what an encoder has made of files."""
+        good = [one for one in found if isinstance(one, Record)]
+        bad = [one for one in found if isinstance(one, Unreadable)]
+        return cls(
+            encoder.model_id,
+            encoder.bits,
+            [one.path for one in good],
+            stacked([one.code for one in good], encoder.bits),
+            as_rows([one.digest for one in good], DIGEST_BYTES),
+            np.array([one.size for one in good], np.int64),
+            np.array([one.mtime_ns for one in good], np.int64),
+            as_rows([one.perceptual_hash for one in good], HASH_BYTES),
+            {one.path: one.reason for one in bad},
+            tuple(one.path for one in bad if one.not_opened),
+        )
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __iter__(self) -> Iterator[Record]:
+        columns = self.digests, self.sizes.tolist(), self.mtime_ns.tolist(), self.perceptual_hash
+        for path, digest, size, mtime_ns, seen, code in zip(
+            self.paths, *columns, self.codes, strict=True
+        ):
+            yield Record(path, digest.tobytes(), size, mtime_ns, seen.tobytes(), code)
+
+    def whole(self) -> bool:
+        """Whether the columns have the forms that they should have: a stranger's may not."""
+        rows = len(self.paths)
+        forms = (
+            (self.codes, np.uint8, (rows, code_bytes(self.bits))),
+            (self.digests, np.uint8, (rows, DIGEST_BYTES)),
+            (self.sizes, np.int64, (rows,)),
+            (self.mtime_ns, np.int64, (rows,)),
+            (self.perceptual_hash, np.uint8, (rows, HASH_BYTES)),
+        )
+        texts = (self.model_id, *self.paths, *self.bad, *self.bad.values())
+        return all(isinstance(text, str) for text in texts) and all(
+            column.dtype == np.dtype(kind) and column.shape == shape
+            for column, kind, shape in forms
+        )
+
+
+def as_rows(values: Sequence[bytes], width: int) -> Uint8:
+    """Byte strings of one length as rows, uint8 `(n, width)`.
+
+    Raises:
+        ValueError: They are of another length.
+    """
+    return np.frombuffer(b"".join(values), np.uint8).reshape(len(values), width)
+
+
+def stacked(codes: Sequence[Uint8], bits: int) -> Uint8:
+    """Codes as rows, uint8 `(n, ceil(bits / 8))`; there may be none."""
+    return np.array(codes, np.uint8).reshape(len(codes), code_bytes(bits))
