@@ -47,7 +47,7 @@ def renamed(old: str, new: str) -> Any:
         if value:
             raise SsahError(f"{old} is now called {new}")
 
-    return typer.Option(old, hidden=True, callback=refuse, help=f"The former name of {new}.")
+    return typer.Option(old, hidden=True, callback=refuse, help=f"Use {new} instead.")
 
 
 def import_tensorflow() -> None:

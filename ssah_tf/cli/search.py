@@ -20,28 +20,34 @@ app = typer.Typer()
 #: Neighbours of a query, where neither a number nor a radius is asked for.
 NEIGHBOURS = 20
 
-Index = Annotated[str, typer.Argument(help="What `ssah index` wrote: a folder or an address.")]
-Threads = Annotated[int, typer.Option(min=0, help="Of ONNX Runtime; 0: one a core.")]
-Page = Annotated[Path | None, typer.Option("--html", help="Write a page with pictures, too.")]
-Show = Annotated[bool, typer.Option("--open", help="Open the page in a browser.")]
+Index = Annotated[str, typer.Argument(help="Open the index in this folder, or at this address.")]
+Threads = Annotated[
+    int, typer.Option(min=0, help="Use so many threads of ONNX Runtime, 0 for one a core.")
+]
+Page = Annotated[
+    Path | None, typer.Option("--html", help="Write a page with pictures to this file.")
+]
+Show = Annotated[bool, typer.Option("--open", help="Open the page with pictures in a browser.")]
 
 
 @app.command()
 def index(
-    encoder: Annotated[Path, typer.Argument(help="What `ssah export` wrote, or its ONNX file.")],
-    sources: Annotated[list[str], typer.Argument(help="Image files, or folders of them.")],
+    encoder: Annotated[Path, typer.Argument(help="Use the encoder of this export, or ONNX file.")],
+    sources: Annotated[
+        list[str], typer.Argument(help="Index these image files, and those of these folders.")
+    ],
     output: Annotated[
-        str, typer.Option(help="Folder of the index, or its address in a database.")
+        str, typer.Option(help="Keep the index in this folder, or at this address of a database.")
     ] = "index",
     labels: Annotated[
         str | None,
         typer.Option(
             metavar="FILE|folders",
-            help="Label file of the photos, or `folders` where folders are the classes.",
+            help="Take labels from this file; with `folders`, from the class folders.",
         ),
     ] = None,
     codes: Annotated[
-        Path | None, typer.Option(help="Folder that `ssah encode` wrote: its codes are taken.")
+        Path | None, typer.Option(help="Take the codes that `ssah encode` wrote to this folder.")
     ] = None,
     threads: Threads = 0,
 ) -> None:
@@ -78,25 +84,28 @@ def index(
 @app.command()
 def search(
     index: Index,
-    queries: Annotated[list[str], typer.Argument(help="Image files, or folders of them.")],
+    queries: Annotated[
+        list[str], typer.Argument(help="Search with these image files, and those of these folders.")
+    ],
     k: Annotated[
         int | None,
         typer.Option(
             "-k",
             min=1,
             show_default=False,
-            help=f"Neighbours of each query; {NEIGHBOURS}, or all within --radius.",
+            help=f"Find so many photos for each query; by default {NEIGHBOURS}, or all within "
+            "--radius.",
         ),
     ] = None,
     radius: Annotated[
-        int | None, typer.Option(min=0, help="Largest distance in bits, included.")
+        int | None, typer.Option(min=0, help="Find photos up to this distance, in bits.")
     ] = None,
     where: Annotated[
         list[str] | None,
         typer.Option(
             "--filter",
             metavar="NAME=VALUE",
-            help="Only photos with label=NAME|NAME or path=PATTERN; may come several times.",
+            help="Find only photos with label=NAME|NAME or path=PATTERN; may come several times.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
@@ -141,15 +150,22 @@ def duplicates(
     index: Index,
     radius: Annotated[
         int | None,
-        typer.Option(min=0, help="Largest distance of codes in bits; default: an eighth of them."),
+        typer.Option(
+            min=0,
+            help="Compare photos whose codes differ in so many bits at most; by default an eighth.",
+        ),
     ] = None,
     min_ssim: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Smallest SSIM of small grey pictures, 1 for the same."),
+        typer.Option(
+            min=0,
+            max=1,
+            help="Group photos from this SSIM of small grey pictures on, 1 for the same.",
+        ),
     ] = 0.9,
     likeness: Annotated[str, renamed("--likeness", "--min-ssim")] = "",
     table: Annotated[
-        Path | None, typer.Option("--csv", help="Write a table, a row a photo.")
+        Path | None, typer.Option("--csv", help="Write a table to this file, a row a photo.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a list.")] = False,
     page: Page = None,
@@ -197,7 +213,9 @@ def stats(
 @app.command()
 def migrate(
     index: Index,
-    encoder: Annotated[Path, typer.Argument(help="The new encoder: an export, or its ONNX file.")],
+    encoder: Annotated[
+        Path, typer.Argument(help="Encode with this export, or ONNX file, from now on.")
+    ],
     skip_unreadable: Annotated[
         bool,
         typer.Option("--skip-unreadable", help="Leave photos out whose files cannot be read now."),
@@ -227,11 +245,11 @@ def migrate(
 
 @app.command()
 def load(
-    index: Annotated[Path, typer.Argument(help="A folder that `ssah index` wrote.")],
+    index: Annotated[Path, typer.Argument(help="Load the index in this folder.")],
     address: Annotated[
         str,
         typer.Argument(
-            help="postgresql://USER@HOST:PORT/DATABASE/NAME or milvus://HOST:PORT/NAME."
+            help="Load it into postgresql://USER@HOST:PORT/DATABASE/NAME or milvus://HOST:PORT/NAME."
         ),
     ],
 ) -> None:
