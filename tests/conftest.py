@@ -6,6 +6,7 @@ PostgreSQL on a Unix socket, Milvus in a network of its own: real ones.
 import importlib.util
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import warnings
@@ -169,7 +170,9 @@ def milvus(tmp_path_factory):
             text=True,
         )
     assert server.stdout.readline() == "up\n", (folder / "log").read_text()
-    yield f"milvus://127.0.0.1:{module.way_in(folder / 'data')}/{{}}".format
+    with module.way_in(folder / "data") as listener:
+        yield f"milvus://127.0.0.1:{listener.getsockname()[1]}/{{}}".format
+        listener.shutdown(socket.SHUT_RDWR)  # it waits for nobody more
     server.stdin.close()
     server.wait()
     server.stdout.close()
