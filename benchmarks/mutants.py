@@ -154,9 +154,13 @@ def serve() -> None:
     for line in sys.stdin:
         order = json.loads(line)
         child = os.fork()
-        if not child:
-            os.setsid()
-            os._exit(one_run(order["tests"], order["path"]))
+        if not child:  # leaves at once: destructors would wait for threads that no fork has
+            code = 1
+            try:
+                os.setsid()
+                code = one_run(order["tests"], order["path"])
+            finally:
+                os._exit(code)
         os.write(answers, f"{wait_for(child)}\n".encode())
 
 
@@ -169,7 +173,9 @@ def one_run(tests: list[str], path: str) -> int:
         importlib.import_module(path.removesuffix(".py").replace("/", "."))
     except BaseException:
         return IMPORT_FAILED
-    return int(pytest.main([*tests, "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]))
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # of what is imported already
+    return int(pytest.main([*tests, *options]))
 
 
 def wait_for(child: int) -> int:
