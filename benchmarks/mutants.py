@@ -30,11 +30,16 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 #: Survivors that change nothing, each with the reason.
 HARMLESS = Path(__file__).with_suffix(".json")
+#: The contract of an index is that of databases, too: they have code of their own.
+EMBEDDED = ("-k", "not pgvector and not plain")
 #: Part -> what is changed, and the tests that should notice.
 PARTS = {
     "metrics": (["ssah_tf/metrics/*.py"], ["tests/metrics"]),
     "losses": (["ssah_tf/losses/*.py"], ["tests/losses", "tests/test_life_cycle.py"]),
-    "code_index": (["ssah_tf/search/code_index.py"], ["tests/search/test_code_index.py"]),
+    "code_index": (
+        ["ssah_tf/search/code_index.py"],
+        ["tests/search/test_code_index.py", "tests/search/test_contract.py", *EMBEDDED],
+    ),
     "split": (
         ["ssah_tf/data/split.py"],
         ["tests/data/test_split.py", "tests/data/test_protocols.py"],
