@@ -30,12 +30,14 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 #: Survivors that change nothing, each with the reason.
 HARMLESS = Path(__file__).with_suffix(".json")
+#: The life cycle is that of layers, too, and most of them take longer.
+OF_LOSSES = ("-k", "losses or Contrastive or CSQ or Likelihood or OrthoHash")
 #: The contract of an index is that of databases, too: they have code of their own.
 EMBEDDED = ("-k", "not pgvector and not plain")
 #: Part -> what is changed, and the tests that should notice.
 PARTS = {
     "metrics": (["ssah_tf/metrics/*.py"], ["tests/metrics"]),
-    "losses": (["ssah_tf/losses/*.py"], ["tests/losses", "tests/test_life_cycle.py"]),
+    "losses": (["ssah_tf/losses/*.py"], ["tests/losses", "tests/test_life_cycle.py", *OF_LOSSES]),
     "code_index": (
         ["ssah_tf/search/code_index.py"],
         ["tests/search/test_code_index.py", "tests/search/test_contract.py", *EMBEDDED],
