@@ -18,7 +18,7 @@ from ssah_tf.system.text import first_line
 
 #: File that says what an index is; it is written last.
 MANIFEST = "index.json"
-#: Of what is saved; another one is told, not read.
+#: Of what is saved; another one is named, not read.
 FORMAT = 2
 #: Arrays that a saved index can have, each in a file of its own, and their types.
 ARRAYS = {

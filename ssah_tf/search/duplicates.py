@@ -65,7 +65,7 @@ def find_duplicates(
         index: The index.
         radius: Largest distance of codes, included.
         min_ssim: Smallest SSIM of the pixels.
-        progress: Is told how many photos are done, and how many there are.
+        progress: Called with how many photos are done, and how many there are.
     """
     contents = index.photos.contents()  # (n,), equal for equal files
     _, first, content = np.unique(contents, return_index=True, return_inverse=True)

@@ -156,7 +156,7 @@ class PhotoIndex:
         Args:
             encoder: The encoder of the index.
             sources: Image files, and folders of them.
-            progress: Is told how many of the files to read are done, and how many there are.
+            progress: Called with how many of the files to read are done, and how many there are.
             labels: Gives the labels of paths; by default photos keep those that they have.
             codes: Folder of shards that `ssah encode` wrote: photos in it are not encoded again.
 

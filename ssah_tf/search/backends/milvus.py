@@ -464,8 +464,8 @@ def make(client: "MilvusClient", name: str, bits: int, model_id: str) -> None:
     """Make the collection of an index."""
     from pymilvus import DataType
 
-    told = {"layout": LAYOUT, "model_id": model_id, "bits": bits, "metric": "hamming"}
-    schema = client.create_schema(description=json.dumps(told), enable_dynamic_field=False)
+    about = {"layout": LAYOUT, "model_id": model_id, "bits": bits, "metric": "hamming"}
+    schema = client.create_schema(description=json.dumps(about), enable_dynamic_field=False)
     schema.add_field("first", DataType.INT64, is_primary=True)
     schema.add_field("size", DataType.INT64)
     schema.add_field("ids", DataType.ARRAY, element_type=DataType.INT64, max_capacity=BLOCK)
