@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ssah_tf.search import CodeIndex
-from ssah_tf.search.code_index import MANIFEST, Ascending, Groups
+from ssah_tf.search.code_index import MANIFEST, Ascending, Owners
 from ssah_tf.search.engines import ENGINES, make_engine
 from ssah_tf.system.errors import SsahError
 
@@ -245,16 +245,16 @@ def test_codes_are_grouped_if_less_than_half_of_them_differ():
     for distinct, grouped in ((5, False), (4, True)):
         index = CodeIndex(8, "m")
         index.add(np.arange(10), (np.arange(10) % distinct).astype(np.uint8)[::-1, None])
-        assert (index.groups.members is not None) == grouped
+        assert (index.groups.owners is not None) == grouped
     assert index.groups.codes.ravel().tolist() == [1, 0, 3, 2]
-    assert index.groups.starts.tolist() == [0, 3, 6, 8, 10]
-    assert index.groups.members.tolist() == [0, 4, 8, 1, 5, 9, 2, 6, 3, 7]
+    assert index.groups.owners.starts.tolist() == [0, 3, 6, 8, 10]
+    assert index.groups.owners.members.tolist() == [0, 4, 8, 1, 5, 9, 2, 6, 3, 7]
 
 
 def test_no_more_owners_are_looked_at_than_a_search_needs():
     """Codes at distances 0, 1, 1, 2 with two owners each: k = 3 needs those up to distance 1."""
     starts, members = np.uint32([0, 2, 4, 6, 8]), np.uint32([0, 1, 2, 5, 3, 4, 6, 7])
-    groups = Groups("numpy", np.uint8([[0], [1], [2], [3]]), starts, members)
+    owners = Owners(starts, members)
     nearest, distances = np.arange(4), np.int32([0, 1, 1, 2])
     asked = []
 
@@ -262,12 +262,12 @@ def test_no_more_owners_are_looked_at_than_a_search_needs():
         asked.append(len(positions))
         return 10 + positions.astype(np.int64)
 
-    for k, owners in ((1, 1), (2, 2), (3, 6), (4, 6), (6, 6), (7, 8), (8, 8), (None, 8)):
-        ids, far = groups.expand(ids_at, nearest, distances, k)
+    for k, looked_at in ((1, 1), (2, 2), (3, 6), (4, 6), (6, 6), (7, 8), (8, 8), (None, 8)):
+        ids, far = owners.ids(ids_at, nearest, distances, k)
         assert ids.tolist() == list(range(10, 18))[:k]
         assert far.tolist() == [0, 0, 1, 1, 1, 1, 2, 2][:k]
-        assert asked.pop() == owners
-    ids, far = groups.expand(ids_at, nearest[:0], distances[:0], None)
+        assert asked.pop() == looked_at
+    ids, far = owners.ids(ids_at, nearest[:0], distances[:0], None)
     assert (len(ids), len(far)) == (0, 0)
 
 
