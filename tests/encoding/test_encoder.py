@@ -1,5 +1,6 @@
 """The encoder at run time, on a network so small that its codes can be told by hand."""
 
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -130,6 +131,8 @@ def test_images_of_another_size_are_cut_and_made_smaller(encoder):
         assert encoder.logits(images).tolist() == [[10, 20, 30] * 4]
     two = np.stack([wide, 2 * wide])
     assert encoder.encode(two).tolist() == [[10, 20], [20, 40]]
+    small = np.full((2, 3, 3, 3), 7, np.uint8)
+    assert encoder.encode(small).tolist() == [[7, 7]] * 2
 
 
 def test_pictures_are_turned_upright_and_laid_on_white(encoder, tmp_path):
@@ -143,12 +146,19 @@ def test_pictures_are_turned_upright_and_laid_on_white(encoder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("shape", "dtype"),
-    [((4, 4, 3), np.float32), ((4, 4), np.uint8), ((4, 4, 4), np.uint8), ((4, 4, 1), np.uint8),
-     ((2, 4, 4, 3), np.float32), ((2, 5, 5, 4), np.uint8)],
-)  # fmt: skip
-def test_an_array_of_another_form_is_refused(encoder, shape, dtype):
-    received = f"{np.dtype(dtype)} {shape[-3:]}".replace("(", r"\(").replace(")", r"\)")
+    ("shape", "dtype", "received"),
+    [
+        ((4, 4, 3), np.float32, (4, 4, 3)),
+        ((4, 4), np.uint8, (4, 4)),
+        ((4, 4, 4), np.uint8, (4, 4, 4)),
+        ((4, 4, 1), np.uint8, (4, 4, 1)),
+        ((2, 4, 4, 3), np.float32, (4, 4, 3)),  # one of two
+        ((2, 5, 5, 4), np.uint8, (5, 5, 4)),
+        ((1, 2, 4, 4, 3), np.uint8, (1, 2, 4, 4, 3)),
+    ],
+)
+def test_an_array_of_another_form_is_refused(encoder, shape, dtype, received):
+    received = re.escape(f"{np.dtype(dtype)} {received}")
     message = rf"must be uint8 \(height, width, 3\), RGB\. Received: {received}"
     with pytest.raises(SsahError, match=message):
         encoder.encode(np.zeros(shape, dtype))
@@ -178,6 +188,7 @@ def test_threads_and_providers_are_handed_on(path):
     encoder = Encoder.load(path, threads=3, providers=["CPUExecutionProvider"])
     options = encoder.session.get_session_options()
     assert options.intra_op_num_threads == 3
+    assert options.log_severity_level == 3  # errors alone
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
     assert encoder.session.get_providers() == ["CPUExecutionProvider"]
     assert Encoder.load(path).session.get_session_options().intra_op_num_threads == 0
