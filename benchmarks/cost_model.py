@@ -198,10 +198,10 @@ def searching(folder: Path, count: int) -> dict:
         index.save(place)
         disk = sum(path.stat().st_size for path in place.iterdir())
         del index
-        told = in_child("--search", place)
-        found[f"{kind}: query, CPU s"] = (distinct, told["single"])
-        found[f"{kind}: one of 200 queries, CPU s"] = (distinct, told["together"])
-        found[f"{kind}: memory, bytes"] = (count, told["memory"])
+        answer = in_child("--search", place)
+        found[f"{kind}: query, CPU s"] = (distinct, answer["single"])
+        found[f"{kind}: one of 200 queries, CPU s"] = (distinct, answer["together"])
+        found[f"{kind}: memory, bytes"] = (count, answer["memory"])
         found[f"{kind}: disk, bytes"] = (count, disk)
     return found
 
@@ -278,19 +278,19 @@ def tables(stored: dict) -> list[str]:
         )
         disk += cost("photos: disk, bytes", count)
         rows.append([
-            f"{count:,}", told(seconds / 2), told(seconds / 64),
+            f"{count:,}", in_words(seconds / 2), in_words(seconds / 64),
             size(cost("shards: disk, bytes", count)), size(disk),
             size(memory),
             size(cost("photos, searched: memory, bytes", count)),
-            told(cost("random: query, CPU s", count)),
-            told(cost("collapsed: query, CPU s", distinct)),
+            in_words(cost("random: query, CPU s", count)),
+            in_words(cost("collapsed: query, CPU s", distinct)),
         ])  # fmt: skip
     heads = ["photos", "encode on 2 cores", "on 64", "shards on disk", "index on disk",
              "memory of codes", "of photos", "a query, random codes", "collapsed codes",
              ]  # fmt: skip
     checks = []
     for name, count, predicted, measured in stored["checks"]:
-        show = size if "bytes" in name else told
+        show = size if "bytes" in name else in_words
         off = f"{round(100 * (predicted / measured - 1)):+d} %"
         checks.append([name.rpartition(",")[0], f"{count:,}", show(predicted), show(measured), off])
     rate = 1 / stored["lines"]["encode, CPU s"]["each"]
@@ -315,7 +315,7 @@ def size(value: float) -> str:
     return f"{value:.3g} GB"
 
 
-def told(seconds: float) -> str:
+def in_words(seconds: float) -> str:
     """A time for people."""
     for unit, length in (("h", 3600), ("min", 60), ("s", 1)):
         if seconds >= length:

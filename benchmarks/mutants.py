@@ -30,11 +30,18 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 #: Survivors that change nothing, each with the reason.
 HARMLESS = Path(__file__).with_suffix(".json")
+#: The life cycle is that of layers, too, and most of them take longer.
+OF_LOSSES = ("-k", "losses or Contrastive or CSQ or Likelihood or OrthoHash")
+#: The contract of an index is that of databases, too: they have code of their own.
+EMBEDDED = ("-k", "not pgvector and not plain")
 #: Part -> what is changed, and the tests that should notice.
 PARTS = {
     "metrics": (["ssah_tf/metrics/*.py"], ["tests/metrics"]),
-    "losses": (["ssah_tf/losses/*.py"], ["tests/losses", "tests/test_life_cycle.py"]),
-    "code_index": (["ssah_tf/search/code_index.py"], ["tests/search/test_code_index.py"]),
+    "losses": (["ssah_tf/losses/*.py"], ["tests/losses", "tests/test_life_cycle.py", *OF_LOSSES]),
+    "code_index": (
+        ["ssah_tf/search/code_index.py"],
+        ["tests/search/test_code_index.py", "tests/search/test_contract.py", *EMBEDDED],
+    ),
     "split": (
         ["ssah_tf/data/split.py"],
         ["tests/data/test_split.py", "tests/data/test_protocols.py"],
@@ -154,9 +161,13 @@ def serve() -> None:
     for line in sys.stdin:
         order = json.loads(line)
         child = os.fork()
-        if not child:
-            os.setsid()
-            os._exit(one_run(order["tests"], order["path"]))
+        if not child:  # leaves at once: destructors would wait for threads that no fork has
+            code = 1
+            try:
+                os.setsid()
+                code = one_run(order["tests"], order["path"])
+            finally:
+                os._exit(code)
         os.write(answers, f"{wait_for(child)}\n".encode())
 
 
@@ -169,7 +180,9 @@ def one_run(tests: list[str], path: str) -> int:
         importlib.import_module(path.removesuffix(".py").replace("/", "."))
     except BaseException:
         return IMPORT_FAILED
-    return int(pytest.main([*tests, "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]))
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # of what is imported already
+    return int(pytest.main([*tests, *options]))
 
 
 def wait_for(child: int) -> int:

@@ -6,6 +6,7 @@ PostgreSQL on a Unix socket, Milvus in a network of its own: real ones.
 import importlib.util
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import warnings
@@ -126,6 +127,20 @@ def postgres(tmp_path_factory):
     server.cleanup()
 
 
+@pytest.fixture
+def connections(monkeypatch):
+    """The connections to PostgreSQL that a test opens in its process, one after another."""
+    psycopg = pytest.importorskip("psycopg")
+    connect, opened = psycopg.connect, []
+
+    def listed(*given, **options):
+        opened.append(connect(*given, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(psycopg, "connect", listed)
+    return opened
+
+
 @pytest.fixture(scope="session")
 def milvus(tmp_path_factory):
     """Gives the address of an index in a real Milvus: one that is named, or one of its own.
@@ -155,7 +170,9 @@ def milvus(tmp_path_factory):
             text=True,
         )
     assert server.stdout.readline() == "up\n", (folder / "log").read_text()
-    yield f"milvus://127.0.0.1:{module.way_in(folder / 'data')}/{{}}".format
+    with module.way_in(folder / "data") as listener:
+        yield f"milvus://127.0.0.1:{listener.getsockname()[1]}/{{}}".format
+        listener.shutdown(socket.SHUT_RDWR)  # it waits for nobody more
     server.stdin.close()
     server.wait()
     server.stdout.close()

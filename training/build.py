@@ -253,7 +253,7 @@ def make(key: str, registry: Mapping[str, Any], name: str, options: dict, **give
     """
     if name not in registry:
         raise RecipeError(f"{key}: no {name!r}, choose from {', '.join(registry)}")
-    known = set(inspect.signature(registry[name].__init__).parameters) - {"self", "kwargs"}
+    known = set(inspect.signature(registry[name]).parameters) - {"kwargs"}
     for option in options:
         renamed = renamed_option(registry[name].__name__, option)
         if renamed:

@@ -14,10 +14,10 @@ app = typer.Typer()
 
 @app.command()
 def encode(
-    encoder: Annotated[
-        Path, typer.Argument(help="This is what `ssah export` wrote, or its ONNX file.")
+    encoder: Annotated[Path, typer.Argument(help="Use the encoder of this export, or ONNX file.")],
+    sources: Annotated[
+        list[str], typer.Argument(help="Encode these image files, and those of these folders.")
     ],
-    sources: Annotated[list[str], typer.Argument(help="Give image files, or folders of them.")],
     output: Annotated[
         Path,
         typer.Option(
@@ -28,7 +28,8 @@ def encode(
     threads: Annotated[
         int,
         typer.Option(
-            min=0, help="ONNX Runtime uses so many threads, 0: one a core; with ray, CPUs a task."
+            min=0,
+            help="Use so many threads of ONNX Runtime, 0 for one a core; with ray, CPUs a task.",
         ),
     ] = 0,
     engine: Annotated[
@@ -40,7 +41,7 @@ def encode(
             help="Connect to the cluster at HOST:PORT; by default one is begun on this machine."
         ),
     ] = None,
-    shard: Annotated[int, typer.Option(min=1, help="A shard has so many images.")] = 1024,
+    shard: Annotated[int, typer.Option(min=1, help="Put so many images into a shard.")] = 1024,
 ) -> None:
     """Write the codes of images; interrupted, the same command goes on where it was."""
     from ssah_tf.encoding.encode import choose_engine, encode_files, find_images

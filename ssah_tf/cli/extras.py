@@ -4,6 +4,9 @@ import importlib.util
 import os
 import sys
 import tempfile
+from typing import Any
+
+import typer
 
 from ssah_tf.system.errors import SsahError
 
@@ -32,6 +35,19 @@ def need(extra: str, command: str) -> None:
     missing = [name for name in EXTRAS[extra] if importlib.util.find_spec(name) is None]
     if missing:
         raise SsahError(f"{command} needs {missing[0]}: pip install 'ssah-tf[{extra}]'")
+
+
+def renamed(old: str, new: str) -> Any:
+    """The former name of an option: hidden, and refused with a line that says the new one.
+
+    For a parameter of a command: `likeness: Annotated[str, renamed("--likeness", "--ssim")] = ""`.
+    """
+
+    def refuse(value: str) -> None:
+        if value:
+            raise SsahError(f"{old} is now called {new}")
+
+    return typer.Option(old, hidden=True, callback=refuse, help=f"Use {new} instead.")
 
 
 def import_tensorflow() -> None:

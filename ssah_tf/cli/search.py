@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ssah_tf.cli.extras import renamed
 from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import printable
@@ -19,28 +20,34 @@ app = typer.Typer()
 #: Neighbours of a query, where neither a number nor a radius is asked for.
 NEIGHBOURS = 20
 
-Index = Annotated[str, typer.Argument(help="What `ssah index` wrote: a folder or an address.")]
-Threads = Annotated[int, typer.Option(min=0, help="Of ONNX Runtime; 0: one a core.")]
-Page = Annotated[Path | None, typer.Option("--html", help="Write a page with pictures, too.")]
-Show = Annotated[bool, typer.Option("--open", help="Open the page in a browser.")]
+Index = Annotated[str, typer.Argument(help="Open the index in this folder, or at this address.")]
+Threads = Annotated[
+    int, typer.Option(min=0, help="Use so many threads of ONNX Runtime, 0 for one a core.")
+]
+Page = Annotated[
+    Path | None, typer.Option("--html", help="Write a page with pictures to this file.")
+]
+Show = Annotated[bool, typer.Option("--open", help="Open the page with pictures in a browser.")]
 
 
 @app.command()
 def index(
-    encoder: Annotated[Path, typer.Argument(help="What `ssah export` wrote, or its ONNX file.")],
-    sources: Annotated[list[str], typer.Argument(help="Image files, or folders of them.")],
+    encoder: Annotated[Path, typer.Argument(help="Use the encoder of this export, or ONNX file.")],
+    sources: Annotated[
+        list[str], typer.Argument(help="Index these image files, and those of these folders.")
+    ],
     output: Annotated[
-        str, typer.Option(help="Folder of the index, or its address in a database.")
+        str, typer.Option(help="Keep the index in this folder, or at this address of a database.")
     ] = "index",
     labels: Annotated[
         str | None,
         typer.Option(
             metavar="FILE|folders",
-            help="Label file of the photos, or `folders` where folders are the classes.",
+            help="Take labels from this file; with `folders`, from the class folders.",
         ),
     ] = None,
     codes: Annotated[
-        Path | None, typer.Option(help="Folder that `ssah encode` wrote: its codes are taken.")
+        Path | None, typer.Option(help="Take the codes that `ssah encode` wrote to this folder.")
     ] = None,
     threads: Threads = 0,
 ) -> None:
@@ -52,9 +59,14 @@ def index(
 
     loaded = Encoder.load(encoder, threads=threads)
     label = PhotoLabels(labels, sources) if labels is not None else None
-    with resumable(SAME_AGAIN), locked(output), progress_bar("encoding") as bar:
-        opened = PhotoIndex.open(output, loaded)
+    with (
+        resumable(SAME_AGAIN),
+        locked(output),
+        progress_bar("encoding") as bar,
+        PhotoIndex.open(output, loaded) as opened,
+    ):
         done = opened.sync(loaded, sources, bar, label, codes)
+        photos = len(opened)
     for reason in done.bad.values():
         typer.echo(f"skipped: {reason}", err=True)
     if label is not None and (unused := label.unused):
@@ -64,7 +76,7 @@ def index(
             err=True,
         )
     typer.echo(
-        f"{len(opened):,} photos: {done.added:,} new, {done.changed:,} changed, "
+        f"{photos:,} photos: {done.added:,} new, {done.changed:,} changed, "
         f"{done.removed:,} removed, {done.kept:,} as they were\nindex: {shown(output)}"
     )
 
@@ -72,25 +84,28 @@ def index(
 @app.command()
 def search(
     index: Index,
-    queries: Annotated[list[str], typer.Argument(help="Image files, or folders of them.")],
+    queries: Annotated[
+        list[str], typer.Argument(help="Search with these image files, and those of these folders.")
+    ],
     k: Annotated[
         int | None,
         typer.Option(
             "-k",
             min=1,
             show_default=False,
-            help=f"Neighbours of each query; {NEIGHBOURS}, or all within --radius.",
+            help=f"Find so many photos for each query; by default {NEIGHBOURS}, or all within "
+            "--radius.",
         ),
     ] = None,
     radius: Annotated[
-        int | None, typer.Option(min=0, help="Largest distance in bits, included.")
+        int | None, typer.Option(min=0, help="Find photos up to this distance, in bits.")
     ] = None,
     where: Annotated[
         list[str] | None,
         typer.Option(
             "--filter",
             metavar="NAME=VALUE",
-            help="Only photos with label=NAME|NAME or path=PATTERN; may come several times.",
+            help="Find only photos with label=NAME|NAME or path=PATTERN; may come several times.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
@@ -102,23 +117,24 @@ def search(
     from ssah_tf.encoding.records import encode_readable
     from ssah_tf.search.photo_index import PhotoIndex
 
-    opened = PhotoIndex.open(index)
-    paths = find_images(queries)
-    codes, reasons = encode_readable(opened.encoder(), paths)
-    for reason in filter(None, reasons):
-        typer.echo(f"skipped: {reason}", err=True)
-    good = [path for path, reason in zip(paths, reasons, strict=True) if not reason]
-    if not good:
-        raise SsahError("none of the queries can be read")
-    if k is None and radius is None:
-        k = NEIGHBOURS
-    found = opened.neighbours(codes, k, radius, where or ())
+    with PhotoIndex.open(index) as opened:
+        paths = find_images(queries)
+        codes, reasons = encode_readable(opened.encoder(), paths)
+        for reason in filter(None, reasons):
+            typer.echo(f"skipped: {reason}", err=True)
+        good = [path for path, reason in zip(paths, reasons, strict=True) if not reason]
+        if not good:
+            raise SsahError("none of the queries can be read")
+        if k is None and radius is None:
+            k = NEIGHBOURS
+        found = opened.neighbours(codes, k, radius, where or ())
+        photos, bits = len(opened), opened.codes.bits
     results = list(zip(good, found, strict=True))
     if as_json:
         typer.echo(json.dumps([as_object(path, near) for path, near in results], indent=1))
     else:
         for path, near in results:
-            typer.echo(f"{printable(path)}: {len(near):,} of {len(opened):,} photos")
+            typer.echo(f"{printable(path)}: {len(near):,} of {photos:,} photos")
             for hit in near:
                 labels = hit.photo.labels
                 names = f"  [{printable('; '.join(labels))}]" if labels else ""
@@ -126,7 +142,6 @@ def search(
     if page is not None or show:
         from ssah_tf.search.pages import write_gallery
 
-        bits = opened.codes.bits
         make_page(lambda path: write_gallery(path, results, bits), page, show)
 
 
@@ -135,14 +150,22 @@ def duplicates(
     index: Index,
     radius: Annotated[
         int | None,
-        typer.Option(min=0, help="Largest distance of codes in bits; default: an eighth of them."),
+        typer.Option(
+            min=0,
+            help="Compare photos whose codes differ in so many bits at most; by default an eighth.",
+        ),
     ] = None,
     min_ssim: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Smallest SSIM of small grey pictures, 1 for the same."),
+        typer.Option(
+            min=0,
+            max=1,
+            help="Group photos from this SSIM of small grey pictures on, 1 for the same.",
+        ),
     ] = 0.9,
+    likeness: Annotated[str, renamed("--likeness", "--min-ssim")] = "",
     table: Annotated[
-        Path | None, typer.Option("--csv", help="Write a table, a row a photo.")
+        Path | None, typer.Option("--csv", help="Write a table to this file, a row a photo.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a list.")] = False,
     page: Page = None,
@@ -152,9 +175,8 @@ def duplicates(
     from ssah_tf.search.duplicates import as_rows, find_duplicates, summary, write_table
     from ssah_tf.search.photo_index import PhotoIndex
 
-    opened = PhotoIndex.open(index)
-    radius = opened.codes.bits // 8 if radius is None else radius
-    with progress_bar("comparing") as bar:
+    with PhotoIndex.open(index) as opened, progress_bar("comparing") as bar:
+        radius = opened.codes.bits // 8 if radius is None else radius
         groups = find_duplicates(opened, radius, min_ssim, bar)
     if as_json:
         typer.echo(json.dumps(list(as_rows(groups)), indent=1))
@@ -183,14 +205,17 @@ def stats(
     from ssah_tf.search.photo_index import PhotoIndex
     from ssah_tf.search.stats import as_lines, index_stats
 
-    found = index_stats(PhotoIndex.open(index))
+    with PhotoIndex.open(index) as opened:
+        found = index_stats(opened)
     typer.echo(json.dumps(found.to_dict(), indent=1) if as_json else "\n".join(as_lines(found)))
 
 
 @app.command()
 def migrate(
     index: Index,
-    encoder: Annotated[Path, typer.Argument(help="The new encoder: an export, or its ONNX file.")],
+    encoder: Annotated[
+        Path, typer.Argument(help="Encode with this export, or ONNX file, from now on.")
+    ],
     skip_unreadable: Annotated[
         bool,
         typer.Option("--skip-unreadable", help="Leave photos out whose files cannot be read now."),
@@ -203,23 +228,28 @@ def migrate(
     from ssah_tf.search.photo_index import PhotoIndex
 
     loaded = Encoder.load(encoder, threads=threads)
-    PhotoIndex.open(index)  # nothing is made, not even a lock, where there is no index
-    with resumable(SAME_AGAIN), locked(index), progress_bar("encoding") as bar:
-        opened = PhotoIndex.open(index)
+    PhotoIndex.open(index).close()  # nothing is made, not even a lock, where there is no index
+    with (
+        resumable(SAME_AGAIN),
+        locked(index),
+        progress_bar("encoding") as bar,
+        PhotoIndex.open(index) as opened,
+    ):
         old = opened.codes.model_id
         bad = opened.migrate(loaded, bar, skip_unreadable)
+        photos = len(opened)
     for reason in bad.values():
         typer.echo(f"left out: {reason}", err=True)
-    typer.echo(f"{len(opened):,} photos: model {old} -> {loaded.model_id}, {loaded.bits} bits")
+    typer.echo(f"{photos:,} photos: model {old} -> {loaded.model_id}, {loaded.bits} bits")
 
 
 @app.command()
 def load(
-    index: Annotated[Path, typer.Argument(help="A folder that `ssah index` wrote.")],
+    index: Annotated[Path, typer.Argument(help="Load the index in this folder.")],
     address: Annotated[
         str,
         typer.Argument(
-            help="postgresql://USER@HOST:PORT/DATABASE/NAME or milvus://HOST:PORT/NAME."
+            help="Load it into postgresql://USER@HOST:PORT/DATABASE/NAME or milvus://HOST:PORT/NAME."
         ),
     ],
 ) -> None:

@@ -13,6 +13,7 @@ from ssah_tf.cli.extras import need
 from ssah_tf.system.errors import SsahError
 
 if TYPE_CHECKING:
+    from ssah_tf.serve.library import LiveLibrary
     from ssah_tf.serve.settings import Settings
 
 #: Shorter tokens could be guessed.
@@ -25,38 +26,54 @@ app = typer.Typer()
 
 @app.command()
 def serve(
-    index: Annotated[str, typer.Argument(help="Folder that `ssah index` wrote.")],
+    index: Annotated[
+        str, typer.Argument(help="Serve the index in this folder, or at this address.")
+    ],
     host: Annotated[
-        str, typer.Option(help="Address to listen on; 0.0.0.0 for all of this machine.")
+        str, typer.Option(help="Listen on this address; 0.0.0.0 for all of this machine.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Listen on this port; 0 for a free one.")
+    ] = 8000,
     token_file: Annotated[
         Path | None,
-        typer.Option(help=f"File with a token that clients must show; or ${TOKEN_VARIABLE}."),
+        typer.Option(
+            help=f"Ask clients for the token in this file; or for that in ${TOKEN_VARIABLE}."
+        ),
     ] = None,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="A name under which the service may be asked."),
+        typer.Option(
+            metavar="NAME", help="Answer requests for this name, too; may come several times."
+        ),
     ] = None,
     proxy: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Of a proxy whose X-Forwarded-For is believed."),
+        typer.Option(
+            metavar="ADDRESS", help="Believe the X-Forwarded-For of the proxy at this address."
+        ),
     ] = None,
-    max_upload: Annotated[float, typer.Option(min=0.01, help="MiB of an upload.")] = 16,
-    max_pixels: Annotated[float, typer.Option(min=0.01, help="Megapixels of an upload.")] = 50,
+    max_upload: Annotated[
+        float, typer.Option(min=0.01, help="Refuse uploads of more MiB than this.")
+    ] = 16,
+    max_pixels: Annotated[
+        float, typer.Option(min=0.01, help="Refuse images of more megapixels than this.")
+    ] = 50,
     rate: Annotated[
-        float, typer.Option(min=0, help="Searches a second of one client; 0: any number.")
+        float,
+        typer.Option(min=0, help="Allow a client so many searches a second; 0 for any number."),
     ] = 30,
-    queue: Annotated[int, typer.Option(min=1, help="Searches taken in at once.")] = 128,
+    queue: Annotated[int, typer.Option(min=1, help="Take in so many searches at once.")] = 128,
     timeout: Annotated[
-        float, typer.Option(min=1, help="Seconds for an upload, and for an answer.")
+        float, typer.Option(min=1, help="Give up uploads and answers after so many seconds.")
     ] = 30,
     threads: Annotated[
-        int, typer.Option(min=0, help="Searches computed at once; 0: one a core.")
+        int, typer.Option(min=0, help="Compute so many searches at once; 0 for one a core.")
     ] = 0,
 ) -> None:
     """Search an index in a browser, and by HTTP."""
     need("serve", "ssah serve")
+    from ssah_tf.serve.library import LiveLibrary
     from ssah_tf.serve.settings import Settings
 
     settings = Settings(
@@ -69,23 +86,19 @@ def serve(
         timeout=timeout,
         threads=threads,
     )
-    with listen(host, port) as listener:
-        run(index, settings, listener, proxy)
+    with listen(host, port) as listener, LiveLibrary(index) as live:
+        run(live, settings, listener, proxy)
 
 
-def run(index: str, settings: "Settings", listener: socket.socket, proxy: str | None) -> None:
-    """Serve until Ctrl-C or SIGTERM; what is being answered then is answered to its end.
-
-    Raises:
-        SsahError: Not an index.
-    """
+def run(
+    live: "LiveLibrary", settings: "Settings", listener: socket.socket, proxy: str | None
+) -> None:
+    """Serve until Ctrl-C or SIGTERM; what is being answered then is answered to its end."""
     import uvicorn
 
     from ssah_tf.serve.app import make_app
     from ssah_tf.serve.connection import timed
-    from ssah_tf.serve.library import LiveLibrary
 
-    live = LiveLibrary(index)
     config = uvicorn.Config(
         make_app(live, settings),
         http=timed(settings.timeout),
@@ -99,7 +112,7 @@ def run(index: str, settings: "Settings", listener: socket.socket, proxy: str | 
     )
     server = uvicorn.Server(config)
 
-    def stop(*_) -> None:
+    def stop(*_: object) -> None:
         server.should_exit = True
 
     # Before uvicorn takes the signals itself, and once more when it has stopped in good order.

@@ -29,7 +29,7 @@ class OrthoHash(TargetLoss):
     def sample_losses(self, codes, labels):
         """Cross-entropy of each code to labels, multi-hot or a distribution, `(batch,)`."""
         wanted = labels / tf.maximum(tf.reduce_sum(labels, axis=1, keepdims=True), 1)
-        scores = self.class_scores(codes) - self.scale * self.margin * tf.minimum(labels, 1.0)
+        scores = self.class_scores(codes) - self.scale * self.margin * labels
         return tf.nn.softmax_cross_entropy_with_logits(wanted, scores)
 
     def get_config(self):

@@ -46,7 +46,7 @@ class TargetLoss(SupervisedLoss):
             labels: uint8 `(images, classes)`, multi-hot.
         """
         sums = labels.T.astype(np.float32) @ codes
-        known = labels.any(axis=0)
+        known = np.asarray(labels.any(axis=0))
         targets = np.where(known[:, None], np.where(sums >= 0, 1, -1), self.targets.numpy())
         self.targets.assign(distinct_targets(targets, np.abs(sums)).astype(np.float32))
 
@@ -118,7 +118,7 @@ def class_targets(classes: int, bits: int, seed: int, tries: int = 200) -> np.nd
     hadamard = np.ones((1, 1), np.float32)
     while len(hadamard) < order:
         hadamard = np.block([[hadamard, hadamard], [hadamard, -hadamard]])
-    best, best_overlap = None, np.inf
+    best, best_overlap = np.zeros((classes, bits), np.float32), np.inf
     for _ in range(tries):
         rows = 1 + rng.permutation(order - 1)[:classes]  # row 0 is constant
         targets = hadamard[rows][:, rng.permutation(order)[:bits]]

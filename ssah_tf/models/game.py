@@ -202,16 +202,17 @@ class SSAH(StagedModel):
             The hard samples, `(batch * columns, size, size, 3)`, and this replica's share of the
             adversarial loss.
         """
-        rho = tf.convert_to_tensor(self.pace.rho)
+        rho, deformer = tf.convert_to_tensor(self.pace.rho), self.deformer
+        assert deformer is not None  # see `has_adversary`
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([v.value for v in self.deformer.trainable_variables])
-            hard = self.deformer.deform(images, seed, training=True)
+            tape.watch([v.value for v in deformer.trainable_variables])
+            hard = deformer.deform(images, seed, training=True)
             u_hard = self.hnet(hard, training=False)
             loss = adversarial_loss(labelled_rows(u_hard, columns), labels, rho)
             if columns > 1:
                 clean, deformed = (unlabelled_rows(u, columns) for u in (teacher_codes, u_hard))
                 loss += own_pair_adversarial_loss(clean, deformed, rho)
-        variables = self.deformer.trainable_variables
+        variables = deformer.trainable_variables
         gradients = tape.gradient(loss, [v.value for v in variables])
         self.anet_optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return hard, loss

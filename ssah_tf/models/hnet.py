@@ -1,5 +1,7 @@
 """H-Net, the hashing network: a backbone and a hash layer of K bits."""
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -32,7 +34,7 @@ class HNet(keras.Model):
         self.hash_layer = layers.Dense(bits, use_bias=False, dtype=exact, name="hash")
         # Each bit splits a batch about evenly, and tanh is not saturated from the start.
         self.hash_norm = BatchNorm(dtype=exact, name="hash_norm")
-        self._compiled_call = None
+        self._compiled_call: Callable[..., tf.Tensor] | None = None
 
     def build(self, input_shape):
         """Create the weights."""
@@ -63,7 +65,8 @@ class HNet(keras.Model):
         # Not `predict`: under MirroredStrategy it would give every image once a replica.
         if self._compiled_call is None:
             self._compiled_call = tf.function(self.__call__, reduce_retracing=True)
-        codes = [np.packbits(self._compiled_call(batch).numpy() >= 0, axis=1) for batch in batches]
+        call = self._compiled_call
+        codes = [np.packbits(call(batch).numpy() >= 0, axis=1) for batch in batches]
         return np.concatenate(codes) if codes else np.zeros((0, code_bytes(self.bits)), np.uint8)
 
     def get_config(self):

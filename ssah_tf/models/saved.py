@@ -62,7 +62,7 @@ def check_classes(config: object) -> None:
 
 def renamed_options(config: object) -> list[str]:
     """One sentence for each option in a configuration that has another name now."""
-    found = []
+    found: list[str] = []
     for part in mappings(config):
         of, options = part.get("class_name"), part.get("config")
         if isinstance(of, str) and isinstance(options, dict):

@@ -1,12 +1,12 @@
 """Files of weights of strangers: nothing in them is taken from elsewhere."""
 
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import h5py
 
 
-def check_weights(file: Path | BinaryIO) -> None:
+def check_weights(file: Path | IO[bytes]) -> None:
     """Refuse an HDF5 file that takes values from elsewhere.
 
     Raises:

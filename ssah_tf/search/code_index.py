@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from ssah_tf.system.text import first_line
 
 #: File that says what an index is; it is written last.
 MANIFEST = "index.json"
-#: Of what is saved; another one is told, not read.
+#: Of what is saved; another one is named, not read.
 FORMAT = 2
 #: Arrays that a saved index can have, each in a file of its own, and their types.
 ARRAYS = {
@@ -70,14 +71,16 @@ class CodeIndex(Index):
         """The ids at some positions."""
         if self._ids is None:
             return positions + np.int64(self._first)
-        return self._ids[positions].astype(np.int64)
+        found: np.ndarray = self._ids[positions]
+        return found.astype(np.int64)
 
     @property
     def nbytes(self) -> int:
         """Bytes of its arrays, in memory or mapped."""
-        held = (self.codes, self._ids, self.groups.starts, self.groups.members)
-        distinct = 0 if self.groups.members is None else self.groups.codes.nbytes
-        return distinct + sum(array.nbytes for array in held if array is not None)
+        held = [self.codes] if self._ids is None else [self.codes, self._ids]
+        if (owners := self.groups.owners) is not None:
+            held += [self.groups.codes, owners.starts, owners.members]
+        return sum(array.nbytes for array in held)
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -135,12 +138,13 @@ class CodeIndex(Index):
         # The codes are in the order of their smallest ids, so whatever comes behind the k nearest
         # of them has k ids before it.
         nearest, distances = groups.engine.nearest(queries, min(k, len(groups.codes)))
-        if groups.members is None:
+        if groups.owners is None:
             return self.ids_at(nearest), distances
         ids = np.empty((len(queries), k), np.int64)
         found = np.empty((len(queries), k), np.int32)
         for row in range(len(queries)):
-            ids[row], found[row] = groups.expand(self.ids_at, nearest[row], distances[row], k)
+            one = nearest[row], distances[row]
+            ids[row], found[row] = groups.owners.ids(self.ids_at, *one, k)
         return ids, found
 
     def _within(
@@ -152,9 +156,9 @@ class CodeIndex(Index):
             return [(np.zeros(0, np.int64), np.zeros(0, np.int32)) for _ in queries]
         groups = self.groups
         found = groups.engine.within(queries, radius)
-        if groups.members is None:
+        if groups.owners is None:
             return [(self.ids_at(nearest), distances) for nearest, distances in found]
-        return [groups.expand(self.ids_at, nearest, far, None) for nearest, far in found]
+        return [groups.owners.ids(self.ids_at, nearest, far, None) for nearest, far in found]
 
     def _part(self, among: np.ndarray) -> "CodeIndex":
         """An index of those of these ids that are there; its codes are compared as they are."""
@@ -168,8 +172,9 @@ class CodeIndex(Index):
     def groups(self) -> "Groups":
         """What is searched, found when it is first needed."""
         if self._groups is None:
-            found = group(np.asarray(self.codes)) or (self.codes,)
-            self._groups = Groups(self.engine_name, *found)
+            found = group(np.asarray(self.codes))
+            distinct, owners = (self.codes, None) if found is None else found
+            self._groups = Groups(self.engine_name, distinct, owners)
         return self._groups
 
     def save(self, folder: Path) -> None:
@@ -182,15 +187,15 @@ class CodeIndex(Index):
             RunError: The disk is full, or the folder cannot be written.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        arrays = {"codes": self.codes}
+        arrays: dict[str, np.ndarray] = {"codes": self.codes}
         if self._ids is not None:
             arrays["ids"] = self._ids
-        if self.groups.members is not None:
-            groups = self.groups
-            arrays |= {"distinct": groups.codes, "starts": groups.starts, "members": groups.members}
+        if (owners := self.groups.owners) is not None:
+            arrays |= {"distinct": self.groups.codes}
+            arrays |= {"starts": owners.starts, "members": owners.members}
         files = {}
         for name, array in arrays.items():
-            digest = hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
+            digest = hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
             file = f"{name}-{digest[:16]}.npy"
             if not (folder / file).is_file():
                 with atomic_path(folder / file) as path:
@@ -225,7 +230,11 @@ class CodeIndex(Index):
             index, count = cls(int(about["bits"]), str(about["model_id"]), engine), about["codes"]
             width = code_bytes(index.bits)
 
-            def array(name: str, shape: tuple, check=lambda part: True) -> np.ndarray:
+            def array(
+                name: str,
+                shape: tuple[int, ...],
+                check: Callable[[np.ndarray], bool] = lambda part: True,
+            ) -> np.ndarray:
                 entry = about["files"][name]
                 path = folder / Path(entry["file"]).name
                 found = read_array(path, mapped=bool(count))
@@ -246,10 +255,10 @@ class CodeIndex(Index):
             if "distinct" in about["files"]:
                 distinct = array("distinct", (-1, width))
                 starts = array("starts", (len(distinct) + 1,), Ascending())
-                members = array("members", (count,), lambda part: (part < count).all())
+                members = array("members", (count,), lambda part: bool((part < count).all()))
                 if starts[0] != 0 or starts[-1] != count:
                     raise ValueError("arrays of other contents")
-                index._groups = Groups(engine, distinct, starts, members)
+                index._groups = Groups(engine, distinct, Owners(starts, members))
             else:
                 index._groups = Groups(engine, index.codes)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -300,24 +309,67 @@ def digest_of(path: Path, array: np.ndarray, check: Callable[[np.ndarray], bool]
 class Ascending:
     """Whether numbers that come in parts ascend strictly."""
 
-    def __init__(self):
-        self.last = None
+    def __init__(self) -> None:
+        self.last: int | None = None
 
     def __call__(self, part: np.ndarray) -> bool:
         """See the next part."""
-        before, self.last = self.last, part[-1]
+        before, self.last = self.last, int(part[-1])
         return bool((part[1:] > part[:-1]).all() and (before is None or before < part[0]))
 
 
-def group(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+@dataclass(frozen=True)
+class Owners:
+    """Who has each of the distinct codes.
+
+    Attributes:
+        starts: uint32 `(d + 1,)`, where each code's owners begin in `members`.
+        members: uint32 `(n,)`, positions of the first code's owners, then the second's, ...
+    """
+
+    starts: np.ndarray
+    members: np.ndarray
+
+    def ids(
+        self,
+        ids_at: Callable[[np.ndarray], np.ndarray],
+        nearest: np.ndarray,
+        distances: np.ndarray,
+        k: int | None,
+    ) -> IdsDistances:
+        """Ids of codes and their distances in the order of (distance, id), the first k of them.
+
+        Args:
+            ids_at: The ids at positions.
+            nearest: int64 `(m,)`, numbers of distinct codes, by distance.
+            distances: Of these, int32 `(m,)`.
+            k: How many; all if `None`.
+        """
+        starts = self.starts[nearest].astype(np.int64)
+        sizes = self.starts[nearest + 1] - starts
+        if k is not None:
+            sizes = np.minimum(sizes, k)  # more of one code cannot be among the first k
+            enough = int(np.searchsorted(np.cumsum(sizes), k)) + 1
+            if enough < len(nearest):  # whole distances only: ids of equal distance mix
+                enough = int(np.searchsorted(distances, distances[enough - 1], side="right"))
+                starts, sizes, distances = starts[:enough], sizes[:enough], distances[:enough]
+        ends = np.cumsum(sizes)
+        within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - sizes, sizes)
+        found = ids_at(self.members[np.repeat(starts, sizes) + within])
+        far = np.repeat(distances, sizes)
+        order = np.lexsort((found, far))[:k]
+        return found[order], far[order].astype(np.int32)
+
+
+def group(codes: np.ndarray) -> tuple[np.ndarray, Owners] | None:
     """The distinct codes in the order of their first position, and who has them.
 
     Args:
         codes: uint8 `(n, bytes)`.
 
     Returns:
-        See `Groups`; `None` if half of the codes or more are distinct: then groups save little
-        time, and cost memory.
+        The distinct codes and their owners; `None` if half of the codes or more are distinct: then
+        groups save little time, and cost memory.
     """
     words = bit_words(codes)
     order = np.lexsort(words)  # stable: positions ascend within equal codes
@@ -334,7 +386,7 @@ def group(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None
     of[order] = rank[np.cumsum(new) - 1]
     starts = np.concatenate([[0], np.cumsum(np.bincount(of))])
     members = np.argsort(of, kind="stable")
-    return codes[np.sort(first)], starts.astype(np.uint32), members.astype(np.uint32)
+    return codes[np.sort(first)], Owners(starts.astype(np.uint32), members.astype(np.uint32))
 
 
 class Groups:
@@ -342,37 +394,12 @@ class Groups:
 
     Attributes:
         codes: uint8 `(d, bytes)`.
-        starts: uint32 `(d + 1,)`, where each code's owners begin in `members`.
-        members: uint32 `(n,)`, positions of the first code's owners, then the second's, ...;
-            `None` if all codes are searched: then the owner of a code is its position.
+        owners: Of each of them; `None` if all codes are searched: then a code's owner is its
+            position.
         engine: Searches `codes`.
     """
 
-    def __init__(
-        self,
-        engine: str,
-        codes: np.ndarray,
-        starts: np.ndarray | None = None,
-        members: np.ndarray | None = None,
-    ):
+    def __init__(self, engine: str, codes: np.ndarray, owners: Owners | None = None):
         self.codes = codes
-        self.starts = starts
-        self.members = members
+        self.owners = owners
         self.engine = make_engine(engine, codes)
-
-    def expand(self, ids_at, nearest: np.ndarray, distances: np.ndarray, k: int | None):
-        """Ids of codes and their distances in the order of (distance, id), the first k of them."""
-        starts = self.starts[nearest].astype(np.int64)
-        sizes = self.starts[nearest + 1] - starts
-        if k is not None:
-            sizes = np.minimum(sizes, k)  # more of one code cannot be among the first k
-            enough = int(np.searchsorted(np.cumsum(sizes), k)) + 1
-            if enough < len(nearest):  # whole distances only: ids of equal distance mix
-                enough = int(np.searchsorted(distances, distances[enough - 1], side="right"))
-                starts, sizes, distances = starts[:enough], sizes[:enough], distances[:enough]
-        ends = np.cumsum(sizes)
-        within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - sizes, sizes)
-        found = ids_at(self.members[np.repeat(starts, sizes) + within])
-        far = np.repeat(distances, sizes)
-        order = np.lexsort((found, far))[:k]
-        return found[order], far[order].astype(np.int32)

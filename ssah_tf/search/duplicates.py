@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -64,7 +65,7 @@ def find_duplicates(
         index: The index.
         radius: Largest distance of codes, included.
         min_ssim: Smallest SSIM of the pixels.
-        progress: Is told how many photos are done, and how many there are.
+        progress: Called with how many photos are done, and how many there are.
     """
     contents = index.photos.contents()  # (n,), equal for equal files
     _, first, content = np.unique(contents, return_index=True, return_inverse=True)
@@ -90,7 +91,11 @@ def find_duplicates(
 
 
 def near_duplicates(
-    index: PhotoIndex, rows: np.ndarray, radius: int, min_ssim: float, progress
+    index: PhotoIndex,
+    rows: np.ndarray,
+    radius: int,
+    min_ssim: float,
+    progress: Callable[[int, int], None],
 ) -> Iterator[tuple[int, list[tuple[int, int, float]]]]:
     """Rows with those later rows that join them: (row, distance of codes, SSIM), nearest first.
 
@@ -115,7 +120,7 @@ def near_duplicates(
             others = others[(others > one) & free[others]]
             far = hamming_distances(codes[one : one + 1], codes[others])[0]
             others, far = others[far <= radius], far[far <= radius]
-            members = []
+            members: list[tuple[int, int, float]] = []
             for begin in range(0, len(others), COMPARED):
                 some = slice(begin, begin + COMPARED)
                 like = pictures.ssim(one, others[some])
@@ -175,7 +180,7 @@ class GreyPictures:
             return None
 
 
-def as_rows(groups: list[list[Member]]) -> Iterator[dict]:
+def as_rows(groups: list[list[Member]]) -> Iterator[dict[str, Any]]:
     """A row a photo, for CSV and JSON; groups are counted from 1."""
     for number, group in zip(itertools.count(1), groups):
         for member in group:

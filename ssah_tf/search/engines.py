@@ -5,6 +5,7 @@ Every engine gives the same answer in the same order: by distance, then by posit
 
 import importlib.util
 import itertools
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -42,13 +43,13 @@ class NumpyEngine:
     def __init__(self, codes: np.ndarray):
         self.codes = codes
 
-    def blocks(self, queries: np.ndarray):
-        """Distances of a few queries at a time."""
+    def blocks(self, queries: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """Distances of a few queries at a time, and the number of the first of them."""
         rows = max(1, BLOCK // max(1, len(self.codes)))
         for start in range(0, len(queries), rows):
             yield start, hamming_distances(queries[start : start + rows], self.codes)
 
-    def nearest(self, queries, k):
+    def nearest(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """See `Engine.nearest`."""
         positions = np.empty((len(queries), k), np.int64)
         distances = np.empty((len(queries), k), np.int32)
@@ -61,7 +62,7 @@ class NumpyEngine:
                 positions[row], distances[row] = order, found[order]
         return positions, distances
 
-    def within(self, queries, radius):
+    def within(self, queries: np.ndarray, radius: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """See `Engine.within`."""
         results = []
         for _, block in self.blocks(queries):
@@ -78,7 +79,7 @@ class FaissEngine:
     def __init__(self, codes: np.ndarray):
         self.codes = np.ascontiguousarray(codes)
 
-    def nearest(self, queries, k):
+    def nearest(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """See `Engine.nearest`. FAISS gives ties in the order of positions."""
         import faiss
 
@@ -90,7 +91,7 @@ class FaissEngine:
         distances, positions = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return positions, distances
 
-    def within(self, queries, radius):
+    def within(self, queries: np.ndarray, radius: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """See `Engine.within`. The radius of FAISS is exclusive, and its results have no order."""
         import faiss
 
@@ -98,7 +99,9 @@ class FaissEngine:
         count, width = len(queries), self.codes.shape[1]
         result = faiss.RangeSearchResult(count)
         pointers = faiss.swig_ptr(queries), faiss.swig_ptr(self.codes)
-        faiss.hamming_range_search(*pointers, count, len(self.codes), radius + 1, width, result)
+        sizes = count, len(self.codes), radius + 1, width
+        # The stubs of FAISS leave this function out.
+        faiss.hamming_range_search(*pointers, *sizes, result)  # type: ignore[attr-defined]
         limits = faiss.rev_swig_ptr(result.lims, count + 1).astype(int).tolist()
         positions = faiss.rev_swig_ptr(result.labels, limits[-1])
         distances = faiss.rev_swig_ptr(result.distances, limits[-1])
@@ -110,7 +113,8 @@ class FaissEngine:
         return results
 
 
-ENGINES = {"numpy": NumpyEngine, "faiss": FaissEngine}
+#: Name of an engine -> makes one over codes.
+ENGINES: dict[str, Callable[[np.ndarray], Engine]] = {"numpy": NumpyEngine, "faiss": FaissEngine}
 
 
 def make_engine(name: str, codes: np.ndarray) -> Engine:

@@ -84,9 +84,10 @@ def has_label(photos: PhotoTable, value: str) -> np.ndarray:
     import pyarrow.compute as compute
 
     column = photos.table["labels"].combine_chunks()
-    counts = compute.list_value_length(column).to_numpy()
+    counts: np.ndarray = compute.list_value_length(column).to_numpy()
     if not value:
-        return counts == 0
+        none: np.ndarray = counts == 0
+        return none
     wanted = [name.strip() for name in value.split(OR)]
     names = column.flatten()
     there = set(compute.unique(names).to_pylist())

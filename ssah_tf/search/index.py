@@ -1,9 +1,11 @@
 """What every index of codes can do, wherever it keeps them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
 from ssah_tf.metrics.hamming import check_codes, code_bytes
 from ssah_tf.system.errors import SsahError
@@ -51,7 +53,13 @@ class Index(ABC):
         """Let go of connections. What was added is kept where the engine keeps it by itself."""
         return
 
-    def add(self, ids: Sequence[int], codes: np.ndarray) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def add(self, ids: npt.ArrayLike, codes: np.ndarray) -> None:
         """Add codes under new ids.
 
         Args:
@@ -61,32 +69,32 @@ class Index(ABC):
         Raises:
             SsahError: An id is there already or comes twice, or the codes do not fit.
         """
-        ids, codes = self._checked(ids, codes)
-        if len(ids):
-            self._add(ids, codes)
+        numbers, codes = self._checked(ids, codes)
+        if len(numbers):
+            self._add(numbers, codes)
 
-    def remove(self, ids: Sequence[int]) -> None:
+    def remove(self, ids: npt.ArrayLike) -> None:
         """Remove ids and their codes.
 
         Raises:
             SsahError: An id is not in the index.
         """
-        ids = np.unique(as_ids(ids))
-        if len(ids):
-            self._remove(ids)
+        numbers = np.unique(as_ids(ids))
+        if len(numbers):
+            self._remove(numbers)
 
-    def update(self, ids: Sequence[int], codes: np.ndarray) -> None:
+    def update(self, ids: npt.ArrayLike, codes: np.ndarray) -> None:
         """Give ids new codes.
 
         Raises:
             SsahError: An id is not in the index or comes twice, or the codes do not fit.
         """
-        ids, codes = self._checked(ids, codes)
-        if len(ids):
-            self._update(ids, codes)
+        numbers, codes = self._checked(ids, codes)
+        if len(numbers):
+            self._update(numbers, codes)
 
     def search(
-        self, queries: np.ndarray, k: int, among: Sequence[int] | None = None
+        self, queries: np.ndarray, k: int, among: npt.ArrayLike | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """The k nearest of the index for each query.
 
@@ -110,7 +118,7 @@ class Index(ABC):
         return self._search(queries, k, None if among is None else np.unique(as_ids(among)))
 
     def range_search(
-        self, queries: np.ndarray, radius: int, among: Sequence[int] | None = None
+        self, queries: np.ndarray, radius: int, among: npt.ArrayLike | None = None
     ) -> list[IdsDistances]:
         """Everything up to a distance, the radius included.
 
@@ -148,14 +156,14 @@ class Index(ABC):
         self, queries: np.ndarray, radius: int, among: np.ndarray | None
     ) -> list[IdsDistances]: ...
 
-    def _checked(self, ids: Sequence[int], codes: np.ndarray) -> IdsCodes:
-        ids = as_ids(ids)
-        if len(np.unique(ids)) != len(ids):
+    def _checked(self, ids: npt.ArrayLike, codes: np.ndarray) -> IdsCodes:
+        numbers = as_ids(ids)
+        if len(np.unique(numbers)) != len(numbers):
             raise SsahError("an id comes twice")
         codes = self._fitting(codes)
-        if len(ids) != len(codes):
-            raise SsahError(f"{len(ids)} ids, but {len(codes)} codes")
-        return ids, codes
+        if len(numbers) != len(codes):
+            raise SsahError(f"{len(numbers)} ids, but {len(codes)} codes")
+        return numbers, codes
 
     def _fitting(self, codes: np.ndarray) -> np.ndarray:
         codes = np.asarray(codes)
@@ -167,6 +175,6 @@ class Index(ABC):
             raise SsahError(str(error)) from None
 
 
-def as_ids(ids: Sequence[int]) -> np.ndarray:
+def as_ids(ids: npt.ArrayLike) -> np.ndarray:
     """Ids as int64 `(m,)`."""
     return np.asarray(ids, np.int64).reshape(-1)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -61,7 +62,7 @@ class PhotoIndex:
         state: What it holds.
 
     Attributes:
-        storage: Its `Storage`; `str` of it is the place for messages.
+        storage: Its `Storage`, closed with the index; `str` of it is the place for messages.
         codes: A `CodeIndex`, or the codes in a database.
         table: A `PhotoTable`, or the photos in a database.
         image_size: Of the encoder, in pixels.
@@ -84,7 +85,7 @@ class PhotoIndex:
         encoder: Encoder | None = None,
         engine: str = "auto",
         whole: bool = False,
-    ) -> "PhotoIndex":
+    ) -> Self:
         """Open an index, or begin one if an encoder is given and there is none.
 
         Args:
@@ -108,8 +109,14 @@ class PhotoIndex:
             raise
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Let go of connections; what is in memory can still be searched."""
         self.storage.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def photos(self) -> PhotoTable:
@@ -149,7 +156,7 @@ class PhotoIndex:
         Args:
             encoder: The encoder of the index.
             sources: Image files, and folders of them.
-            progress: Is told how many of the files to read are done, and how many there are.
+            progress: Called with how many of the files to read are done, and how many there are.
             labels: Gives the labels of paths; by default photos keep those that they have.
             codes: Folder of shards that `ssah encode` wrote: photos in it are not encoded again.
 
@@ -176,13 +183,15 @@ class PhotoIndex:
         self.codes.remove(gone)
         for number in gone:
             del photos[number]
-        new, again = {}, {}
+        new: dict[int, np.ndarray] = {}
+        again: dict[int, np.ndarray] = {}
         for path, record in found.items():
-            photo, code, number = Photo.of(record), record.code, by_path.get(path)
-            if number is None:
+            photo, code, known_as = Photo.of(record), record.code, by_path.get(path)
+            if known_as is None:
                 number, self.next_id = self.next_id, self.next_id + 1
                 new[number] = code
             else:
+                number = known_as
                 photo = replace(photo, labels=photos[number].labels)
                 if photos[number].digest != photo.digest:
                     again[number] = code
@@ -355,11 +364,8 @@ def load_photos(folder: Path, address: str) -> Synced:
     Raises:
         SsahError: No index, or the one in the database is of another encoder.
     """
-    photos = PhotoIndex.open(folder)
-    encoder = photos.encoder(threads=1)
-    stored = PhotoIndex.open(address, encoder)
-    try:
-        stored.storage.keep_encoder(encoder)
-        return stored.take(photos)
-    finally:
-        stored.close()
+    with PhotoIndex.open(folder) as photos:
+        encoder = photos.encoder(threads=1)
+        with PhotoIndex.open(address, encoder) as stored:
+            stored.storage.keep_encoder(encoder)
+            return stored.take(photos)

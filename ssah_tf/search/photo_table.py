@@ -1,9 +1,12 @@
 """The photos of an index as a table: one Parquet file, columns in memory, a `Photo` when asked."""
 
+import importlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +14,9 @@ from ssah_tf.data.perceptual_hash import BYTES
 from ssah_tf.encoding.records import Record, unchanged
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.files import atomic_path
+
+if TYPE_CHECKING:
+    import pyarrow
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ class PhotoTable(Mapping[int, Photo]):
         ids: int64 `(n,)`.
     """
 
-    def __init__(self, table):
+    def __init__(self, table: "pyarrow.Table"):
         self.table = table
         self.ids = table["id"].to_numpy()
         # A cell of an array comes seven times as quickly as one of a chunked array.
@@ -169,7 +175,7 @@ class PhotoTable(Mapping[int, Photo]):
         return cls(table)
 
 
-def path_column(arrow, paths: list[str]):
+def path_column(arrow: ModuleType, paths: list[str]) -> "pyarrow.Array":
     """Paths as text; as bytes if one of them is not UTF-8, which file systems allow."""
     try:
         return arrow.array(paths, arrow.string())
@@ -177,7 +183,7 @@ def path_column(arrow, paths: list[str]):
         return arrow.array([os.fsencode(path) for path in paths], arrow.binary())
 
 
-def fixed_width(column) -> np.ndarray:
+def fixed_width(column: "pyarrow.ChunkedArray") -> np.ndarray:
     """A column of values of one width as uint8 `(n, width)`."""
     array = column.combine_chunks()
     width = array.type.byte_width
@@ -185,14 +191,13 @@ def fixed_width(column) -> np.ndarray:
     return content[array.offset * width : (array.offset + len(array)) * width].reshape(-1, width)
 
 
-def import_pyarrow():
+def import_pyarrow() -> ModuleType:
     """PyArrow, or one line that says how to get it.
 
     Raises:
         SsahError: It is not installed.
     """
     try:
-        import pyarrow
+        return importlib.import_module("pyarrow")
     except ImportError:
         raise SsahError("an index of photos needs pyarrow: pip install 'ssah-tf[search]'") from None
-    return pyarrow

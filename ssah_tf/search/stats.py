@@ -1,7 +1,7 @@
 """What an index is like: how its codes are spread, what it takes, which radius to search with."""
 
-import itertools
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -83,7 +83,7 @@ class Stats:
                 found = radius
         return found
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Plain numbers, ready for `json.dumps`."""
         advice = {"best_f1": self.best, "careful": self.careful}
         return asdict(self) | {
@@ -176,8 +176,8 @@ def as_lines(stats: Stats) -> list[str]:
         f"({codes.distinct_codes / codes.codes:.1%} of the photos)",
         f"largest bucket     {codes.largest_bucket:,} photos with one code",
     ]
-    edges = [*stats.buckets, None]
-    for low, high in itertools.pairwise(edges):
+    edges = list(stats.buckets)
+    for low, high in zip(edges, [*edges[1:], None], strict=True):
         size = "1 photo" if low == 1 else f"{low:,} to {high - 1:,}" if high else f"{low:,} or more"
         lines.append(f"  of {size:16}{stats.buckets[low]:,} codes")
     lines += [

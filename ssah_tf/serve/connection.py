@@ -1,5 +1,7 @@
 """Connections that do not get to the point are closed."""
 
+import asyncio
+
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
@@ -16,11 +18,14 @@ def timed(seconds: float) -> type[H11Protocol]:
     """
 
     class TimedProtocol(H11Protocol):
-        def connection_made(self, transport):
+        # uvicorn, too, takes fewer kinds of transports than asyncio says it must.
+        def connection_made(  # type: ignore[override]
+            self, transport: asyncio.Transport
+        ) -> None:
             super().connection_made(transport)
             self.timer = self.loop.call_later(seconds, self.look, None, 0)
 
-        def look(self, last, times):
+        def look(self, last: object, times: int) -> None:
             """Break off if for too many looks in a row nothing new has come."""
             idle = self.cycle is None or self.cycle.response_complete
             times = times + 1 if self.cycle is last else 0
@@ -29,7 +34,7 @@ def timed(seconds: float) -> type[H11Protocol]:
             else:
                 self.timer = self.loop.call_later(seconds, self.look, self.cycle, times)
 
-        def connection_lost(self, error):
+        def connection_lost(self, error: Exception | None) -> None:
             self.timer.cancel()
             super().connection_lost(error)
 

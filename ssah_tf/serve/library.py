@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -41,7 +42,7 @@ class Library:
         self._by_name: dict[str, int] | None = None
 
     @classmethod
-    def open(cls, place: str | Path, encoder: Encoder | None = None) -> "Library":
+    def open(cls, place: str | Path, encoder: Encoder | None = None) -> Self:
         """Read an index.
 
         Args:
@@ -51,12 +52,9 @@ class Library:
         Raises:
             SsahError: Not an index, or a damaged one.
         """
-        index = PhotoIndex.open(place, whole=True)
-        try:
+        with PhotoIndex.open(place, whole=True) as index:
             if encoder is None or encoder.model_id != index.codes.model_id:
                 encoder = index.encoder(threads=1)  # it is requests that run side by side
-        finally:
-            index.close()
         library = cls(index, encoder)
         library.warm_up()
         return library
@@ -101,7 +99,7 @@ class Library:
 
 
 class LiveLibrary:
-    """The newest saved state of an index.
+    """The newest saved state of an index, and the connection by which it is looked at.
 
     Args:
         place: A folder, or the address of a database.
@@ -119,6 +117,19 @@ class LiveLibrary:
         self.reloads = 0
         self._storage: Storage | None = None
         self._refreshing = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connection; the state that is held needs none."""
+        with self._refreshing:
+            if self._storage is not None:
+                self._storage.close()
+                self._storage = None
 
     def refresh(self) -> bool:
         """Take the saved state if it is another one; the old one stays if that cannot be read.

@@ -2,6 +2,9 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from starlette.types import Scope
+
+from ssah_tf.serve.library import LiveLibrary
 
 #: Upper ends of the classes of durations, in seconds.
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -14,7 +17,7 @@ class Metrics:
         live: The `LiveLibrary`, for the gauges.
     """
 
-    def __init__(self, live):
+    def __init__(self, live: LiveLibrary):
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.requests = Counter(
@@ -48,7 +51,7 @@ class Metrics:
         ):
             Gauge(name, text, registry=self.registry).set_function(value)
 
-    def request(self, scope, status: int, seconds: float) -> None:
+    def request(self, scope: Scope, status: int, seconds: float) -> None:
         """Count a request under the pattern of its path, or "none"."""
         route = getattr(scope.get("route"), "path", "none")
         self.requests.labels(route, str(status)).inc()

@@ -6,28 +6,26 @@ import hmac
 import ipaddress
 import json
 import time
-from collections import OrderedDict
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
+from starlette.applications import Starlette
+from starlette.types import Message, Receive, Scope, Send
+
+from ssah_tf.serve.limits import Limits, RateLimiter, client_of, limits_of
 from ssah_tf.serve.metrics import Metrics
 from ssah_tf.serve.settings import Settings
 
 #: Cookie of a browser that has shown the token.
 COOKIE = "ssah_session"
-#: What a client without the token may ask for.
-OPEN = frozenset({"/healthz", "/login"})
-#: Share of a search that a picture counts as, in the rate of a client.
-PICTURE = 0.05
 #: Bytes of a refused upload that are read and dropped, so that the client can hear the answer.
 DRAIN = 64 * 2**20
 #: Seconds for that.
 DRAIN_SECONDS = 5.0
-#: Clients whose rate is remembered.
-CLIENTS = 10_000
-
 #: Sent with everything. Pages take scripts, styles and pictures from here alone.
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -66,7 +64,7 @@ class TooLarge(Exception):
         limit: Bytes that are allowed.
     """
 
-    def __init__(self, receive, limit: int):
+    def __init__(self, receive: Receive | None, limit: int):
         super().__init__()
         self.receive = receive
         self.limit = limit
@@ -81,15 +79,15 @@ class Gate:
         metrics: Where requests are counted.
     """
 
-    def __init__(self, app, settings: Settings, metrics: Metrics):
+    def __init__(self, app: Starlette, settings: Settings, metrics: Metrics):
         self.app = app
         self.settings = settings
         self.metrics = metrics
         self.limiter = RateLimiter(settings.rate)
         self.session = None if settings.token is None else session_of(settings.token)
-        self.running = {"search": 0, "picture": 0}
+        self.running: Counter[str] = Counter()
 
-    async def __call__(self, scope, receive, send):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer or refuse a request; put the headers on every answer."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
@@ -98,7 +96,7 @@ class Gate:
             scope = {**scope, "method": "GET"}
         begin, status = time.perf_counter(), 500
 
-        async def send_with_headers(message):
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -115,34 +113,32 @@ class Gate:
         finally:
             self.metrics.request(scope, status, time.perf_counter() - begin)
 
-    async def pass_or_refuse(self, scope, receive, send) -> None:
+    async def pass_or_refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Ask each guard in turn, then the service."""
         headers = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
-        kind = kind_of(scope)
+        of = limits_of(self.app.routes, scope)
         scope["state"] = {**scope.get("state", {}), "known": self.knows(headers)}
         refusal = (
             self.check_host(headers)
             or self.check_origin(scope, headers)
-            or self.check_token(scope)
+            or self.check_token(scope, of)
             or self.check_length(headers)
-            or self.check_rate(scope, kind)
-            or self.check_number(kind)
+            or self.check_rate(scope, of)
+            or self.check_number(of)
         )
         if refusal is not None:
             self.metrics.refused.labels(refusal.reason).inc()
             await refuse(refusal, receive, send)
             return
-        if kind:
-            self.running[kind] += 1
+        self.running[of.queue] += 1
         try:
             await self.app(scope, limited(receive, self.settings.max_upload), send)
         finally:
-            if kind:
-                self.running[kind] -= 1
+            self.running[of.queue] -= 1
 
-    def check_host(self, headers) -> Refusal | None:
+    def check_host(self, headers: Mapping[str, str]) -> Refusal | None:
         """Against DNS rebinding: a page elsewhere can give its name our address, but not hide it.
 
         Addresses are no names, so they pass.
@@ -154,7 +150,7 @@ class Gate:
             421, "host", "this service does not go by that name: see `ssah serve --allow-host`"
         )
 
-    def check_origin(self, scope, headers) -> Refusal | None:
+    def check_origin(self, scope: Scope, headers: Mapping[str, str]) -> Refusal | None:
         """Other sites' pages may not make a browser send anything here."""
         if scope["method"] in ("GET", "HEAD"):
             return None
@@ -163,12 +159,11 @@ class Gate:
             return None
         return Refusal(403, "origin", "requests from pages of other sites are refused")
 
-    def check_token(self, scope) -> Refusal | None:
+    def check_token(self, scope: Scope, of: Limits) -> Refusal | None:
         """Only who knows the token, if there is one; a browser is sent to the page for it."""
-        path = scope["path"]
-        if scope["state"]["known"] or path in OPEN or path.startswith("/static/"):
+        if scope["state"]["known"] or of.open:
             return None
-        if path in ("/", "/docs") and scope["method"] == "GET":
+        if of.login:
             return Refusal(303, "token", "log in first", (("location", "/login"),))
         return Refusal(
             401,
@@ -177,34 +172,31 @@ class Gate:
             (("www-authenticate", "Bearer"),),
         )
 
-    def check_length(self, headers) -> Refusal | None:
+    def check_length(self, headers: Mapping[str, str]) -> Refusal | None:
         """A body that says it is too large is not read."""
         length = headers.get("content-length", "0")
         if length.isascii() and length.isdigit() and int(length) <= self.settings.max_upload:
             return None
         return too_large(self.settings.max_upload)
 
-    def check_rate(self, scope, kind: str) -> Refusal | None:
-        """A client that asks too often waits."""
-        if not kind:
-            return None
-        cost = 1.0 if kind == "search" else PICTURE
-        wait = self.limiter.wait(client_of(scope), cost, time.monotonic())
+    def check_rate(self, scope: Scope, of: Limits) -> Refusal | None:
+        """A client with too many requests waits."""
+        wait = self.limiter.wait(client_of(scope), of.cost, time.monotonic()) if of.cost else 0
         if not wait:
             return None
         return Refusal(
             429, "rate", "too many requests; try again soon", (("retry-after", str(wait)),)
         )
 
-    def check_number(self, kind: str) -> Refusal | None:
+    def check_number(self, of: Limits) -> Refusal | None:
         """So many at once, no more: the rest would only wait."""
-        if not kind or self.running[kind] < self.settings.queue:
+        if not of.queue or self.running[of.queue] < self.settings.queue:
             return None
         return Refusal(
             503, "queue", "too many requests at once; try again", (("retry-after", "1"),)
         )
 
-    def knows(self, headers) -> bool:
+    def knows(self, headers: Mapping[str, str]) -> bool:
         """Whether a request shows the token, or there is none; compared in constant time."""
         if self.session is None:
             return True
@@ -220,50 +212,6 @@ class Gate:
     def is_token(self, shown: str) -> bool:
         """Whether this is the token."""
         return self.settings.token is not None and equal(shown, self.settings.token)
-
-
-class RateLimiter:
-    """How many requests each client may make: a bucket of two seconds' worth, filled at a rate.
-
-    Args:
-        rate: Requests a second; 0 for any number.
-    """
-
-    def __init__(self, rate: float):
-        self.rate = rate
-        self.room = max(1.0, 2 * rate)
-        self.clients: OrderedDict[str, tuple[float, float]] = OrderedDict()
-
-    def wait(self, client: str, cost: float, now: float) -> int:
-        """Take `cost` from a client's bucket; 0, or the seconds to wait if there is too little."""
-        if not self.rate:
-            return 0
-        level, then = self.clients.pop(client, (self.room, now))
-        level = min(self.room, level + (now - then) * self.rate)
-        enough = level >= cost
-        self.clients[client] = (level - cost if enough else level, now)
-        if len(self.clients) > CLIENTS:
-            self.clients.popitem(last=False)
-        return 0 if enough else max(1, round((cost - level) / self.rate))
-
-
-def kind_of(scope) -> str:
-    """Which of the limits on rate and number a request counts for: search, picture, "" for none."""
-    if scope["method"] == "POST" and scope["path"] in ("/search", "/encode"):
-        return "search"
-    return "picture" if scope["path"].startswith("/photos") else ""
-
-
-def client_of(scope) -> str:
-    """Whose rate a request counts for: an address, or the network of one in IPv6."""
-    host = (scope.get("client") or ("",))[0]
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    if address.version == 6:
-        return str(ipaddress.ip_network((address, 64), strict=False))
-    return host
 
 
 def host_name(host: str) -> str:
@@ -303,11 +251,11 @@ def too_large(limit: int) -> Refusal:
     )
 
 
-def limited(receive, limit: int):
+def limited(receive: Receive, limit: int) -> Receive:
     """`receive` that stops a body which grows above the limit, whatever its header said."""
     size = 0
 
-    async def count():
+    async def count() -> Message:
         nonlocal size
         message = await receive()
         if message["type"] == "http.request":
@@ -319,7 +267,7 @@ def limited(receive, limit: int):
     return count
 
 
-async def refuse(refusal: Refusal, receive, send) -> None:
+async def refuse(refusal: Refusal, receive: Receive, send: Send) -> None:
     """Answer at once; then drop some of what is still coming, or the client may not hear it."""
     body = json.dumps({"error": refusal.message}).encode()
     headers = [
@@ -334,7 +282,7 @@ async def refuse(refusal: Refusal, receive, send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-async def drain(receive) -> None:
+async def drain(receive: Receive) -> None:
     """Drop what is left of a body, up to a limit in bytes and seconds."""
     size = 0
     with suppress(TimeoutError):

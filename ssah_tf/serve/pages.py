@@ -4,16 +4,19 @@ import hashlib
 from dataclasses import dataclass
 from importlib import resources
 
-#: Path -> file below `web` and its media type.
+from ssah_tf.serve.limits import OPEN, PAGE, Limits
+
+#: Path -> file below `web`, its media type, and its limits: what the page for the token needs is
+#: open.
 FILES = {
-    "/": ("search.html", "text/html"),
-    "/docs": ("docs.html", "text/html"),
-    "/login": ("login.html", "text/html"),
-    "/static/style.css": ("style.css", "text/css"),
-    "/static/search.js": ("search.js", "text/javascript"),
-    "/static/docs.js": ("docs.js", "text/javascript"),
-    "/static/login.js": ("login.js", "text/javascript"),
-    "/static/icon.svg": ("icon.svg", "image/svg+xml"),
+    "/": ("search.html", "text/html", PAGE),
+    "/docs": ("docs.html", "text/html", PAGE),
+    "/login": ("login.html", "text/html", OPEN),
+    "/static/style.css": ("style.css", "text/css", OPEN),
+    "/static/search.js": ("search.js", "text/javascript", OPEN),
+    "/static/docs.js": ("docs.js", "text/javascript", OPEN),
+    "/static/login.js": ("login.js", "text/javascript", OPEN),
+    "/static/icon.svg": ("icon.svg", "image/svg+xml", OPEN),
 }
 
 
@@ -25,12 +28,14 @@ class Page:
         path: Where.
         content: Its bytes.
         kind: Its media type.
+        limits: Of its route.
         tag: Changes with its content.
     """
 
     path: str
     content: bytes
     kind: str
+    limits: Limits
 
     @property
     def tag(self) -> str:
@@ -41,4 +46,7 @@ class Page:
 def read_pages() -> list[Page]:
     """All files that are served."""
     folder = resources.files(__package__) / "web"
-    return [Page(path, (folder / name).read_bytes(), kind) for path, (name, kind) in FILES.items()]
+    return [
+        Page(path, (folder / name).read_bytes(), kind, limits)
+        for path, (name, kind, limits) in FILES.items()
+    ]

@@ -201,6 +201,7 @@ def test_missing_extra(refused, monkeypatch, module, arguments):
         (("train", "--set", "data.protocol=cifar"), "no protocol 'cifar', choose from "),
         (("data", "check", "none"), "none: no such folder"),
         (("data", "check", "empty", "--labels", "bad.yaml"), "label files end in .csv"),
+        (("duplicates", "none", "--likeness", ".9"), "--likeness is now called --min-ssim"),
         (("report", "none"), "none: not a run folder"),
         (("report", "full", "none"), "full: not a run folder"),
         (("export", "none"), "none: not a run folder"),

@@ -79,6 +79,8 @@ def test_fraction():
     found = split(image_set([100] * 4), "fraction", labelled_share=0.1)
     assert sizes(found) == [80, 12, 20, 288, 320]
     assert "(10% of each class;" in found.protocol
+    found = split(image_set([100] * 4), "fraction", labelled_share=0.11)  # 8.8: nine
+    assert sizes(found) == [80, 16, 20, 284, 320]
 
 
 def test_official_needs_official_queries():
@@ -126,6 +128,20 @@ def test_as_labelled_takes_what_there_is():
     assert len(found.unlabelled) == 40
     assert len(found.database) == 53  # what an image without a label shows, no one knows
     assert "holds 53 labelled training images;" in found.protocol
+
+
+def test_as_labelled_in_small_classes():
+    """Classes of 4, 6, 15 and 9 labels: queries 1, 1, 3, 1; 3, 5, 12 and 8 are left.
+
+    Of those a fifth validates, but one of two: 1, 1, 2, 1.
+    """
+    images = image_set([4, 6, 15, 9])
+    found = split(images, "as-labelled")
+    per_class = [
+        images.labels[images.positions(ids)].sum(axis=0).tolist()
+        for ids in (found.query, found.validation, found.labelled)
+    ]
+    assert per_class == [[1, 1, 3, 1], [1, 1, 2, 1], [2, 4, 10, 7]]
 
 
 def test_refused():

@@ -163,8 +163,27 @@ def test_several_labels():
 
 
 @pytest.mark.parametrize(
+    ("changes", "labelled", "validation"),
+    [
+        ({"labelled_per_class": 16}, 14, 2),
+        ({"labelled_per_class": 16, "validation_per_class": 15}, 1, 15),
+        ({"labelled_per_class": None, "validation_per_class": 15}, 1, 15),
+        ({"labelled_per_class": 1, "validation_per_class": 0}, 1, 0),
+    ],
+)
+def test_a_class_may_give_all_that_it_has(changes, labelled, validation):
+    """Sixteen are left of each class besides its queries."""
+    images = balanced()
+    split = draw(images, **changes)
+    assert counts(images, split.labelled) == [labelled] * 3
+    assert counts(images, split.validation) == [validation] * 3
+    assert split.seed == 0
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"labelled_per_class": None, "validation_per_class": 16}, "class 'a' has 16 images"),
         ({"labelled_per_class": 17}, "class 'a' has 16 images .* 17 labelled"),
         ({"validation_per_class": 16}, "class 'a' has 16 images"),
         ({"validation_per_class": 6}, "lower validation_per_class"),
@@ -274,6 +293,7 @@ def test_save_nowhere(split, tmp_path):
         lambda text: json.dumps(list(json.loads(text))),
         lambda text: text.replace('"query"', '"queries"'),
         lambda text: text.replace('"seed": 0', '"seed": 0, "more": 1'),
+        lambda text: text.replace('"seed": 0, ', ""),
         lambda text: text.replace('"seed": 0', '"seed": "0"'),
         lambda text: text.replace('"by hand"', "null"),
         lambda text: text.replace('["i0"]', '"i0"'),

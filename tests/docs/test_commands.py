@@ -43,7 +43,6 @@ PARSED = {
     "ssah train fashion --output /shared/runs/fashion": HOSTS,
     f"ssah encode runs/folder/export photos/ --output codes/ {CLUSTER}": RAY,
     "ssah load index milvus://localhost:19530/holidays": "a Milvus: tests/search/backends",
-    "ssah serve postgresql://me@localhost/mydb/holidays": "a service on a database: tests/serve",
 }
 #: Beginnings of commands of other programs -> why they are not run.
 OTHERS = {

@@ -15,7 +15,7 @@ from PIL import Image
 
 from ssah_tf.encoding import encode as module
 from ssah_tf.encoding import records, shards
-from ssah_tf.encoding.encode import choose_engine, encode_files, find_images, on_threads
+from ssah_tf.encoding.encode import Encoded, choose_engine, encode_files, find_images, on_threads
 from ssah_tf.encoding.record_file import read_records
 from ssah_tf.search import CodeIndex
 from ssah_tf.system.errors import RunError, SsahError
@@ -159,6 +159,36 @@ def test_only_bad_files(tmp_path):
     done = encode_files(FakeEncoder(), find_images([tmp_path]), tmp_path / "codes.npy")
     assert done.images == 0
     assert np.load(tmp_path / "codes.npy").shape == (0, 1)
+    assert encode_files(FakeEncoder(), [str(tmp_path / "x.jpg")], tmp_path / "c.parquet").bad
+    assert pyarrow.parquet.read_table(tmp_path / "c.parquet").num_rows == 0
+
+
+def test_a_list_of_bad_files_goes_when_they_are_mended(photos, tmp_path):
+    paths = [str(photos / "a" / "00.png"), str(photos / "b" / "zero.png")]
+    done = encode_files(FakeEncoder(), paths, tmp_path / "codes.npy")
+    assert done.listed == tmp_path / "codes.npy.bad.jsonl"
+    Image.new("L", (5, 5), 70).save(paths[1])
+    assert encode_files(FakeEncoder(), paths, tmp_path / "codes.npy") == Encoded(2, {}, None)
+    assert not done.listed.exists()
+
+
+def test_row_groups_are_of_some_shards(photos, tmp_path, monkeypatch):
+    """Twenty codes in shards of 5, 6, 6 and 3 good images: three of them, and one."""
+    monkeypatch.setattr(module, "GROUP", 3)
+    encode_files(FakeEncoder(), find_images([photos]), tmp_path / "codes.parquet")
+    about = pyarrow.parquet.read_metadata(tmp_path / "codes.parquet")
+    rows = [about.row_group(k).num_rows for k in range(about.num_row_groups)]
+    assert rows == [17, 3]
+    codes = pyarrow.parquet.read_table(tmp_path / "codes.parquet")
+    assert [code[0] for code in codes["code"].to_pylist()] == expected_of(codes["path"].to_pylist())
+
+
+def test_a_folder_may_have_any_name(photos, tmp_path):
+    (tmp_path / "codes.v2").mkdir()
+    encode_files(FakeEncoder(), [str(photos / "a" / "00.png")], tmp_path / "codes.v2")
+    assert sorted(os.listdir(tmp_path / "codes.v2")) == [
+        "000000.parquet", "_encoded.json", "_plan.json",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".npz"])
@@ -244,6 +274,8 @@ def test_choice_of_engine(monkeypatch):
         choose_engine("spark")
     with pytest.raises(SsahError, match="add --engine ray"):
         choose_engine("threads", "10.0.0.1:6379")
+    assert choose_engine("ray").keywords == {"address": None, "cpus": 1}
+    assert choose_engine("ray", "a:1", 3).keywords == {"address": "a:1", "cpus": 3}
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(SsahError, match=r"pip install 'ssah-tf\[scale\]'"):
         next(choose_engine("ray")(FakeEncoder(), [(0, ["a.png"])]))

@@ -50,7 +50,7 @@ def encode(folder, paths, known=None, encoder=None, shards=None):
 
 
 def test_kept_until_they_are_let_go(paths, tmp_path):
-    folder = tmp_path / "parts"
+    folder = tmp_path / "new" / "parts"
     expected = {path: [10 * k] for k, path in enumerate(paths)}
     assert encode(folder, paths) == (expected, {}, 7, [(0, 7), (3, 7), (6, 7), (7, 7)])
     assert sorted(os.listdir(folder)) == ["000000.npz", "000001.npz", "000002.npz"]
@@ -59,6 +59,7 @@ def test_kept_until_they_are_let_go(paths, tmp_path):
     assert list(encode(folder, paths[2:3])[0]) == paths[2:3]
     Parts(folder, FakeEncoder()).clear()
     assert not folder.exists()
+    Parts(folder, FakeEncoder()).clear()  # nothing there is nothing to do
     assert encode(folder, paths)[2] == 7
 
 
@@ -90,13 +91,14 @@ def test_a_file_that_was_bad_is_tried_again(paths, tmp_path):
 def test_what_is_damaged_or_of_another_encoder_is_passed_over(paths, tmp_path):
     folder = tmp_path / "parts"
     encode(folder, paths, encoder=FakeEncoder("xyz"))
+    encode(folder, paths, encoder=FakeEncoder("AAA"))
     assert encode(folder, paths)[2] == 7
     (folder / ".1.000009.npz").write_bytes(b"half")  # of a killed process
-    (folder / "000004.npz").write_bytes(b"half")  # 3, 4, 5 are of this encoder
+    (folder / "000007.npz").write_bytes(b"half")  # 6, 7, 8 are of this encoder
     assert encode(folder, paths)[2] == 3
     assert sorted(os.listdir(folder)) == [
         ".1.000009.npz",
-        *(f"{number:06d}.npz" for number in range(7)),
+        *(f"{number:06d}.npz" for number in range(10)),
     ]
 
 

@@ -54,6 +54,50 @@ def test_there_and_back(records, tmp_path, suffix):
         assert read_records(file) is None
 
 
+@pytest.mark.parametrize("suffix", [".npz", ".parquet"])
+def test_a_bit_that_turned_is_noticed(records, tmp_path, suffix):
+    """In a column, where it would pass for another value."""
+    file = tmp_path / f"x{suffix}"
+    write_records(file, records)
+    content = bytearray(file.read_bytes())
+    content[content.index(records.digests[1].tobytes())] ^= 1
+    file.write_bytes(content)
+    assert read_records(file) is None
+
+
+@pytest.mark.parametrize("about", ["3", "[]", "{}", "null", '"photos"'])
+def test_arrays_of_something_else_are_damage(records, tmp_path, about):
+    file = tmp_path / "x.npz"
+    write_records(file, records)
+    with np.load(file) as arrays:
+        right = dict(arrays)
+    for missing in right:
+        np.savez(file, **{name: array for name, array in right.items() if name != missing})
+        assert read_records(file) is None
+    if about != '"photos"':
+        np.savez(file, **{**right, "about": np.frombuffer(about.encode(), np.uint8)})
+        assert read_records(file) is None
+    for wrong in ({"bits": None}, {"bits": "x"}, {"paths": 3}, {"bad": 3}, {"bad": ["x"]}):
+        text = json.dumps(json.loads(right["about"].tobytes()) | wrong)
+        np.savez(file, **{**right, "about": np.frombuffer(text.encode(), np.uint8)})
+        assert read_records(file) is None
+
+
+def test_tables_of_something_else_are_damage(records, tmp_path):
+    file = tmp_path / "x.parquet"
+    write_records(file, records)
+    table = pyarrow.parquet.read_table(file)
+    for other in (
+        table.replace_schema_metadata(None),
+        table.replace_schema_metadata({"model_id": "abc"}),
+        table.drop_columns(["size"]),
+        table.set_column(1, "code", pyarrow.array([1, 2, 3])),
+        table.set_column(3, "size", pyarrow.array(["a", "b", "c"])),
+    ):
+        pyarrow.parquet.write_table(other, file, write_page_checksum=True)
+        assert read_records(file) is None
+
+
 def test_names_of_any_bytes(records, tmp_path):
     """Arrays keep them; Parquet, which is Unicode alone, marks what is none."""
     strange = os.fsdecode(b"caf\xe9.png")

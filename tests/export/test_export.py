@@ -7,7 +7,6 @@ from pathlib import Path
 import keras
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import tensorflow as tf
 from PIL import Image
@@ -24,7 +23,7 @@ from ssah_tf.export.onnx_model import write_onnx
 from ssah_tf.export.verify import bits_apart, compare, decided, verify
 from ssah_tf.models import HNet
 from ssah_tf.models.backbones import BACKBONES, first_weights
-from ssah_tf.system.errors import ImageError, RunError, SsahError
+from ssah_tf.system.errors import RunError, SsahError
 from ssah_tf.training.batch_statistics import take_statistics
 
 #: Backbones at their smallest, on the built-in images at a size that each can take.
@@ -294,72 +293,6 @@ def test_export_that_fails_leaves_the_old_one(exported, tmp_path, monkeypatch):
     (tmp_path / "mine" / "notes.txt").write_text("mine")
     with pytest.raises(RunError, match="holds something that is no export"):
         export(run, load_fashion(), tmp_path / "mine")
-
-
-def test_encoder_takes_files_bytes_pictures_and_arrays(exported, tmp_path):
-    _, folder = exported
-    encoder = Encoder.load(folder / "encoder.onnx", threads=1)
-    noise = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
-    image = Image.fromarray(noise)
-    path = tmp_path / "a.png"
-    image.save(path)
-    expected = encoder.encode(path)
-    assert expected.shape == (1, 2)
-    for picture in (str(path), path.read_bytes(), image, noise):
-        np.testing.assert_array_equal(encoder.encode(picture), expected)
-    many = encoder.encode((p for p in [path, image, noise] * 3), batch=2)
-    np.testing.assert_array_equal(many, np.repeat(expected, 9, axis=0))
-    np.testing.assert_array_equal(encoder.encode(noise[None]), expected)
-    assert encoder.encode([]).shape == (0, 2)
-
-
-def test_encoder_refuses(exported, tmp_path):
-    _, folder = exported
-    encoder = Encoder.load(folder)
-    with pytest.raises(SsahError, match=r"must be uint8 \(height, width, 3\)"):
-        encoder.encode(np.zeros((28, 28, 3), np.float32))
-    with pytest.raises(ImageError, match="no such file"):
-        encoder.encode(tmp_path / "none.jpg")
-    with pytest.raises(SsahError, match=r"none: no such file; make one with"):
-        Encoder.load(tmp_path / "none")
-    (tmp_path / "bad.onnx").write_bytes(b"no model")
-    with pytest.raises(SsahError, match=r"bad\.onnx: cannot be loaded"):
-        Encoder.load(tmp_path / "bad.onnx")
-    node = onnx.helper.make_node("Identity", ["x"], ["y"])
-    value = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [1]) for n in "xy"]
-    graph = onnx.helper.make_graph([node], "g", value[:1], value[1:])
-    opset = [onnx.helper.make_opsetid("", 18)]
-    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=9), tmp_path / "o.onnx")
-    with pytest.raises(SsahError, match="not an encoder of ssah-tf"):
-        Encoder.load(tmp_path / "o.onnx")
-
-
-def test_encoder_needs_no_tensorflow(exported, tmp_path):
-    path = tmp_path / "a.png"
-    Image.new("RGB", (40, 30), "red").save(path)
-    code = (
-        "import sys, ssah_tf; assert 'numpy' not in sys.modules; from ssah_tf import Encoder;"
-        f"Encoder.load({str(exported[1])!r}).encode({str(path)!r});"
-        "assert not {'tensorflow', 'keras', 'yaml', 'pydantic', 'onnx'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_threads_share_an_encoder(exported):
-    from concurrent.futures import ThreadPoolExecutor
-
-    encoder = Encoder.load(exported[1])
-    pixels = load_fashion().pixels[:200]
-    expected = encoder.encode(pixels)
-    with ThreadPoolExecutor(4) as pool:
-        for found in pool.map(lambda _: encoder.encode(pixels, batch=7), range(12)):
-            np.testing.assert_array_equal(found, expected)
-
-
-def test_providers_are_handed_on(exported):
-    encoder = Encoder.load(exported[1], providers=["CPUExecutionProvider"])
-    assert encoder.session.get_providers() == ["CPUExecutionProvider"]
-    assert "CPUExecutionProvider" in onnxruntime.get_available_providers()
 
 
 def test_command_line_from_run_to_codes(exported, tmp_path, monkeypatch, capsys):

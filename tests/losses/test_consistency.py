@@ -17,6 +17,12 @@ def test_vote_by_hand():
     assert expected[0] > 0.9999
 
 
+def test_an_image_without_a_label_votes_for_nothing():
+    """Two equal codes, one of them without a label: half of the vote is lost."""
+    vote = class_vote(np.float32([[1, 1]]), SUPPORT[[0, 0]], np.float32([[1, 0], [0, 0]]))
+    np.testing.assert_allclose(vote, [[0.5, 0]], rtol=1e-6)
+
+
 def test_loss_of_hard_samples_against_what_their_images_stand_for(rng):
     """By hand for a pair loss: pseudo-labels against the vote of H-Net's codes, two trusted."""
     hard, support = (np.tanh(rng.normal(size=(n, 8))).astype(np.float32) for n in (3, 4))

@@ -20,6 +20,24 @@ def test_is_the_cross_entropy_of_bits(rng):
     np.testing.assert_allclose(loss(codes, labels, codes, labels), expected, rtol=1e-5)
 
 
+def test_bits_that_are_quite_wrong_cost_no_more_than_a_chance_of_one_in_a_million():
+    """-log 1e-6 = 13.8; the two right ones cost 1e-6 each, the two undecided ones log 2."""
+    found = CSQ().to_bits(
+        np.float32([[1, -1], [1, -1], [0, 0]]), np.float32([[0, 1], [1, 0], [1, 0.5]])
+    )
+    np.testing.assert_allclose(found, [13.8, 1e-6, np.log(2)], rtol=0.1)
+
+
+def test_both_kinds_of_codes_weigh_the_same(rng):
+    loss, _ = built()
+    codes, others = rng.uniform(-0.9, 0.9, (2, 3, 16)).astype(np.float32)
+    labels, other_labels = np.eye(3, dtype=np.float32), np.eye(3, dtype=np.float32)[[1, 1, 0]]
+    one = loss(codes, labels, codes, labels)
+    other = loss(others, other_labels, others, other_labels)
+    found = loss(codes, labels, others, other_labels)
+    np.testing.assert_allclose(found, (one + other) / 2, rtol=1e-6)
+
+
 def test_centre_is_a_minimum():
     loss, centres = built()
     labels = np.eye(3, dtype=np.float32)

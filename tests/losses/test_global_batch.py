@@ -85,6 +85,9 @@ def test_uniform_numbers_keep_their_bounds():
     assert -3 <= drawn.min() < -2.9
     assert 4.9 < drawn.max() < 5
     assert drawn.mean() == pytest.approx(1, abs=0.2)
+    drawn = random_uniform(tf.constant([1, 2]), (2000,)).numpy()
+    assert 0 <= drawn.min() < 0.01
+    assert 0.99 < drawn.max() < 1
 
 
 def test_gumbel_noise_has_its_mean_and_spread():

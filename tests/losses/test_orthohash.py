@@ -28,7 +28,21 @@ def test_several_labels_share_the_target_distribution():
 
 @pytest.mark.parametrize(
     ("classes", "bits"),
-    [(10, 48), (2, 1), (3, 2), (7, 4), (10, 12), (100, 64), (3000, 16), (2, 2100)],
+    [
+        (10, 48),
+        (2, 1),
+        (3, 2),
+        (7, 4),
+        (10, 12),
+        (100, 64),
+        (3000, 16),
+        (2, 2100),
+        (1, 4),
+        (4, 4),
+        (4, 5),
+        (8, 4),
+        (8, 9),
+    ],
 )
 def test_targets(classes, bits):
     targets = class_targets(classes, bits, seed=0)
@@ -44,6 +58,15 @@ def test_targets_are_rows_of_a_hadamard_matrix_up_to_2048():
     larger = class_targets(3, 2049, seed=0, tries=1)
     assert abs(larger.mean()) < 0.1
     assert np.any(larger @ larger.T != 2049 * np.eye(3))
+
+
+@pytest.mark.parametrize(("classes", "bits"), [(1, 2), (3, 4), (7, 8), (15, 16)])
+@pytest.mark.parametrize("seed", range(3))
+def test_as_many_classes_as_rows_that_are_not_constant(classes, bits, seed):
+    """Every row but the first of the matrix, every column: all orthogonal, also to that one."""
+    targets = class_targets(classes, bits, seed=seed, tries=1)
+    np.testing.assert_array_equal(targets @ targets.T, bits * np.eye(classes))
+    assert not targets.sum(axis=1).any()
 
 
 def test_more_tries_never_bring_targets_nearer():
@@ -82,6 +105,9 @@ def test_targets_fitted_to_codes_by_hand():
     targets = loss.targets.numpy()
     assert targets[:2].tolist() == [[1, -1, 1, -1], [-1, 1, 1, 1]]
     np.testing.assert_array_equal(targets[2], before[2])
+    loss.fit_targets(np.float32([[0.5, 0, 0, -0.1], [-0.5, 0, 0, -0.1]]), labels[:2])
+    assert loss.targets.numpy()[0].tolist() == [1, 1, 1, -1]  # undecided bits are set
+    assert loss.trainable_variables == []
 
 
 def test_equal_targets_are_distinct_targets_where_they_are_least_certain():

@@ -42,6 +42,13 @@ def test_distance_is_hamming_over_bits_for_binary_codes():
     np.testing.assert_allclose(own_distance(u, v[2:]), [0.25])
 
 
+def test_distance_of_relaxed_codes():
+    """u.v / K = (1/4 + 1/4) / 2 = 1/4 and (1/2 - 3/4) / 2 = -1/8."""
+    u, v = np.float32([[0.5, 0.25]]), np.float32([[0.5, 1], [1, -3]])
+    np.testing.assert_allclose(code_distance(u, v), [[0.375, 0.5625]])
+    np.testing.assert_allclose(own_distance(u[[0, 0]], v), [0.375, 0.5625])
+
+
 def test_similar_means_a_shared_label():
     labels = np.float32([[1, 1, 0], [0, 1, 1], [0, 0, 1]])
     np.testing.assert_array_equal(shares_label(labels, labels), [[1, 1, 0], [1, 1, 1], [0, 1, 1]])
@@ -54,10 +61,12 @@ def test_both_kinds_of_pairs_weigh_the_same():
     assert float(balanced_mean(tf.constant(values), tf.ones([1, 4]))) == 9 / 4 / 2
 
 
-def test_contrastive(batch):
+@pytest.mark.parametrize("margin", [0.3, 0.5, 0.9])
+def test_contrastive(batch, margin):
     codes, hard, labels = batch
-    expected = loops(codes, hard, labels, lambda d: d, lambda d: max(0, 0.5 - d))
-    np.testing.assert_allclose(Contrastive()(codes, labels, hard, labels), expected, rtol=1e-6)
+    expected = loops(codes, hard, labels, lambda d: d, lambda d: max(0, margin - d))
+    loss = Contrastive(margin)(codes, labels, hard, labels)
+    np.testing.assert_allclose(loss, expected, rtol=1e-6)
 
 
 def test_likelihood(batch):
@@ -96,10 +105,10 @@ def test_adversarial_at_its_ends():
 
 
 def test_own_pair_adversarial():
-    """d = 0, 1/2, 1 at rho = 0.8: (0.4 + 0 + 0) / 3."""
-    u = np.float32([[1, 1], [1, 1], [1, 1]])
-    v = np.float32([[1, 1], [1, -1], [-1, -1]])
-    np.testing.assert_allclose(own_pair_adversarial_loss(u, v, 0.8), 0.4 / 3, rtol=1e-6)
+    """d = 0, 1/4, 1/2, 1 at rho = 0.8: (0.4 + 0.15 + 0 + 0) / 4."""
+    u = np.ones((4, 2), np.float32)
+    v = np.float32([[1, 1], [1, 0], [1, -1], [-1, -1]])
+    np.testing.assert_allclose(own_pair_adversarial_loss(u, v, 0.8), 0.55 / 4, rtol=1e-6)
 
 
 def test_quantisation():
@@ -151,6 +160,8 @@ def test_defaults_are_those_of_the_docs(kind, defaults):
     ("kind", "edge"),
     [
         ("contrastive", {"margin": 0.01}),
+        ("orthohash", {"margin": 0.99}),
+        ("csq", {"scale": 1}),
         ("likelihood", {"scale": 0.01}),
         ("csq", {"scale": 0.01}),
         ("orthohash", {"margin": 0}),
@@ -167,6 +178,12 @@ def test_takes_what_is_just_allowed(kind, edge):
     ("kind", "wrong"),
     [
         ("contrastive", {"margin": 0}),
+        ("contrastive", {"margin": 1.5}),
+        ("contrastive", {"margin": -0.5}),
+        ("orthohash", {"margin": 1.5}),
+        ("csq", {"scale": -1}),
+        ("csq", {"scale": 0.0}),
+        ("likelihood", {"scale": 0.0}),
         ("likelihood", {"scale": 0}),
         ("orthohash", {"margin": 1}),
         ("orthohash", {"margin": -0.1}),

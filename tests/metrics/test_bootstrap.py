@@ -37,8 +37,18 @@ def test_same_seed_same_interval():
     assert bootstrap_interval(values, seed=5) != bootstrap_interval(values, seed=6)
 
 
-def test_equal_values_have_no_width():
-    assert bootstrap_interval(np.full(10, 0.25)) == (0.25, 0.25)
+@pytest.mark.parametrize(("value", "resamples"), [(0.25, 1000), (0.5, 1), (0.75, 2), (-3, 1)])
+def test_equal_values_have_no_width(value, resamples):
+    assert bootstrap_interval(np.full(10, value), n_bootstrap=resamples) == (value, value)
+
+
+def test_resamples_in_blocks_are_the_same(monkeypatch):
+    """Seven resamples of five values: at once, three, two or one at a time."""
+    values = np.random.default_rng(4).random(5)
+    whole = bootstrap_interval(values, n_bootstrap=7)
+    for elements in (15, 10, 1):
+        monkeypatch.setattr("ssah_tf.metrics.bootstrap._BLOCK_ELEMENTS", elements)
+        assert bootstrap_interval(values, n_bootstrap=7) == whole
 
 
 @pytest.mark.parametrize(

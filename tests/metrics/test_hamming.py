@@ -32,6 +32,14 @@ def test_256_different_bits_do_not_overflow():
     assert hamming_distances(ones[:, :31], zeros[:, :31]).dtype == np.uint8
 
 
+def test_codes_may_be_very_long():
+    """300 bytes, 2,400 bits: all but the first byte differ."""
+    ones, zeros = np.full((1, 300), 255, np.uint8), np.zeros((1, 300), np.uint8)
+    ones[:, 0] = 0
+    distances = hamming_distances(ones, zeros)
+    assert (distances.item(), distances.dtype) == (299 * 8, np.uint16)
+
+
 def test_blocks_of_queries_are_put_together():
     """More query-database pairs than one block of 2^16, and a last block that is not full."""
     rng = np.random.default_rng(0)
@@ -83,6 +91,8 @@ def test_pack_codes_refuses(u, message):
         (np.zeros((2, 8), np.uint8), np.zeros((2, 8), np.int64), "database: received dtype int64"),
         (np.zeros(8, np.uint8), np.zeros((2, 8), np.uint8), r"query: received shape \(8,\)"),
         (np.zeros((2, 8), np.uint8), np.zeros((2, 6), np.uint8), "received 8 bytes.*expected 6"),
+        (np.zeros((2, 6), np.uint8), np.zeros((2, 8), np.uint8), "received 6 bytes.*expected 8"),
+        (np.zeros((2, 0), np.uint8), np.zeros((2, 6), np.uint8), r"query: received shape \(2, 0\)"),
     ],
 )
 def test_hamming_distances_refuses(query, database, message):

@@ -63,9 +63,10 @@ def test_by_hand(four_images):
     assert result.radius_recall == pytest.approx(recall, abs=1e-12)
 
 
-def test_radius_two_is_the_default(four_images):
+def test_defaults_are_those_of_the_docs(four_images):
     result = evaluate_retrieval(**four_images)
-    assert result.radius == 2
+    assert result.cutoffs == (100, 1000, 5000)
+    assert (result.radius, result.seed, result.n_bootstrap) == (2, 0, 1000)
     assert result.precision_in_radius == pytest.approx(3 / 8, abs=1e-12)
     assert result.empty_ball_share == 0.5
 

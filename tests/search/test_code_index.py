@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ssah_tf.search import CodeIndex
-from ssah_tf.search.code_index import MANIFEST, Ascending
+from ssah_tf.search.code_index import MANIFEST, Ascending, Owners
 from ssah_tf.search.engines import ENGINES, make_engine
 from ssah_tf.system.errors import SsahError
 
@@ -44,12 +44,20 @@ def test_damaged_files_are_refused(tmp_path, rng):
     index = CodeIndex(64, "m")
     index.add(np.arange(100), some_codes(rng, 100, 64, 50))
     index.save(tmp_path)
+    saved = (tmp_path / MANIFEST).read_bytes()
     (codes,) = tmp_path.glob("codes-*.npy")
     whole = codes.read_bytes()
-    for broken in (whole[:-1] + bytes([whole[-1] ^ 1]), whole[:200], b"", b"\x80\x04pickle"):
-        codes.write_bytes(broken)
-        with pytest.raises(SsahError, match=r"damaged|not an index of ssah-tf"):
+    for bit in range(8):  # checksums on either side of the right one
+        codes.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1 << bit]))
+        with pytest.raises(SsahError, match=f"{codes}: damaged .its checksum differs"):
             CodeIndex.load(tmp_path)
+    for broken in (whole[:200], b"", b"\x80\x04pickle"):
+        codes.write_bytes(broken)
+        with pytest.raises(SsahError, match="not an index of ssah-tf"):
+            CodeIndex.load(tmp_path)
+    codes.unlink()
+    with pytest.raises(SsahError, match="not an index of ssah-tf"):
+        CodeIndex.load(tmp_path)
     codes.write_bytes(whole)
     assert len(CodeIndex.load(tmp_path)) == 100
     about = json.loads((tmp_path / MANIFEST).read_bytes())
@@ -57,9 +65,17 @@ def test_damaged_files_are_refused(tmp_path, rng):
     (tmp_path / MANIFEST).write_text(json.dumps(about))
     with pytest.raises(SsahError, match="not an index of ssah-tf"):
         CodeIndex.load(tmp_path)
-    for text in ("", "[]", "{}", '{"bits": "x"}', '{"format": 2, "bits": "x"}'):
+    for text in ("", "[]", "{}", '{"format": 2}', *(f'{{"format": 2, "bits": {bits}}}'
+                                                    for bits in ('"x"', "[1]", "{}"))):  # fmt: skip
         (tmp_path / MANIFEST).write_text(text)
         with pytest.raises(SsahError, match="not an index of ssah-tf"):
+            CodeIndex.load(tmp_path)
+    for version in ({"format": 1}, {"format": 3}, {}):  # the first one did not say
+        about = json.loads(saved) | version
+        if not version:
+            del about["format"]
+        (tmp_path / MANIFEST).write_text(json.dumps(about))
+        with pytest.raises(SsahError, match="made by another version: make it anew"):
             CodeIndex.load(tmp_path)
     with pytest.raises(SsahError, match="not an index of ssah-tf"):
         CodeIndex.load(tmp_path / "none")
@@ -103,7 +119,7 @@ def test_saved_ids_and_groups(tmp_path, rng, ids, collapsed):
     index.save(tmp_path)
     loaded = CodeIndex.load(tmp_path)
     np.testing.assert_array_equal(loaded.ids, numbers)
-    assert (loaded.groups.members is not None) == collapsed
+    assert (loaded.groups.owners is not None) == collapsed
     for mine, other in zip(loaded.search(codes[:9], 40), index.search(codes[:9], 40), strict=True):
         np.testing.assert_array_equal(mine, other)
     assert int(numbers[5]) in loaded
@@ -116,19 +132,22 @@ def test_saved_ids_and_groups(tmp_path, rng, ids, collapsed):
 
 
 def test_damaged_groups_are_refused(tmp_path, rng):
-    """Even where the checksum is made to fit."""
+    """Even where the checksum is made to fit; each is told for what it is."""
     index = CodeIndex(64, "m")
     index.add(np.arange(300), some_codes(rng, 300, 64, 9))
     index.save(tmp_path)
     manifest = json.loads((tmp_path / MANIFEST).read_bytes())
-    for name, change in (
-        ("members", lambda a: np.where(a == 5, 300, a)),
-        ("members", lambda a: a[:-1]),
-        ("starts", lambda a: a[::-1]),
-        ("starts", lambda a: a + 1),
-        ("starts", lambda a: a.astype(np.int64)),
-        ("distinct", lambda a: a[:, :-1]),
-        ("codes", lambda a: a[0]),
+    for name, change, what in (
+        ("members", lambda a: np.where(a == 5, 300, a), "contents"),
+        ("members", lambda a: a[:-1], "shapes"),
+        ("starts", lambda a: a[::-1], "contents"),
+        ("starts", lambda a: a + 1, "contents"),
+        ("starts", lambda a: a + (a > 0), "contents"),
+        ("starts", lambda a: a - (a == a[-1]), "contents"),
+        ("starts", lambda a: a.astype(np.int64), "types"),
+        ("distinct", lambda a: a[:, :-1], "shapes"),
+        ("codes", lambda a: a[0], "types"),
+        ("codes", lambda a: a[None], "types"),
     ):
         about = json.loads(json.dumps(manifest))
         path = tmp_path / about["files"][name]["file"]
@@ -138,7 +157,7 @@ def test_damaged_groups_are_refused(tmp_path, rng):
         np.save(path, array)
         about["files"][name]["sha256"] = hashlib.sha256(array).hexdigest()
         (tmp_path / MANIFEST).write_text(json.dumps(about))
-        with pytest.raises(SsahError, match="not an index of ssah-tf"):
+        with pytest.raises(SsahError, match=f"not an index of ssah-tf .arrays of other {what}.$"):
             CodeIndex.load(tmp_path)
         path.write_bytes(whole)
     (tmp_path / MANIFEST).write_text(json.dumps(manifest))
@@ -171,9 +190,8 @@ def test_an_empty_index_answers_with_nothing():
     assert 0 not in index
     ids, distances = index.search(np.zeros((3, 2), np.uint8), 5)
     assert ids.shape == distances.shape == (3, 0)
-    assert [len(found) for found, _ in index.range_search(np.zeros((3, 2), np.uint8), 16)] == [
-        0
-    ] * 3
+    rows = index.range_search(np.zeros((3, 2), np.uint8), 16)
+    assert [(found.shape, far.shape) for found, far in rows] == [((0,), (0,))] * 3
     assert list(index.items()) == []
 
 
@@ -189,9 +207,88 @@ def test_ids_that_are_there_or_missing_are_named():
             index.remove([missing])
         with pytest.raises(SsahError, match=f"id {missing} is not in the index"):
             index.update([missing], codes[:1])
+        with pytest.raises(SsahError, match=f"id {missing} is not in the index"):
+            index.update([4, missing, 3], codes[:3])
     assert index.ids.tolist() == [2, 4, 6, 8]
     with pytest.raises(SsahError, match="id 3 is not in the index"):
         CodeIndex(8, "m").remove([3])
+    one = CodeIndex(8, "m")
+    one.add([7], codes[:1])
+    with pytest.raises(SsahError, match="id 9 is not in the index"):
+        one.remove([9])
+
+
+def test_ids_take_no_more_bytes_than_they_need():
+    """None if they follow one another, four up to 2^32 - 1, else eight."""
+    codes = np.arange(3, dtype=np.uint8)[:, None]
+    for ids, width in (
+        ([5, 6, 7], 0),
+        ([-1, 0, 1], 0),
+        ([0, 1, 3], 4),
+        ([1, 5, 2**32 - 1], 4),
+        ([0, 5, 2**32], 8),
+        ([-1, 5, 6], 8),
+        ([-9, -7, -5], 8),
+    ):
+        index = CodeIndex(8, "m")
+        index.add(ids, codes)
+        assert index.ids.tolist() == ids
+        assert index.nbytes == 3 * (1 + width)
+        there = range(min(ids) - 1, min(ids) + 9)
+        assert [number in index for number in there] == [number in ids for number in there]
+        assert ids[-1] in index
+        assert ids[-1] + 1 not in index
+
+
+def test_codes_are_grouped_if_less_than_half_of_them_differ():
+    """Of ten codes five differ, or four; the first of equals stands for them."""
+    for distinct, grouped in ((5, False), (4, True)):
+        index = CodeIndex(8, "m")
+        index.add(np.arange(10), (np.arange(10) % distinct).astype(np.uint8)[::-1, None])
+        assert (index.groups.owners is not None) == grouped
+    assert index.groups.codes.ravel().tolist() == [1, 0, 3, 2]
+    assert index.groups.owners.starts.tolist() == [0, 3, 6, 8, 10]
+    assert index.groups.owners.members.tolist() == [0, 4, 8, 1, 5, 9, 2, 6, 3, 7]
+
+
+def test_no_more_owners_are_looked_at_than_a_search_needs():
+    """Codes at distances 0, 1, 1, 2 with two owners each: k = 3 needs those up to distance 1."""
+    starts, members = np.uint32([0, 2, 4, 6, 8]), np.uint32([0, 1, 2, 5, 3, 4, 6, 7])
+    owners = Owners(starts, members)
+    nearest, distances = np.arange(4), np.int32([0, 1, 1, 2])
+    asked = []
+
+    def ids_at(positions):
+        asked.append(len(positions))
+        return 10 + positions.astype(np.int64)
+
+    for k, looked_at in ((1, 1), (2, 2), (3, 6), (4, 6), (6, 6), (7, 8), (8, 8), (None, 8)):
+        ids, far = owners.ids(ids_at, nearest, distances, k)
+        assert ids.tolist() == list(range(10, 18))[:k]
+        assert far.tolist() == [0, 0, 1, 1, 1, 1, 2, 2][:k]
+        assert asked.pop() == looked_at
+    ids, far = owners.ids(ids_at, nearest[:0], distances[:0], None)
+    assert (len(ids), len(far)) == (0, 0)
+
+
+def test_files_are_called_after_their_content_and_only_old_ones_go(tmp_path):
+    index = CodeIndex(8, "m")
+    index.add([1, 5], np.uint8([[1], [2]]))
+    index.save(tmp_path)
+    for name in ("my-photos.npy", "codes-notes.txt"):
+        (tmp_path / name).write_text("mine")
+    index.update([5], np.uint8([[3]]))
+    index.save(tmp_path)
+    about = json.loads((tmp_path / MANIFEST).read_bytes())
+    assert (about["format"], about["bits"], about["codes"], about["first_id"]) == (2, 8, 2, 1)
+    names = {
+        name: f"{name}-{hashlib.sha256(content).hexdigest()[:16]}.npy"
+        for name, content in (("codes", b"\1\3"), ("ids", np.uint32([1, 5]).tobytes()))
+    }
+    assert {name: entry["file"] for name, entry in about["files"].items()} == names
+    assert {path.name for path in tmp_path.iterdir()} == {
+        MANIFEST, "my-photos.npy", "codes-notes.txt", *names.values(),
+    }  # fmt: skip
 
 
 def test_items_come_in_blocks(monkeypatch):
@@ -220,29 +317,12 @@ def test_numbers_in_parts_ascend_or_not(parts, ascend):
     assert all([check(np.array(part)) for part in parts]) == ascend
 
 
-def test_starts_begin_with_nothing(tmp_path):
-    """The owners of the first code are the first members, also where the checksum fits."""
-    index = CodeIndex(8, "m")
-    index.add(np.arange(30), (np.arange(30) % 3).astype(np.uint8)[:, None])
-    index.save(tmp_path)
-    about = json.loads((tmp_path / MANIFEST).read_bytes())
-    path = tmp_path / about["files"]["starts"]["file"]
-    starts = np.load(path)
-    assert starts.tolist() == [0, 10, 20, 30]
-    starts[0] = 1
-    np.save(path, starts)
-    about["files"]["starts"]["sha256"] = hashlib.sha256(starts).hexdigest()
-    (tmp_path / MANIFEST).write_text(json.dumps(about))
-    with pytest.raises(SsahError, match="arrays of other contents"):
-        CodeIndex.load(tmp_path)
-
-
 def test_large_files_are_checked_a_piece_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr("ssah_tf.search.code_index.PIECE", 64)
     index = CodeIndex(8, "m")
-    index.add(np.arange(300) * 2, (np.arange(300) % 7).astype(np.uint8)[:, None])
+    index.add(np.arange(301) * 2, (np.arange(301) % 7).astype(np.uint8)[:, None])
     index.save(tmp_path)
-    assert CodeIndex.load(tmp_path).ids.tolist() == list(range(0, 600, 2))
+    assert CodeIndex.load(tmp_path).ids.tolist() == list(range(0, 602, 2))
     about = json.loads((tmp_path / MANIFEST).read_bytes())
     path = tmp_path / about["files"]["ids"]["file"]
     ids = np.load(path)

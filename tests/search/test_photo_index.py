@@ -234,7 +234,7 @@ def test_refusals(photos, encoder, tmp_path):
         PhotoIndex.open(photos, encoder)
     manifest = tmp_path / "index" / "photos.json"
     about = json.loads(manifest.read_text())
-    for text in ("", "[]", '{"format": 3, "codes": "../.."}', json.dumps(about | {"photos": {}})):
+    for text in ("", "[]", '{"format": 4, "codes": "../.."}', json.dumps(about | {"photos": {}})):
         manifest.write_text(text)
         with pytest.raises(SsahError, match="not an index of photos of ssah-tf"):
             PhotoIndex.open(tmp_path / "index")
@@ -261,8 +261,19 @@ def test_an_index_of_an_older_version_is_told_and_made_anew(photos, encoder, tmp
     old = {"codes": "codes-a", "image_size": 4, "next_id": 1, "photos": {"0": ["a", "b", 1, 2]}}
     (tmp_path / "index" / "photos.json").write_text(json.dumps(old))
     (tmp_path / "index" / "encoder.onnx").write_bytes(b"old")
-    with pytest.raises(SsahError, match="made by another version of ssah-tf: run `ssah index`"):
-        PhotoIndex.open(tmp_path / "index")
+    before = json.dumps(old | {"format": 3, "photos": {"rows": 1, "sha256": "0"}})
+    for text in (json.dumps(old), before):
+        (tmp_path / "index" / "photos.json").write_text(text)
+        with pytest.raises(
+            SsahError, match="made by an older version of ssah-tf: run `ssah index`"
+        ):
+            PhotoIndex.open(tmp_path / "index")
+    newer = json.dumps(old | {"format": 5})
+    (tmp_path / "index" / "photos.json").write_text(newer)
+    for given in (None, encoder):  # nothing is made anew that this version does not know
+        with pytest.raises(SsahError, match="made by a newer version"):
+            PhotoIndex.open(tmp_path / "index", given)
+    (tmp_path / "index" / "photos.json").write_text(before)
     index = PhotoIndex.open(tmp_path / "index", encoder)
     assert index.sync(encoder, [photos]).added == 20
     assert len(content(index)) == 20

@@ -161,7 +161,8 @@ def client():
     with contextlib.ExitStack() as stack:
 
         def start(index, **settings):
-            app = make_app(LiveLibrary(index.folder), Settings(**settings))
+            live = stack.enter_context(LiveLibrary(index.folder))
+            app = make_app(live, Settings(**settings))
             return stack.enter_context(TestClient(app, base_url="http://127.0.0.1"))
 
         yield start

@@ -3,9 +3,17 @@
 import io
 import json
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from PIL import Image
+from starlette.testclient import TestClient
+
+from ssah_tf.serve.app import make_app
+from ssah_tf.serve.library import LiveLibrary
+from ssah_tf.serve.limits import PAGE, SEARCH, Limits, limits
+from ssah_tf.serve.settings import Settings
 
 TOKEN = "a-token-of-some-length"
 BEARER = {"authorization": f"Bearer {TOKEN}"}
@@ -258,7 +266,7 @@ def test_login(shared, client):
         assert http.get("/about", headers=headers).status_code == 401
 
 
-def test_pace(shared, client):
+def test_rate(shared, client):
     """A bucket of two seconds' worth; pictures count as a twentieth."""
     http = client(shared, rate=0.5)
     assert http.post("/search?id=1").status_code == 200
@@ -306,3 +314,68 @@ def test_description(shared, client):
     answer = search["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
     assert answer.endswith("/SearchAnswer")
     assert "http" not in json.dumps(api)
+
+
+def test_a_new_route_carries_its_limits(shared):
+    """Without a mark it needs the token and counts as nothing; a mark says what else it is."""
+    service = make_app(LiveLibrary(shared.folder), Settings(token=TOKEN, rate=0.5))
+    app = service.app
+
+    @app.get("/closed")
+    async def closed() -> str:
+        return "closed"
+
+    @app.get("/free")
+    @limits(Limits(open=True))
+    async def free() -> str:
+        return "free"
+
+    @app.get("/dear")
+    @limits(SEARCH)
+    async def dear() -> str:
+        return "dear"
+
+    @app.get("/shown")
+    @limits(PAGE)
+    async def shown() -> str:
+        return "shown"
+
+    http = TestClient(service, base_url="http://127.0.0.1", follow_redirects=False)
+    answers = {path: http.get(path) for path in ("/closed", "/free", "/dear", "/shown")}
+    assert {path: a.status_code for path, a in answers.items()} == {
+        "/closed": 401, "/free": 200, "/dear": 401, "/shown": 303
+    }  # fmt: skip
+    assert answers["/shown"].headers["location"] == "/login"
+    for path, status in (("/closed", [200] * 3), ("/shown", [200] * 3), ("/dear", [200, 429, 429])):
+        assert [http.get(path, headers=BEARER).status_code for _ in range(3)] == status
+    assert http.post("/free").status_code == 401  # another method is another route
+    assert http.post("/free", headers=BEARER).status_code == 405
+
+
+def test_so_many_at_once(shared):
+    """Requests of one queue are counted together, those of another apart."""
+    service = make_app(LiveLibrary(shared.folder), Settings(queue=1))
+    begun, go_on = threading.Event(), threading.Event()
+
+    @service.app.get("/slow")
+    @limits(Limits(queue="slow"))
+    def slow() -> str:
+        begun.set()
+        go_on.wait(30)
+        return "done"
+
+    @service.app.get("/other")
+    @limits(Limits(queue="other"))
+    def other() -> str:
+        return "other"
+
+    with TestClient(service, base_url="http://127.0.0.1") as http, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(http.get, "/slow")
+        assert begun.wait(30)
+        answer = http.get("/slow")
+        assert mistake(answer, 503) == "too many requests at once; try again"
+        assert answer.headers["retry-after"] == "1"
+        assert http.get("/other").json() == "other"
+        go_on.set()
+        assert first.result().json() == "done"
+        assert http.get("/slow").json() == "done"

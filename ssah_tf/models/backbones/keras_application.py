@@ -1,7 +1,9 @@
 """The networks of `keras.applications`, by name."""
 
 import inspect
+import sys
 import warnings
+from pathlib import Path
 
 import keras
 
@@ -95,7 +97,7 @@ def construct(make, name: str, weights: str) -> keras.Model:
             ) from None
     network = make(**whole, weights=None)
     try:
-        check_weights(weights)
+        check_weights(Path(weights))
         network.load_weights(weights)
     except (OSError, ValueError, KeyError) as error:
         reason = first_line(error)
@@ -106,7 +108,8 @@ def construct(make, name: str, weights: str) -> keras.Model:
 def applications() -> dict:
     """Name -> what makes the network, and its preprocessing, for all of `keras.applications`."""
     networks = inspect.getmembers(keras.applications, inspect.isfunction)
-    return {name: (make, inspect.getmodule(make).preprocess_input) for name, make in networks}
+    # The preprocessing of a network stands in the module that makes it.
+    return {name: (make, sys.modules[make.__module__].preprocess_input) for name, make in networks}
 
 
 APPLICATIONS = applications()

@@ -49,6 +49,8 @@ class Tensor:
             ValueError: It reaches beyond its storage.
         """
         values = self.storage.values
+        if values is None:
+            raise ValueError("a tensor without values")
         reach = sum((n - 1) * step for n, step in zip(self.shape, self.strides, strict=True))
         if min((*self.shape, 1)) < 1 or min((*self.strides, self.offset)) < 0:
             raise ValueError("a tensor of impossible shape")

@@ -5,6 +5,8 @@ from collections.abc import Container
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit, urlunsplit
 
+from ssah_tf.system.errors import SsahError
+
 #: How an address begins; as a `Path` it has lost a slash.
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/")
 #: What all engines take as a name without quotes.
@@ -34,6 +36,19 @@ class Address:
 def is_address(place: object) -> bool:
     """Whether a place is an address, not a folder."""
     return ADDRESS.match(str(place)) is not None
+
+
+def older(address: Address, removal: str) -> SsahError:
+    """The error of an index that an older version made.
+
+    Args:
+        address: Where it is.
+        removal: How it is removed.
+    """
+    return SsahError(
+        f"{address} was made by an older version of ssah-tf: run `ssah index` under another name, "
+        f"or remove it first ({removal})"
+    )
 
 
 def take_apart(text: str, databases: Container[int]) -> Address:

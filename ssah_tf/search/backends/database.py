@@ -13,7 +13,7 @@ import numpy as np
 
 from ssah_tf.encoding.encoder import Encoder
 from ssah_tf.encoding.parts import as_name
-from ssah_tf.search.backends.address import Address
+from ssah_tf.search.backends.address import Address, older
 from ssah_tf.search.backends.storage import State
 from ssah_tf.search.backends.stored import (
     ABOUT,
@@ -26,8 +26,8 @@ from ssah_tf.search.backends.stored import (
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.reading import parse_json
 
-#: Of what an index says of itself; another one is told, not read.
-FORMAT = 1
+#: Of an index of photos; 2 has the columns `mtime_ns` and `perceptual_hash`.
+FORMAT = 2
 
 
 class DatabaseStorage:
@@ -84,8 +84,10 @@ class DatabaseStorage:
         """
         try:
             found = parse_json(about)
+            if found["format"] < FORMAT:
+                raise older(self.store.address, self.store.removal)
             if found["format"] != FORMAT:
-                raise ValueError("another version")
+                raise ValueError("made by a newer version")
             self.revision = int(found["revision"])
             roots = tuple(map(str, found["roots"]))
             size, next_id = int(found["image_size"]), int(found["next_id"])

@@ -22,8 +22,8 @@ from ssah_tf.system.reading import parse_json
 
 #: Says which table, codes and encoder belong together; it is written last.
 MANIFEST = "photos.json"
-#: Of what is saved; another one is told, not read.
-FORMAT = 3
+#: Of what is saved; 4 has the columns `mtime_ns` and `perceptual_hash`.
+FORMAT = 4
 TABLE = "photos.parquet"
 #: Codes and table are saved to these in turns; the manifest says to which last.
 PLACES = ("codes-a", "codes-b")
@@ -85,11 +85,14 @@ class FolderStorage:
         Raises:
             SsahError: It was made by another version, or a part is missing or damaged.
         """
-        if about.get("format") != FORMAT:
+        if is_older(about):
             raise SsahError(
-                f"{self} was made by another version of ssah-tf: run `ssah index` again"
+                f"{self} was made by an older version of ssah-tf: run `ssah index` again, which "
+                "makes it anew"
             )
         try:
+            if about["format"] != FORMAT:
+                raise ValueError("made by a newer version")
             place, photos = about["codes"], about["photos"]
             if place not in PLACES:
                 raise ValueError(f"codes in {place!r}")

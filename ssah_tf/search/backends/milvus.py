@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -16,6 +17,11 @@ from ssah_tf.system.errors import SsahError
 from ssah_tf.system.reading import parse_json
 from ssah_tf.system.text import first_line
 
+if TYPE_CHECKING:
+    from pymilvus import CollectionSchema, MilvusClient
+
+#: Distance, key and number of ids of a page that a search finds.
+PageHit = tuple[int, int, int]
 #: The form of our collections.
 LAYOUT = 1
 #: Ids of a block follow on each other; a page never reaches over its end.
@@ -39,7 +45,7 @@ class Collection:
         name: Of the collection.
     """
 
-    def __init__(self, address: Address, client, name: str):
+    def __init__(self, address: Address, client: "MilvusClient", name: str):
         self.address = address
         self.client = client
         self.name = name
@@ -50,28 +56,32 @@ class Collection:
         self.consistency = "Strong"
 
     @contextmanager
-    def reading(self):
+    def reading(self) -> Iterator[dict[str, Any]]:
         """What a read is given; after one that saw everything, our own writes are enough."""
         with faults(self.address):
             yield {"consistency_level": self.consistency, "timeout": TIMEOUT}
         self.consistency = "Session"
 
-    def query(self, which: str, *fields: str) -> list[dict]:
+    def query(self, which: str, *fields: str) -> list[dict[str, Any]]:
         """Fields of the entities that meet a condition."""
         with self.reading() as how:
-            return self.client.query(self.name, filter=which, output_fields=list(fields), **how)
+            found: list[dict[str, Any]] = self.client.query(
+                self.name, filter=which, output_fields=list(fields), **how
+            )
+        return found
 
-    def search(self, **given) -> list:
+    def search(self, **given: Any) -> list[list[dict[str, Any]]]:
         """See `MilvusClient.search`."""
         with self.reading() as how:
-            return self.client.search(self.name, **given, **how)
+            found: list[list[dict[str, Any]]] = self.client.search(self.name, **given, **how)
+        return found
 
-    def upsert(self, rows: list[dict]) -> None:
+    def upsert(self, rows: list[dict[str, Any]]) -> None:
         """Write entities, in place of those with the same keys."""
         with faults(self.address):
             self.client.upsert(self.name, rows, timeout=TIMEOUT)
 
-    def delete(self, keys: list) -> None:
+    def delete(self, keys: list[int]) -> None:
         """Delete entities by key."""
         with faults(self.address):
             for start in range(0, len(keys), ROWS):
@@ -95,7 +105,7 @@ class MilvusIndex(Index):
         client: A `pymilvus.MilvusClient`.
     """
 
-    def __init__(self, address: Address, client, bits: int, model_id: str):
+    def __init__(self, address: Address, client: "MilvusClient", bits: int, model_id: str):
         self.address = address
         self.client = client
         self.pages = Collection(address, client, address.name)
@@ -103,7 +113,7 @@ class MilvusIndex(Index):
         self.model_id = model_id
 
     @classmethod
-    def open(cls, address: Address, bits: int | None = None, model_id: str | None = None):
+    def open(cls, address: Address, bits: int | None = None, model_id: str | None = None) -> Self:
         """Open an index, or begin one if `bits` and `model_id` are given and there is none.
 
         Raises:
@@ -113,13 +123,13 @@ class MilvusIndex(Index):
         try:
             with faults(address):
                 if not client.has_collection(address.name, timeout=TIMEOUT):
-                    if bits is None:
+                    if bits is None or model_id is None:
                         raise SsahError(f"{address}: no index; make one with `ssah index`")
                     make(client, address.name, bits, model_id)
                 found = about(client, address)
                 client.load_collection(address.name, timeout=TIMEOUT)
             return cls(address, client, int(found["bits"]), str(found["model_id"]))
-        except SsahError:
+        except BaseException:
             client.close()
             raise
 
@@ -146,7 +156,7 @@ class MilvusIndex(Index):
         ids, codes = zip(empty, *self.parts(which, blocks), strict=True)
         return np.concatenate(ids), np.concatenate(codes)
 
-    def parts(self, which: str, blocks: np.ndarray | None = None) -> Iterator[tuple]:
+    def parts(self, which: str, blocks: np.ndarray | None = None) -> Iterator[IdsCodes]:
         """Ids, ascending, and codes of the pages that meet a condition, or of some of its blocks.
 
         First the keys alone, so that no request for ids and codes is too large.
@@ -155,12 +165,12 @@ class MilvusIndex(Index):
         here, counts = np.unique(np.array(firsts, np.int64) // BLOCK, return_counts=True)
         for ranges in grouped(here, counts, here if blocks is None else blocks):
             condition = " or ".join(f"(first >= {low} and first < {high})" for low, high in ranges)
-            ids, codes = [], []
+            owners, copies = [], []
             for page in self.pages.query(f"size > 0 and ({condition})", "ids", "code"):
-                ids.append(np.array(page["ids"], np.int64))
+                owners.append(np.array(page["ids"], np.int64))
                 code = np.frombuffer(page["code"][0], np.uint8)
-                codes.append(np.broadcast_to(code, (len(ids[-1]), len(code))))
-            ids, codes = np.concatenate(ids), np.concatenate(codes)
+                copies.append(np.broadcast_to(code, (len(owners[-1]), len(code))))
+            ids, codes = np.concatenate(owners), np.concatenate(copies)
             order = np.argsort(ids)
             yield ids[order], codes[order]
 
@@ -188,17 +198,20 @@ class MilvusIndex(Index):
             raise SsahError(f"id {ids[missing].min()} is not in the index")
         return here, its
 
-    def _write(self, ids, codes, new_ids, new_codes) -> None:
+    def _write(
+        self, ids: np.ndarray, codes: np.ndarray, new_ids: np.ndarray, new_codes: np.ndarray
+    ) -> None:
         """Replace the content of blocks: a request holds the changed pages of a block or more.
 
         A page whose key is no more is written empty in the same request, and deleted afterwards.
         """
         old, new = pages(ids, codes), pages(new_ids, new_codes)
         nothing = {"size": 0, "ids": [], "code": bytes(code_bytes(self.bits))}
-        empty = [{"first": first, **nothing} for first in old.keys() - new.keys()]
+        gone = list(old.keys() - new.keys())
+        empty = [{"first": first, **nothing} for first in gone]
         rows = [page for first, page in new.items() if old.get(first) != page] + empty
         rows.sort(key=lambda row: row["first"])
-        request: list[dict] = []
+        request: list[dict[str, Any]] = []
         for row in rows:
             other = request and request[-1]["first"] // BLOCK != row["first"] // BLOCK
             if other and (len(request) > ROWS or sum(r["size"] for r in request) > IDS):
@@ -207,7 +220,7 @@ class MilvusIndex(Index):
             request.append(row)
         if request:
             self.pages.upsert(request)
-        self.pages.delete([row["first"] for row in empty])
+        self.pages.delete(gone)
 
     def _search(self, queries: np.ndarray, k: int, among: np.ndarray | None) -> IdsDistances:
         if among is not None:
@@ -255,9 +268,11 @@ class MilvusIndex(Index):
         part.add(ids[keep], codes[keep])
         return part
 
-    def hits(self, queries, limit, radius=None, which="") -> list[list[tuple]]:
+    def hits(
+        self, queries: np.ndarray, limit: int, radius: int | None = None, which: str = ""
+    ) -> list[list[PageHit]]:
         """Distance, key and size of the nearest pages of each query, by distance and key."""
-        how = {"metric_type": "HAMMING"}
+        how: dict[str, Any] = {"metric_type": "HAMMING"}
         if radius is not None:
             how["params"] = {"radius": radius + 1}  # it is exclusive
         found = self.pages.search(
@@ -275,7 +290,9 @@ class MilvusIndex(Index):
             for hits in found
         ]
 
-    def within(self, queries, radius: int, low=None, high=None) -> list[list[tuple]]:
+    def within(
+        self, queries: np.ndarray, radius: int, low: int | None = None, high: int | None = None
+    ) -> list[list[PageHit]]:
         """All pages up to a distance, of keys from `low` to below `high`; see `hits`."""
         ends = [f"first >= {low}"] * (low is not None) + [f"first < {high}"] * (high is not None)
         found = []
@@ -290,16 +307,16 @@ class MilvusIndex(Index):
                 found[at] = sorted(lower + upper)
         return found
 
-    def expand(self, found: list[list[tuple]], k: int | None) -> list[IdsDistances]:
+    def expand(self, found: list[list[PageHit]], k: int | None) -> list[IdsDistances]:
         """Ids of pages and their distances in the order of (distance, id), the first k of them."""
         tables = [needed(np.array(hits, np.int64).reshape(-1, 3), k) for hits in found]
         postings = self.postings(np.concatenate(tables))
         results = []
         for table in tables:
             # Of a page that went meanwhile there are none.
-            ids = [postings.get(first, table[:0, 0]) for _, first, _ in table.tolist()]
-            far = np.repeat(table[:, 0], [len(some) for some in ids])
-            ids = np.concatenate([np.zeros(0, np.int64), *ids])
+            owners = [postings.get(first, table[:0, 0]) for _, first, _ in table.tolist()]
+            far = np.repeat(table[:, 0], [len(some) for some in owners])
+            ids = np.concatenate([np.zeros(0, np.int64), *owners])
             order = np.lexsort((ids, far))[:k]
             results.append((ids[order], far[order].astype(np.int32)))
         return results
@@ -333,10 +350,13 @@ def needed(table: np.ndarray, k: int | None) -> np.ndarray:
         return table
     far, block = table[at, 0], table[at, 1] // BLOCK
     same = (table[:, 0] == far) & (table[:, 1] // BLOCK <= block)
-    return table[(table[:, 0] < far) | same]
+    rows: np.ndarray = table[(table[:, 0] < far) | same]
+    return rows
 
 
-def grouped(here: np.ndarray, counts: np.ndarray, wanted: np.ndarray) -> Iterator[list]:
+def grouped(
+    here: np.ndarray, counts: np.ndarray, wanted: np.ndarray
+) -> Iterator[list[tuple[int, int]]]:
     """Ranges of keys over the wanted ones of the blocks that are there, for a request each.
 
     Args:
@@ -344,7 +364,8 @@ def grouped(here: np.ndarray, counts: np.ndarray, wanted: np.ndarray) -> Iterato
         counts: Pages of each.
         wanted: Some blocks.
     """
-    ranges, pages, last = [], 0, -2
+    ranges: list[tuple[int, int]] = []
+    pages, last = 0, -2
     for at in np.flatnonzero(np.isin(here, wanted)).tolist():
         low, high = int(here[at]) * BLOCK, int(here[at] + 1) * BLOCK
         if ranges and (pages + counts[at] > ROWS or len(ranges) == RANGES):
@@ -359,7 +380,7 @@ def grouped(here: np.ndarray, counts: np.ndarray, wanted: np.ndarray) -> Iterato
         yield ranges
 
 
-def pages(ids: np.ndarray, codes: np.ndarray) -> dict[int, dict]:
+def pages(ids: np.ndarray, codes: np.ndarray) -> dict[int, dict[str, Any]]:
     """The pages of ids and their codes, by key."""
     found: dict[tuple[int, bytes], list[int]] = {}
     for number, code in sorted(zip(ids.tolist(), map(bytes, codes), strict=True)):
@@ -370,13 +391,13 @@ def pages(ids: np.ndarray, codes: np.ndarray) -> dict[int, dict]:
     }
 
 
-def radius_of(hits: list[tuple], k: int) -> int | None:
+def radius_of(hits: list[PageHit], k: int) -> int | None:
     """Distance at which hits, nearest first, have k ids together; None if they have not."""
     at = np.searchsorted(np.cumsum([size for _, _, size in hits]), k)
     return hits[at][0] if at < len(hits) else None
 
 
-def connect(address: Address):
+def connect(address: Address) -> "MilvusClient":
     """A client of the server.
 
     Raises:
@@ -421,7 +442,7 @@ def faults(address: Address) -> Iterator[None]:
         raise SsahError(f"{address}: {error.code().name.lower()}") from None
 
 
-def about(client, address: Address) -> dict:
+def about(client: "MilvusClient", address: Address) -> dict[str, Any]:
     """What the index says of itself.
 
     Raises:
@@ -429,9 +450,9 @@ def about(client, address: Address) -> dict:
     """
     described = client.describe_collection(address.name, timeout=TIMEOUT)
     try:
-        found = parse_json(described["description"])
+        found: dict[str, Any] = parse_json(described["description"])
         if found["layout"] != LAYOUT or found["metric"] != "hamming":
-            raise SsahError(f"{address}: made by another version of ssah-tf")
+            raise SsahError(f"{address} was made by a newer version of ssah-tf: use that one")
         return found
     except (ValueError, KeyError, TypeError):
         raise SsahError(
@@ -439,12 +460,12 @@ def about(client, address: Address) -> dict:
         ) from None
 
 
-def make(client, name: str, bits: int, model_id: str) -> None:
+def make(client: "MilvusClient", name: str, bits: int, model_id: str) -> None:
     """Make the collection of an index."""
     from pymilvus import DataType
 
-    told = {"layout": LAYOUT, "model_id": model_id, "bits": bits, "metric": "hamming"}
-    schema = client.create_schema(description=json.dumps(told), enable_dynamic_field=False)
+    about = {"layout": LAYOUT, "model_id": model_id, "bits": bits, "metric": "hamming"}
+    schema = client.create_schema(description=json.dumps(about), enable_dynamic_field=False)
     schema.add_field("first", DataType.INT64, is_primary=True)
     schema.add_field("size", DataType.INT64)
     schema.add_field("ids", DataType.ARRAY, element_type=DataType.INT64, max_capacity=BLOCK)
@@ -452,7 +473,7 @@ def make(client, name: str, bits: int, model_id: str) -> None:
     create(client, name, schema)
 
 
-def create(client, name: str, schema) -> None:
+def create(client: "MilvusClient", name: str, schema: "CollectionSchema") -> None:
     """Make a collection with the field `code`, and load it."""
     index = client.prepare_index_params()
     index.add_index("code", index_type="BIN_FLAT", metric_type="HAMMING")

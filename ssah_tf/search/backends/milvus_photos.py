@@ -5,7 +5,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -55,9 +55,7 @@ class MilvusPhotos:
                 client.load_collection(collection.name, timeout=TIMEOUT)
 
     @classmethod
-    def open(
-        cls, address: Address, bits: int | None = None, model_id: str | None = None
-    ) -> "MilvusPhotos":
+    def open(cls, address: Address, bits: int | None = None, model_id: str | None = None) -> Self:
         """See `MilvusIndex.open`."""
         index = MilvusIndex.open(address, bits, model_id)
         try:

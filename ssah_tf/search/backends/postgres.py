@@ -1,23 +1,23 @@
 """An index in PostgreSQL, with or without the extension pgvector."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from ssah_tf.metrics.hamming import code_bytes
-from ssah_tf.search.backends.address import Address
+from ssah_tf.search.backends.address import Address, older
 from ssah_tf.search.index import IdsCodes, IdsDistances, Index
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import first_line
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.sql import Composed
+    from psycopg.sql import Composable, Composed
 
-#: The form of our tables.
-LAYOUT = 1
+#: The form of our tables; 2 has the columns `mtime_ns` and `perceptual_hash` of photos.
+LAYOUT = 2
 #: Name of the lock under which an index is begun.
 LOCK = "ssah-tf: new index"
 #: Rows that `items` reads at a time.
@@ -101,7 +101,9 @@ class PostgresIndex(Index):
         connection: For what else is kept there.
     """
 
-    def __init__(self, address: Address, connection, bits: int, model_id: str):
+    def __init__(
+        self, address: Address, connection: "Connection[tuple[Any, ...]]", bits: int, model_id: str
+    ):
         self.address = address
         self.connection = connection
         self.bits = bits
@@ -109,19 +111,17 @@ class PostgresIndex(Index):
         self.distance = self.distance_by(self.pgvector())
 
     @classmethod
-    def open(cls, address: Address, bits: int | None = None, model_id: str | None = None):
+    def open(cls, address: Address, bits: int | None = None, model_id: str | None = None) -> Self:
         """Open an index, or begin one if `bits` and `model_id` are given and there is none.
 
         Raises:
             SsahError: No connection, no index, or one of other codes.
         """
-        import psycopg
-
         connection = connect(address)
         try:
             with faults(address):
                 found = about(connection, address)
-                if found is None and bits is not None:
+                if found is None and bits is not None and model_id is not None:
                     # One process at a time; another may have been first.
                     connection.execute("SELECT pg_advisory_lock(hashtext(%s))", [LOCK])
                     with connection.transaction():
@@ -131,11 +131,13 @@ class PostgresIndex(Index):
                     connection.execute("SELECT pg_advisory_unlock(hashtext(%s))", [LOCK])
             if found is None:
                 raise SsahError(f"{address}: no index; make one with `ssah index`")
-            layout, *found, metric = found
+            layout, bits, model_id, metric = found
+            if layout < LAYOUT:
+                raise older(address, removal(address))
             if (layout, metric) != (LAYOUT, "hamming"):
-                raise SsahError(f"{address}: made by another version of ssah-tf")
-            return cls(address, connection, *found)
-        except (SsahError, psycopg.Error):
+                raise SsahError(f"{address} was made by a newer version of ssah-tf: use that one")
+            return cls(address, connection, bits, model_id)
+        except BaseException:
             connection.close()
             raise
 
@@ -144,7 +146,8 @@ class PostgresIndex(Index):
         self.connection.close()
 
     def __len__(self) -> int:
-        return self.rows("SELECT count(*) FROM {s}.postings")[0][0]
+        [(count,)] = self.rows("SELECT count(*) FROM {s}.postings")
+        return int(count)
 
     def __contains__(self, number: int) -> bool:
         return bool(self.rows("SELECT FROM {s}.postings WHERE id = %s", [int(number)]))
@@ -163,28 +166,31 @@ class PostgresIndex(Index):
                 yield np.array(ids, np.int64), packed("".join(texts), self.bits)
 
     @contextmanager
-    def transaction(self):
+    def transaction(self) -> Iterator["Connection[tuple[Any, ...]]"]:
         """All or nothing, on one state of the database; calls within one belong to it."""
         with faults(self.address), self.connection.transaction():
             yield self.connection
 
     @contextmanager
-    def writing(self):
+    def writing(self) -> Iterator["Connection[tuple[Any, ...]]"]:
         """A transaction beside which no other writes."""
         with self.transaction() as connection:
             connection.execute(self.sql("LOCK TABLE {s}.codes IN SHARE ROW EXCLUSIVE MODE"))
             yield connection
 
-    def rows(self, text: str, values=()) -> list[tuple]:
+    def rows(
+        self, text: str, values: Sequence[Any] | Mapping[str, Any] = ()
+    ) -> list[tuple[Any, ...]]:
         """Rows of a statement, in a transaction of its own or in the one that is open."""
         with self.transaction() as connection:
             return connection.execute(self.sql(text), values).fetchall()
 
-    def sql(self, text: str):
+    def sql(self, text: str) -> "Composed":
         """A statement with our names in it."""
         from psycopg import sql
 
-        parts = {"s": sql.Identifier(self.address.name), "bits": sql.Literal(self.bits)}
+        name, bits = sql.Identifier(self.address.name), sql.Literal(self.bits)
+        parts: dict[str, Composable] = {"s": name, "bits": bits}
         if "{distance}" in text:
             parts["distance"] = self.distance
         return sql.SQL(text).format(**parts)
@@ -205,7 +211,7 @@ class PostgresIndex(Index):
         )
         return found[0][0] if found else None
 
-    def distance_by(self, schema: str | None):
+    def distance_by(self, schema: str | None) -> "Composed":
         """Distance of a code to the query as SQL: by pgvector in a schema, or by the core."""
         from psycopg import sql
 
@@ -228,7 +234,9 @@ class PostgresIndex(Index):
             self._delete(connection, np.sort(ids))
             self._insert(connection, ids, codes)
 
-    def _insert(self, connection, ids, codes):
+    def _insert(
+        self, connection: "Connection[tuple[Any, ...]]", ids: np.ndarray, codes: np.ndarray
+    ) -> None:
         connection.execute(
             self.sql("CREATE TEMPORARY TABLE incoming (id bigint, code bit({bits})) ON COMMIT DROP")
         )
@@ -238,13 +246,14 @@ class PostgresIndex(Index):
                     copy.write(f"{number}\t{text}\n")
             cursor.execute("ANALYZE incoming")
             there = "SELECT min(id) FROM incoming JOIN {s}.postings USING (id)"
-            if (number := cursor.execute(self.sql(there)).fetchone()[0]) is not None:
-                raise SsahError(f"id {number} is in the index already")
+            [(first,)] = cursor.execute(self.sql(there)).fetchall()
+            if first is not None:
+                raise SsahError(f"id {first} is in the index already")
             for statement in filter(str.strip, ADD.split(";")):
                 cursor.execute(self.sql(statement))
             cursor.execute("DROP TABLE incoming")
 
-    def _delete(self, connection, ids):
+    def _delete(self, connection: "Connection[tuple[Any, ...]]", ids: np.ndarray) -> None:
         gone = connection.execute(self.sql(REMOVE), [ids.tolist()]).fetchall()
         if len(gone) < len(ids):
             missing = np.setdiff1d(ids, [number for number, _ in gone])
@@ -269,7 +278,8 @@ class PostgresIndex(Index):
     ) -> list[IdsDistances]:
         with self.transaction() as connection:
             if among is None:
-                statement, values = self.sql(WITHIN), {"radius": radius}
+                statement = self.sql(WITHIN)
+                values: dict[str, Any] = {"radius": radius}
             else:
                 statement = self.sql(AMONG)
                 values = {"k": None, "among": among.tolist(), "radius": radius}
@@ -277,7 +287,7 @@ class PostgresIndex(Index):
 
     def _each(
         self,
-        connection: "Connection[Any]",
+        connection: "Connection[tuple[Any, ...]]",
         statement: "Composed",
         values: dict[str, Any],
         queries: np.ndarray,
@@ -290,7 +300,12 @@ class PostgresIndex(Index):
         return found
 
 
-def connect(address: Address):
+def removal(address: Address) -> str:
+    """How an index is removed."""
+    return f"DROP SCHEMA {address.name} CASCADE"
+
+
+def connect(address: Address) -> "Connection[tuple[Any, ...]]":
     """A connection whose transactions see one state of the database.
 
     Raises:
@@ -304,15 +319,18 @@ def connect(address: Address):
         connection = psycopg.connect(
             address.server, autocommit=True, application_name="ssah-tf", connect_timeout=10
         )
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        if connection.info.server_version < 140_000:
+        try:
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            if connection.info.server_version < 140_000:
+                raise SsahError(f"{address}: PostgreSQL 14 or newer is needed")
+        except BaseException:
             connection.close()
-            raise SsahError(f"{address}: PostgreSQL 14 or newer is needed")
+            raise
         return connection
 
 
 @contextmanager
-def faults(address: Address):
+def faults(address: Address) -> Iterator[None]:
     """What the server refuses, as one line that shows no password.
 
     Raises:
@@ -326,8 +344,10 @@ def faults(address: Address):
         raise SsahError(f"{address}: {first_line(error)}") from None
 
 
-def about(connection, address: Address) -> tuple | None:
-    """What the index says of itself, None if there is none.
+def about(
+    connection: "Connection[tuple[Any, ...]]", address: Address
+) -> tuple[int, int, str, str] | None:
+    """What the index says of itself (layout, bits, model id, metric), None if there is none.
 
     Raises:
         SsahError: The name is taken by something else.
@@ -345,18 +365,25 @@ def about(connection, address: Address) -> tuple | None:
     if not found[0]:
         raise SsahError(f"{address}: the schema {address.name} is no index: choose another name")
     statement = "SELECT layout, bits, model_id, metric FROM {}.about"
-    return connection.execute(sql.SQL(statement).format(sql.Identifier(address.name))).fetchone()
+    row = connection.execute(sql.SQL(statement).format(sql.Identifier(address.name))).fetchone()
+    if row is None:
+        return None
+    layout, bits, model_id, metric = row
+    return layout, bits, model_id, metric
 
 
-def make(connection, address: Address, bits: int, model_id: str) -> tuple:
+def make(
+    connection: "Connection[tuple[Any, ...]]", address: Address, bits: int, model_id: str
+) -> tuple[int, int, str, str]:
     """Make the tables of an index; give what `about` does."""
     from psycopg import sql
 
-    parts = {"s": sql.Identifier(address.name), "bits": sql.Literal(bits)}
+    name = sql.Identifier(address.name)
+    parts: dict[str, Composable] = {"s": name, "bits": sql.Literal(bits)}
     connection.execute(sql.SQL(TABLES).format(**parts))
     insert = sql.SQL("INSERT INTO {s}.about VALUES (%s, %s, %s, 'hamming')").format(**parts)
     connection.execute(insert, [LAYOUT, model_id, bits])
-    return about(connection, address)
+    return LAYOUT, bits, model_id, "hamming"
 
 
 def texts(codes: np.ndarray, bits: int) -> list[str]:

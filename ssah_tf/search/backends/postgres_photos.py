@@ -4,12 +4,15 @@ import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 from ssah_tf.search.backends.address import Address
-from ssah_tf.search.backends.postgres import PostgresIndex
+from ssah_tf.search.backends.postgres import PostgresIndex, removal
 from ssah_tf.search.backends.stored import ABOUT, Change
 from ssah_tf.search.photo_table import Photo
+
+if TYPE_CHECKING:
+    from psycopg import Connection
 
 COLUMNS = "path, raw, digest, size, mtime_ns, labels, perceptual_hash"
 WRITE = """
@@ -28,12 +31,10 @@ class PostgresPhotos:
     def __init__(self, index: PostgresIndex):
         self.index = index
         self.address = index.address
-        self.removal = f"DROP SCHEMA {index.address.name} CASCADE"
+        self.removal = removal(index.address)
 
     @classmethod
-    def open(
-        cls, address: Address, bits: int | None = None, model_id: str | None = None
-    ) -> "PostgresPhotos":
+    def open(cls, address: Address, bits: int | None = None, model_id: str | None = None) -> Self:
         """See `PostgresIndex.open`."""
         return cls(PostgresIndex.open(address, bits, model_id))
 
@@ -62,7 +63,7 @@ class PostgresPhotos:
         """See `PhotoStore.stamp`."""
         return hashlib.sha256(self.file(ABOUT) or b"").hexdigest()
 
-    def writing(self) -> AbstractContextManager[object]:
+    def writing(self) -> AbstractContextManager["Connection[tuple[Any, ...]]"]:
         """See `PhotoStore.writing`."""
         return self.index.writing()
 

@@ -44,15 +44,17 @@ class PhotoStore(Protocol):
 
     Attributes:
         address: Where it is.
-        index: The codes.
         cannot: See `Storage.cannot`.
         removal: How an index is removed, for messages.
     """
 
     address: Address
-    index: Index
     cannot: Mapping[str, str]
     removal: str
+
+    @property
+    def index(self) -> Index:
+        """The codes."""
 
     def photos(self, ids: Iterable[int] | None = None) -> dict[int, Photo]:
         """Photos of ids, or all of them."""

@@ -37,24 +37,33 @@ def pass_on(listener, target):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 
-    def accept():
-        while True:
-            one, _ = listener.accept()
-            other = socket.socket(socket.AF_UNIX if isinstance(target, str) else socket.AF_INET)
+    def connect(one):
+        with (
+            one,
+            socket.socket(socket.AF_UNIX if isinstance(target, str) else socket.AF_INET) as other,
+        ):
             other.connect(target)
-            for ends in ((one, other), (other, one)):
-                threading.Thread(target=pump, args=ends, daemon=True).start()
+            back = threading.Thread(target=pump, args=(other, one), daemon=True)
+            back.start()
+            pump(one, other)
+            back.join()
+
+    def accept():
+        with suppress(OSError):  # the listener is closed
+            while True:
+                one, _ = listener.accept()
+                threading.Thread(target=connect, args=[one], daemon=True).start()
 
     listener.listen(64)
     threading.Thread(target=accept, daemon=True).start()
 
 
 def way_in(folder):
-    """Port of the loopback that leads to the server."""
+    """A listener on a port of the loopback that leads to the server."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     pass_on(listener, f"{folder}/socket")
-    return listener.getsockname()[1]
+    return listener
 
 
 def main(packages, folder):

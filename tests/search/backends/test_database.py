@@ -1,6 +1,7 @@
 """Photos in databases: step by step the same as in a folder; kills; the command line."""
 
 import itertools
+import json
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import time
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -102,21 +104,19 @@ def test_step_by_step_as_in_a_folder(place, encoder, tmp_path):
         labels = step()
         done = []
         for where in (tmp_path / "index", place):
-            index = PhotoIndex.open(where, encoder)
-            done.append(index.sync(encoder, [photos], labels=labels))
+            with PhotoIndex.open(where, encoder) as index:
+                done.append(index.sync(encoder, [photos], labels=labels))
         assert done[0] == done[1]
-        one, other = PhotoIndex.open(tmp_path / "index"), PhotoIndex.open(place)
-        assert len(one) == len(other)
-        assert answers(one) == answers(other)  # by the database
-        assert state(one) == state(other)
-        assert answers(one) == answers(other)
-        assert find_duplicates(one, 8) == find_duplicates(other, 8)
-        stats = [index_stats(index).to_dict() for index in (one, other)]
+        with PhotoIndex.open(tmp_path / "index") as one, PhotoIndex.open(place) as other:
+            assert len(one) == len(other)
+            assert answers(one) == answers(other)  # by the database
+            assert state(one) == state(other)
+            assert answers(one) == answers(other)
+            assert find_duplicates(one, 8) == find_duplicates(other, 8)
+            stats = [index_stats(index).to_dict() for index in (one, other)]
         for found in stats:
             del found["disk"], found["memory"]
         assert stats[0] == stats[1]
-        other.close()
-    index.close()
 
 
 def test_load_brings_what_changed(place, encoder, tmp_path, monkeypatch):
@@ -128,11 +128,11 @@ def test_load_brings_what_changed(place, encoder, tmp_path, monkeypatch):
         encoder, [tmp_path / "photos"], labels=lambda paths: dict.fromkeys(paths, ("beach",))
     )
     assert load_photos(tmp_path / "index", place) == Synced(added=10)
-    stored = PhotoIndex.open(place)
-    assert state(stored) == state(folder)
-    assert stored.storage.store.file("encoder") == encoder.path.read_bytes()
-    saved = PhotoIndex.open(tmp_path / "index")
-    change = stored.storage.change(State(saved.codes, saved.table, 4))
+    with PhotoIndex.open(place) as stored:
+        assert state(stored) == state(folder)
+        assert stored.storage.store.file("encoder") == encoder.path.read_bytes()
+        saved = PhotoIndex.open(tmp_path / "index")
+        change = stored.storage.change(State(saved.codes, saved.table, 4))
     assert (len(change.added[0]), len(change.updated[0]), len(change.removed)) == (0, 0, 0)
     assert not change.photos
     assert load_photos(tmp_path / "index", place) == Synced(kept=10)
@@ -140,46 +140,83 @@ def test_load_brings_what_changed(place, encoder, tmp_path, monkeypatch):
     photo(tmp_path / "photos" / "5.png", 250)
     folder.sync(encoder, [tmp_path / "photos"])
     assert load_photos(tmp_path / "index", place) == Synced(changed=1, removed=1, kept=8)
-    stored.close()
-    stored = PhotoIndex.open(place)
-    assert state(stored) == state(folder)
-    stored.close()
+    with PhotoIndex.open(place) as stored:
+        assert state(stored) == state(folder)
 
 
 def test_refusals(place, encoder, tmp_path):
     photo(tmp_path / "photos" / "1.png", 3)
     with pytest.raises(SsahError, match="no index; make one with `ssah index`"):
         PhotoIndex.open(place)
-    index = PhotoIndex.open(place, encoder)
-    with pytest.raises(SsahError, match="not an index of photos; make one with"):
+    with (
+        PhotoIndex.open(place, encoder) as index,
+        pytest.raises(SsahError, match="not an index of photos; make one with"),
+    ):
         PhotoIndex.open(place)
-    index.sync(encoder, [tmp_path / "photos"])
-    stale = PhotoIndex.open(place, encoder)
-    photo(tmp_path / "photos" / "2.png", 4)
-    index.sync(encoder, [tmp_path / "photos"])
-    with pytest.raises(SsahError, match="another process has changed it; run the same"):
-        stale.sync(encoder, [tmp_path / "photos"])
-    assert len(PhotoIndex.open(place)) == 2
+    with PhotoIndex.open(place, encoder) as index:
+        index.sync(encoder, [tmp_path / "photos"])
+        with PhotoIndex.open(place, encoder) as stale:
+            photo(tmp_path / "photos" / "2.png", 4)
+            index.sync(encoder, [tmp_path / "photos"])
+            with pytest.raises(SsahError, match="another process has changed it; run the same"):
+                stale.sync(encoder, [tmp_path / "photos"])
     other = FakeEncoder(tmp_path, "xyz")
     with pytest.raises(SsahError, match="was made by model abc, the encoder is xyz"):
         PhotoIndex.open(place, other)
-    index = PhotoIndex.open(place)
-    if place.startswith("milvus"):
-        with pytest.raises(
-            SsahError,
-            match=r"Milvus has no transactions, so .* index the photos under another name",
-        ):
-            index.migrate(other)
-    else:
+    with PhotoIndex.open(place) as index:
+        assert len(index) == 2
+        if place.startswith("milvus"):
+            with pytest.raises(
+                SsahError,
+                match=r"Milvus has no transactions, so .* index the photos under another name",
+            ):
+                index.migrate(other)
+            return
         other.bits = 16
         other.encode = lambda images: np.repeat(images[:, 0, 0, :1], 2, axis=1)
         before = dict(index.photos)
         assert not index.migrate(other)
-        index = PhotoIndex.open(place, other)
+    with PhotoIndex.open(place, other) as index:
         assert dict(index.photos) == before
         assert index.codes.codes.tolist() == [[3, 3], [4, 4]]
         assert index.storage.store.file("encoder") == other.path.read_bytes()
         assert index.neighbours(np.array([[3, 3]], np.uint8), 1)[0][0].distance == 0
+
+
+def test_an_older_index_is_told_before_any_column_is_read(postgres, encoder, tmp_path):
+    """Its photos have the columns `changed` and `looks`: one line, not an error of SQL."""
+    place = postgres(next(NAMES))
+    photo(tmp_path / "photos" / "1.png", 3)
+    index = PhotoIndex.open(place, encoder)
+    index.sync(encoder, [tmp_path / "photos"])
+    codes = index.storage.store.index
+    name = codes.address.name
+    about = json.loads(index.storage.store.file("about"))
+    line = "made by an older version of ssah-tf: run `ssah index` under another name, or remove "
+    line += rf"it first \(DROP SCHEMA {name} CASCADE\)"
+
+    def run(statement, *values):
+        with codes.transaction() as connection:
+            connection.execute(codes.sql(statement), values)
+
+    run("ALTER TABLE {s}.photos RENAME COLUMN mtime_ns TO changed")
+    run("ALTER TABLE {s}.photos RENAME COLUMN perceptual_hash TO looks")
+    old = json.dumps(about | {"format": 1}).encode()
+    run("UPDATE {s}.files SET content = %s WHERE name = 'about'", old)
+    for layout in (1, 2):
+        run("UPDATE {s}.about SET layout = %s", layout)
+        for given in (None, encoder):
+            with pytest.raises(SsahError, match=line) as caught:
+                PhotoIndex.open(place, given)
+            assert len(str(caught.value).splitlines()) == 1
+    new = json.dumps(about | {"format": 3}).encode()
+    run("UPDATE {s}.files SET content = %s WHERE name = 'about'", new)
+    with pytest.raises(SsahError, match="made by a newer version"):
+        PhotoIndex.open(place, encoder)
+    run("UPDATE {s}.about SET layout = 3")
+    with pytest.raises(SsahError, match="made by a newer version"):
+        PhotoIndex.open(place, encoder)
+    index.close()
 
 
 def ssah(*words):
@@ -221,6 +258,45 @@ def test_command_line(exported, fashion, place, tmp_path):
     assert "no index; make one with" in done.stderr
 
 
+def test_commands_close_their_connections(
+    exported, fashion, postgres, connections, tmp_path, monkeypatch
+):
+    """Those that fail once there is one, too."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    _, export = exported
+    folder, place, none = tmp_path / "index", postgres(next(NAMES)), postgres(next(NAMES))
+    empty, query, broken = tmp_path / "empty", fashion / "07.png", tmp_path / "broken.png"
+    empty.mkdir()
+    broken.write_bytes(b"no image")
+    other = tmp_path / "other.onnx"
+    model = onnx.load(export / "encoder.onnx")
+    about = {entry.key: entry.value for entry in model.metadata_props}
+    onnx.helper.set_model_props(model, {**about, "model_id": "other"})
+    onnx.save(model, other)
+    ssah("index", export, fashion, "--output", folder)
+    for words, code in (
+        (["index", export, empty, "--output", place], 1),
+        (["stats", place], 1),  # no photo
+        (["index", export, fashion, "--output", place], 0),
+        (["index", other, fashion, "--output", place], 1),
+        (["search", place, query], 0),
+        (["search", place, query, "--filter", "label=none"], 1),
+        (["search", place, broken], 1),
+        (["search", none, query], 1),
+        (["duplicates", place], 0),
+        (["stats", place], 0),
+        (["load", folder, place], 0),
+        (["migrate", place, other], 0),
+        (["migrate", none, other], 1),
+        (["load", folder, place], 1),
+    ):
+        result = CliRunner().invoke(app, list(map(str, words)))
+        assert result.exit_code == code, (words, result.output)
+        assert connections, words
+        assert all(connection.closed for connection in connections), words
+        connections.clear()
+
+
 @pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.slow)])
 def test_killed_it_goes_on(exported, fashion, place, tmp_path, kills):
     """`kill -9` at random moments; then the index is whole, nothing is lost, nothing is twice."""
@@ -241,11 +317,10 @@ def test_killed_it_goes_on(exported, fashion, place, tmp_path, kills):
         for path in gone:  # work for the next one
             path.unlink()
     ssah(*words[3:])
-    index = PhotoIndex.open(place)
-    paths = sorted(map(str, photos.iterdir()))
-    assert sorted(index.photos.paths()) == paths
-    assert index.codes.ids.tolist() == list(index.photos)
-    codes = Encoder.load(export).encode(index.photos.paths()[:100])
-    np.testing.assert_array_equal(index.codes.codes[:100], codes)
-    assert set(index.storage.store.photos()) == set(index.photos)
-    index.close()
+    with PhotoIndex.open(place) as index:
+        paths = sorted(map(str, photos.iterdir()))
+        assert sorted(index.photos.paths()) == paths
+        assert index.codes.ids.tolist() == list(index.photos)
+        codes = Encoder.load(export).encode(index.photos.paths()[:100])
+        np.testing.assert_array_equal(index.codes.codes[:100], codes)
+        assert set(index.storage.store.photos()) == set(index.photos)

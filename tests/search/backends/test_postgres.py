@@ -155,3 +155,25 @@ def test_a_lost_connection_is_one_line(postgres):
         index.add([1], np.zeros((1, 2), np.uint8))
     with pytest.raises(SsahError, match=r"closed|lost"):
         len(index)
+    index.close()
+
+
+def test_a_connection_ends_with_its_block(postgres, connections):
+    """Also where an index cannot be opened once there is a connection."""
+    address = parse_address(postgres("block"))
+    with PostgresIndex.open(address, 12, "m") as index:
+        assert len(index) == 0
+        assert not connections[0].closed
+    with pytest.raises(ZeroDivisionError), PostgresIndex.open(address):
+        _ = 1 / 0
+    for wrong in ("none", "public"):
+        with pytest.raises(SsahError, match="no index"):
+            PostgresIndex.open(parse_address(postgres(wrong)))
+    assert [connection.closed for connection in connections] == [True] * 4
+
+
+def test_a_server_that_is_too_old(postgres, connections, monkeypatch):
+    monkeypatch.setattr(psycopg.ConnectionInfo, "server_version", 130_000)
+    with pytest.raises(SsahError, match="PostgreSQL 14 or newer is needed"):
+        PostgresIndex.open(parse_address(postgres("old")), 12, "m")
+    assert [connection.closed for connection in connections] == [True]

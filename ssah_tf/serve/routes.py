@@ -1,0 +1,298 @@
+"""The routes of the service. Each carries its limits: a new one is a change in this file alone."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from fastapi import FastAPI, HTTPException, Path, Query, Request, Response
+from fastapi.responses import JSONResponse, RedirectResponse
+
+from ssah_tf.metrics.hamming import code_bytes
+from ssah_tf.search.photo_index import Hit
+from ssah_tf.serve.library import Library
+from ssah_tf.serve.limits import OPEN, PICTURE, SEARCH, limits
+from ssah_tf.serve.middleware import COOKIE, Gate, session_of
+from ssah_tf.serve.pages import Page, read_pages
+from ssah_tf.serve.pictures import large
+from ssah_tf.serve.schemas import About, Code, Health, PhotoAnswer, SearchAnswer
+from ssah_tf.serve.settings import Settings
+from ssah_tf.serve.upload import read_upload
+from ssah_tf.version import __version__
+
+if TYPE_CHECKING:
+    from ssah_tf.serve.app import Service
+
+#: How long a browser keeps a picture; its address changes with its content.
+PICTURE_CACHE = "private, max-age=86400"
+
+#: What the OpenAPI description says of the body of a request with an image.
+IMAGE_BODY = {
+    "requestBody": {
+        "content": {
+            "image/*": {"schema": {"type": "string", "format": "binary"}},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"image": {"type": "string", "format": "binary"}},
+                }
+            },
+        }
+    }
+}
+
+Filters = Annotated[
+    list[str],
+    Query(
+        alias="filter",
+        max_length=20,
+        description="`label=NAME`, `label=NAME|NAME` or `path=PATTERN`; all must be met.",
+    ),
+]
+Number = Annotated[int, Path(alias="id", ge=0, le=2**63 - 1, description="Number of a photo.")]
+
+
+def add_search(app: FastAPI, service: "Service") -> None:
+    """Search and encode."""
+    settings = service.settings
+
+    @app.post("/search", response_model=SearchAnswer, openapi_extra=IMAGE_BODY, tags=["search"])
+    @limits(SEARCH)
+    async def search(
+        request: Request,
+        id: Annotated[
+            int | None, Query(ge=0, le=2**63 - 1, description="Instead of an image: a photo.")
+        ] = None,
+        path: Annotated[
+            str | None, Query(description="Instead of an image: the path of a photo, as shown.")
+        ] = None,
+        code: Annotated[
+            str | None, Query(description="Instead of an image: a code, hexadecimal.")
+        ] = None,
+        k: Annotated[int, Query(ge=1, le=settings.max_k, description="Neighbours, at most.")] = 20,
+        radius: Annotated[
+            int | None, Query(ge=0, le=2**16, description="Largest distance in bits, included.")
+        ] = None,
+        filters: Filters = [],  # noqa: B006  FastAPI's way to say that it may be missing
+    ) -> JSONResponse:
+        """Neighbours of an image, or of a photo of the index, nearest first."""
+        library = service.live.current
+        if sum(value is not None for value in (id, path, code)) > 1:
+            raise HTTPException(422, "give one of id, path and code")
+        source: bytes | np.ndarray
+        photo = None
+        if id is not None or path is not None:
+            photo = known(library, id if path is None else library.find(path))
+            source = library.code(photo.id)
+        elif code is not None:
+            source = parse_code(code, library)
+        else:
+            source = await upload(request, settings)
+        found_code, hits = await service.run(
+            service.work, service.search, library, source, k, radius, filters
+        )
+        # Checked by FastAPI once more it would cost more than the search.
+        return JSONResponse(
+            {
+                "model_id": library.encoder.model_id,
+                "bits": library.encoder.bits,
+                "photos": len(library),
+                "query": {
+                    "code": found_code.tobytes().hex(),
+                    "photo": None if photo is None else described(library, photo),
+                },
+                "neighbours": [
+                    {**described(library, hit), "distance": hit.distance} for hit in hits
+                ],
+            }
+        )
+
+    @app.post("/encode", openapi_extra=IMAGE_BODY, tags=["search"])
+    @limits(SEARCH)
+    async def encode(request: Request) -> Code:
+        """The code of an image."""
+        library = service.live.current
+        content = await upload(request, settings)
+        code = await service.run(service.work, service.encode, library, content)
+        return Code(
+            code=code.tobytes().hex(),
+            bits=library.encoder.bits,
+            model_id=library.encoder.model_id,
+        )
+
+
+def add_photos(app: FastAPI, service: "Service") -> None:
+    """Photos of the index, and pictures of them."""
+
+    @app.get("/photos", response_model=list[PhotoAnswer], tags=["photos"])
+    @limits(PICTURE)
+    async def photos(
+        count: Annotated[int, Query(ge=1, le=200)] = 24,
+        filters: Filters = [],  # noqa: B006
+    ) -> list[dict[str, Any]]:
+        """Some photos, at random."""
+        library = service.live.current
+        numbers = await service.run(service.work, library.sample, count, filters)
+        return [described(library, known(library, number)) for number in numbers]
+
+    @app.get("/photos/{id}", response_model=PhotoAnswer, tags=["photos"])
+    @limits(PICTURE)
+    async def photo(number: Number) -> dict[str, Any]:
+        """A photo."""
+        library = service.live.current
+        return described(library, known(library, number))
+
+    @app.get("/photos/{id}/thumbnail", tags=["photos"], response_class=Response)
+    @limits(PICTURE)
+    async def thumbnail(number: Number) -> Response:
+        """Its central square, which is what the encoder sees: 320 px, or what there is."""
+        library = service.live.current
+        photo = known(library, number).photo
+        return picture(
+            await service.run(service.draw, service.thumbnails.draw, photo, library.roots)
+        )
+
+    @app.get("/photos/{id}/image", tags=["photos"], response_class=Response)
+    @limits(PICTURE)
+    async def image(number: Number) -> Response:
+        """The whole picture, drawn anew: at most 2,048 px, without its metadata."""
+        library = service.live.current
+        photo = known(library, number).photo
+        return picture(await service.run(service.draw, large, photo, library.roots))
+
+
+def add_state(app: FastAPI, service: "Service") -> None:
+    """What is served, and how it fares."""
+
+    @app.get("/healthz", tags=["state"], response_model_exclude_none=True)
+    @limits(OPEN)
+    async def healthz(request: Request) -> Health:
+        """Whether the service works; what it serves, for those who may know."""
+        if not request.scope["state"]["known"]:
+            return Health(status="ok")
+        library = service.live.current
+        return Health(status="ok", model_id=library.encoder.model_id, photos=len(library))
+
+    @app.get("/about", tags=["state"])
+    async def about() -> About:
+        """What is served, and the limits."""
+        library = service.live.current
+        return About(
+            version=__version__,
+            model_id=library.encoder.model_id,
+            bits=library.encoder.bits,
+            photos=len(library),
+            labels=library.labels,
+            max_k=service.settings.max_k,
+            max_upload=service.settings.max_upload,
+            token=service.settings.token is not None,
+        )
+
+    @app.get("/metrics", tags=["state"], response_class=Response)
+    async def metrics() -> Response:
+        """Counters for Prometheus."""
+        content, kind = service.metrics.page()
+        return Response(content, media_type=kind)
+
+
+def add_pages(app: FastAPI, service: "Service", gate: Gate) -> None:
+    """The search page, the page of the API, and the one that asks for the token."""
+    pages = read_pages()
+
+    def show(page: Page) -> Callable[[Request], Awaitable[Response]]:
+        @limits(page.limits)
+        async def get(request: Request) -> Response:
+            headers = {"etag": page.tag, "cache-control": "no-cache"}
+            if request.headers.get("if-none-match") == page.tag:
+                return Response(status_code=304, headers=headers)
+            return Response(page.content, media_type=page.kind, headers=headers)
+
+        return get
+
+    for page in pages:
+        app.get(page.path, include_in_schema=False)(show(page))
+
+    @app.post("/login", include_in_schema=False)
+    @limits(OPEN)
+    async def login(request: Request) -> Response:
+        async with asyncio.timeout(service.settings.timeout):
+            form = await request.form(max_files=0, max_fields=4)
+        shown, token = form.get("token"), service.settings.token
+        if token is None or not (isinstance(shown, str) and gate.is_token(shown.strip())):
+            return RedirectResponse("/login?wrong", 303)
+        answer = RedirectResponse("/", 303)
+        answer.set_cookie(
+            COOKIE,
+            session_of(token),
+            httponly=True,
+            samesite="strict",
+            secure=request.url.scheme == "https",
+            max_age=30 * 86400,
+        )
+        return answer
+
+    @app.post("/logout", include_in_schema=False)
+    async def logout() -> Response:
+        answer = RedirectResponse("/login", 303)
+        answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        return answer
+
+
+async def upload(request: Request, settings: Settings) -> bytes:
+    """The image of a request.
+
+    Raises:
+        HTTPException: There is none, or it does not arrive in time.
+    """
+    try:
+        async with asyncio.timeout(settings.timeout):
+            return await read_upload(request)
+    except TimeoutError:
+        raise HTTPException(
+            408, "the upload took too long", {"connection": "close", "retry-after": "1"}
+        ) from None
+
+
+def known(library: Library, number: int | None) -> Hit:
+    """A photo of the index.
+
+    Raises:
+        HTTPException: 404, there is none of that number.
+    """
+    photo = None if number is None else library.photo(number)
+    if number is None or photo is None:
+        raise HTTPException(404, "no such photo in the index")
+    return Hit(number, photo, 0)
+
+
+def parse_code(text: str, library: Library) -> np.ndarray:
+    """A code from hexadecimal digits, `(1, bytes)`.
+
+    Raises:
+        HTTPException: It does not fit the index.
+    """
+    try:
+        code = np.frombuffer(bytes.fromhex(text), np.uint8)
+    except ValueError:
+        raise HTTPException(422, "code: not hexadecimal") from None
+    if len(code) != code_bytes(library.encoder.bits):
+        raise HTTPException(422, f"code: a code of {library.encoder.bits} bits is expected")
+    return code[None]
+
+
+def described(library: Library, hit: Hit) -> dict[str, Any]:
+    """What is told of a photo; the addresses change with its content, so they can be kept."""
+    version = hit.photo.digest[:12]
+    return {
+        "id": hit.id,
+        "path": library.name(hit.photo),
+        "labels": list(hit.photo.labels),
+        "thumbnail": f"/photos/{hit.id}/thumbnail?v={version}",
+        "image": f"/photos/{hit.id}/image?v={version}",
+    }
+
+
+def picture(drawn: tuple[bytes, str]) -> Response:
+    """A picture as an answer."""
+    content, kind = drawn
+    return Response(content, media_type=kind, headers={"cache-control": PICTURE_CACHE})
