@@ -201,7 +201,14 @@ def wait_for(child: int) -> int:
 def reason(mutant: Mutant, harmless: dict[str, str]) -> str | None:
     """Why a change is one that no caller can see; a key without its end holds for any change."""
     text = str(mutant)
-    return harmless.get(text) or harmless.get(text[: text.index(" -> ") + 3])
+    return next(
+        (
+            why
+            for key, why in harmless.items()
+            if text == key or (key.endswith(" ->") and text.startswith(f"{key} "))
+        ),
+        None,
+    )
 
 
 def main() -> None:

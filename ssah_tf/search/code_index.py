@@ -225,7 +225,7 @@ class CodeIndex(Index):
         """
         try:
             about = parse_json((folder / MANIFEST).read_bytes())
-            if about.get("format", 1) != FORMAT:
+            if about.get("format") != FORMAT:
                 raise ValueError("made by another version: make it anew")
             index, count = cls(int(about["bits"]), str(about["model_id"]), engine), about["codes"]
             width = code_bytes(index.bits)

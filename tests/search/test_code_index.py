@@ -262,7 +262,7 @@ def test_no_more_owners_are_looked_at_than_a_search_needs():
         asked.append(len(positions))
         return 10 + positions.astype(np.int64)
 
-    for k, looked_at in ((1, 1), (2, 2), (3, 6), (4, 6), (6, 6), (7, 8), (8, 8), (None, 8)):
+    for k, looked_at in ((1, 1), (2, 2), (3, 6), (4, 6), (6, 6), (7, 8), (8, 8), (9, 8), (None, 8)):
         ids, far = owners.ids(ids_at, nearest, distances, k)
         assert ids.tolist() == list(range(10, 18))[:k]
         assert far.tolist() == [0, 0, 1, 1, 1, 1, 2, 2][:k]
