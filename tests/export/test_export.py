@@ -35,7 +35,7 @@ SMALL = {
 }
 #: Those that `make test` exports.
 QUICK = ("convnet",)
-#: Networks of so many layers that rounding can turn a bit in a hundred thousand.
+#: Networks of so many layers that rounding can turn up to five bits in a hundred thousand.
 DEEP = ("efficientnet_lite0", "keras")
 
 
@@ -95,7 +95,7 @@ def test_no_decided_bit_of_480_000_differs(name, tmp_path):
     assert found.shape == (10_000, 6)
     logits = np.concatenate([encode(batch)["logits"] for batch in batches])
     assert np.bitwise_count((found ^ expected) & decided(logits)).sum() == 0
-    assert bits_apart(found, expected) <= (10 if name in DEEP else 2)
+    assert bits_apart(found, expected) <= (24 if name in DEEP else 2)
     assert len(np.unique(expected, axis=0)) > 100
 
 
