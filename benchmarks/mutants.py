@@ -34,6 +34,11 @@ HARMLESS = Path(__file__).with_suffix(".json")
 OF_LOSSES = ("-k", "losses or Contrastive or CSQ or Likelihood or OrthoHash")
 #: The contract of an index is that of databases, too: they have code of their own.
 EMBEDDED = ("-k", "not pgvector and not plain")
+#: Tests of encoding, those that take long at the end: a run ends at the first that fails.
+OF_ENCODING = sorted(
+    (str(path.relative_to(ROOT)) for path in ROOT.glob("tests/encoding/test_*.py")),
+    key=lambda name: name.endswith(("test_encode.py", "test_records.py")),
+)
 #: Part -> what is changed, and the tests that should notice.
 PARTS = {
     "metrics": (["ssah_tf/metrics/*.py"], ["tests/metrics"]),
@@ -46,7 +51,7 @@ PARTS = {
         ["ssah_tf/data/split.py"],
         ["tests/data/test_split.py", "tests/data/test_protocols.py"],
     ),
-    "encoding": (["ssah_tf/encoding/*.py"], ["tests/encoding", "tests/search/test_photo_index.py"]),
+    "encoding": (["ssah_tf/encoding/*.py"], [*OF_ENCODING, "tests/search/test_photo_index.py"]),
 }
 #: Tested on real clusters, in an environment of its own and for minutes: not changed here.
 LEFT_OUT = {"ray_engine.py", "__init__.py"}

@@ -62,16 +62,20 @@ def pixels(rng):
 
 @pytest.fixture
 def runs(encoder):
-    """How many images the network has been given, run by run."""
-    sizes, session = [], encoder.session
+    """What the network has been given, run by run."""
+    given, session = [], encoder.session
 
     class Session:
-        def run(self, outputs, given):
-            sizes.append(len(given["images"]))
-            return session.run(outputs, given)
+        def run(self, outputs, inputs):
+            given.append(inputs["images"])
+            return session.run(outputs, inputs)
 
     encoder.session = Session()
-    return sizes
+    return given
+
+
+def sizes(runs):
+    return [len(images) for images in runs]
 
 
 def test_what_an_encoder_says_of_itself(path):
@@ -87,16 +91,16 @@ def test_codes_and_logits_of_an_array(encoder, pixels, runs):
     assert (codes.dtype, logits.dtype) == (np.uint8, np.float32)
     np.testing.assert_array_equal(codes, rows[:, :2])
     np.testing.assert_array_equal(logits, rows[:, :12])
-    assert runs == [7, 7]
     np.testing.assert_array_equal(encoder.encode(pixels, batch=3), codes)
     np.testing.assert_array_equal(encoder.logits(pixels, batch=3), logits)
-    assert runs[2:] == [3, 3, 1] * 2
+    assert sizes(runs) == [7, 7] + [3, 3, 1] * 2
+    assert all(np.shares_memory(images, pixels) for images in runs)  # of its size: not copied
 
 
 def test_64_images_are_run_at_once(encoder, runs):
     assert encoder.encode(np.zeros((65, 4, 4, 3), np.uint8)).shape == (65, 2)
     assert encoder.logits([np.zeros((4, 4, 3), np.uint8)] * 65).shape == (65, 12)
-    assert runs == [64, 1, 64, 1]
+    assert sizes(runs) == [64, 1, 64, 1]
 
 
 def test_no_image_has_no_code(encoder, pixels):
@@ -120,7 +124,7 @@ def test_files_bytes_pictures_and_arrays(encoder, pixels, runs, tmp_path):
     found = encoder.encode((one for one in [*many, pixels[1]]), batch=4)
     np.testing.assert_array_equal(found[:5], expected.repeat(5, axis=0))
     assert found[5].tolist() == pixels[1].reshape(48)[:2].tolist()
-    assert runs == [1] * 6 + [5, 4, 2]
+    assert sizes(runs) == [1] * 6 + [5, 4, 2]
 
 
 def test_images_of_another_size_are_cut_and_made_smaller(encoder):
