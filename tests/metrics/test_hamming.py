@@ -74,6 +74,7 @@ def test_rows_of_a_transposed_array():
     [
         (np.zeros(8), r"received shape \(8,\), expected \(n, bits\)"),
         (np.zeros((3, 0)), r"received shape \(3, 0\)"),
+        (np.zeros((3, 2, 1)), r"received shape \(3, 2, 1\)"),
         (np.ones((2, 8), bool), "received dtype bool, expected signed numbers.*numpy.packbits"),
         (np.ones((2, 8), np.uint8), "received dtype uint8, expected signed numbers"),
         (np.array([[1.0, np.nan]]), "received NaN"),
@@ -90,6 +91,7 @@ def test_pack_codes_refuses(u, message):
         (np.zeros((2, 8), np.float32), np.zeros((2, 8), np.uint8), "query: received dtype float32"),
         (np.zeros((2, 8), np.uint8), np.zeros((2, 8), np.int64), "database: received dtype int64"),
         (np.zeros(8, np.uint8), np.zeros((2, 8), np.uint8), r"query: received shape \(8,\)"),
+        (np.zeros((2, 8), np.uint8), np.zeros((2, 8, 1), np.uint8), r"database: .* \(2, 8, 1\)"),
         (np.zeros((2, 8), np.uint8), np.zeros((2, 6), np.uint8), "received 8 bytes.*expected 6"),
         (np.zeros((2, 6), np.uint8), np.zeros((2, 8), np.uint8), "received 6 bytes.*expected 8"),
         (np.zeros((2, 0), np.uint8), np.zeros((2, 6), np.uint8), r"query: received shape \(2, 0\)"),
