@@ -35,6 +35,8 @@ def test_same_seed_same_interval():
     values = np.random.default_rng(3).random(50)
     assert bootstrap_interval(values, seed=5) == bootstrap_interval(values, seed=5)
     assert bootstrap_interval(values, seed=5) != bootstrap_interval(values, seed=6)
+    given = bootstrap_interval(values, n_bootstrap=1000, seed=0, level=0.95)
+    assert bootstrap_interval(values) == given
 
 
 @pytest.mark.parametrize(("value", "resamples"), [(0.25, 1000), (0.5, 1), (0.75, 2), (-3, 1)])
@@ -56,6 +58,8 @@ def test_resamples_in_blocks_are_the_same(monkeypatch):
     [
         ([], {}, r"values: received shape \(0,\)"),
         ([[0.1]], {}, r"values: received shape \(1, 1\)"),
+        (0.1, {}, r"values: received shape \(\)"),
+        ([0.1], {"n_bootstrap": -1}, "n_bootstrap: received -1"),
         ([0.1], {"n_bootstrap": 0}, "n_bootstrap: received 0"),
         ([0.1], {"level": 95}, "level: received 95"),
         ([0.1], {"level": 1}, "level: received 1"),

@@ -58,6 +58,15 @@ def test_collapsed_codes_have_no_correlation():
     assert statistics.mean_bit_correlation is None
 
 
+def test_bits_that_never_change_have_no_correlation():
+    """Always 1, always 0, and living ones: one of them has no other, two are opposites."""
+    one = code_statistics(pack_codes(np.array([[1, -1, 1], [1, -1, -1]])), 3)
+    assert (one.constant_bits, one.mean_bit_correlation) == (2, None)
+    two = code_statistics(pack_codes(np.array([[1, -1, 1, -1], [1, -1, -1, 1]])), 4)
+    assert (two.constant_bits, two.mean_bit_correlation) == (2, 1.0)
+    assert two.worst_bit == 0
+
+
 def test_to_dict_is_json_ready():
     statistics = code_statistics(CODES, 4)
     read = json.loads(json.dumps(statistics.to_dict(), allow_nan=False))

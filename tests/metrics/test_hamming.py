@@ -74,6 +74,7 @@ def test_rows_of_a_transposed_array():
     [
         (np.zeros(8), r"received shape \(8,\), expected \(n, bits\)"),
         (np.zeros((3, 0)), r"received shape \(3, 0\)"),
+        (np.zeros((3, 2, 1)), r"received shape \(3, 2, 1\)"),
         (np.ones((2, 8), bool), "received dtype bool, expected signed numbers.*numpy.packbits"),
         (np.ones((2, 8), np.uint8), "received dtype uint8, expected signed numbers"),
         (np.array([[1.0, np.nan]]), "received NaN"),
@@ -90,6 +91,7 @@ def test_pack_codes_refuses(u, message):
         (np.zeros((2, 8), np.float32), np.zeros((2, 8), np.uint8), "query: received dtype float32"),
         (np.zeros((2, 8), np.uint8), np.zeros((2, 8), np.int64), "database: received dtype int64"),
         (np.zeros(8, np.uint8), np.zeros((2, 8), np.uint8), r"query: received shape \(8,\)"),
+        (np.zeros((2, 8), np.uint8), np.zeros((2, 8, 1), np.uint8), r"database: .* \(2, 8, 1\)"),
         (np.zeros((2, 8), np.uint8), np.zeros((2, 6), np.uint8), "received 8 bytes.*expected 6"),
         (np.zeros((2, 6), np.uint8), np.zeros((2, 8), np.uint8), "received 6 bytes.*expected 8"),
         (np.zeros((2, 0), np.uint8), np.zeros((2, 6), np.uint8), r"query: received shape \(2, 0\)"),
@@ -108,6 +110,7 @@ def test_hamming_distances_refuses(query, database, message):
         (np.zeros((0, 2), np.uint8), 16, "received no codes"),
         (np.array([[0, 16], [0, 8]], np.uint8), 12, "ones in the padding after bit 12"),
         (np.zeros((2, 2), np.uint8), 0, "bits: received 0"),
+        (np.zeros((2, 2), np.uint8), -1, "bits: received -1"),
         (np.zeros((2, 2), np.uint8), 16.0, "bits: received 16.0"),
         (np.zeros((2, 1), np.uint8), True, "bits: received True"),
     ],
@@ -117,6 +120,11 @@ def test_codes_that_are_refused(codes, bits, message):
         check_codes("codes", codes, bits)
 
 
-def test_last_real_bit_is_not_padding():
-    codes = np.array([[0, 16]], np.uint8)
-    assert check_codes("codes", codes, 12) is codes
+@pytest.mark.parametrize("bits", [1, 4, 7, 8, 9, 12, 15, 16, 2400])
+def test_every_bit_is_a_real_one_or_padding(bits):
+    real = np.packbits(np.ones((1, bits), np.uint8), axis=1)
+    assert check_codes("codes", real, bits) is real
+    for bit in range(bits, 8 * real.shape[1]):
+        codes = np.packbits(np.arange(8 * real.shape[1])[None] == bit, axis=1)
+        with pytest.raises(ValueError, match=f"ones in the padding after bit {bits}"):
+            check_codes("codes", np.concatenate([real, codes]), bits)

@@ -37,6 +37,9 @@ def test_matches_matrix_product(classes):
     [
         (np.array([0, 1, 2]), r"received shape \(3,\), expected multi-hot"),
         (np.zeros((2, 0), np.uint8), r"received shape \(2, 0\)"),
+        (np.zeros((2, 3, 1), np.uint8), r"received shape \(2, 3, 1\)"),
+        (np.uint8([[0, 1], [1, 3]]), "received values from 0 to 3"),
+        (np.int8([[0, 1], [1, -2]]), "received values from -2 to 1"),
         (np.zeros((2, 3), np.float32), "received dtype float32"),
         (np.full((2, 3), 2, np.uint8), "received values from 2 to 2, expected 0 and 1"),
         (np.full((2, 3), -1), "received values from -1 to -1"),

@@ -178,6 +178,19 @@ def test_one_is_a_rank():
     assert result.map_sorted_at_k == {1: 0.5}
 
 
+def test_radius_may_be_the_whole_length_and_classes_many(four_images):
+    """All four images are in every ball: three are relevant to the first query, none to the other."""
+    many = np.zeros((4, 297), np.uint8)
+    labels = {
+        "query_labels": np.hstack([four_images["query_labels"], many[:2]]),
+        "database_labels": np.hstack([four_images["database_labels"], many]),
+    }
+    result = evaluate_retrieval(**four_images | labels, radius=12, n_bootstrap=1)
+    assert result.precision_in_radius == pytest.approx(3 / 8, abs=1e-12)
+    assert result.map_tie_aware == pytest.approx(31 / 72, abs=1e-12)
+    assert len(result.map_per_class) == 300
+
+
 @pytest.mark.parametrize("bits", [1, 7, 9])
 def test_equal_codes_of_odd_lengths(bits):
     """All at distance 0, one of two relevant: P@1 is 1/2, and so is everything at any radius."""
@@ -237,6 +250,7 @@ def test_memory_stays_below_one_byte_a_pair():
         ({"query_labels": np.array([0, 1])}, r"query_labels: received shape \(2,\)"),
         ({"query_labels": np.ones((3, 3), np.uint8)}, "query_labels: received 3 rows, expected 2"),
         ({"query_labels": np.ones((2, 4), np.uint8)}, "received 4 classes, expected 3"),
+        ({"query_labels": np.ones((2, 2), np.uint8)}, "received 2 classes, expected 3"),
         (
             {"database_labels": np.ones((3, 3), bool)},
             "database_labels: received 3 rows, expected 4",
@@ -245,9 +259,13 @@ def test_memory_stays_below_one_byte_a_pair():
         ({"database_labels": np.full((4, 3), 7)}, "database_labels: received values from 7 to 7"),
         ({"cutoffs": (0,)}, r"cutoffs: received \(0,\), expected whole numbers >= 1"),
         ({"cutoffs": (2.5,)}, r"cutoffs: received \(2.5,\)"),
+        ({"cutoffs": (5, -1)}, r"cutoffs: received \(5, -1\)"),
+        ({"cutoffs": (True,)}, r"cutoffs: received \(True,\)"),
         ({"radius": 13}, "radius: received 13, expected a whole number from 0 to 12"),
         ({"radius": -1}, "radius: received -1"),
         ({"radius": 1.5}, "radius: received 1.5"),
+        ({"radius": True}, "radius: received True"),
+        ({"n_bootstrap": 1.5}, "n_bootstrap: received 1.5"),
         ({"n_bootstrap": -1}, "n_bootstrap: received -1, expected a whole number >= 0"),
     ],
 )

@@ -48,3 +48,5 @@ def test_refuses():
         sorted_average_precision(np.zeros((1, 3), np.uint8), np.zeros((1, 3), bool))
     with pytest.raises(ValueError, match=r"cutoffs: received \(5, 0\), expected ranks >= 1"):
         sorted_average_precision(np.zeros(3, np.uint8), np.zeros(3, bool), (5, 0))
+    with pytest.raises(ValueError, match=r"cutoffs: received \(-1,\), expected ranks >= 1"):
+        sorted_average_precision(np.zeros(3, np.uint8), np.zeros(3, bool), (-1,))

@@ -132,9 +132,16 @@ def test_refuses_other_shapes(relevant):
             function(counts, relevant)
 
 
+@pytest.mark.parametrize("shape", [(5,), (1, 5, 1), (1, 0)])
+def test_refuses_what_is_no_table(shape):
+    counts = np.ones(shape, np.int64)
+    with pytest.raises(ValueError, match=r"expected the same \(q, distances\)"):
+        tie_aware_average_precision(counts, counts)
+
+
 def test_refuses_rank_zero():
     counts, relevant = tables([0, 1], [0, 1])
     with pytest.raises(ValueError, match="k: received 0, expected a rank >= 1"):
         tie_aware_average_precision(counts, relevant, 0)
-    with pytest.raises(ValueError, match="k: received 0, expected a rank >= 1"):
-        tie_aware_precision(counts, relevant, 0)
+    with pytest.raises(ValueError, match="k: received -1, expected a rank >= 1"):
+        tie_aware_precision(counts, relevant, -1)
