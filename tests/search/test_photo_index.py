@@ -489,6 +489,39 @@ def test_command_line(exported, fashion, tmp_path):
     assert "none of the queries can be read" in done.stderr
 
 
+def test_the_command_says_what_is_missing(exported, fashion, tmp_path):
+    """And what `--prune` takes; refused, the index is as it was."""
+    _, export = exported
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for path in sorted(fashion.iterdir())[:4]:
+        os.link(path, photos / path.name)
+    labels = tmp_path / "labels.csv"
+    labels.write_text("path,label\n00 <b>.png,bag\n01 <b>.png,shoe\n")
+    words = ["index", export, photos, "--output", tmp_path / "index"]
+    out = ssah(*words, "--labels", labels).stdout
+    assert "labels: 2 photos were given some, 0 have others, 0 lost theirs" in out
+    (photos / "00 <b>.png").unlink()
+    done = ssah(*words)
+    assert "3 photos: 0 new, 0 changed, 0 moved, 0 back, 1 missing, 0 removed, 3 as" in done.stdout
+    assert "1 photos are missing, 1 of them with labels" in done.stderr
+    done = ssah("search", tmp_path / "index", fashion / "00 <b>.png")
+    assert "1 photos of the index are missing and left out" in done.stderr
+    assert str(photos / "00 <b>.png") not in done.stdout
+    done = ssah(*words, "--prune", check=False)
+    assert done.returncode == 1
+    assert "1 missing, 0 removed" in done.stdout
+    assert "not pruned: 1 of 4 photos, 1 of them with labels" in done.stderr
+    out = ssah(*words, "--prune", "--yes").stdout
+    assert "0 missing, 1 removed, 3 as they were" in out
+    assert "removed for good: 1 photos, 1 of them with labels" in out
+    for option, line in (("--yes", "goes with --prune"), ("--replace-labels", "needs --labels")):
+        done = ssah(*words, option, check=False)
+        assert done.returncode == 1
+        assert len(done.stderr.splitlines()) == 1
+        assert line in done.stderr
+
+
 def kill(words, after):
     """Run a command and end it with SIGKILL after so many seconds, if it has not ended by then."""
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
