@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
+from ssah_tf.encoding.records import DIGEST_BYTES
 from ssah_tf.search.photo_table import Photo, PhotoTable, import_pyarrow
 
 
@@ -103,18 +105,18 @@ def read_older(file: Path) -> dict[int, Aside]:
     try:
         table = parquet.read_table(BytesIO(file.read_bytes()))
         rows = table.select(["id", "path", "digest", "labels"]).to_pylist()
-        return {
-            int(row["id"]): Aside(
-                Photo(
-                    os.fsdecode(row["path"]),
-                    digest if isinstance(digest := row["digest"], str) else digest.hex(),
-                    size=-1,  # so that its file is read
-                    mtime_ns=0,
-                    labels=tuple(row["labels"]),
-                ),
-                b"",
-            )
-            for row in rows
-        }
+        return {int(row["id"]): Aside(older_photo(row), b"") for row in rows}
     except (arrow.ArrowException, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{file.name} is damaged ({type(error).__name__})") from None
+
+
+def older_photo(row: dict[str, Any]) -> Photo:
+    """The photo of a row; its size fits no file, so that the file is read.
+
+    Raises:
+        ValueError: The digest is none.
+    """
+    digest = bytes.fromhex(row["digest"]) if isinstance(row["digest"], str) else row["digest"]
+    if len(digest) != DIGEST_BYTES:
+        raise ValueError("a digest is damaged")
+    return Photo(os.fsdecode(row["path"]), digest.hex(), -1, 0, tuple(row["labels"]))
