@@ -43,20 +43,46 @@ def index(
         str | None,
         typer.Option(
             metavar="FILE|folders",
-            help="Take labels from this file; with `folders`, from the class folders.",
+            help="Give photos the labels of this file; with `folders`, of their class folders. "
+            "Others keep theirs.",
         ),
     ] = None,
+    replace_labels: Annotated[
+        bool,
+        typer.Option("--replace-labels", help="Take away the labels that --labels does not give."),
+    ] = False,
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune", help="Take missing photos, and those outside these sources, away for good."
+        ),
+    ] = False,
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes",
+            help="Allow --prune to take more than a fifth of the index, or with a source empty.",
+        ),
+    ] = False,
     codes: Annotated[
         Path | None, typer.Option(help="Take the codes that `ssah encode` wrote to this folder.")
     ] = None,
     threads: Threads = 0,
 ) -> None:
-    """Index photos for search; run again, it takes in what is new, changed or gone."""
+    """Index photos for search; run again, it takes in what is new or changed.
+
+    Photos that are gone are missing: out of results, but kept with their labels until they are
+    back, or until --prune.
+    """
     from ssah_tf.encoding.encoder import Encoder
     from ssah_tf.search.backends.schemes import locked, shown
     from ssah_tf.search.labels import PhotoLabels
     from ssah_tf.search.photo_index import PhotoIndex
 
+    if replace_labels and labels is None:
+        raise SsahError("--replace-labels needs --labels FILE, or --labels folders")
+    if yes and not prune:
+        raise SsahError("--yes goes with --prune")
     loaded = Encoder.load(encoder, threads=threads)
     label = PhotoLabels(labels, sources) if labels is not None else None
     with (
@@ -65,7 +91,7 @@ def index(
         progress_bar("encoding") as bar,
         PhotoIndex.open(output, loaded) as opened,
     ):
-        done = opened.sync(loaded, sources, bar, label, codes)
+        done = opened.sync(loaded, sources, bar, label, codes, replace_labels)
         photos = len(opened)
     for reason in done.bad.values():
         typer.echo(f"skipped: {reason}", err=True)
@@ -75,10 +101,37 @@ def index(
             f"for example {printable(unused[0])}",
             err=True,
         )
+    removed = labelled = 0
+    refused: SsahError | None = None
+    if prune:
+        try:
+            with locked(output), PhotoIndex.open(output, loaded) as opened:
+                removed, labelled = opened.prune(done.bad, yes)
+        except SsahError as error:
+            refused = error
+    missing = done.missing - removed
     typer.echo(
-        f"{photos:,} photos: {done.added:,} new, {done.changed:,} changed, "
-        f"{done.removed:,} removed, {done.kept:,} as they were\nindex: {shown(output)}"
+        f"{photos:,} photos: {done.added:,} new, {done.changed:,} changed, {done.moved:,} moved, "
+        f"{done.back:,} back, {missing:,} missing, {removed:,} removed, {done.kept:,} as they were"
     )
+    if label is not None:
+        given, changed, taken = done.labels
+        typer.echo(
+            f"labels: {given:,} photos were given some, {changed:,} have others, "
+            f"{taken:,} lost theirs"
+        )
+    if removed:
+        typer.echo(f"removed for good: {removed:,} photos, {labelled:,} of them with labels")
+    if missing:
+        typer.echo(
+            f"{missing:,} photos are missing, {done.missing_labelled - labelled:,} of them with "
+            "labels: their files are gone, outside these sources, or cannot be read; they are left "
+            "out of results until they are back (--prune takes away those that are gone)",
+            err=True,
+        )
+    if refused is not None:
+        raise refused
+    typer.echo(f"index: {shown(output)}")
 
 
 @app.command()
@@ -128,7 +181,9 @@ def search(
         if k is None and radius is None:
             k = NEIGHBOURS
         found = opened.neighbours(codes, k, radius, where or ())
-        photos, bits = len(opened), opened.codes.bits
+        photos, bits, missing = len(opened), opened.codes.bits, len(opened.missing)
+    if missing:
+        typer.echo(f"{missing:,} photos of the index are missing and left out", err=True)
     results = list(zip(good, found, strict=True))
     if as_json:
         typer.echo(json.dumps([as_object(path, near) for path, near in results], indent=1))
@@ -218,7 +273,9 @@ def migrate(
     ],
     skip_unreadable: Annotated[
         bool,
-        typer.Option("--skip-unreadable", help="Leave photos out whose files cannot be read now."),
+        typer.Option(
+            "--skip-unreadable", help="Leave photos out of results whose files cannot be read now."
+        ),
     ] = False,
     threads: Threads = 0,
 ) -> None:
@@ -239,7 +296,7 @@ def migrate(
         bad = opened.migrate(loaded, bar, skip_unreadable)
         photos = len(opened)
     for reason in bad.values():
-        typer.echo(f"left out: {reason}", err=True)
+        typer.echo(f"missing: {reason}", err=True)
     typer.echo(f"{photos:,} photos: model {old} -> {loaded.model_id}, {loaded.bits} bits")
 
 
@@ -261,7 +318,8 @@ def load(
     with resumable("the same command brings the rest"), locked(address):
         done = load_photos(index, address)
     typer.echo(
-        f"{done.added:,} photos new, {done.changed:,} changed, {done.removed:,} removed\n"
+        f"{done.added:,} photos new, {done.changed:,} changed, {done.missing:,} missing, "
+        f"{done.removed:,} removed\n"
         f"index: {shown(address)}"
     )
 

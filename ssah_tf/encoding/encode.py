@@ -46,11 +46,16 @@ class Encoded:
     listed: Path | None = None
 
 
+class NoImages(SsahError):
+    """Sources without an image file."""
+
+
 def find_images(sources: Iterable[str | Path]) -> list[str]:
     """Paths of files as given, and of all image files below folders, in order, each once.
 
     Raises:
-        SsahError: A source does not exist, or there is no image at all.
+        SsahError: A source does not exist.
+        NoImages: There is no image at all.
     """
     found: dict[str, None] = {}
     for source in map(str, sources):
@@ -61,7 +66,7 @@ def find_images(sources: Iterable[str | Path]) -> list[str]:
         else:
             raise SsahError(f"{source}: no such file or folder")
     if not found:
-        raise SsahError("no image files found")
+        raise NoImages("no image files found")
     return list(found)
 
 

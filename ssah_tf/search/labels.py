@@ -39,7 +39,9 @@ class PhotoLabels:
         self.official = {root for root in self.roots if class_level(root) == 1}
 
     def __call__(self, paths: Sequence[str]) -> dict[str, tuple[str, ...]]:
-        """The labels of photos, sorted; `unused` then has what the label file names besides.
+        """The labels of those photos of which anything is said, sorted.
+
+        `unused` then has what the label file names besides.
 
         Args:
             paths: Absolute.
@@ -48,7 +50,7 @@ class PhotoLabels:
             DataError: The label file names none of them.
         """
         used: set[str] = set()
-        labels = {path: self.of_one(path, used) for path in paths}
+        found = {path: self.of_one(path, used) for path in paths}
         if self.table is not None:
             self.unused = [path for path in self.table.of if path not in used]
             if not used:
@@ -57,18 +59,21 @@ class PhotoLabels:
                     f"index, for example {printable(self.unused[0])!r}; paths are relative to the "
                     "folder of photos"
                 )
-        return labels
+        return {path: labels for path, labels in found.items() if labels is not None}
 
-    def of_one(self, path: str, used: set[str]) -> tuple[str, ...]:
-        """The labels of a photo; the row of the label file joins those that are used."""
+    def of_one(self, path: str, used: set[str]) -> tuple[str, ...] | None:
+        """The labels of a photo, `None` if nothing is said of it.
+
+        The row of the label file joins those that are used.
+        """
         inside = [root for root in self.roots if path.startswith(root)]
         if self.table is None:
-            return folder_label(path, inside[0], inside[0] in self.official) if inside else ()
+            return folder_label(path, inside[0], inside[0] in self.official) if inside else None
         for key in (*(normalise(path[len(root) :]) for root in inside), normalise(path)):
             if key in self.table.of:
                 used.add(key)
                 return tuple(sorted({self.table.classes[i] for i in self.table.of[key]}))
-        return ()
+        return None
 
 
 def class_level(root: str) -> int:

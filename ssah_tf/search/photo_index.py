@@ -1,14 +1,14 @@
 """An index of photo files: kept in step with folders, searched by image."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
-from ssah_tf.encoding.encode import find_images
+from ssah_tf.encoding.encode import NoImages, find_images
 from ssah_tf.encoding.encoder import Encoder
 from ssah_tf.encoding.parts import Parts
 from ssah_tf.search.backends.schemes import open_storage
@@ -16,8 +16,11 @@ from ssah_tf.search.backends.storage import State, Storage
 from ssah_tf.search.code_index import CodeIndex
 from ssah_tf.search.filters import RecentFilters, Subset, matching
 from ssah_tf.search.index import Index
+from ssah_tf.search.missing import Aside, Missing
+from ssah_tf.search.moved import inherited, moved
 from ssah_tf.search.photo_table import Photo, PhotoTable
 from ssah_tf.system.errors import SsahError
+from ssah_tf.system.text import printable
 
 
 @dataclass(frozen=True)
@@ -42,15 +45,26 @@ class Synced:
     Attributes:
         added: New photos.
         changed: Photos whose content is another.
-        removed: Photos whose file is gone.
+        moved: Photos whose file has another path now.
+        back: Photos that were missing and are there again.
+        missing: Photos that are missing now, all of them.
+        missing_labelled: Those of them that have labels.
+        removed: Photos of which nothing is left.
         kept: Photos that are as they were.
-        bad: Files that cannot be read -> the reason; they are not in the index.
+        labels: Photos that were given labels, whose labels are others now, and whose labels were
+            taken away, by what `sync` was told of labels.
+        bad: Files that cannot be read -> the reason; they are not in results.
     """
 
     added: int = 0
     changed: int = 0
+    moved: int = 0
+    back: int = 0
+    missing: int = 0
+    missing_labelled: int = 0
     removed: int = 0
     kept: int = 0
+    labels: tuple[int, int, int] = (0, 0, 0)
     bad: dict[str, str] = field(default_factory=dict)
 
 
@@ -69,13 +83,14 @@ class PhotoIndex:
         roots: Files and folders that were indexed last, absolute.
         next_id: What the next photo is called.
         stamp: Of the saved state that was read; see `Storage.stamp`.
+        missing: The `Missing` photos: kept with ids, labels and codes, but never found.
     """
 
     def __init__(self, storage: Storage, state: State):
         self.storage = storage
         self.codes, self.table = state.codes, state.table
         self.image_size, self.roots, self.next_id = state.image_size, state.roots, state.next_id
-        self.stamp = state.stamp
+        self.stamp, self.missing = state.stamp, state.missing
         self._filters = RecentFilters()
 
     @classmethod
@@ -146,66 +161,183 @@ class PhotoIndex:
         progress: Callable[[int, int], None] = lambda done, total: None,
         labels: Callable[[list[str]], dict[str, tuple[str, ...]]] | None = None,
         codes: Path | None = None,
+        replace_labels: bool = False,
     ) -> Synced:
-        """Make the index hold the photos of the sources, and only those; then save it.
+        """Make results those of the photos of the sources; forget nothing; then save it.
 
         A file that looks as before (size and time of change) is not read; one that does not is
         encoded again only if its content is another. New codes are kept in parts until all are
         there: killed, the same call goes on from them.
 
+        A photo is known by its path, else by its content: ids and labels move with the file. A
+        photo that cannot be read in the sources now is missing: out of results, with id, labels and
+        code kept until it is there again, or until `prune`.
+
         Args:
             encoder: The encoder of the index.
             sources: Image files, and folders of them.
             progress: Called with how many of the files to read are done, and how many there are.
-            labels: Gives the labels of paths; by default photos keep those that they have.
+            labels: Gives the labels of those paths of which it knows any; the other photos keep
+                those that they have.
             codes: Folder of shards that `ssah encode` wrote: photos in it are not encoded again.
+            replace_labels: Photos of which `labels` says nothing lose theirs.
 
         Raises:
             SsahError: The encoder is another, or a source does not exist.
         """
         self.check(encoder)
-        self.storage.keep_encoder(encoder)
         photos = self.photos.in_memory()
         by_path = {photo.path: number for number, photo in photos.items()}
-        paths = [os.path.abspath(path) for path in find_images(sources)]
-        paths = list(dict.fromkeys(paths))
-        named = None if labels is None else labels(paths)  # first: it may find a mistake
+        aside = {
+            number: one
+            for number, one in self.missing.rows.items()  # in Milvus a kill may have left both
+            if number not in photos and one.photo.path not in by_path
+        }
+        away = {one.photo.path: number for number, one in aside.items()}
+        paths = self.listed(sources, bool(photos or aside))
         wanted = set(paths)
-        to_read = [p for p in paths if p not in by_path or not photos[by_path[p]].unchanged()]
+        unlisted = [path for path in (*by_path, *away) if path not in wanted]
+        named = (
+            {} if labels is None else labels([*paths, *unlisted])
+        )  # first: it may find a mistake
+        self.storage.keep_encoder(encoder)
+
+        def as_it_was(path: str) -> bool:
+            """Whether the code of a path is known without reading the file."""
+            if path in by_path:
+                return photos[by_path[path]].unchanged()
+            one = aside[away[path]] if path in away else None
+            return one is not None and bool(one.code) and one.photo.unchanged()
+
+        to_read = [path for path in paths if not as_it_was(path)]
         known = {
             bytes.fromhex(photos[number].digest): (photos[number].perceptual_hash, code)
             for number, code in zip(self.codes.ids.tolist(), self.codes.codes, strict=True)
         }
+        for one in aside.values():
+            if one.code:
+                code = np.frombuffer(one.code, np.uint8)
+                known.setdefault(bytes.fromhex(one.photo.digest), (one.photo.perceptual_hash, code))
         parts = Parts(self.storage.parts(encoder.model_id), encoder)
         found, bad = parts.encode(to_read, known, progress, codes)
 
-        gone = [n for p, n in by_path.items() if p not in wanted or p in bad]
-        self.codes.remove(gone)
-        for number in gone:
-            del photos[number]
+        before = {n: p.labels for n, p in photos.items()}
+        before |= {n: one.photo.labels for n, one in aside.items()}
         new: dict[int, np.ndarray] = {}
         again: dict[int, np.ndarray] = {}
+        # What is there no longer.
+        gone = [n for p, n in by_path.items() if p not in wanted or p in bad]
+        rows = self.codes.codes[np.searchsorted(self.codes.ids, np.array(gone, np.int64))]
+        for number, code in zip(gone, rows, strict=True):
+            aside[number] = Aside(photos.pop(number), code.tobytes())
+        self.codes.remove(gone)
+        # What is there again, as it was.
+        back = [n for p, n in away.items() if p in wanted and p not in bad]
+        for number in back:
+            one = aside.pop(number)
+            photos[number], new[number] = one.photo, np.frombuffer(one.code, np.uint8)
+        # What was read.
+        fresh = {p: r.digest.hex() for p, r in found.items() if p not in by_path and p not in away}
+        is_gone = (
+            {n: one.photo for n, one in aside.items() if not os.path.lexists(one.photo.path)}
+            if fresh
+            else {}
+        )
+        was = moved(fresh, is_gone)
+        for path, number in was.items():
+            photos[number] = aside.pop(number).photo
+            if path not in named and photos[number].path in named:
+                named[path] = named[photos[number].path]
+        known_photos = {**photos, **{n: one.photo for n, one in aside.items()}} if fresh else {}
+        copies = inherited({p: d for p, d in fresh.items() if p not in was}, known_photos)
+        added = 0
         for path, record in found.items():
-            photo, code, known_as = Photo.of(record), record.code, by_path.get(path)
-            if known_as is None:
+            photo = Photo.of(record)
+            number = by_path.get(path, away.get(path, was.get(path, -1)))
+            if number < 0:
                 number, self.next_id = self.next_id, self.next_id + 1
-                new[number] = code
+                added += 1
+                photo = replace(photo, labels=copies.get(path, ()))
             else:
-                number = known_as
                 photo = replace(photo, labels=photos[number].labels)
-                if photos[number].digest != photo.digest:
-                    again[number] = code
+            if path not in by_path:
+                new[number] = record.code
+            elif photos[number].digest != photo.digest:
+                again[number] = record.code
             photos[number] = photo
-        if named is not None:
-            photos = {n: replace(p, labels=named[p.path]) for n, p in photos.items()}
+        if named or replace_labels:
+            for number, photo in photos.items():
+                labelled = named.get(photo.path, () if replace_labels else photo.labels)
+                if labelled != photo.labels:
+                    photos[number] = replace(photo, labels=labelled)
+            for number, one in aside.items():
+                labelled = named.get(one.photo.path, () if replace_labels else one.photo.labels)
+                aside[number] = replace(one, photo=replace(one.photo, labels=labelled))
         width = self.codes.codes.shape[1]
         for put, change in ((self.codes.add, new), (self.codes.update, again)):
             put(list(change), np.array(list(change.values()), np.uint8).reshape(-1, width))
         self.table, self.roots = PhotoTable.of(photos), tuple(map(os.path.abspath, sources))
+        self.missing = Missing.of(aside)
         self.save()
         parts.clear()
-        kept = len(self.photos) - len(new) - len(again)
-        return Synced(len(new), len(again), len(gone), kept, bad)
+        return Synced(
+            added,
+            len(again),
+            len(was),
+            len(back),
+            len(aside),
+            self.missing.labelled,
+            kept=len(photos) - len(new) - len(again),
+            labels=label_changes(before, photos, aside),
+            bad=bad,
+        )
+
+    def listed(self, sources: Sequence[str | Path], begun: bool) -> list[str]:
+        """The image files of the sources, absolute, each once; none are an error at first only."""
+        try:
+            paths = [os.path.abspath(path) for path in find_images(sources)]
+        except NoImages:
+            if not begun:
+                raise
+            return []
+        return list(dict.fromkeys(paths))
+
+    def prune(self, bad: Mapping[str, str] | None = None, yes: bool = False) -> tuple[int, int]:
+        """Forget the missing photos, and save that.
+
+        Those whose file is there, but cannot be read, stay: what is the matter with it may pass.
+
+        Args:
+            bad: Files that cannot be read, as `sync` returned them.
+            yes: Also if that is more than a fifth of the index, or a source is empty.
+
+        Returns:
+            How many photos were removed, and how many of them had labels.
+
+        Raises:
+            SsahError: It takes a yes.
+        """
+        rows = self.missing.rows
+        stay = {n: one for n, one in rows.items() if may_be_there(one.photo.path, bad or {})}
+        removed = [one.photo for n, one in rows.items() if n not in stay]
+        labelled = sum(bool(photo.labels) for photo in removed)
+        if not removed:
+            return 0, 0
+        known = len(self) + len(rows)
+        paths = self.photos.paths()
+        empty = [root for root in self.roots if os.path.isdir(root) and not holds(root, paths)]
+        reason = f"{printable(empty[0])} has no photo now" if empty else ""
+        if not reason and 5 * len(removed) > known:
+            reason = "that is more than a fifth of the index"
+        if reason and not yes:
+            raise SsahError(
+                f"not pruned: {len(removed):,} of {known:,} photos, {labelled:,} of them with "
+                f"labels, would be forgotten, and {reason}; look whether a disk or a folder is "
+                "away, else add --yes"
+            )
+        self.missing = Missing.of(stay)
+        self.save()
+        return len(removed), labelled
 
     def migrate(
         self,
@@ -220,10 +352,10 @@ class PhotoIndex:
         Args:
             encoder: The new encoder.
             progress: See `sync`.
-            skip_unreadable: Leave photos out whose files cannot be read now.
+            skip_unreadable: Count photos as missing whose files cannot be read now.
 
         Returns:
-            The photos left out -> the reason.
+            The photos that are missing from now on -> the reason.
 
         Raises:
             SsahError: Files cannot be read now, and are not to be left out; or the storage cannot
@@ -250,6 +382,10 @@ class PhotoIndex:
                 for number in kept
             }
         )
+        # The files of the missing ones are encoded when they are there again.
+        aside = {n: replace(one, code=b"") for n, one in self.missing.rows.items()}
+        aside |= {n: Aside(p, b"") for n, p in photos.items() if p.path not in found}
+        self.missing = Missing.of(aside)
         self.image_size = encoder.image_size
         self.save()
         parts.clear()
@@ -259,7 +395,8 @@ class PhotoIndex:
         """Become equal to another index of the same encoder, and be saved.
 
         Returns:
-            How many photos are new, have another code, are gone, and are as they were.
+            How many photos are new, have another code, are missing, are gone, and are as they
+            were.
         """
         ids, new = self.codes.ids, other.codes.ids
         both = np.isin(new, ids), np.isin(ids, new)
@@ -268,14 +405,31 @@ class PhotoIndex:
         self.codes.add(new, other.codes.codes)
         self.table, self.image_size = other.photos, other.image_size
         self.roots, self.next_id = other.roots, other.next_id
+        gone = np.setdiff1d(ids, np.array([*new, *other.missing.rows], np.int64))
+        self.missing = Missing.of(other.missing.rows)
         self.save()
         kept = int(both[0].sum())
-        return Synced(len(new) - kept, changed, len(ids) - kept, kept - changed)
+        return Synced(
+            len(new) - kept,
+            changed,
+            missing=len(self.missing),
+            missing_labelled=self.missing.labelled,
+            removed=len(gone),
+            kept=kept - changed,
+        )
 
     def save(self) -> None:
         """Write codes and photos; killed, the old state stays. See `Storage.save`."""
         self.storage.save(
-            State(self.codes, self.table, self.image_size, self.roots, self.next_id, self.stamp)
+            State(
+                self.codes,
+                self.table,
+                self.image_size,
+                self.roots,
+                self.next_id,
+                self.stamp,
+                self.missing,
+            )
         )
         self._filters = RecentFilters()
 
@@ -353,6 +507,49 @@ class PhotoIndex:
             return self.codes, None
         subset = self.subset(where)
         return (self.codes, subset.ids) if subset.codes is None else (subset.codes, None)
+
+
+def label_changes(
+    before: Mapping[int, tuple[str, ...]],
+    photos: Mapping[int, Photo],
+    aside: Mapping[int, Aside],
+) -> tuple[int, int, int]:
+    """How many photos have labels now and had none, have others now, and have none any more."""
+    now = {n: p.labels for n, p in photos.items()} | {n: a.photo.labels for n, a in aside.items()}
+    given = changed = taken = 0
+    for number, labels in now.items():
+        had = before.get(number, ())
+        given += bool(labels and not had)
+        changed += bool(labels and had and labels != had)
+        taken += bool(had and not labels)
+    return given, changed, taken
+
+
+def may_be_there(path: str, bad: Mapping[str, str]) -> bool:
+    """Whether a file that is not in results may still be there, unread.
+
+    It is one of the bad ones, or a folder above it cannot be looked into.
+    """
+    if path in bad:
+        return True
+    folder = os.path.dirname(path)
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    while folder != os.path.dirname(folder):
+        if not os.access(folder, os.R_OK | os.X_OK):
+            return True
+        folder = os.path.dirname(folder)
+    return False
+
+
+def holds(root: str, paths: Sequence[str]) -> bool:
+    """Whether one of the paths lies in a folder."""
+    inside = root.rstrip(os.sep) + os.sep
+    return any(path.startswith(inside) for path in paths)
 
 
 def load_photos(folder: Path, address: str) -> Synced:

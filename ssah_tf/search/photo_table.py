@@ -163,15 +163,24 @@ class PhotoTable(Mapping[int, Photo]):
             table.validate(full=True)  # text that is none, lists beyond their end
         except arrow.ArrowException as error:
             raise ValueError(f"{file.name} is damaged ({type(error).__name__})") from None
+        return cls.checked(table, file.name)
+
+    @classmethod
+    def checked(cls, table: "pyarrow.Table", name: str) -> "PhotoTable":
+        """A table that was read, if it has the right columns.
+
+        Raises:
+            ValueError: It has not.
+        """
         empty = cls.of({}).table
         fits = table.column_names == empty.column_names and all(
-            mine == its or name == "path"
-            for name, mine, its in zip(
+            mine == its or column == "path"
+            for column, mine, its in zip(
                 empty.column_names, empty.schema.types, table.schema.types, strict=True
             )
         )
         if not fits or any(column.null_count for column in table.columns):
-            raise ValueError(f"{file.name} has other columns")
+            raise ValueError(f"{name} has other columns")
         return cls(table)
 
 

@@ -49,6 +49,8 @@ class Stats:
         photos: Number of photos.
         labelled: Those with a label.
         classes: Number of different labels.
+        missing: Photos that are kept, but not in results; the other numbers are without them.
+        missing_labelled: Those of them with a label.
         codes: Distinct codes, balance and correlation of the bits.
         buckets: Smallest size of a bucket -> number of codes that so many photos share, up to the
             next size.
@@ -61,6 +63,8 @@ class Stats:
     photos: int
     labelled: int
     classes: int
+    missing: int
+    missing_labelled: int
     codes: CodeStatistics
     buckets: dict[int, int]
     memory: dict[str, int]
@@ -100,7 +104,8 @@ def index_stats(index: PhotoIndex) -> Stats:
         SsahError: It is empty.
     """
     if not len(index):
-        raise SsahError(f"{index.storage}: the index is empty")
+        away = f": its {len(index.missing):,} photos are missing" if len(index.missing) else ""
+        raise SsahError(f"{index.storage}: the index is empty{away}")
     codes = np.asarray(index.codes.codes)
     _, sizes = np.unique(codes.view(f"V{codes.shape[1]}").reshape(-1), return_counts=True)
     counts = np.diff([*np.searchsorted(np.sort(sizes), SIZES), len(sizes)]).tolist()
@@ -110,6 +115,8 @@ def index_stats(index: PhotoIndex) -> Stats:
         photos=len(index),
         labelled=int(labels.any(axis=1).sum()),
         classes=labels.shape[1],
+        missing=len(index.missing),
+        missing_labelled=index.missing.labelled,
         codes=code_statistics(codes, index.codes.bits),
         buckets=dict(zip(SIZES, counts, strict=True)),
         memory={"codes": index.codes.nbytes, "photos": index.photos.table.nbytes},
@@ -168,9 +175,14 @@ def as_lines(stats: Stats) -> list[str]:
     """The numbers for a terminal."""
     codes, best, careful = stats.codes, stats.best, stats.careful
     correlation = codes.mean_bit_correlation
+    missing = [
+        f"missing            {stats.missing:,}, {stats.missing_labelled:,} with a label; "
+        "left out of results"
+    ][: stats.missing]
     lines = [
         f"photos             {stats.photos:,}, {stats.labelled:,} with a label, "
         f"{stats.classes:,} classes",
+        *missing,
         f"model              {stats.model_id}, {codes.bits} bits",
         f"distinct codes     {codes.distinct_codes:,} "
         f"({codes.distinct_codes / codes.codes:.1%} of the photos)",

@@ -171,7 +171,12 @@ def add_state(app: FastAPI, service: "Service") -> None:
         if not request.scope["state"]["known"]:
             return Health(status="ok")
         library = service.live.current
-        return Health(status="ok", model_id=library.encoder.model_id, photos=len(library))
+        return Health(
+            status="ok",
+            model_id=library.encoder.model_id,
+            photos=len(library),
+            missing=len(library.index.missing),
+        )
 
     @app.get("/about", tags=["state"])
     async def about() -> About:
@@ -182,6 +187,7 @@ def add_state(app: FastAPI, service: "Service") -> None:
             model_id=library.encoder.model_id,
             bits=library.encoder.bits,
             photos=len(library),
+            missing=len(library.index.missing),
             labels=library.labels,
             max_k=service.settings.max_k,
             max_upload=service.settings.max_upload,

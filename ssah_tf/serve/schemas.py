@@ -56,6 +56,7 @@ class Health(BaseModel):
     status: str
     model_id: str | None = None
     photos: int | None = None
+    missing: int | None = None
 
 
 class About(BaseModel):
@@ -65,6 +66,7 @@ class About(BaseModel):
     model_id: str
     bits: int
     photos: int
+    missing: int = Field(description="Photos that are kept, but not found: see `ssah index`.")
     labels: dict[str, int] = Field(description="Label -> number of photos.")
     max_k: int
     max_upload: int = Field(description="Bytes.")

@@ -26,6 +26,7 @@ from ssah_tf.search.backends.folder import FolderStorage
 from ssah_tf.search.backends.storage import State
 from ssah_tf.search.code_index import CodeIndex
 from ssah_tf.search.filters import matching
+from ssah_tf.search.missing import Aside, Missing, from_bytes, read_older, to_bytes
 from ssah_tf.search.photo_index import PhotoIndex
 from ssah_tf.search.photo_table import Photo, PhotoTable
 from ssah_tf.system.errors import SsahError
@@ -282,12 +283,24 @@ def saved_index(folder: Path) -> Path:
     codes = np.array([[k % 5, 16 * (k % 5)] for k in range(20)], np.uint8)
     held.add(numbers, codes)
     photos = {k: Photo(f"/photos/{k}.png", f"{k:064x}", 1, 1, ("cat", "dog")) for k in numbers}
-    FolderStorage(folder).save(State(held, PhotoTable.of(photos), 28, next_id=40))
+    aside = {1: Aside(Photo("/photos/1.png", f"{1:064x}", 1, 1, ("cat",)), bytes(2))}
+    state = State(held, PhotoTable.of(photos), 28, next_id=40, missing=Missing.of(aside))
+    FolderStorage(folder).save(state)
     return folder
 
 
 @pytest.mark.parametrize(
-    "name", ["photos.json", "index.json", "photos.parquet", "ids", "codes", "distinct", "members"]
+    "name",
+    [
+        "photos.json",
+        "index.json",
+        "photos.parquet",
+        "missing.parquet",
+        "ids",
+        "codes",
+        "distinct",
+        "members",
+    ],
 )
 def test_index(fuzz, tmp_path, name):
     folder = saved_index(tmp_path / "index")
@@ -301,6 +314,22 @@ def test_index(fuzz, tmp_path, name):
         assert len(found) == 1
 
     fuzz(seeds, read, str(target.relative_to(tmp_path)))
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_missing_photos(fuzz, tmp_path, older):
+    """Beyond the checksum; and the table of an older version, which has none."""
+    folder = saved_index(tmp_path / "index")
+    (table,) = folder.glob("*/photos.parquet" if older else "*/missing.parquet")
+
+    def read(path):
+        try:
+            rows = read_older(path) if older else from_bytes(path.read_bytes(), path.name)
+        except (ValueError, OSError) as error:
+            raise SsahError(f"{str(error).splitlines()[0]}") from None
+        to_bytes(rows)
+
+    fuzz(bytes_like(table.read_bytes()), read, table.name)
 
 
 def test_table_of_photos(fuzz, tmp_path):

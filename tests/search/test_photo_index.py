@@ -75,7 +75,7 @@ def content(index):
 def test_new_changed_and_deleted_files_are_noticed(photos, encoder, tmp_path):
     index = PhotoIndex.open(tmp_path / "index", encoder)
     done = index.sync(encoder, [photos])
-    assert (done.added, done.changed, done.removed, done.kept) == (20, 0, 0, 0)
+    assert (done.added, done.changed, done.missing, done.kept) == (20, 0, 0, 0)
     assert list(done.bad) == [str(photos / "a" / "bad.jpg")]
     assert content(index) == {f"{k:02d}.png": 10 * k for k in range(20)}
     assert encoder.images == 20
@@ -83,7 +83,7 @@ def test_new_changed_and_deleted_files_are_noticed(photos, encoder, tmp_path):
 
     index = PhotoIndex.open(index.storage.folder, encoder)
     done = index.sync(encoder, [photos])
-    assert (done.added, done.changed, done.removed, done.kept) == (0, 0, 0, 20)
+    assert (done.added, done.changed, done.missing, done.kept) == (0, 0, 0, 20)
     assert encoder.images == 20  # nothing was encoded again
 
     photo(photos, "a/00.png", 255)
@@ -91,7 +91,7 @@ def test_new_changed_and_deleted_files_are_noticed(photos, encoder, tmp_path):
     (photos / "b" / "01.png").unlink()
     os.utime(photos / "a" / "02.png", (1, 1))  # looks changed, is not
     done = PhotoIndex.open(index.storage.folder, encoder).sync(encoder, [photos])
-    assert (done.added, done.changed, done.removed, done.kept) == (1, 1, 1, 18)
+    assert (done.added, done.changed, done.missing, done.kept) == (1, 1, 1, 18)
     assert encoder.images == 22
     found = content(index)
     assert found["00.png"] == 255
@@ -108,7 +108,7 @@ def test_a_photo_that_moved_is_not_encoded_again(photos, encoder, tmp_path):
     index.sync(encoder, [photos])
     (photos / "b" / "03.png").rename(photos / "moved.png")
     done = index.sync(encoder, [photos])
-    assert (done.added, done.removed) == (1, 1)
+    assert (done.added, done.moved, done.missing) == (0, 1, 0)
     assert encoder.images == 20
     assert content(index)["moved.png"] == 30
 
@@ -234,7 +234,7 @@ def test_refusals(photos, encoder, tmp_path):
         PhotoIndex.open(photos, encoder)
     manifest = tmp_path / "index" / "photos.json"
     about = json.loads(manifest.read_text())
-    for text in ("", "[]", '{"format": 4, "codes": "../.."}', json.dumps(about | {"photos": {}})):
+    for text in ("", "[]", '{"format": 5, "codes": "../.."}', json.dumps(about | {"photos": {}})):
         manifest.write_text(text)
         with pytest.raises(SsahError, match="not an index of photos of ssah-tf"):
             PhotoIndex.open(tmp_path / "index")
@@ -257,6 +257,7 @@ def test_refusals(photos, encoder, tmp_path):
 
 
 def test_an_index_of_an_older_version_is_told_and_made_anew(photos, encoder, tmp_path):
+    """Format 1 had no labels; those of the others are in a table whose columns had other names."""
     (tmp_path / "index").mkdir()
     old = {"codes": "codes-a", "image_size": 4, "next_id": 1, "photos": {"0": ["a", "b", 1, 2]}}
     (tmp_path / "index" / "photos.json").write_text(json.dumps(old))
@@ -268,12 +269,15 @@ def test_an_index_of_an_older_version_is_told_and_made_anew(photos, encoder, tmp
             SsahError, match="made by an older version of ssah-tf: run `ssah index`"
         ):
             PhotoIndex.open(tmp_path / "index")
-    newer = json.dumps(old | {"format": 5})
+    newer = json.dumps(old | {"format": 6})
     (tmp_path / "index" / "photos.json").write_text(newer)
     for given in (None, encoder):  # nothing is made anew that this version does not know
         with pytest.raises(SsahError, match="made by a newer version"):
             PhotoIndex.open(tmp_path / "index", given)
     (tmp_path / "index" / "photos.json").write_text(before)
+    with pytest.raises(SsahError, match=r"its photos and labels cannot be read .* name another"):
+        PhotoIndex.open(tmp_path / "index", encoder)
+    (tmp_path / "index" / "photos.json").write_text(json.dumps(old))
     index = PhotoIndex.open(tmp_path / "index", encoder)
     assert index.sync(encoder, [photos]).added == 20
     assert len(content(index)) == 20
@@ -449,7 +453,9 @@ def test_command_line(exported, fashion, tmp_path):
     """From an export to neighbours; they are those that all distances give."""
     _, export = exported
     out = ssah("index", export, fashion, "--output", tmp_path / "index").stdout
-    assert "60 photos: 60 new, 0 changed, 0 removed, 0 as they were" in out
+    assert (
+        "60 photos: 60 new, 0 changed, 0 moved, 0 back, 0 missing, 0 removed, 0 as they were" in out
+    )
     query = fashion / "07 <b>.png"
     page = tmp_path / "page.html"
     done = ssah("search", tmp_path / "index", query, "-k", 5, "--json", "--html", page)
@@ -481,6 +487,39 @@ def test_command_line(exported, fashion, tmp_path):
     done = ssah("search", tmp_path / "index", bad, check=False)
     assert done.returncode == 1
     assert "none of the queries can be read" in done.stderr
+
+
+def test_the_command_says_what_is_missing(exported, fashion, tmp_path):
+    """And what `--prune` takes; refused, the index is as it was."""
+    _, export = exported
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for path in sorted(fashion.iterdir())[:4]:
+        os.link(path, photos / path.name)
+    labels = tmp_path / "labels.csv"
+    labels.write_text("path,label\n00 <b>.png,bag\n01 <b>.png,shoe\n")
+    words = ["index", export, photos, "--output", tmp_path / "index"]
+    out = ssah(*words, "--labels", labels).stdout
+    assert "labels: 2 photos were given some, 0 have others, 0 lost theirs" in out
+    (photos / "00 <b>.png").unlink()
+    done = ssah(*words)
+    assert "3 photos: 0 new, 0 changed, 0 moved, 0 back, 1 missing, 0 removed, 3 as" in done.stdout
+    assert "1 photos are missing, 1 of them with labels" in done.stderr
+    done = ssah("search", tmp_path / "index", fashion / "00 <b>.png")
+    assert "1 photos of the index are missing and left out" in done.stderr
+    assert str(photos / "00 <b>.png") not in done.stdout
+    done = ssah(*words, "--prune", check=False)
+    assert done.returncode == 1
+    assert "1 missing, 0 removed" in done.stdout
+    assert "not pruned: 1 of 4 photos, 1 of them with labels" in done.stderr
+    out = ssah(*words, "--prune", "--yes").stdout
+    assert "0 missing, 1 removed, 3 as they were" in out
+    assert "removed for good: 1 photos, 1 of them with labels" in out
+    for option, line in (("--yes", "goes with --prune"), ("--replace-labels", "needs --labels")):
+        done = ssah(*words, option, check=False)
+        assert done.returncode == 1
+        assert len(done.stderr.splitlines()) == 1
+        assert line in done.stderr
 
 
 def kill(words, after):

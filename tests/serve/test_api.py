@@ -153,7 +153,7 @@ def test_photos_and_pictures(shared, client):
 
 def test_state(shared, client):
     http = client(shared)
-    health = {"status": "ok", "model_id": "hand-made", "photos": 10}
+    health = {"status": "ok", "model_id": "hand-made", "photos": 10, "missing": 0}
     assert http.get("/healthz").json() == health
     about = http.get("/about").json()
     assert about["labels"] == {"red": 4, "blue": 3, "green": 3}

@@ -38,16 +38,15 @@ def is_address(place: object) -> bool:
     return ADDRESS.match(str(place)) is not None
 
 
-def older(address: Address, removal: str) -> SsahError:
-    """The error of an index that an older version made.
+def older(address: Address) -> SsahError:
+    """The error of an index that an older version made and that `ssah index` can bring up to date.
 
     Args:
         address: Where it is.
-        removal: How it is removed.
     """
     return SsahError(
-        f"{address} was made by an older version of ssah-tf: run `ssah index` under another name, "
-        f"or remove it first ({removal})"
+        f"{address} was made by an older version of ssah-tf: run `ssah index` again, which brings "
+        "it up to date and keeps its labels"
     )
 
 

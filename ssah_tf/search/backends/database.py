@@ -23,11 +23,14 @@ from ssah_tf.search.backends.stored import (
     StoredCodes,
     StoredTable,
 )
+from ssah_tf.search.missing import Aside, Missing, from_bytes, to_bytes
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.reading import parse_json
 
-#: Of an index of photos; 2 has the columns `mtime_ns` and `perceptual_hash`.
-FORMAT = 2
+#: Of an index of photos; 2 has the columns `mtime_ns` and `perceptual_hash`, 3 missing photos.
+FORMAT = 3
+#: The oldest that is read as it is: its tables have the same columns.
+READ = 2
 
 
 class DatabaseStorage:
@@ -43,6 +46,7 @@ class DatabaseStorage:
         codes: As they were read or written last.
         table: The photos, likewise.
         about: What the index said of itself then; `None` if there was no index.
+        missing: The missing photos, as they were read or written last.
     """
 
     def __init__(self, store: PhotoStore):
@@ -51,6 +55,7 @@ class DatabaseStorage:
         self.codes = StoredCodes(store.index)
         self.table = StoredTable(store, self.codes)
         self.about: bytes | None = None
+        self.missing = Missing()
         self.revision = 0
         self.encoder_source: Path | None = None
 
@@ -62,7 +67,7 @@ class DatabaseStorage:
         stamp = self.stamp()
         self.about = self.store.file(ABOUT)
         if self.about is not None:
-            state = self.read(self.about, stamp)
+            state = self.read(self.about, stamp, encoder is not None)
         elif encoder is None or len(self.store.index):
             raise SsahError(
                 f"{self}: not an index of photos; make one with `ssah index`, under another name "
@@ -71,29 +76,51 @@ class DatabaseStorage:
         else:
             state = State(self.codes, self.table, encoder.image_size, stamp=stamp)
         if whole:
-            state = replace(state, codes=self.codes.whole(), table=self.table.whole())
+            missing = Missing.of(state.missing.rows)
+            codes, table = self.codes.whole(), self.table.whole()
+            state = replace(state, codes=codes, table=table, missing=missing)
             if self.stamp() != stamp:
                 raise SsahError(f"{self} was changed while it was read; run the same command again")
         return state
 
-    def read(self, about: bytes, stamp: str) -> State:
+    def read(self, about: bytes, stamp: str, upgrade: bool = False) -> State:
         """The state that an index speaks of.
+
+        Args:
+            about: What it says of itself.
+            stamp: See `State`.
+            upgrade: Bring one of an older version into the form of this one.
 
         Raises:
             SsahError: It is damaged, or of another version.
         """
         try:
             found = parse_json(about)
-            if found["format"] < FORMAT:
-                raise older(self.store.address, self.store.removal)
-            if found["format"] != FORMAT:
+            if found["format"] < READ and not upgrade:
+                raise older(self.store.address)
+            if found["format"] < READ:
+                self.store.upgrade()
+            if found["format"] > FORMAT:
                 raise ValueError("made by a newer version")
             self.revision = int(found["revision"])
             roots = tuple(map(str, found["roots"]))
             size, next_id = int(found["image_size"]), int(found["next_id"])
         except (ValueError, KeyError, TypeError) as error:
             raise SsahError(f"{self}: not an index of photos ({error})") from None
-        return State(self.codes, self.table, size, roots, next_id, stamp)
+        self.missing = Missing(self.read_missing)
+        return State(self.codes, self.table, size, roots, next_id, stamp, self.missing)
+
+    def read_missing(self) -> dict[int, Aside]:
+        """The missing photos.
+
+        Raises:
+            SsahError: They are damaged.
+        """
+        content = self.store.missing()
+        try:
+            return {} if content is None else from_bytes(content, "missing")
+        except ValueError as error:
+            raise SsahError(f"{self}: not an index of photos ({error})") from None
 
     def stamp(self) -> str:
         """See `Storage.stamp`."""
@@ -125,6 +152,7 @@ class DatabaseStorage:
         self.codes.read = state.codes.ids, state.codes.codes
         self.table = StoredTable(self.store, self.codes)
         self.table.read = state.table.whole().in_memory()
+        self.missing = Missing.of(state.missing.rows)
 
     def change(self, state: State) -> Change:
         """What `save` has to write."""
@@ -140,11 +168,13 @@ class DatabaseStorage:
         changed[~fresh] = (new.codes[~fresh] != codes[stays]).any(axis=1)
         gone = np.concatenate([saved, np.array(list(before), np.int64)])
         photos = state.table.whole().in_memory()
+        aside = state.missing.rows
         return Change(
             (new.ids[fresh], new.codes[fresh]),
             (new.ids[changed], new.codes[changed]),
             np.setdiff1d(gone, new.ids),
             {n: p for n, p in photos.items() if codes_of or before.get(n) != p},
+            missing=to_bytes(aside) if codes_of or aside != self.missing.rows else None,
             codes_of=codes_of,
         )
 

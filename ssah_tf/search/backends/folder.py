@@ -6,6 +6,8 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from ssah_tf.encoding.encoder import Encoder
 from ssah_tf.encoding.parts import as_name
 from ssah_tf.search.backends.storage import State
 from ssah_tf.search.code_index import ARRAYS, CodeIndex
+from ssah_tf.search.missing import Aside, Missing, from_bytes, read_older, to_bytes
 from ssah_tf.search.photo_table import PhotoTable
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.files import atomic_path, checksum, write_atomically
@@ -22,9 +25,10 @@ from ssah_tf.system.reading import parse_json
 
 #: Says which table, codes and encoder belong together; it is written last.
 MANIFEST = "photos.json"
-#: Of what is saved; 4 has the columns `mtime_ns` and `perceptual_hash`.
-FORMAT = 4
-TABLE = "photos.parquet"
+#: Of what is saved; 5 keeps missing photos. 4 is read, too: it has none.
+FORMAT = 5
+READ = (4, FORMAT)
+TABLE, MISSING = "photos.parquet", "missing.parquet"
 #: Codes and table are saved to these in turns; the manifest says to which last.
 PLACES = ("codes-a", "codes-b")
 #: Names of what a first call that was killed may have left.
@@ -55,7 +59,8 @@ class FolderStorage:
     def load(self, encoder: Encoder | None = None, whole: bool = False) -> State:
         """See `Storage.load`; the arrays of the codes stay on disk, mapped, until they are needed.
 
-        An index of an older version counts as none where an encoder is given: it is made anew.
+        All photos of an index of an older version are missing where an encoder is given: they are
+        taken in anew, and have their ids and labels again.
         """
         stamp = self.stamp()
         about = read_manifest(self.folder)
@@ -65,7 +70,8 @@ class FolderStorage:
             if about is None and not self.is_ours():
                 raise SsahError(f"{self} holds something that is no index: name another --output")
             codes = CodeIndex(encoder.bits, encoder.model_id, self.engine)
-            return State(codes, PhotoTable.of({}), encoder.image_size)
+            empty = State(codes, PhotoTable.of({}), encoder.image_size)
+            return empty if about is None else replace(empty, **self.older(about))
         try:
             return self.read(about, stamp)
         except SsahError:
@@ -88,10 +94,10 @@ class FolderStorage:
         if is_older(about):
             raise SsahError(
                 f"{self} was made by an older version of ssah-tf: run `ssah index` again, which "
-                "makes it anew"
+                "makes it anew and keeps its labels"
             )
         try:
-            if about["format"] != FORMAT:
+            if about["format"] not in READ:
                 raise ValueError("made by a newer version")
             place, photos = about["codes"], about["photos"]
             if place not in PLACES:
@@ -104,13 +110,47 @@ class FolderStorage:
             if not np.array_equal(table.ids, codes.ids):
                 raise ValueError("photos without codes")
             roots = tuple(map(str, about["roots"]))
-            state = State(
-                codes, table, int(about["image_size"]), roots, int(about["next_id"]), stamp
-            )
+            size, next_id = int(about["image_size"]), int(about["next_id"])
+            aside = self.read_missing(place, about["missing"]) if about["format"] > 4 else {}
+            state = State(codes, table, size, roots, next_id, stamp, Missing.of(aside))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise SsahError(f"{self}: not an index of photos of ssah-tf ({error})") from None
         self.place = place
         return state
+
+    def read_missing(self, place: str, about: dict[str, Any]) -> dict[int, Aside]:
+        """The missing photos of a saved state.
+
+        Raises:
+            ValueError: They are damaged.
+            OSError: They cannot be read.
+        """
+        file = self.folder / place / MISSING
+        if checksum(file) != about["sha256"]:
+            raise ValueError(f"{file.name} is damaged: its checksum differs")
+        return from_bytes(file.read_bytes(), file.name) if about["rows"] else {}
+
+    def older(self, about: dict[str, Any]) -> dict[str, Any]:
+        """What an index of an older version has that is kept: photos, as missing, and ids.
+
+        Raises:
+            SsahError: It cannot be read, so that labels would be lost.
+        """
+        place = about.get("codes")
+        if about.get("format", 1) == 1:
+            return {}  # it had no labels
+        try:
+            if place not in PLACES:
+                raise ValueError(f"codes in {place!r}")
+            self.place = place
+            rows = read_older(self.folder / place / TABLE)
+            next_id = max([int(about["next_id"]), *(number + 1 for number in rows)])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise SsahError(
+                f"{self} was made by an older version of ssah-tf, and its photos and labels cannot "
+                f"be read ({error}): name another --output"
+            ) from None
+        return {"missing": Missing.of(rows), "next_id": next_id}
 
     def stamp(self) -> str:
         """See `Storage.stamp`."""
@@ -128,10 +168,13 @@ class FolderStorage:
         codes.save(self.folder / place)
         table.write(self.folder / place / TABLE)
         digest = checksum(self.folder / place / TABLE)
+        aside = to_bytes(state.missing.rows)
+        write_atomically(self.folder / place / MISSING, aside)
         about = {
             "format": FORMAT,
             "codes": place,
             "photos": {"rows": len(table), "sha256": digest},
+            "missing": {"rows": len(state.missing), "sha256": sha256(aside).hexdigest()},
             "image_size": state.image_size,
             "next_id": state.next_id,
             "roots": state.roots,
@@ -183,7 +226,7 @@ class FolderStorage:
 def is_older(about: dict[str, Any]) -> bool:
     """Whether a manifest is one of an older version of ssah-tf."""
     found = about.get("format", 1)
-    return isinstance(found, int) and found < FORMAT
+    return isinstance(found, int) and found < READ[0]
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:

@@ -81,7 +81,7 @@ class Collection:
         with faults(self.address):
             self.client.upsert(self.name, rows, timeout=TIMEOUT)
 
-    def delete(self, keys: list[int]) -> None:
+    def delete(self, keys: list[Any]) -> None:
         """Delete entities by key."""
         with faults(self.address):
             for start in range(0, len(keys), ROWS):

@@ -11,8 +11,9 @@ import numpy as np
 
 from ssah_tf.search.backends.address import Address
 from ssah_tf.search.backends.milvus import BLOCK, TIMEOUT, Collection, MilvusIndex, create, faults
-from ssah_tf.search.backends.stored import ABOUT, Change
+from ssah_tf.search.backends.stored import ABOUT, MISSING, Change
 from ssah_tf.search.photo_table import Photo
+from ssah_tf.system.errors import SsahError
 
 FIELDS = "path", "raw", "digest", "size", "mtime_ns", "labels", "perceptual_hash"
 #: Bytes of a file in one entity: in base64 they are what a text of Milvus holds at most.
@@ -43,7 +44,6 @@ class MilvusPhotos:
         self.index = index
         self.address = index.address
         client, name = index.client, index.address.name
-        self.removal = f"drop the collections {name}, {name}_photos and {name}_files"
         self.rows = Collection(self.address, client, f"{name}_photos")
         self.pieces = Collection(self.address, client, f"{name}_files")
         with faults(self.address):
@@ -90,6 +90,23 @@ class MilvusPhotos:
             return None
         return b"".join(base64.b64decode(row["content"]) for row in rows)
 
+    def missing(self) -> bytes | None:
+        """See `PhotoStore.missing`; the file `MISSING` has the name of theirs."""
+        name = self.file(MISSING)
+        return None if name is None else self.file(name.decode())
+
+    def upgrade(self) -> None:
+        """See `PhotoStore.upgrade`; fields cannot be renamed here.
+
+        Raises:
+            SsahError: Always.
+        """
+        raise SsahError(
+            f"{self.address} was made by an older version of ssah-tf, and its fields cannot be "
+            "renamed in Milvus: run `ssah index` under another name; this one stays, with its "
+            "labels"
+        )
+
     def stamp(self) -> str:
         """See `PhotoStore.stamp`; it changes when a change begins, and when it is whole."""
         for collection in (self.rows, self.pieces, self.index.pages):
@@ -106,7 +123,9 @@ class MilvusPhotos:
 
         Killed between two steps, an id has a photo without a code, which counts as none; or the
         code of an edited file beside its old photo, so that the file is read again; or is gone in
-        part. The next `sync` mends each.
+        part. The next `sync` mends each. Photos that are missing from now on are written as such
+        before they are removed, those that are there again are added before: killed, a photo is
+        both, and counts as there.
         """
         index, new = self.index, set(change.added[0].tolist())
         for name, content in change.files.items():
@@ -115,11 +134,19 @@ class MilvusPhotos:
         index.add(*change.added)
         index.update(*change.updated)
         self.put_photos({n: p for n, p in change.photos.items() if n not in new})
+        before = self.file(MISSING)
+        if change.missing is not None:
+            name = f"{MISSING}-{hashlib.sha256(change.missing).hexdigest()[:32]}"
+            self.put(name, change.missing)
+            self.put(MISSING, name.encode())
         gone = change.removed
         if len(gone):
             here, _ = index.content(np.unique(gone // BLOCK))
             index.remove(gone[np.isin(gone, here)])
         self.rows.delete(gone.tolist())
+        if change.missing is not None and before is not None and before != name.encode():
+            old = self.pieces.query(f'name == "{before.decode()}"', "key")
+            self.pieces.delete([row["key"] for row in old])
         self.put(DONE, hashlib.sha256(change.files.get(ABOUT, b"")).digest())
 
     def put_photos(self, photos: dict[int, Photo]) -> None:

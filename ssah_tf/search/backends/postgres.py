@@ -131,9 +131,14 @@ class PostgresIndex(Index):
                     connection.execute("SELECT pg_advisory_unlock(hashtext(%s))", [LOCK])
             if found is None:
                 raise SsahError(f"{address}: no index; make one with `ssah index`")
-            layout, bits, model_id, metric = found
+            layout, *_ = found
             if layout < LAYOUT:
-                raise older(address, removal(address))
+                if bits is None:
+                    raise older(address)
+                with faults(address):
+                    upgrade(connection, address)
+                layout = LAYOUT
+            _, bits, model_id, metric = found
             if (layout, metric) != (LAYOUT, "hamming"):
                 raise SsahError(f"{address} was made by a newer version of ssah-tf: use that one")
             return cls(address, connection, bits, model_id)
@@ -300,9 +305,30 @@ class PostgresIndex(Index):
         return found
 
 
-def removal(address: Address) -> str:
-    """How an index is removed."""
-    return f"DROP SCHEMA {address.name} CASCADE"
+#: Columns of photos that an older version called otherwise.
+RENAMED = {"changed": "mtime_ns", "looks": "perceptual_hash"}
+
+
+def upgrade(connection: "Connection[tuple[Any, ...]]", address: Address) -> None:
+    """Bring the tables of an older version into the form of this one, in one transaction."""
+    from psycopg import sql
+
+    name = sql.Identifier(address.name)
+    with connection.transaction():
+        # Nobody else does so at the same time.
+        connection.execute(sql.SQL("LOCK TABLE {}.photos").format(name))
+        rows = connection.execute(
+            "SELECT column_name FROM information_schema.columns "
+            "WHERE table_schema = %s AND table_name = 'photos'",
+            [address.name],
+        ).fetchall()
+        there = {column for (column,) in rows}
+        for old, new in RENAMED.items():
+            if old in there:
+                parts = name, sql.Identifier(old), sql.Identifier(new)
+                rename = sql.SQL("ALTER TABLE {}.photos RENAME COLUMN {} TO {}")
+                connection.execute(rename.format(*parts))
+        connection.execute(sql.SQL("UPDATE {}.about SET layout = %s").format(name), [LAYOUT])
 
 
 def connect(address: Address) -> "Connection[tuple[Any, ...]]":

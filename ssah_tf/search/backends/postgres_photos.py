@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Self
 
 from ssah_tf.search.backends.address import Address
-from ssah_tf.search.backends.postgres import PostgresIndex, removal
-from ssah_tf.search.backends.stored import ABOUT, Change
+from ssah_tf.search.backends.postgres import PostgresIndex, upgrade
+from ssah_tf.search.backends.stored import ABOUT, MISSING, Change
 from ssah_tf.search.photo_table import Photo
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ class PostgresPhotos:
     def __init__(self, index: PostgresIndex):
         self.index = index
         self.address = index.address
-        self.removal = removal(index.address)
 
     @classmethod
     def open(cls, address: Address, bits: int | None = None, model_id: str | None = None) -> Self:
@@ -58,6 +57,15 @@ class PostgresPhotos:
         """See `PhotoStore.file`."""
         rows = self.index.rows("SELECT content FROM {s}.files WHERE name = %s", [name])
         return bytes(rows[0][0]) if rows else None
+
+    def missing(self) -> bytes | None:
+        """See `PhotoStore.missing`."""
+        return self.file(MISSING)
+
+    def upgrade(self) -> None:
+        """See `PhotoStore.upgrade`."""
+        with self.index.transaction() as connection:
+            upgrade(connection, self.address)
 
     def stamp(self) -> str:
         """See `PhotoStore.stamp`."""
@@ -89,7 +97,8 @@ class PostgresPhotos:
                     for number, photo in change.photos.items():
                         copy.write_row((number, *as_row(photo)))
                 cursor.execute(sql(WRITE))
-            for name, content in change.files.items():
+            files = change.files | ({} if change.missing is None else {MISSING: change.missing})
+            for name, content in files.items():
                 connection.execute(
                     sql(
                         "INSERT INTO {s}.files VALUES (%s, %s) "

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from ssah_tf.encoding.encoder import Encoder
 from ssah_tf.search.backends.stored import StoredCodes, StoredTable
 from ssah_tf.search.code_index import CodeIndex
+from ssah_tf.search.missing import Missing
 from ssah_tf.search.photo_table import PhotoTable
 
 
@@ -23,6 +24,7 @@ class State:
         roots: Files and folders that were indexed last, absolute.
         next_id: What the next photo is called.
         stamp: See `Storage.stamp`; of the saved state that was read.
+        missing: Photos that are kept, but not in results.
     """
 
     codes: CodeIndex | StoredCodes
@@ -31,6 +33,7 @@ class State:
     roots: tuple[str, ...] = ()
     next_id: int = 0
     stamp: str = ""
+    missing: Missing = field(default_factory=Missing)
 
 
 class Storage(Protocol):

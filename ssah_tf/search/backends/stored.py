@@ -15,7 +15,7 @@ from ssah_tf.search.photo_table import Photo, PhotoTable
 from ssah_tf.system.errors import SsahError
 
 #: Names of files of an index in a database.
-ABOUT, ENCODER = "about", "encoder"
+ABOUT, ENCODER, MISSING = "about", "encoder", "missing"
 
 
 @dataclass
@@ -28,6 +28,7 @@ class Change:
         removed: Ids that are gone.
         photos: New photos, and those of which anything is another.
         files: Name -> content.
+        missing: What is kept of missing photos, if that is another; see `missing.to_bytes`.
         codes_of: Bits and model id, if all codes are of another model from now on.
     """
 
@@ -36,6 +37,7 @@ class Change:
     removed: np.ndarray
     photos: dict[int, Photo]
     files: dict[str, bytes] = field(default_factory=dict)
+    missing: bytes | None = None
     codes_of: tuple[int, str] | None = None
 
 
@@ -45,12 +47,10 @@ class PhotoStore(Protocol):
     Attributes:
         address: Where it is.
         cannot: See `Storage.cannot`.
-        removal: How an index is removed, for messages.
     """
 
     address: Address
     cannot: Mapping[str, str]
-    removal: str
 
     @property
     def index(self) -> Index:
@@ -61,6 +61,16 @@ class PhotoStore(Protocol):
 
     def file(self, name: str) -> bytes | None:
         """Content of a file, `None` if it is not there."""
+
+    def missing(self) -> bytes | None:
+        """What `write` was given of missing photos last, `None` if that was nothing."""
+
+    def upgrade(self) -> None:
+        """Bring what an older version made into the form of this one; nothing is lost.
+
+        Raises:
+            SsahError: The engine cannot.
+        """
 
     def stamp(self) -> str:
         """See `Storage.stamp`. Reads that come after it see all that it tells of."""

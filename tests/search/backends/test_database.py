@@ -60,7 +60,14 @@ def photo(path, grey):
 def state(index):
     """All that an index holds."""
     codes = dict(zip(index.codes.ids.tolist(), index.codes.codes.tolist(), strict=True))
-    return index.photos.in_memory(), codes, index.next_id, index.roots, index.image_size
+    return (
+        index.photos.in_memory(),
+        codes,
+        index.missing.rows,
+        index.next_id,
+        index.roots,
+        index.image_size,
+    )
 
 
 def answers(index):
@@ -100,7 +107,14 @@ def test_step_by_step_as_in_a_folder(place, encoder, tmp_path):
         (photos / "b" / "03.png").rename(photos / "moved.png")
         return lambda paths: {p: ("beach",) if "0" in p else () for p in paths}
 
-    for step in (first, second, third):
+    def fourth():
+        (photos / "a").rename(tmp_path / "away")
+
+    def fifth():
+        (tmp_path / "away").rename(photos / "a")
+        (photos / "a" / "04.png").unlink()
+
+    for step in (first, second, third, fourth, fifth):
         labels = step()
         done = []
         for where in (tmp_path / "index", place):
@@ -139,7 +153,9 @@ def test_load_brings_what_changed(place, encoder, tmp_path, monkeypatch):
     (tmp_path / "photos" / "4.png").unlink()
     photo(tmp_path / "photos" / "5.png", 250)
     folder.sync(encoder, [tmp_path / "photos"])
-    assert load_photos(tmp_path / "index", place) == Synced(changed=1, removed=1, kept=8)
+    assert load_photos(tmp_path / "index", place) == Synced(
+        changed=1, missing=1, missing_labelled=1, kept=8
+    )
     with PhotoIndex.open(place) as stored:
         assert state(stored) == state(folder)
 
@@ -183,34 +199,46 @@ def test_refusals(place, encoder, tmp_path):
         assert index.neighbours(np.array([[3, 3]], np.uint8), 1)[0][0].distance == 0
 
 
-def test_an_older_index_is_told_before_any_column_is_read(postgres, encoder, tmp_path):
-    """Its photos have the columns `changed` and `looks`: one line, not an error of SQL."""
+def test_an_older_index_is_brought_up_to_date_with_its_labels(postgres, encoder, tmp_path):
+    """Its photos have the columns `changed` and `looks`, which `ssah index` renames."""
     place = postgres(next(NAMES))
     photo(tmp_path / "photos" / "1.png", 3)
     index = PhotoIndex.open(place, encoder)
-    index.sync(encoder, [tmp_path / "photos"])
+    index.sync(
+        encoder, [tmp_path / "photos"], labels=lambda paths: dict.fromkeys(paths, ("beach",))
+    )
+    before = state(index)
     codes = index.storage.store.index
-    name = codes.address.name
     about = json.loads(index.storage.store.file("about"))
-    line = "made by an older version of ssah-tf: run `ssah index` under another name, or remove "
-    line += rf"it first \(DROP SCHEMA {name} CASCADE\)"
+    line = "made by an older version of ssah-tf: run `ssah index` again, which brings it up to date"
 
     def run(statement, *values):
         with codes.transaction() as connection:
             connection.execute(codes.sql(statement), values)
 
-    run("ALTER TABLE {s}.photos RENAME COLUMN mtime_ns TO changed")
-    run("ALTER TABLE {s}.photos RENAME COLUMN perceptual_hash TO looks")
-    old = json.dumps(about | {"format": 1}).encode()
-    run("UPDATE {s}.files SET content = %s WHERE name = 'about'", old)
-    for layout in (1, 2):
+    def set_about(**changes):
+        content = json.dumps(about | changes).encode()
+        run("UPDATE {s}.files SET content = %s WHERE name = 'about'", content)
+
+    for layout, renamed in ((1, True), (2, True), (1, False)):
+        if renamed:
+            run("ALTER TABLE {s}.photos RENAME COLUMN mtime_ns TO changed")
+            run("ALTER TABLE {s}.photos RENAME COLUMN perceptual_hash TO looks")
+        set_about(format=1)
         run("UPDATE {s}.about SET layout = %s", layout)
-        for given in (None, encoder):
-            with pytest.raises(SsahError, match=line) as caught:
-                PhotoIndex.open(place, given)
-            assert len(str(caught.value).splitlines()) == 1
-    new = json.dumps(about | {"format": 3}).encode()
-    run("UPDATE {s}.files SET content = %s WHERE name = 'about'", new)
+        with pytest.raises(SsahError, match=line) as caught:
+            PhotoIndex.open(place)
+        assert len(str(caught.value).splitlines()) == 1
+        with PhotoIndex.open(place, encoder) as opened:
+            assert state(opened) == before
+            done = opened.sync(encoder, [tmp_path / "photos"])
+            assert (done.kept, done.missing) == (1, 0)
+        with PhotoIndex.open(place) as opened:
+            assert state(opened) == before
+    set_about(format=2)  # without missing photos, else the same
+    with PhotoIndex.open(place) as opened:
+        assert state(opened) == before
+    set_about(format=4)
     with pytest.raises(SsahError, match="made by a newer version"):
         PhotoIndex.open(place, encoder)
     run("UPDATE {s}.about SET layout = 3")
@@ -240,7 +268,9 @@ def test_command_line(exported, fashion, place, tmp_path):
     folder = tmp_path / "index"
     for where in (folder, place):
         told = ssah("index", export, fashion, "--output", where)
-        assert told.startswith("60 photos: 60 new, 0 changed, 0 removed, 0 as they were")
+        assert told.startswith(
+            "60 photos: 60 new, 0 changed, 0 moved, 0 back, 0 missing, 0 removed, 0 as they were"
+        )
     for words in (
         ["search", "INDEX", fashion / "07.png", fashion / "08.png", "-k", 5],
         ["search", "INDEX", fashion / "07.png", "--radius", 3, "--filter", "path=*1*", "--json"],
@@ -249,7 +279,7 @@ def test_command_line(exported, fashion, place, tmp_path):
         one, other = ([where if w == "INDEX" else w for w in words] for where in (folder, place))
         assert ssah(*one) == ssah(*other)
     assert "distinct codes" in ssah("stats", place)
-    assert "0 photos new, 0 changed, 0 removed" in ssah("load", folder, place)
+    assert "0 photos new, 0 changed, 0 missing, 0 removed" in ssah("load", folder, place)
     none = place.replace("photos", "none")
     words = [sys.executable, "-m", "ssah_tf.cli", "search", none, fashion / "07.png"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
