@@ -226,13 +226,17 @@ def duplicates(
     page: Page = None,
     show: Show = False,
 ) -> None:
-    """Find groups of near duplicates: close codes, confirmed by their pixels."""
+    """Find groups of near duplicates: close codes, confirmed by their pixels, on disk as it is now.
+
+    Exit code 0: all photos are as they were indexed; 3: some are missing or have changed.
+    """
     from ssah_tf.search.duplicates import as_rows, find_duplicates, summary, write_table
     from ssah_tf.search.photo_index import PhotoIndex
 
     with PhotoIndex.open(index) as opened, progress_bar("comparing") as bar:
         radius = opened.codes.bits // 8 if radius is None else radius
-        groups = find_duplicates(opened, radius, min_ssim, bar)
+        found = find_duplicates(opened, radius, min_ssim, bar)
+    groups, lost = found.groups, found.lost
     if as_json:
         typer.echo(json.dumps(list(as_rows(groups)), indent=1))
     else:
@@ -248,7 +252,11 @@ def duplicates(
     if page is not None or show:
         from ssah_tf.search.pages import write_duplicates
 
-        make_page(lambda path: write_duplicates(path, groups, summary(groups)), page, show)
+        words = f"{summary(groups)} {lost}." if lost else summary(groups)
+        make_page(lambda path: write_duplicates(path, groups, words), page, show)
+    if lost:
+        typer.echo(str(lost), err=True)
+        raise typer.Exit(3)
 
 
 @app.command()

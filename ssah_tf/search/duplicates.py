@@ -3,8 +3,9 @@
 import csv
 import io
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ssah_tf.data.perceptual_hash import BITS, SIDE, grey, ssim
 from ssah_tf.data.threads import decoder_pool
 from ssah_tf.metrics.hamming import hamming_distances
 from ssah_tf.search.code_index import CodeIndex
+from ssah_tf.search.on_disk import Differences, Disk
 from ssah_tf.search.photo_index import PhotoIndex
 from ssah_tf.search.photo_table import Photo
 from ssah_tf.system.errors import ImageError
@@ -37,7 +39,8 @@ class Member:
 
     Attributes:
         photo: The photo.
-        kind: "first", "copy" (its file has the content of another photo of the group) or "near".
+        kind: "first", "copy" (another file of the group has its content), "near", or "link": a
+            symbolic link to a copy, which is no file of its own.
         distance: Bits between its code and that of the first.
         ssim: Of its pixels and those of the first, 1 for the same; see `perceptual_hash.ssim`.
     """
@@ -48,12 +51,40 @@ class Member:
     ssim: float
 
 
+@dataclass(frozen=True)
+class Duplicates:
+    """Near duplicates as the disk holds them now.
+
+    Attributes:
+        groups: In the order of their first photos.
+        lost: What is not as it was indexed, and in no group.
+    """
+
+    groups: list[list[Member]]
+    lost: Differences
+
+
+@dataclass(frozen=True)
+class Content:
+    """Files of a group that have one content.
+
+    Attributes:
+        rows: Of the index, one for each file; real files before those that are known by a link.
+        distance: Bits between their code and that of the first.
+        ssim: Of their pixels and those of the first.
+    """
+
+    rows: list[int]
+    distance: int = 0
+    ssim: float = 1.0
+
+
 def find_duplicates(
     index: PhotoIndex,
     radius: int,
     min_ssim: float = MIN_SSIM,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> list[list[Member]]:
+) -> Duplicates:
     """Groups of near duplicates, in the order of their first photos.
 
     Codes alone do not do: those of a class collapse into one. So a photo joins a group if its code
@@ -61,37 +92,71 @@ def find_duplicates(
     its pixels are alike. Every photo is in one group at most, that of the earliest photo that it is
     like. Files with the same content are found by digest and compared once.
 
+    What is found is advice to delete, so it holds for the disk as it is now: a real file is one
+    member, however many names it has; copies are read and compared; what is missing or another
+    picture now is in no group.
+
     Args:
         index: The index.
         radius: Largest distance of codes, included.
         min_ssim: Smallest SSIM of the pixels.
         progress: Called with how many photos are done, and how many there are.
     """
-    contents = index.photos.contents()  # (n,), equal for equal files
-    _, first, content = np.unique(contents, return_index=True, return_inverse=True)
-    # One photo a content, the first of it, in the order of photos.
-    singles = np.sort(first)
-    copies: dict[int, list[int]] = {}
-    for row in np.flatnonzero(first[content] != np.arange(len(content))).tolist():
-        copies.setdefault(int(first[content[row]]), []).append(row)
-    near = dict(near_duplicates(index, singles, radius, min_ssim, progress))
-    groups = []
+    disk = Disk(index.photos)
+    rows = disk.real_files(disk.look(progress))
+    shared = [row for group in by_content(disk, rows) if len(group) > 1 for row in group]
+    lost = set(shared) - set(disk.confirm(shared, progress))
+    contents = {group[0]: group for group in by_content(disk, [r for r in rows if r not in lost])}
+    singles = np.array(sorted(contents), np.int64)  # one photo a content
+    near = dict(near_duplicates(index, disk, singles, radius, min_ssim, progress))
     inside = {row for rows in near.values() for row, _, _ in rows}
+    found = []
     for row in singles.tolist():
-        if row in inside or (row not in near and row not in copies):
-            continue
-        group = []
-        for other, distance, like in [(row, 0, 1.0), *near.get(row, [])]:
-            kinds = ["near" if other != row else "first", *["copy"] * len(copies.get(other, []))]
-            for kind, one in zip(kinds, [other, *copies.get(other, [])], strict=True):
-                photo = index.photos.at(one)
-                group.append(Member(photo, kind, distance, like))
-        groups.append(group)
-    return groups
+        if row not in inside:
+            others = [Content(contents[r], far, like) for r, far, like in near.get(row, [])]
+            found.append([Content(contents[row]), *others])
+    found = [group for group in found if sum(len(content.rows) for content in group) > 1]
+    named = [row for group in found for content in group for row in content.rows]
+    there = set(disk.still(named))  # to compare pixels may have taken long
+    groups = [part for group in found for part in left_of(group, there)]
+    return Duplicates([members(index, disk, group) for group in groups], disk.lost())
+
+
+def by_content(disk: Disk, rows: list[int]) -> list[list[int]]:
+    """Rows in groups of one content; real files before those that are known by a link."""
+    found: dict[bytes, list[int]] = {}
+    for row in rows:
+        found.setdefault(disk.digests[row].tobytes(), []).append(row)
+    return [
+        group if len(group) == 1 else sorted(group, key=lambda row: (disk.is_link(row), row))
+        for group in found.values()
+    ]
+
+
+def left_of(group: list[Content], there: set[int]) -> list[list[Content]]:
+    """What is left of a group: without its first content, copies of the others alone."""
+    left = [replace(c, rows=[row for row in c.rows if row in there]) for c in group]
+    groups = [left] if left[0].rows else [[Content(content.rows)] for content in left]
+    groups = [[content for content in some if content.rows] for some in groups]
+    return [some for some in groups if sum(len(content.rows) for content in some) > 1]
+
+
+def members(index: PhotoIndex, disk: Disk, group: list[Content]) -> list[Member]:
+    """The members of a group, by content."""
+    found = []
+    for number, content in enumerate(group):
+        for row in content.rows:
+            if row == content.rows[0]:
+                kind = "near" if number else "first"
+            else:
+                kind = "link" if disk.is_link(row) else "copy"
+            found.append(Member(index.photos.at(row), kind, content.distance, content.ssim))
+    return found
 
 
 def near_duplicates(
     index: PhotoIndex,
+    disk: Disk,
     rows: np.ndarray,
     radius: int,
     min_ssim: float,
@@ -107,7 +172,7 @@ def near_duplicates(
     codes = np.asarray(index.codes.codes)[rows]
     candidates = CodeIndex(BITS, "perceptual_hash", index.codes.engine_name)
     candidates.add(np.arange(len(rows)), hashes)
-    pictures = GreyPictures(index, rows)
+    pictures = GreyPictures(disk, rows)
     free = np.ones(len(rows), bool)
     step = int(np.clip(BLOCK // max(1, len(rows)), 1, 256))
     for start in range(0, len(rows), step):
@@ -142,12 +207,12 @@ class GreyPictures:
     """Small grey pictures of photos, each decoded once, when it is needed.
 
     Args:
-        index: The index.
-        rows: Rows of its photos; the methods speak of positions in this array.
+        disk: What there is of the photos; it takes note of those that cannot be read.
+        rows: Rows of them; the methods speak of positions in this array.
     """
 
-    def __init__(self, index: PhotoIndex, rows: np.ndarray):
-        self.index = index
+    def __init__(self, disk: Disk, rows: np.ndarray):
+        self.disk = disk
         self.rows = rows
         self.seen = np.zeros(len(rows), bool)
         self.there = np.zeros(len(rows), bool)
@@ -169,13 +234,15 @@ class GreyPictures:
         new = positions[~self.seen[positions]]
         self.seen[new] = True
         for position, picture in zip(new, decoder_pool().map(self.picture, new), strict=True):
-            if picture is not None:
+            if picture is None:
+                self.disk.lose(int(self.rows[position]), "unreadable")
+            else:
                 self.pixels[position], self.there[position] = picture, True
 
     def picture(self, position: int) -> np.ndarray | None:
         """The picture of a photo, `None` if it cannot be read."""
         try:
-            return grey(decode(self.index.photos.at(int(self.rows[position])).path, 2 * SIDE))
+            return grey(decode(self.disk.paths[self.rows[position]], 2 * SIDE))
         except ImageError:
             return None
 
@@ -208,11 +275,13 @@ def write_table(path: Path, groups: list[list[Member]]) -> None:
 
 
 def summary(groups: list[list[Member]]) -> str:
-    """What was found, in a sentence."""
+    """What was found, in a sentence; the size is what real files take beside the first of each."""
     rest = [member for group in groups for member in group if member.kind != "first"]
-    copies = sum(member.kind == "copy" for member in rest)
-    size = sum(member.photo.size for member in rest) / 1e6
+    count = Counter(member.kind for member in rest)
+    size = sum(member.photo.size for member in rest if member.kind != "link") / 1e6
+    links = f", {count['link']:,} links to copies" if count["link"] else ""
     return (
         f"{len(groups):,} groups, {len(groups) + len(rest):,} photos: beside the first of each "
-        f"{copies:,} exact copies and {len(rest) - copies:,} near duplicates, {size:,.1f} MB."
+        f"{count['copy']:,} exact copies and {count['near']:,} near duplicates{links}, "
+        f"{size:,.1f} MB."
     )

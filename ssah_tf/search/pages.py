@@ -124,7 +124,7 @@ def caption(member: Member) -> str:
     """What a photo is to its group, in words."""
     if member.kind == "near":
         return f"{member.ssim:.0%} alike, {bits_apart(member.distance)}"
-    return {"first": "first", "copy": "exact copy"}[member.kind]
+    return {"first": "first", "copy": "exact copy", "link": "link to a copy"}[member.kind]
 
 
 def write_page(

@@ -11,6 +11,7 @@ from PIL import Image, ImageEnhance
 from ssah_tf.data.perceptual_hash import SIDE, grey, perceptual_hash, ssim
 from ssah_tf.metrics.hamming import hamming_distances
 from ssah_tf.search.duplicates import CANDIDATES, find_duplicates, summary, write_table
+from ssah_tf.search.on_disk import Differences
 from ssah_tf.search.pages import write_duplicates
 from ssah_tf.search.photo_index import PhotoIndex
 
@@ -111,10 +112,10 @@ def test_groups(folder, tmp_path):
     seven = [("07.jpg", "first", 0), ("33 dark 7.jpg", "near", 0)]
     nine = [("09.jpg", "first", 0), ("34 copy of 9.jpg", "copy", 0)]
     eleven = [("11.jpg", "first", 0), ("35 other code, like 11.jpg", "near", 8)]
-    groups = find_duplicates(index, 7)
+    groups = find_duplicates(index, 7).groups
     assert names(groups) == [three, seven, nine]
-    assert names(find_duplicates(index, 8)) == [three, seven, nine, eleven]
-    assert names(find_duplicates(index, 8, min_ssim=1)) == [three[:2], nine, [
+    assert names(find_duplicates(index, 8).groups) == [three, seven, nine, eleven]
+    assert names(find_duplicates(index, 8, min_ssim=1).groups) == [three[:2], nine, [
         ("31 small 3.jpg", "first", 0), ("32 copy of 31.jpg", "copy", 0)]]  # fmt: skip
 
     write_table(tmp_path / "found.csv", groups)
@@ -131,7 +132,9 @@ def test_groups(folder, tmp_path):
     assert "http" not in page
 
     (folder / "33 dark 7.jpg").unlink()  # it cannot be confirmed any more
-    assert names(find_duplicates(index, 7)) == [three, nine]
+    found = find_duplicates(index, 7)
+    assert names(found.groups) == [three, nine]
+    assert found.lost == Differences(missing=(str(folder / "33 dark 7.jpg"),))
 
 
 def test_a_thousand_copies_and_likes_are_no_thousand_searches(tmp_path, monkeypatch):
@@ -148,7 +151,7 @@ def test_a_thousand_copies_and_likes_are_no_thousand_searches(tmp_path, monkeypa
     pairs = []
     right = module.ssim
     monkeypatch.setattr(module, "ssim", lambda a, b: pairs.append(len(b)) or right(a, b))
-    (group,) = find_duplicates(index, 0)
+    (group,) = find_duplicates(index, 0).groups
     assert len(group) == 60
     assert sum(member.kind == "copy" for member in group) == 30
     assert sum(pairs) == 29
@@ -172,7 +175,7 @@ def test_hashes_that_collapse_as_codes_do(tmp_path, monkeypatch):
     pairs = []
     right = module.ssim
     monkeypatch.setattr(module, "ssim", lambda a, b: pairs.append(len(b)) or right(a, b))
-    groups = find_duplicates(index, 8, min_ssim=0.98)
+    groups = find_duplicates(index, 8, min_ssim=0.98).groups
     assert [len(group) for group in groups] == [20]
     assert sum(pairs) == 10 * 5 + 19
 
@@ -181,5 +184,5 @@ def test_empty(tmp_path):
     encoder = Collapsed(tmp_path)
     index = PhotoIndex.open(tmp_path / "index", encoder)
     index.save()
-    assert find_duplicates(PhotoIndex.open(tmp_path / "index"), 3) == []
+    assert find_duplicates(PhotoIndex.open(tmp_path / "index"), 3).groups == []
     assert json.dumps(summary([])).startswith('"0 groups, 0 photos')
