@@ -3,12 +3,10 @@
 import json
 from importlib import resources
 
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from ssah_tf.data.check import DataReport
-from ssah_tf.system.text import printable
+from ssah_tf.system.text import plain_console, printable
 from ssah_tf.training.recipe import Recipe
 
 #: Names of each finding about the images.
@@ -17,7 +15,7 @@ SHOWN = 10
 
 def print_metrics(metrics: dict) -> None:
     """Print the numbers of an evaluation with their protocol."""
-    console = Console(highlight=False)
+    console = plain_console()
     found = metrics["retrieval"]
     low, high = found["map_interval"]
     table = Table(show_header=False, box=None, pad_edge=False)
@@ -47,7 +45,9 @@ def print_metrics(metrics: dict) -> None:
     }
     worst, best = (pick(per_class, key=lambda name: per_class[name]) for pick in (min, max))
     table.add_row(
-        "by class", f"best {best} {per_class[best]:.4f}, worst {worst} {per_class[worst]:.4f}"
+        "by class",
+        f"best {printable(best)} {per_class[best]:.4f}, "
+        f"worst {printable(worst)} {per_class[worst]:.4f}",
     )
     codes = metrics["codes"]
     table.add_row(
@@ -62,14 +62,14 @@ def print_metrics(metrics: dict) -> None:
     )
     console.print()
     console.print(table)
-    console.print(f"Protocol: {metrics['protocol']}.", soft_wrap=True)
+    console.print(f"Protocol: {printable(metrics['protocol'])}.", soft_wrap=True)
 
 
 def print_data_report(report: DataReport) -> None:
     """Print what `ssah_tf.data.check` found; the first few of each finding by name."""
-    console = Console(highlight=False)
+    console = plain_console()
     console.print(
-        f"{report.name}: {report.images:,} images, {report.labelled:,} with a label "
+        f"{printable(report.name)}: {report.images:,} images, {report.labelled:,} with a label "
         f"({report.labelled / report.images:.1%}), {report.multi_label:,} with several; "
         f"{len(report.classes)} classes",
         markup=False,
@@ -80,7 +80,7 @@ def print_data_report(report: DataReport) -> None:
     for part in parts:
         table.add_column("labelled" if part == "train" else part, justify="right")
     for name, counts in report.classes.items():
-        table.add_row(Text(printable(name)), *(f"{counts.get(part, 0):,}" for part in parts))
+        table.add_row(printable(name), *(f"{counts.get(part, 0):,}" for part in parts))
     console.print(table)
     findings = {
         "files that cannot be read": list(report.bad_files.values()),
@@ -95,14 +95,14 @@ def print_data_report(report: DataReport) -> None:
     }
     for title, lines in findings.items():
         if lines:
-            console.print(f"\n{title}: {len(lines):,}", style="bold", markup=False)
+            console.print(f"\n{title}: {len(lines):,}", style="bold")
             for line in lines[:SHOWN]:
-                console.print(f"  {printable(line)}", markup=False, soft_wrap=True)
+                console.print(f"  {printable(line)}", soft_wrap=True)
             if len(lines) > SHOWN:
                 console.print(f"  and {len(lines) - SHOWN:,} more (--json shows all)")
     for kind, lines in (("warning", report.warnings()), ("error", report.errors())):
         for line in lines:
-            console.print(f"{kind}: {line}", markup=False)
+            console.print(f"{kind}: {line}")
     if not report.warnings() and not report.errors():
         console.print("no findings")
 
@@ -110,12 +110,12 @@ def print_data_report(report: DataReport) -> None:
 def stored_rows(recipe: Recipe) -> dict | None:
     """The stored ablation of a built-in recipe, see `ssah_tf.training.ablation`."""
     file = resources.files(__package__) / "reference" / f"{recipe.name}.json"
-    return json.loads(file.read_text()) if file.is_file() else None
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
 def print_stored_rows(stored: dict) -> None:
     """Print the rows of a stored ablation with their date and machine."""
-    console = Console(highlight=False)
+    console = plain_console()
     table = Table(box=None, pad_edge=False)
     table.add_column("stored row")
     table.add_column("mAP@all, tie-aware", justify="right")

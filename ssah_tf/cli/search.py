@@ -68,7 +68,7 @@ def index(
         done = opened.sync(loaded, sources, bar, label, codes)
         photos = len(opened)
     for reason in done.bad.values():
-        typer.echo(f"skipped: {reason}", err=True)
+        typer.echo(f"skipped: {printable(reason)}", err=True)
     if label is not None and (unused := label.unused):
         typer.echo(
             f"{labels}: {len(unused):,} of its paths are no photo of the index, "
@@ -121,7 +121,7 @@ def search(
         paths = find_images(queries)
         codes, reasons = encode_readable(opened.encoder(), paths)
         for reason in filter(None, reasons):
-            typer.echo(f"skipped: {reason}", err=True)
+            typer.echo(f"skipped: {printable(reason)}", err=True)
         good = [path for path, reason in zip(paths, reasons, strict=True) if not reason]
         if not good:
             raise SsahError("none of the queries can be read")
@@ -239,7 +239,7 @@ def migrate(
         bad = opened.migrate(loaded, bar, skip_unreadable)
         photos = len(opened)
     for reason in bad.values():
-        typer.echo(f"left out: {reason}", err=True)
+        typer.echo(f"left out: {printable(reason)}", err=True)
     typer.echo(f"{photos:,} photos: model {old} -> {loaded.model_id}, {loaded.bits} bits")
 
 

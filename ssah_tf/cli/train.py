@@ -9,6 +9,7 @@ import typer
 from ssah_tf.cli.extras import import_tensorflow, need
 from ssah_tf.cli.progress import resumable
 from ssah_tf.system.errors import SsahError
+from ssah_tf.system.text import printable
 
 if TYPE_CHECKING:
     from ssah_tf.data import ImageSet, Loaded
@@ -253,7 +254,7 @@ def measure(run: "Run", images: "ImageSet") -> dict:
 def print_start(run: "Run", loaded: "Loaded") -> None:
     """Print what is odd about the images, the protocol and the run folder."""
     print_findings(loaded)
-    typer.echo(f"{run.split.protocol}\nrun folder: {run.folder}")
+    typer.echo(f"{printable(run.split.protocol)}\nrun folder: {printable(str(run.folder))}")
 
 
 def print_findings(loaded: "Loaded") -> None:
@@ -262,7 +263,7 @@ def print_findings(loaded: "Loaded") -> None:
 
     shown = 20
     for reason in list(loaded.bad.values())[:shown]:
-        typer.echo(f"skipped: {reason}", err=True)
+        typer.echo(f"skipped: {printable(reason)}", err=True)
     if len(loaded.bad) > shown:
         typer.echo(f"skipped: {len(loaded.bad) - shown} more; see `ssah data check`", err=True)
     if loaded.missing:

@@ -23,7 +23,7 @@ from ssah_tf.search.backends.stored import (
     StoredCodes,
     StoredTable,
 )
-from ssah_tf.system.errors import SsahError
+from ssah_tf.system.errors import NewerError, SsahError
 from ssah_tf.system.reading import parse_json
 
 #: Of an index of photos; 2 has the columns `mtime_ns` and `perceptual_hash`.
@@ -86,8 +86,8 @@ class DatabaseStorage:
             found = parse_json(about)
             if found["format"] < FORMAT:
                 raise older(self.store.address, self.store.removal)
-            if found["format"] != FORMAT:
-                raise ValueError("made by a newer version")
+            if found["format"] > FORMAT:
+                raise NewerError(self, found["format"], FORMAT)
             self.revision = int(found["revision"])
             roots = tuple(map(str, found["roots"]))
             size, next_id = int(found["image_size"]), int(found["next_id"])

@@ -135,7 +135,10 @@ class PostgresIndex(Index):
             if layout < LAYOUT:
                 raise older(address, removal(address))
             if (layout, metric) != (LAYOUT, "hamming"):
-                raise SsahError(f"{address} was made by a newer version of ssah-tf: use that one")
+                raise SsahError(
+                    f"{address} was made by a newer version of ssah-tf: "
+                    "pip install --upgrade ssah-tf"
+                )
             return cls(address, connection, bits, model_id)
         except BaseException:
             connection.close()
