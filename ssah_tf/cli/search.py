@@ -52,6 +52,7 @@ def index(
     threads: Threads = 0,
 ) -> None:
     """Index photos for search; run again, it takes in what is new, changed or gone."""
+    from ssah_tf.data.names import odd_names
     from ssah_tf.encoding.encoder import Encoder
     from ssah_tf.search.backends.schemes import locked, shown
     from ssah_tf.search.labels import PhotoLabels
@@ -75,6 +76,9 @@ def index(
             f"for example {printable(unused[0])}",
             err=True,
         )
+    if label is not None and label.table is not None:
+        for line in odd_names(label.table.classes)[:20]:
+            typer.echo(f"{labels}: {printable(line)}", err=True)
     typer.echo(
         f"{photos:,} photos: {done.added:,} new, {done.changed:,} changed, "
         f"{done.removed:,} removed, {done.kept:,} as they were\nindex: {shown(output)}"

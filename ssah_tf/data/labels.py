@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ssah_tf.data.names import class_name
 from ssah_tf.system.errors import DataError
 from ssah_tf.system.reading import parse_json
 from ssah_tf.system.text import printable
@@ -76,10 +77,10 @@ def read_labels(source: str | Path) -> Labels:
 
 def read_csv(source: Path) -> Labels:
     """Read a table with the columns `path` and `label`. See `read_labels`."""
-    reader = csv.reader(io.StringIO(text_of(source)), strict=True)
+    reader = csv.reader(io.StringIO(text_of(source)), strict=True, skipinitialspace=True)
     rows = []
     try:
-        header = [name.strip().lower() for name in next(reader, [])]
+        header = [class_name(name).lower() for name in next(reader, [])]
         place = [column(source, header, name) for name in ("path", "label")]
         for row in reader:
             if not row:
@@ -146,7 +147,7 @@ def table(source: Path, rows: list[tuple[int, str, list[str]]]) -> Labels:
                 f"{source}, line {number}: {printable(key)!r} is on line {lines[key]} already"
             )
         lines[key] = number
-        names[key] = [label.strip() for label in labels if label.strip()]
+        names[key] = list(dict.fromkeys(filter(None, map(class_name, labels))))
     if not rows:
         raise DataError(f"{source}: no rows")
     classes = tuple(sorted({name for labels in names.values() for name in labels}))

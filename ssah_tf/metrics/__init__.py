@@ -5,6 +5,7 @@ the last byte padded with zeros. Two images are relevant to each other if they s
 """
 
 from ssah_tf.metrics.bootstrap import bootstrap_interval
+from ssah_tf.metrics.chance import chance_average_precision, chance_levels
 from ssah_tf.metrics.codes import CodeStatistics, bit_correlation, code_statistics
 from ssah_tf.metrics.hamming import hamming_distances, pack_codes
 from ssah_tf.metrics.result import RetrievalResult
@@ -21,6 +22,8 @@ __all__ = [
     "RetrievalResult",
     "bit_correlation",
     "bootstrap_interval",
+    "chance_average_precision",
+    "chance_levels",
     "code_statistics",
     "evaluate_retrieval",
     "hamming_distances",

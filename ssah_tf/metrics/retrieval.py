@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ssah_tf.metrics.bootstrap import bootstrap_interval
+from ssah_tf.metrics.chance import chance_average_precision, chance_levels
 from ssah_tf.metrics.hamming import check_codes, hamming_distances
 from ssah_tf.metrics.relevance import check_labels, label_words, shared_bits
 from ssah_tf.metrics.result import RetrievalResult
@@ -75,6 +76,7 @@ def evaluate_retrieval(
     ap = tie_aware_average_precision(counts, relevant)  # (q,)
     precision, recall = precision_recall_by_radius(counts, relevant)  # (q, bits + 1) each
     sorted_means = sorted_ap.mean(axis=0)
+    found, per_class = relevant.sum(axis=1), _mean_per_class(ap, query_labels)
     return RetrievalResult(
         queries=len(query_codes),
         database=len(database_codes),
@@ -95,8 +97,13 @@ def evaluate_retrieval(
         empty_ball_share=float((counts[:, : radius + 1].sum(axis=1) == 0).mean()),
         radius_precision=tuple(precision.mean(axis=0).tolist()),
         radius_recall=tuple(recall.mean(axis=0).tolist()),
-        queries_without_relevant=int((relevant.sum(axis=1) == 0).sum()),
-        map_per_class=_mean_per_class(ap, query_labels),
+        queries_without_relevant=int((found == 0).sum()),
+        map_per_class=per_class,
+        chance=chance_levels(found, len(database_codes), int(bits), cutoffs, int(radius)),
+        chance_per_class=_mean_per_class(
+            chance_average_precision(found, len(database_codes)), query_labels
+        ),
+        query_classes=sum(value is not None for value in per_class),
         n_bootstrap=int(n_bootstrap),
         seed=seed,
         average_precision=tuple(ap.tolist()),
