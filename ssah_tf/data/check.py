@@ -117,10 +117,7 @@ def check_data(loaded: Loaded, near: bool = True) -> DataReport:
         images=len(images),
         labelled=int(images.labels.any(axis=1).sum()),
         multi_label=int((images.labels.sum(axis=1) > 1).sum()),
-        classes={
-            name: dict(Counter(part[column > 0].tolist()))
-            for name, column in zip(images.classes, images.labels.T, strict=True)
-        },
+        classes=counts_by_class(images, part),
         bad_files=loaded.bad,
         missing_files=loaded.missing,
         exact_duplicates=[[images.ids[i] for i in group] for group in copies],
@@ -138,6 +135,14 @@ def check_data(loaded: Loaded, near: bool = True) -> DataReport:
         ],
         odd_names=odd_names(images.classes),
     )
+
+
+def counts_by_class(images: ImageSet, part: np.ndarray) -> dict[str, dict[str, int]]:
+    """Images of each class in each part, `(n,)`."""
+    found: list[Counter[str]] = [Counter() for _ in images.classes]
+    for row, column in zip(*(places.tolist() for places in np.nonzero(images.labels)), strict=True):
+        found[column][str(part[row])] += 1
+    return {name: dict(counts) for name, counts in zip(images.classes, found, strict=True)}
 
 
 def groups_of(keys: Iterable[Hashable]) -> list[list[int]]:

@@ -3,6 +3,7 @@
 import csv
 import difflib
 import io
+import mmap
 import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -232,6 +233,18 @@ def text_of(source: Path) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
+def sparse_zeros(rows: int, columns: int) -> np.ndarray:
+    """Zeros, uint8 `(rows, columns)`, that take memory only where something is written to them.
+
+    (NumPy asks Linux for huge pages, with which a label in each row takes the memory of them all.)
+    """
+    if not hasattr(mmap, "MADV_NOHUGEPAGE") or not rows * columns:
+        return np.zeros((rows, columns), np.uint8)
+    memory = mmap.mmap(-1, rows * columns, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory.madvise(mmap.MADV_NOHUGEPAGE)
+    return np.frombuffer(memory, np.uint8, rows * columns).reshape(rows, columns)
+
+
 def label_rows(labels: Labels, ids: list[str]) -> tuple[np.ndarray, list[str]]:
     """The labels of images, and the labelled paths that are none of them.
 
@@ -242,7 +255,7 @@ def label_rows(labels: Labels, ids: list[str]) -> tuple[np.ndarray, list[str]]:
     Returns:
         uint8 `(images, classes)`, multi-hot, and the paths without a file, in file order.
     """
-    rows = np.zeros((len(ids), len(labels.classes)), dtype=np.uint8)
+    rows = sparse_zeros(len(ids), len(labels.classes))
     known = set()
     for row, name in enumerate(ids):
         key = normalise(name)

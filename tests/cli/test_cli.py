@@ -279,6 +279,8 @@ class FakeRun:
 
     class split:
         protocol = "a protocol"
+        query = tuple(f"test/{k:05d}" for k in range(60))
+        database = tuple(f"train/{k:05d}" for k in range(100))
 
 
 def test_interrupted(ssah, monkeypatch):
@@ -378,7 +380,7 @@ def test_evaluate_without_an_encoder(refused, monkeypatch, tmp_path):
 
 
 def test_a_bug_of_ours_keeps_its_traceback(ssah, monkeypatch):
-    def broken(run, images):
+    def broken(run, images, progress):
         raise ZeroDivisionError
 
     monkeypatch.setattr(evaluation, "evaluate", broken)

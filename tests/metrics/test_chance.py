@@ -74,7 +74,7 @@ def test_random_codes_reach_it(rng):
                 error = np.std(values, ddof=1) / len(values) ** 0.5
                 wanted = expected if k is None else expected[k]
                 assert abs(np.mean(values) - wanted) < 5 * error + 1e-5, (bits, name, k)
-        assert found[0]["query_classes"] == 3
+        assert found[0]["query_classes"] == len({*queries.argmax(axis=1).tolist()})
         assert found[0]["chance_per_class"][3] is None
         per_class = [value for value in found[0]["chance_per_class"] if value is not None]
         weights = [share for share in queries.mean(axis=0) if share]

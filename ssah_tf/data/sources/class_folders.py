@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from ssah_tf.data.files import file_set, image_files
 from ssah_tf.data.image_set import ImageSet
+from ssah_tf.data.labels import sparse_zeros
 from ssah_tf.data.names import class_name
 from ssah_tf.system.errors import DataError
 
@@ -51,7 +50,7 @@ def load_class_folders(root: str | Path) -> tuple[ImageSet, dict[str, str]]:
             f"(expected {root}/<class>/*.jpg; for labels in a file add --labels FILE)"
         )
     column = {name: i for i, name in enumerate(classes)}
-    labels = np.zeros((len(ids), len(classes)), dtype=np.uint8)
+    labels = sparse_zeros(len(ids), len(classes))
     for row, name in enumerate(of):
         if name in column:
             labels[row, column[name]] = 1
