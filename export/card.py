@@ -8,7 +8,7 @@ Made by ssah-tf {version}. Model id `{model_id}`: codes of another id must not b
 
 ## Numbers
 
-mAP@all, tie-aware: **{map:.4f}** (95 % interval over queries {low:.4f} to {high:.4f}).
+mAP@all, tie-aware: **{map:.4f}** (95 % interval over queries {low:.4f} to {high:.4f}){guessing}.
 
 Protocol: {protocol}.
 
@@ -62,6 +62,7 @@ def model_card(about: dict, report: dict) -> str:
         version=about["product_version"],
         model_id=about["model_id"],
         map=found["map_tie_aware"],
+        guessing=guessing(report),
         low=found["map_interval"][0],
         high=found["map_interval"][1],
         protocol=report["protocol"],
@@ -77,4 +78,18 @@ def model_card(about: dict, report: dict) -> str:
         backbone=about["backbone"],
         origin=ORIGIN.get(about["weights"]) or FILE.format(about["weights"]),
         int8=INT8.format(**about["int8"]) if "int8" in about else "",
+    )
+
+
+def guessing(report: dict) -> str:
+    """What random codes reach, how many classes query, and what the number does not say."""
+    found = report["retrieval"]
+    if "chance" not in found:  # numbers of an older version
+        return ""
+    return "; ".join(
+        [
+            f"; random codes reach {found['chance']['map_tie_aware']:.4f}",
+            f"{found['query_classes']} of {len(report['classes'])} classes have queries",
+            *(line.replace("\n", " ") for line in report["doubts"]),
+        ]
     )

@@ -73,6 +73,21 @@ def compare(
     return {name: bits_apart(other, codes) for name, other in found.items()}
 
 
+def check_identity(folder: Path, about: dict) -> None:
+    """Refuse a manifest that says something else of the encoder than the encoder's own file.
+
+    Raises:
+        SsahError: Model id, bits or image size differ.
+    """
+    encoder = Encoder.load(folder)
+    for key in ("model_id", "bits", "image_size"):
+        if about.get(key) != getattr(encoder, key):
+            raise SsahError(
+                f"{folder}: {key} is {about.get(key)!r} in the manifest and "
+                f"{getattr(encoder, key)!r} in {encoder.path.name}; export again"
+            )
+
+
 def verify(folder: Path) -> dict:
     """Check the files of an export by checksum, and its codes on the images that travel with it.
 
@@ -88,6 +103,7 @@ def verify(folder: Path) -> dict:
         SsahError: Not an export, a file changed, or codes differ.
     """
     about = read_manifest(folder)
+    check_identity(folder, about)
     try:
         arrays = read_arrays(folder / REFERENCE)
         images, expected, logits = arrays["images"], arrays["codes"], arrays["logits"]

@@ -13,13 +13,10 @@ from ssah_tf.models import HNet
 from ssah_tf.system.errors import RunError, Stopped
 from ssah_tf.system.files import atomic_path
 from ssah_tf.system.machine import need_room
-from ssah_tf.training.evaluate import codes_of
+from ssah_tf.training.evaluate import VALIDATION_DATABASE, codes_of
 from ssah_tf.training.run import Run
 from ssah_tf.training.selection import selected_epoch
 from ssah_tf.training.signals import StopSignals
-
-#: Labelled images that validation images are searched in, at most: each epoch encodes them anew.
-DATABASE = 2_000
 
 
 class StopOnNaN(keras.callbacks.Callback):
@@ -43,9 +40,9 @@ class StopOnNaN(keras.callbacks.Callback):
 class Validate(keras.callbacks.Callback):
     """Validation mAP after every epoch, and the selected encoder in `model.keras`.
 
-    The validation images are the queries, up to `DATABASE` of the labelled training images the
-    database. An epoch of the last stage is selected by `selected_epoch`; before that stage the
-    game is not complete.
+    The validation images are the queries, up to `VALIDATION_DATABASE` of the labelled training
+    images the database: each epoch encodes them anew. An epoch of the last stage is selected by
+    `selected_epoch`; before that stage the game is not complete.
 
     Args:
         run: The run.
@@ -60,7 +57,7 @@ class Validate(keras.callbacks.Callback):
         self.size = run.recipe.data.image_size
         split = run.split
         self.queries = images.positions(split.validation)
-        self.database = evenly(images.positions(split.labelled), DATABASE)
+        self.database = evenly(images.positions(split.labelled), VALIDATION_DATABASE)
         self.last_epochs = last_epochs
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:

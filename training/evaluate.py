@@ -1,34 +1,49 @@
 """Evaluates a run: its queries against its database, every number with its protocol."""
 
 import json
+from collections.abc import Callable
 
 import numpy as np
 
-from ssah_tf.data import ImageSet
+from ssah_tf.data import ImageSet, Split
 from ssah_tf.data.pipeline import encoding_batches
-from ssah_tf.metrics import code_statistics, evaluate_retrieval
+from ssah_tf.data.sampling import evenly
+from ssah_tf.metrics import (
+    chance_average_precision,
+    code_statistics,
+    evaluate_retrieval,
+    relevant_counts,
+)
 from ssah_tf.models import HNet
 from ssah_tf.system.files import atomic_path, write_atomically
+from ssah_tf.training.doubts import doubt_of_interval, doubts_of_split
 from ssah_tf.training.run import Run
 from ssah_tf.training.selection import epoch_of_encoder
 
 #: Ranks k of mAP@k and P@k, as far as the database reaches.
 CUTOFFS = (1, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+#: Labelled images that validation images are searched in, at most.
+VALIDATION_DATABASE = 2_000
 #: Images that are encoded at once.
 BATCH = 256
 
 
-def evaluate(run: Run, images: ImageSet) -> dict:
+def evaluate(
+    run: Run,
+    images: ImageSet,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict:
     """Encode queries and database of a run and measure retrieval; `metrics.json`, `codes.npz`.
 
     Args:
         run: A run with a selected encoder.
         images: Its images.
+        progress: Is told (queries measured, all) now and then.
 
     Returns:
         What was written to `metrics.json`: `protocol`, `retrieval` (see `RetrievalResult`),
         `codes` of the database (see `CodeStatistics`), `average_precision` of each query,
-        `classes`, and the epoch that validation selected.
+        `classes`, the epoch that validation selected, and `doubts`: what the numbers do not say.
 
     Raises:
         RunError: The run has no encoder, or no epoch to select from.
@@ -42,30 +57,45 @@ def evaluate(run: Run, images: ImageSet) -> dict:
     query_codes, database_codes = (
         codes_of(encoder, images, part, recipe.data.image_size) for part in (query, database)
     )
+    labels = [images.labels[part] for part in (query, database)]
     result = evaluate_retrieval(
         query_codes,
-        images.labels[query],
+        labels[0],
         database_codes,
-        images.labels[database],
+        labels[1],
         encoder.bits,
         cutoffs=tuple(k for k in CUTOFFS if k < len(database)),
         seed=recipe.seed,
+        progress=progress,
     )
+    by_chance = result.chance["map_tie_aware"]
+    assert isinstance(by_chance, float)
     metrics = {
         "protocol": f"{split.protocol}; {encoder.bits} bits; training seed {recipe.seed}",
         "selected_epoch": selected["epoch"] + 1,
         "validation_map": selected["validation_map"],
         "validation_error": selected["validation_error"],
+        "validation_chance": validation_chance(images, split),
         "training_seconds": round(sum(e["seconds"] for e in run.history), 1),
         "classes": list(images.classes),
         "retrieval": result.to_dict(),
         "codes": code_statistics(database_codes, encoder.bits).to_dict(),
         "average_precision": list(result.average_precision),
+        "doubts": doubts_of_split(labels[0], labels[1], images.classes)
+        + doubt_of_interval(result.map_interval, by_chance),
     }
     with atomic_path(run.codes_path) as path:
         np.savez(path, query=query_codes, database=database_codes)
     write_atomically(run.metrics_path, json.dumps(metrics, indent=1).encode())
     return metrics
+
+
+def validation_chance(images: ImageSet, split: Split) -> float:
+    """What random codes reach in the measurement by which the epoch was selected."""
+    database = evenly(images.positions(split.labelled), VALIDATION_DATABASE)
+    queries = images.labels[images.positions(split.validation)]
+    relevant = relevant_counts(queries, images.labels[database])
+    return float(chance_average_precision(relevant, len(database)).mean())
 
 
 def codes_of(encoder: HNet, images: ImageSet, positions: np.ndarray, size: int) -> np.ndarray:

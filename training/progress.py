@@ -4,9 +4,10 @@ import time
 from typing import Self
 
 import keras
-from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+
+from ssah_tf.system.text import plain_console
 
 
 class Progress(keras.callbacks.Callback):
@@ -26,7 +27,7 @@ class Progress(keras.callbacks.Callback):
         self.epochs = epochs
         self.title = title
         self.steps_per_epoch = steps_per_epoch
-        self.console = Console(highlight=False)
+        self.console = plain_console()
         self.bar = Bar(
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),

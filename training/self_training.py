@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
 from ssah_tf.data import ImageSet, Split
 from ssah_tf.system.errors import RunError
 from ssah_tf.system.files import write_atomically
+from ssah_tf.system.text import plain_console, printable
 from ssah_tf.training.build import build_images
 from ssah_tf.training.hash_layer.features import features_of, sample_of
 from ssah_tf.training.hash_layer.label_propagation import propagate_labels_by_encoder
@@ -97,8 +97,9 @@ def write_pseudo_labels(run: Run, teacher_folder: Path) -> None:
     for position, label in zip(positions[rows], given.argmax(axis=1), strict=True):
         writer.writerow([images.ids[position], images.classes[label]])
     write_atomically(run.pseudo_labels_path, text.getvalue().encode())
-    Console(highlight=False).print(
-        f"self-training: {len(rows):,} labels from {teacher.folder}: {run.pseudo_labels_path}",
+    plain_console().print(
+        f"self-training: {len(rows):,} labels from {printable(str(teacher.folder))}: "
+        f"{printable(str(run.pseudo_labels_path))}",
         soft_wrap=True,
     )
 

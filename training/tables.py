@@ -3,13 +3,11 @@
 import json
 from importlib import resources
 
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from ssah_tf.data.check import DataReport
-from ssah_tf.system.text import printable
-from ssah_tf.training.recipe import Recipe
+from ssah_tf.system.text import plain_console, printable
+from ssah_tf.training.recipe import Recipe, load_recipe
 
 #: Names of each finding about the images.
 SHOWN = 10
@@ -17,37 +15,53 @@ SHOWN = 10
 
 def print_metrics(metrics: dict) -> None:
     """Print the numbers of an evaluation with their protocol."""
-    console = Console(highlight=False)
+    console = plain_console()
     found = metrics["retrieval"]
+    chance = found["chance"]
     low, high = found["map_interval"]
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
     table.add_column()
     table.add_row(
         "mAP@all, tie-aware",
-        f"{found['map_tie_aware']:.4f}  (95 % interval over queries {low:.4f} to {high:.4f})",
+        f"{found['map_tie_aware']:.4f}  guessing {chance['map_tie_aware']:.4f}  "
+        f"(95 % interval over queries {low:.4f} to {high:.4f})",
     )
-    table.add_row("mAP@all, sorted", f"{found['map_sorted']:.4f}  (ties in database order)")
+    table.add_row(
+        "mAP@all, sorted",
+        f"{found['map_sorted']:.4f}  guessing {chance['map_sorted']:.4f}  (ties in database order)",
+    )
     for k in (k for k in ("10", "100", "1000", "5000") if k in found["precision_at_k"]):
-        precision = found["precision_at_k"][k]
         table.add_row(
             f"P@{k}",
-            f"{precision:.4f}  mAP@{k} {found['map_sorted_at_k'][k]:.4f} "
-            f"(sorted, by hits in the top {k})",
+            f"{found['precision_at_k'][k]:.4f}  guessing {chance['precision_at_k'][k]:.4f}; "
+            f"mAP@{k} {found['map_sorted_at_k'][k]:.4f}  "
+            f"guessing {chance['map_sorted_at_k'][k]:.4f} (sorted, by hits in the top {k})",
         )
     table.add_row(
         f"P@Hamming<={found['radius']}",
-        f"{found['precision_in_radius']:.4f}  (empty balls, {found['empty_ball_share']:.1%}, "
-        "count 0)",
+        f"{found['precision_in_radius']:.4f}  guessing {chance['precision_in_radius']:.4f}  "
+        f"(empty balls, {found['empty_ball_share']:.1%}, count 0)",
     )
     per_class = {
-        name: value
-        for name, value in zip(metrics["classes"], found["map_per_class"], strict=True)
+        name: (value, guess)
+        for name, value, guess in zip(
+            metrics["classes"], found["map_per_class"], found["chance_per_class"], strict=True
+        )
         if value is not None
     }
-    worst, best = (pick(per_class, key=lambda name: per_class[name]) for pick in (min, max))
+    ends = [pick(per_class, key=lambda name: per_class[name][0]) for pick in (max, min)]
     table.add_row(
-        "by class", f"best {best} {per_class[best]:.4f}, worst {worst} {per_class[worst]:.4f}"
+        "by class",
+        ", ".join(
+            f"{word} {printable(name)} {per_class[name][0]:.4f} guessing {per_class[name][1]:.4f}"
+            for word, name in zip(("best", "worst"), ends, strict=True)
+        ),
+    )
+    table.add_row(
+        "queries",
+        f"{found['queries']:,} of {found['query_classes']:,} of the {len(metrics['classes']):,} "
+        f"classes, against {found['database']:,}",
     )
     codes = metrics["codes"]
     table.add_row(
@@ -57,19 +71,23 @@ def print_metrics(metrics: dict) -> None:
     )
     table.add_row(
         "validation",
-        f"mAP {metrics['validation_map']:.4f} ± {metrics['validation_error']:.4f} at epoch "
+        f"mAP {metrics['validation_map']:.4f} ± {metrics['validation_error']:.4f}  "
+        f"guessing {metrics['validation_chance']:.4f}, at epoch "
         f"{metrics['selected_epoch']}, which was selected by it",
     )
     console.print()
     console.print(table)
-    console.print(f"Protocol: {metrics['protocol']}.", soft_wrap=True)
+    console.print("guessing: what random codes reach on average.")
+    console.print(f"Protocol: {printable(metrics['protocol'])}.", soft_wrap=True)
+    for line in metrics["doubts"]:
+        console.print(f"warning: {printable(line)}", soft_wrap=True)
 
 
 def print_data_report(report: DataReport) -> None:
     """Print what `ssah_tf.data.check` found; the first few of each finding by name."""
-    console = Console(highlight=False)
+    console = plain_console()
     console.print(
-        f"{report.name}: {report.images:,} images, {report.labelled:,} with a label "
+        f"{printable(report.name)}: {report.images:,} images, {report.labelled:,} with a label "
         f"({report.labelled / report.images:.1%}), {report.multi_label:,} with several; "
         f"{len(report.classes)} classes",
         markup=False,
@@ -80,7 +98,7 @@ def print_data_report(report: DataReport) -> None:
     for part in parts:
         table.add_column("labelled" if part == "train" else part, justify="right")
     for name, counts in report.classes.items():
-        table.add_row(Text(printable(name)), *(f"{counts.get(part, 0):,}" for part in parts))
+        table.add_row(printable(name), *(f"{counts.get(part, 0):,}" for part in parts))
     console.print(table)
     findings = {
         "files that cannot be read": list(report.bad_files.values()),
@@ -92,30 +110,43 @@ def print_data_report(report: DataReport) -> None:
         "class names that differ by case or spaces only": [
             " / ".join(group) for group in report.similar_names
         ],
+        "class names that look like an accident": report.odd_names,
     }
     for title, lines in findings.items():
         if lines:
-            console.print(f"\n{title}: {len(lines):,}", style="bold", markup=False)
+            console.print(f"\n{title}: {len(lines):,}", style="bold")
             for line in lines[:SHOWN]:
-                console.print(f"  {printable(line)}", markup=False, soft_wrap=True)
+                console.print(f"  {printable(line)}", soft_wrap=True)
             if len(lines) > SHOWN:
                 console.print(f"  and {len(lines) - SHOWN:,} more (--json shows all)")
     for kind, lines in (("warning", report.warnings()), ("error", report.errors())):
         for line in lines:
-            console.print(f"{kind}: {line}", markup=False)
+            console.print(f"{kind}: {line}")
     if not report.warnings() and not report.errors():
         console.print("no findings")
 
 
 def stored_rows(recipe: Recipe) -> dict | None:
-    """The stored ablation of a built-in recipe, see `ssah_tf.training.ablation`."""
+    """The stored ablation of a built-in recipe, if this is that recipe, with nothing changed.
+
+    See `ssah_tf.training.ablation`.
+    """
     file = resources.files(__package__) / "reference" / f"{recipe.name}.json"
-    return json.loads(file.read_text()) if file.is_file() else None
+    if not file.is_file() or not agree(load_recipe(recipe.name).model_dump(), recipe.model_dump()):
+        return None
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def agree(recipe: object, used: object) -> bool:
+    """Whether values of a recipe are those that were used; `auto` agrees with what it became."""
+    if isinstance(recipe, dict) and isinstance(used, dict):
+        return recipe.keys() == used.keys() and all(agree(recipe[k], used[k]) for k in recipe)
+    return recipe in ("auto", used)
 
 
 def print_stored_rows(stored: dict) -> None:
     """Print the rows of a stored ablation with their date and machine."""
-    console = Console(highlight=False)
+    console = plain_console()
     table = Table(box=None, pad_edge=False)
     table.add_column("stored row")
     table.add_column("mAP@all, tie-aware", justify="right")

@@ -7,7 +7,7 @@ import typer
 
 from ssah_tf.cli import data, encode, export, search, serve, train
 from ssah_tf.system.errors import SsahError
-from ssah_tf.system.text import printable
+from ssah_tf.system.text import printable, write_any_text
 from ssah_tf.version import __version__
 
 app = typer.Typer(
@@ -37,6 +37,7 @@ def main() -> None:
     The exit code is 1, and 128 and its number for a signal: 130 after Ctrl-C. A traceback is left
     to bugs of ours.
     """
+    write_any_text()
     try:
         app()
     except SsahError as error:

@@ -57,7 +57,7 @@ def encode(
         for path in paths:
             codes, reasons = encode_readable(loaded, [path])
             if reasons[0]:
-                typer.echo(f"skipped: {reasons[0]}", err=True)
+                typer.echo(f"skipped: {printable(reasons[0])}", err=True)
             else:
                 typer.echo(f"{codes[0].tobytes().hex()} {printable(path)}")
         return
@@ -72,7 +72,7 @@ def encode(
         )
     shown = 20
     for reason in list(done.bad.values())[:shown]:
-        typer.echo(f"skipped: {reason}", err=True)
+        typer.echo(f"skipped: {printable(reason)}", err=True)
     if len(done.bad) > shown:
         typer.echo(f"skipped: {len(done.bad) - shown:,} more, all in {done.listed}", err=True)
     typer.echo(f"{done.images:,} codes of {loaded.bits} bits, model {loaded.model_id}: {output}")

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ssah_tf.system.errors import Stopped
+from ssah_tf.system.text import plain_console
 
 #: How to go on with what keeps its parts.
 SAME_AGAIN = "the same command goes on where it was"
@@ -36,10 +37,9 @@ def resumable(how: str) -> Iterator[None]:
 @contextmanager
 def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on stderr, if that is a terminal; gives a function to tell it (done, total)."""
-    from rich.console import Console
     from rich.progress import Progress
 
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

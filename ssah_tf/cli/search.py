@@ -74,6 +74,7 @@ def index(
     Photos that are gone are missing: out of results, but kept with their labels until they are
     back, or until --prune.
     """
+    from ssah_tf.data.names import odd_names
     from ssah_tf.encoding.encoder import Encoder
     from ssah_tf.search.backends.schemes import locked, shown
     from ssah_tf.search.labels import PhotoLabels
@@ -94,13 +95,16 @@ def index(
         done = opened.sync(loaded, sources, bar, label, codes, replace_labels)
         photos = len(opened)
     for reason in done.bad.values():
-        typer.echo(f"skipped: {reason}", err=True)
+        typer.echo(f"skipped: {printable(reason)}", err=True)
     if label is not None and (unused := label.unused):
         typer.echo(
             f"{labels}: {len(unused):,} of its paths are no photo of the index, "
             f"for example {printable(unused[0])}",
             err=True,
         )
+    if label is not None and label.table is not None:
+        for line in odd_names(label.table.classes)[:20]:
+            typer.echo(f"{labels}: {printable(line)}", err=True)
     removed = labelled = 0
     refused: SsahError | None = None
     if prune:
@@ -174,7 +178,7 @@ def search(
         paths = find_images(queries)
         codes, reasons = encode_readable(opened.encoder(), paths)
         for reason in filter(None, reasons):
-            typer.echo(f"skipped: {reason}", err=True)
+            typer.echo(f"skipped: {printable(reason)}", err=True)
         good = [path for path, reason in zip(paths, reasons, strict=True) if not reason]
         if not good:
             raise SsahError("none of the queries can be read")
@@ -304,7 +308,7 @@ def migrate(
         bad = opened.migrate(loaded, bar, skip_unreadable)
         photos = len(opened)
     for reason in bad.values():
-        typer.echo(f"missing: {reason}", err=True)
+        typer.echo(f"missing: {printable(reason)}", err=True)
     typer.echo(f"{photos:,} photos: model {old} -> {loaded.model_id}, {loaded.bits} bits")
 
 

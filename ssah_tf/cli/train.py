@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssah_tf.cli.extras import import_tensorflow, need
-from ssah_tf.cli.progress import resumable
+from ssah_tf.cli.progress import progress_bar, resumable
 from ssah_tf.system.errors import SsahError
+from ssah_tf.system.text import printable
 
 if TYPE_CHECKING:
     from ssah_tf.data import ImageSet, Loaded
@@ -164,7 +165,8 @@ def report(
     else:
         if output is not None:
             raise SsahError("--output is for several runs: the page of one lies in its folder")
-        write_report(opened[0], build_images(opened[0].recipe).images)
+        with progress_bar("report") as bar:
+            write_report(opened[0], build_images(opened[0].recipe).images, bar)
         page = opened[0].report_path
     typer.echo(f"report: {page}")
 
@@ -245,15 +247,23 @@ def measure(run: "Run", images: "ImageSet") -> dict:
     from ssah_tf.training import evaluate as evaluation
     from ssah_tf.training.report import write_report
 
-    metrics = evaluation.evaluate(run, images)
-    write_report(run, images)
+    with progress_bar("measuring") as bar:
+        metrics = evaluation.evaluate(run, images, bar)
+    with progress_bar("report") as bar:
+        write_report(run, images, bar)
     return metrics
 
 
 def print_start(run: "Run", loaded: "Loaded") -> None:
     """Print what is odd about the images, the protocol and the run folder."""
+    from ssah_tf.training.doubts import doubts_of_split
+
     print_findings(loaded)
-    typer.echo(f"{run.split.protocol}\nrun folder: {run.folder}")
+    images, split = loaded.images, run.split
+    query, database = (images.labels[images.positions(p)] for p in (split.query, split.database))
+    for line in doubts_of_split(query, database, images.classes):
+        typer.echo(f"numbers: {line}", err=True)
+    typer.echo(f"{printable(run.split.protocol)}\nrun folder: {printable(str(run.folder))}")
 
 
 def print_findings(loaded: "Loaded") -> None:
@@ -262,7 +272,7 @@ def print_findings(loaded: "Loaded") -> None:
 
     shown = 20
     for reason in list(loaded.bad.values())[:shown]:
-        typer.echo(f"skipped: {reason}", err=True)
+        typer.echo(f"skipped: {printable(reason)}", err=True)
     if len(loaded.bad) > shown:
         typer.echo(f"skipped: {len(loaded.bad) - shown} more; see `ssah data check`", err=True)
     if loaded.missing:

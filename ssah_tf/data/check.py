@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssah_tf.data.image_set import ImageSet
+from ssah_tf.data.names import odd_names
 from ssah_tf.data.perceptual_hash import BYTES, SIDE, perceptual_hash
 from ssah_tf.data.sources.by_name import Loaded
 from ssah_tf.data.threads import decoder_pool
@@ -38,6 +39,7 @@ class DataReport:
             uniform images that need not be one.
         conflicts: Groups of exact duplicates with different labels.
         similar_names: Groups of class names that differ by case or spaces only.
+        odd_names: Class names that are probably an accident, and what to do; a line each.
     """
 
     name: str
@@ -53,6 +55,7 @@ class DataReport:
     near_leaks: list[str]
     conflicts: list[list[str]]
     similar_names: list[list[str]]
+    odd_names: list[str]
 
     def errors(self) -> list[str]:
         """Findings that make numbers wrong, a line each."""
@@ -77,6 +80,7 @@ class DataReport:
                 (len(self.exact_duplicates), "groups of exact copies"),
                 (len(self.near_duplicates or ()), "pairs of near duplicates"),
                 (len(self.near_leaks), "queries look like a training image"),
+                (len(self.odd_names), "class names look like an accident"),
                 (small, "classes have fewer than 3 labelled images"),
             )
             if count
@@ -113,10 +117,7 @@ def check_data(loaded: Loaded, near: bool = True) -> DataReport:
         images=len(images),
         labelled=int(images.labels.any(axis=1).sum()),
         multi_label=int((images.labels.sum(axis=1) > 1).sum()),
-        classes={
-            name: dict(Counter(part[column > 0].tolist()))
-            for name, column in zip(images.classes, images.labels.T, strict=True)
-        },
+        classes=counts_by_class(images, part),
         bad_files=loaded.bad,
         missing_files=loaded.missing,
         exact_duplicates=[[images.ids[i] for i in group] for group in copies],
@@ -132,7 +133,16 @@ def check_data(loaded: Loaded, near: bool = True) -> DataReport:
             [images.classes[i] for i in group]
             for group in groups_of("".join(name.split()).casefold() for name in images.classes)
         ],
+        odd_names=odd_names(images.classes),
     )
+
+
+def counts_by_class(images: ImageSet, part: np.ndarray) -> dict[str, dict[str, int]]:
+    """Images of each class in each part, `(n,)`."""
+    found: list[Counter[str]] = [Counter() for _ in images.classes]
+    for row, column in zip(*(places.tolist() for places in np.nonzero(images.labels)), strict=True):
+        found[column][str(part[row])] += 1
+    return {name: dict(counts) for name, counts in zip(images.classes, found, strict=True)}
 
 
 def groups_of(keys: Iterable[Hashable]) -> list[list[int]]:

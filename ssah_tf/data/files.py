@@ -124,7 +124,7 @@ def file_set(
     return ImageSet(
         name=root.resolve().name,
         ids=tuple(ids[i] for i in good),
-        labels=labels[good],
+        labels=labels if len(good) == len(ids) else labels[good],
         classes=tuple(classes),
         digests=tuple(digests[i] for i in good),
         root=root,

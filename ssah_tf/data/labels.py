@@ -3,12 +3,14 @@
 import csv
 import difflib
 import io
+import mmap
 import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from ssah_tf.data.names import class_name
 from ssah_tf.system.errors import DataError
 from ssah_tf.system.reading import parse_json
 from ssah_tf.system.text import printable
@@ -76,10 +78,10 @@ def read_labels(source: str | Path) -> Labels:
 
 def read_csv(source: Path) -> Labels:
     """Read a table with the columns `path` and `label`. See `read_labels`."""
-    reader = csv.reader(io.StringIO(text_of(source)), strict=True)
+    reader = csv.reader(io.StringIO(text_of(source)), strict=True, skipinitialspace=True)
     rows = []
     try:
-        header = [name.strip().lower() for name in next(reader, [])]
+        header = [class_name(name).lower() for name in next(reader, [])]
         place = [column(source, header, name) for name in ("path", "label")]
         for row in reader:
             if not row:
@@ -146,7 +148,7 @@ def table(source: Path, rows: list[tuple[int, str, list[str]]]) -> Labels:
                 f"{source}, line {number}: {printable(key)!r} is on line {lines[key]} already"
             )
         lines[key] = number
-        names[key] = [label.strip() for label in labels if label.strip()]
+        names[key] = list(dict.fromkeys(filter(None, map(class_name, labels))))
     if not rows:
         raise DataError(f"{source}: no rows")
     classes = tuple(sorted({name for labels in names.values() for name in labels}))
@@ -231,6 +233,18 @@ def text_of(source: Path) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
+def sparse_zeros(rows: int, columns: int) -> np.ndarray:
+    """Zeros, uint8 `(rows, columns)`, that take memory only where something is written to them.
+
+    (NumPy asks Linux for huge pages, with which a label in each row takes the memory of them all.)
+    """
+    if not hasattr(mmap, "MADV_NOHUGEPAGE") or not rows * columns:
+        return np.zeros((rows, columns), np.uint8)
+    memory = mmap.mmap(-1, rows * columns, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory.madvise(mmap.MADV_NOHUGEPAGE)
+    return np.frombuffer(memory, np.uint8, rows * columns).reshape(rows, columns)
+
+
 def label_rows(labels: Labels, ids: list[str]) -> tuple[np.ndarray, list[str]]:
     """The labels of images, and the labelled paths that are none of them.
 
@@ -241,7 +255,7 @@ def label_rows(labels: Labels, ids: list[str]) -> tuple[np.ndarray, list[str]]:
     Returns:
         uint8 `(images, classes)`, multi-hot, and the paths without a file, in file order.
     """
-    rows = np.zeros((len(ids), len(labels.classes)), dtype=np.uint8)
+    rows = sparse_zeros(len(ids), len(labels.classes))
     known = set()
     for row, name in enumerate(ids):
         key = normalise(name)

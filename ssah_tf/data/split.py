@@ -12,6 +12,9 @@ from ssah_tf.system.errors import DataError
 from ssah_tf.system.files import write_atomically
 from ssah_tf.system.reading import parse_json
 
+#: Labels that a class of one's own photos needs to give a query and a validation image.
+TINY = 3
+
 
 @dataclass(frozen=True)
 class Split:
@@ -198,7 +201,7 @@ def draw_queries(
     digests, count = np.unique(np.array(images.digests), return_counts=True)
     copied = np.isin(np.array(images.digests), digests[count > 1])
     size = images.labels.sum(axis=0, dtype=np.int64)
-    least = (size >= 3).astype(np.int64) if as_available else 0
+    least = (size >= TINY).astype(np.int64) if as_available else 0
     quota = np.maximum(np.minimum(per_class, size // 5), least)
     return draw(images, order[~copied[order]], quota)
 
@@ -243,7 +246,7 @@ def draw_labelled(
         wanted: Labels of each class, for both; `None` means all.
         validation_per_class: How many of those validate.
         as_available: Whether a class with few labels gives at most a fifth of them to validation,
-            but one of two.
+            but one of two; a class with fewer than `TINY` labels in all gives none.
 
     Raises:
         DataError: A class has too few labels, or none is left to train or to validate with.
@@ -252,7 +255,8 @@ def draw_labelled(
     quota = available if wanted is None else wanted
     held_out = np.full(len(available), validation_per_class)
     if as_available:
-        held_out = np.minimum(held_out, np.maximum(quota // 5, quota >= 2))
+        tiny = images.labels.sum(axis=0, dtype=np.int64) < TINY
+        held_out = np.minimum(held_out, np.where(tiny, 0, np.maximum(quota // 5, quota >= 2)))
     else:
         for name, n, want, held in zip(images.classes, available, quota, held_out, strict=True):
             if n < max(want, held + 1):

@@ -5,8 +5,10 @@ the last byte padded with zeros. Two images are relevant to each other if they s
 """
 
 from ssah_tf.metrics.bootstrap import bootstrap_interval
+from ssah_tf.metrics.chance import chance_average_precision, chance_levels
 from ssah_tf.metrics.codes import CodeStatistics, bit_correlation, code_statistics
 from ssah_tf.metrics.hamming import hamming_distances, pack_codes
+from ssah_tf.metrics.relevance import relevant_counts
 from ssah_tf.metrics.result import RetrievalResult
 from ssah_tf.metrics.retrieval import evaluate_retrieval
 from ssah_tf.metrics.sorted_order import sorted_average_precision
@@ -21,11 +23,14 @@ __all__ = [
     "RetrievalResult",
     "bit_correlation",
     "bootstrap_interval",
+    "chance_average_precision",
+    "chance_levels",
     "code_statistics",
     "evaluate_retrieval",
     "hamming_distances",
     "pack_codes",
     "precision_recall_by_radius",
+    "relevant_counts",
     "sorted_average_precision",
     "tie_aware_average_precision",
     "tie_aware_precision",

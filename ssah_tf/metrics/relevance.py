@@ -3,22 +3,9 @@
 An image without any label is relevant to nothing.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
-
-from ssah_tf.metrics.hamming import bit_words
-
-
-def label_words(labels: np.ndarray) -> np.ndarray:
-    """Multi-hot labels `(n, classes)` as bits in machine words `(words, n)`."""
-    return bit_words(np.packbits(labels, axis=1))
-
-
-def shared_bits(query_words: np.ndarray, database_words: np.ndarray) -> np.ndarray:
-    """Whether two rows have a bit in common: words `(words, q)`, `(words, n)` -> bool `(q, n)`."""
-    shared: np.ndarray = (query_words[0, :, None] & database_words[0, None, :]) != 0  # (q, n)
-    for query_word, database_word in zip(query_words[1:], database_words[1:], strict=True):
-        shared |= (query_word[:, None] & database_word[None, :]) != 0
-    return shared
 
 
 def check_labels(name: str, labels: np.ndarray, count: int | None = None) -> np.ndarray:
@@ -45,3 +32,74 @@ def check_labels(name: str, labels: np.ndarray, count: int | None = None) -> np.
             f"{name}: received {len(labels)} rows, expected {count}, one for each code"
         )
     return labels
+
+
+def relevant_counts(query_labels: np.ndarray, database_labels: np.ndarray) -> np.ndarray:
+    """Number of database images that share a label with each query, int64 `(q,)`."""
+    queries, members = LabelLists.of(query_labels), Members(LabelLists.of(database_labels))
+    return np.array([len(members.of(queries[i])) for i in range(len(queries))], np.int64)
+
+
+@dataclass(frozen=True)
+class LabelLists:
+    """The labels of images as lists of classes: as large as the labels, not images x classes.
+
+    Attributes:
+        columns: Classes of all images, one image after another, int64 `(labels,)`.
+        starts: Where each image's begin, and the end of the last, int64 `(n + 1,)`.
+        classes: Number of classes.
+    """
+
+    columns: np.ndarray
+    starts: np.ndarray
+    classes: int
+
+    @classmethod
+    def of(cls, labels: np.ndarray) -> "LabelLists":
+        """Of multi-hot labels `(n, classes)`."""
+        flat = np.ascontiguousarray(labels).reshape(-1)
+        one = (
+            flat.view(np.bool_) if flat.dtype.itemsize == 1 else flat != 0
+        )  # quick to look through
+        rows, columns = np.divmod(np.flatnonzero(one), labels.shape[1])
+        return cls(columns, np.searchsorted(rows, np.arange(len(labels) + 1)), labels.shape[1])
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def __getitem__(self, image: int) -> np.ndarray:
+        """The classes of an image, ascending."""
+        found: np.ndarray = self.columns[self.starts[image] : self.starts[image + 1]]
+        return found
+
+    def sizes(self) -> np.ndarray:
+        """Number of labels of each image, int64 `(n,)`."""
+        found: np.ndarray = np.diff(self.starts)
+        return found
+
+    def take(self, images: np.ndarray) -> "LabelLists":
+        """The labels of some images, in their order."""
+        parts = [np.zeros(0, np.int64), *(self[image] for image in images.tolist())]
+        starts = np.concatenate([[0], np.cumsum(self.sizes()[images])])
+        return LabelLists(np.concatenate(parts), starts.astype(np.int64), self.classes)
+
+
+class Members:
+    """The images of each class: what is relevant is found in the size of the answer."""
+
+    def __init__(self, labels: LabelLists):
+        self.images = len(labels)
+        rows = np.repeat(np.arange(len(labels)), labels.sizes())
+        self.rows = rows[np.argsort(labels.columns, kind="stable")]
+        self.starts = np.searchsorted(np.sort(labels.columns), np.arange(labels.classes + 1))
+
+    def of(self, classes: np.ndarray) -> np.ndarray:
+        """Positions of the images that have one of some classes, ascending, each once."""
+        parts = [self.rows[self.starts[c] : self.starts[c + 1]] for c in classes.tolist()]
+        if len(parts) == 1:
+            return parts[0]
+        one_of = np.zeros(self.images, bool)
+        for part in parts:
+            one_of[part] = True
+        found: np.ndarray = np.flatnonzero(one_of)
+        return found

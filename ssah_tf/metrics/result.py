@@ -27,6 +27,10 @@ class RetrievalResult:
         queries_without_relevant: Queries with nothing relevant in the database; they count 0.
         map_per_class: Mean tie-aware average precision of the queries of each class, `None` for a
             class without queries. A query with several labels counts in each of them.
+        chance: Expectation of each mean under random codes, by its name: `map_tie_aware`,
+            `map_tie_aware_at_k`, ... See `chance_levels`.
+        chance_per_class: The same of `map_per_class`.
+        query_classes: Number of classes that have queries, of all those in `map_per_class`.
         n_bootstrap: Resamples behind `map_interval`.
         seed: Seed of the resamples.
         average_precision: Tie-aware average precision of each query, in the order of the queries.
@@ -49,6 +53,9 @@ class RetrievalResult:
     radius_recall: tuple[float, ...]
     queries_without_relevant: int
     map_per_class: tuple[float | None, ...]
+    chance: dict[str, float | dict[int, float]]
+    chance_per_class: tuple[float | None, ...]
+    query_classes: int
     n_bootstrap: int
     seed: int
     average_precision: tuple[float, ...] = field(repr=False)
@@ -77,6 +84,10 @@ class RetrievalResult:
             "radius_recall": "Entry r: recall within Hamming distance r, mean over queries.",
             "queries_without_relevant": "Queries with nothing relevant; they count 0 in means.",
             "map_per_class": "map_tie_aware over the queries that have the class.",
+            "chance": "Expectation of each number under random codes, ties in random order, in "
+            "closed form from the relevant images of each query; no better than this is guessing.",
+            "chance_per_class": "Chance level of map_per_class.",
+            "query_classes": "Classes that have queries; the others are not measured.",
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -105,6 +116,12 @@ class RetrievalResult:
             "radius_recall": list(self.radius_recall),
             "queries_without_relevant": self.queries_without_relevant,
             "map_per_class": list(self.map_per_class),
+            "chance": {
+                name: by_rank(value) if isinstance(value, dict) else value
+                for name, value in self.chance.items()
+            },
+            "chance_per_class": list(self.chance_per_class),
+            "query_classes": self.query_classes,
             "n_bootstrap": self.n_bootstrap,
             "seed": self.seed,
             "definitions": self.definitions(),

@@ -1,14 +1,15 @@
 """Evaluates binary codes as a search engine: every query against the whole database."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from ssah_tf.metrics.bootstrap import bootstrap_interval
+from ssah_tf.metrics.chance import chance_average_precision, chance_levels
 from ssah_tf.metrics.hamming import check_codes, hamming_distances
-from ssah_tf.metrics.relevance import check_labels, label_words, shared_bits
+from ssah_tf.metrics.relevance import LabelLists, Members, check_labels
 from ssah_tf.metrics.result import RetrievalResult
-from ssah_tf.metrics.sorted_order import sorted_average_precision
+from ssah_tf.metrics.sorted_order import average_precision_of_ranks, ranks_of
 from ssah_tf.metrics.tie_aware import (
     precision_recall_by_radius,
     tie_aware_average_precision,
@@ -30,6 +31,7 @@ def evaluate_retrieval(
     radius: int = 2,
     seed: int = 0,
     n_bootstrap: int = 1000,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> RetrievalResult:
     """Ranks the database by Hamming distance to each query and measures what comes first.
 
@@ -47,6 +49,7 @@ def evaluate_retrieval(
         radius: Hamming radius of the precision within a ball, 0 to `bits`.
         seed: Seed of the bootstrap.
         n_bootstrap: Resamples of the bootstrap; 0 leaves the interval out.
+        progress: Is told (queries done, all) now and then.
 
     Returns:
         The numbers; `RetrievalResult.definitions()` states how each is computed.
@@ -70,11 +73,12 @@ def evaluate_retrieval(
         raise ValueError(f"n_bootstrap: received {n_bootstrap!r}, expected a whole number >= 0")
 
     counts, relevant, sorted_ap = _rank_all(
-        query_codes, query_labels, database_codes, database_labels, bits, cutoffs
+        query_codes, query_labels, database_codes, database_labels, bits, cutoffs, progress
     )
     ap = tie_aware_average_precision(counts, relevant)  # (q,)
     precision, recall = precision_recall_by_radius(counts, relevant)  # (q, bits + 1) each
     sorted_means = sorted_ap.mean(axis=0)
+    found, per_class = relevant.sum(axis=1), _mean_per_class(ap, query_labels)
     return RetrievalResult(
         queries=len(query_codes),
         database=len(database_codes),
@@ -95,8 +99,13 @@ def evaluate_retrieval(
         empty_ball_share=float((counts[:, : radius + 1].sum(axis=1) == 0).mean()),
         radius_precision=tuple(precision.mean(axis=0).tolist()),
         radius_recall=tuple(recall.mean(axis=0).tolist()),
-        queries_without_relevant=int((relevant.sum(axis=1) == 0).sum()),
-        map_per_class=_mean_per_class(ap, query_labels),
+        queries_without_relevant=int((found == 0).sum()),
+        map_per_class=per_class,
+        chance=chance_levels(found, len(database_codes), int(bits), cutoffs, int(radius)),
+        chance_per_class=_mean_per_class(
+            chance_average_precision(found, len(database_codes)), query_labels
+        ),
+        query_classes=sum(value is not None for value in per_class),
         n_bootstrap=int(n_bootstrap),
         seed=seed,
         average_precision=tuple(ap.tolist()),
@@ -110,6 +119,7 @@ def _rank_all(
     database_labels: np.ndarray,
     bits: int,
     cutoffs: tuple[int, ...],
+    progress: Callable[[int, int], None],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Everything that needs the database, chunk by chunk of queries.
 
@@ -121,25 +131,26 @@ def _rank_all(
     counts = np.empty((q, bits + 1), dtype=np.int64)
     relevant_counts = np.empty((q, bits + 1), dtype=np.int64)
     sorted_ap = np.empty((q, 1 + len(cutoffs)))
-    query_words, database_words = label_words(query_labels), label_words(database_labels)
+    members, queries = Members(LabelLists.of(database_labels)), LabelLists.of(query_labels)
 
     rows = max(1, _CHUNK_ELEMENTS // len(database_codes))
     for start in range(0, q, rows):
         chunk = slice(start, min(start + rows, q))
         distances = hamming_distances(query_codes[chunk], database_codes)  # (chunk, n)
-        relevant = shared_bits(query_words[:, chunk], database_words)  # (chunk, n)
-        for i, row, hit in zip(range(start, chunk.stop), distances, relevant, strict=True):
+        for i, row in zip(range(start, chunk.stop), distances, strict=True):
+            near = members.of(queries[i])
             counts[i] = np.bincount(row, minlength=bits + 1)
-            relevant_counts[i] = np.bincount(row[hit], minlength=bits + 1)
-            ap, at = sorted_average_precision(row, hit, cutoffs)
+            relevant_counts[i] = np.bincount(row[near], minlength=bits + 1)
+            ap, at = average_precision_of_ranks(ranks_of(row, near, counts[i]), cutoffs)
             sorted_ap[i] = ap, *at
+        progress(chunk.stop, q)
     return counts, relevant_counts, sorted_ap
 
 
 def _mean_per_class(ap: np.ndarray, labels: np.ndarray) -> tuple[float | None, ...]:
-    members = labels.astype(np.float64)  # (q, classes)
-    sizes = members.sum(axis=0)
-    sums = ap @ members
+    rows, columns = np.nonzero(labels)
+    sizes = np.bincount(columns, minlength=labels.shape[1])
+    sums = np.bincount(columns, weights=ap[rows], minlength=labels.shape[1])
     return tuple(
         float(total / size) if size else None for total, size in zip(sums, sizes, strict=True)
     )

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+#: Relevant images up to which each one's rank is counted, and nothing sorted.
+FEW = 16
+
 
 def sorted_average_precision(
     distances: np.ndarray, relevant: np.ndarray, cutoffs: Sequence[int] = ()
@@ -35,9 +38,38 @@ def sorted_average_precision(
         )
     if any(k < 1 for k in cutoffs):
         raise ValueError(f"cutoffs: received {tuple(cutoffs)}, expected ranks >= 1")
-    # The stable sort of small whole numbers is a radix sort in NumPy: linear in n.
     order = np.argsort(distances, kind="stable")
-    ranks = np.flatnonzero(relevant[order]) + 1  # (R,)
+    return average_precision_of_ranks(np.flatnonzero(relevant[order]) + 1, cutoffs)
+
+
+def ranks_of(distances: np.ndarray, relevant: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Ranks of some images in the database sorted by distance, ties in database order, ascending.
+
+    Args:
+        distances: Distances of the database to one query, uint8 or uint16 `(n,)`.
+        relevant: Positions of the images, int64 `(R,)`, ascending.
+        counts: Database images at each distance, `(distances,)`.
+    """
+    if len(relevant) > FEW:  # the stable sort of small whole numbers is linear in n
+        mask = np.zeros(len(distances), bool)
+        mask[relevant] = True
+        found: np.ndarray = np.flatnonzero(mask[np.argsort(distances, kind="stable")]) + 1
+        return found
+    before = np.cumsum(counts) - counts
+    ranks = [
+        before[distances[p]] + np.count_nonzero(distances[: p + 1] == distances[p])
+        for p in relevant.tolist()
+    ]
+    return np.sort(np.array(ranks, np.int64))
+
+
+def average_precision_of_ranks(
+    ranks: np.ndarray, cutoffs: Sequence[int]
+) -> tuple[float, list[float]]:
+    """AP and AP@k of the ranks of the relevant images, int64 `(R,)`, ascending.
+
+    See `sorted_average_precision`.
+    """
     if len(ranks) == 0:
         return 0.0, [0.0] * len(cutoffs)
     summed = np.cumsum(np.arange(1, len(ranks) + 1) / ranks)  # (R,): precision at each hit

@@ -11,7 +11,7 @@ import numpy as np
 from ssah_tf.metrics.hamming import bit_words, code_bytes
 from ssah_tf.search.engines import make_engine
 from ssah_tf.search.index import IdsCodes, IdsDistances, Index
-from ssah_tf.system.errors import SsahError
+from ssah_tf.system.errors import NewerError, SsahError
 from ssah_tf.system.files import atomic_path, write_atomically
 from ssah_tf.system.reading import parse_json, read_array
 from ssah_tf.system.text import first_line
@@ -225,8 +225,11 @@ class CodeIndex(Index):
         """
         try:
             about = parse_json((folder / MANIFEST).read_bytes())
-            if about.get("format") != FORMAT:
-                raise ValueError("made by another version: make it anew")
+            made = int(about.get("format", 1))
+            if made > FORMAT:
+                raise NewerError(folder, made, FORMAT)
+            if made < FORMAT:
+                raise ValueError("made by an older version: make it anew")
             index, count = cls(int(about["bits"]), str(about["model_id"]), engine), about["codes"]
             width = code_bytes(index.bits)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ssah_tf.data.names import class_name
 from ssah_tf.search.index import Index
 from ssah_tf.search.photo_table import PhotoTable
 from ssah_tf.system.errors import SsahError
@@ -17,6 +18,9 @@ from ssah_tf.system.text import printable
 
 #: Separates the labels of which a photo must have one.
 OR = "|"
+#: Stands around a label that has an `OR` in it, and a label so quoted with what ends it.
+QUOTE = '"'
+QUOTED = re.compile(r'\s*"((?:[^"]|"")*)"\s*(?=\||$)')
 #: Sets of conditions whose photos are kept.
 FILTERS = 8
 
@@ -57,8 +61,9 @@ def matching(photos: PhotoTable, conditions: Sequence[str]) -> np.ndarray:
 
     Args:
         photos: The photos.
-        conditions: Each `label=NAME`, `label=NAME|NAME` (one of them), `label=` (no label at
-            all), or `path=PATTERN` with `*`, `?` and `[...]` over the whole path.
+        conditions: Each `label=NAME`, `label=NAME|NAME` (one of them), `label="NAME"` for a name
+            with a `|` or a quote in it, see `alternatives`, `label=` (no label at all), or
+            `path=PATTERN` with `*`, `?` and `[...]` over the whole path.
 
     Returns:
         bool `(n,)`.
@@ -78,6 +83,41 @@ def matching(photos: PhotoTable, conditions: Sequence[str]) -> np.ndarray:
     return keep
 
 
+def alternatives(value: str) -> list[str]:
+    """The labels of a condition, as `class_name` has them: separated by `|`, except in quotes.
+
+    A label may stand between double quotes, as in `"salt|pepper"`; a quote in it is doubled.
+
+    Raises:
+        SsahError: A quote is not closed, or something follows it.
+    """
+    found = []
+    rest = value
+    while True:
+        quote = QUOTED.match(rest)
+        if quote:
+            name, rest = quote[1].replace(QUOTE * 2, QUOTE), rest[quote.end() :]
+        elif rest.lstrip().startswith(QUOTE):
+            raise SsahError(
+                f'filter label={printable(value)}: expected NAME or "NAME", a quote in it doubled, '
+                "and | before the next"
+            )
+        else:
+            name, bar, rest = rest.partition(OR)
+            rest = bar + rest
+        found.append(class_name(name))
+        if not rest:
+            return found
+        rest = rest.removeprefix(OR)
+
+
+def quoted(name: str) -> str:
+    """A label as it is written in a condition."""
+    if OR in name or name.startswith(QUOTE):
+        return QUOTE + name.replace(QUOTE, QUOTE * 2) + QUOTE
+    return name
+
+
 def has_label(photos: PhotoTable, value: str) -> np.ndarray:
     """Photos with one of the labels, or without any if the value is empty."""
     import pyarrow
@@ -88,14 +128,17 @@ def has_label(photos: PhotoTable, value: str) -> np.ndarray:
     if not value:
         none: np.ndarray = counts == 0
         return none
-    wanted = [name.strip() for name in value.split(OR)]
     names = column.flatten()
-    there = set(compute.unique(names).to_pylist())
-    for name in wanted:
+    there: dict[str, list[str]] = {}
+    for name in compute.unique(names).to_pylist():
+        there.setdefault(class_name(name), []).append(name)
+    wanted = []
+    for name in alternatives(value):
         if name not in there:
             near = difflib.get_close_matches(name, there, n=1) or sorted(there)[:5]
-            hint = f"; there are {', '.join(map(printable, near))}" if near else ""
+            hint = f"; there are {', '.join(printable(quoted(n)) for n in near)}" if near else ""
             raise SsahError(f"no photo of the index has the label {printable(name)!r}{hint}")
+        wanted += there[name]
     one = compute.is_in(names, value_set=pyarrow.array(wanted, pyarrow.string()))
     rows = np.repeat(np.arange(len(counts)), counts)[one.to_numpy(zero_copy_only=False)]
     found = np.zeros(len(counts), bool)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ssah_tf.data.labels import Labels, normalise, read_labels
-from ssah_tf.data.sources.class_folders import OFFICIAL, UNLABELLED
+from ssah_tf.data.sources.class_folders import OFFICIAL, UNLABELLED, folder_class
 from ssah_tf.system.errors import DataError
 from ssah_tf.system.text import printable
 
@@ -90,4 +90,7 @@ def class_level(root: str) -> int:
 def folder_label(path: str, root: str, official: bool) -> tuple[str, ...]:
     """The class folder that a photo lies in; none if it lies in no folder, or an unlabelled one."""
     folders = path[len(root) :].split("/")[int(official) : -1]
-    return () if not folders or folders[0].lower() in UNLABELLED else (folders[0],)
+    if not folders:
+        return ()
+    name = folder_class(folders[0])
+    return () if name.lower() in UNLABELLED else (name,)

@@ -46,7 +46,8 @@ Filters = Annotated[
     Query(
         alias="filter",
         max_length=20,
-        description="`label=NAME`, `label=NAME|NAME` or `path=PATTERN`; all must be met.",
+        description='`label=NAME`, `label=NAME|NAME`, `label="A|B"` (one name) or `path=PATTERN`; '
+        "all must be met.",
     ),
 ]
 Number = Annotated[int, Path(alias="id", ge=0, le=2**63 - 1, description="Number of a photo.")]

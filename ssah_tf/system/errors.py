@@ -16,6 +16,22 @@ class SsahError(Exception):
         return printable(super().__str__())
 
 
+class NewerError(SsahError):
+    """What a newer version wrote, of which this one cannot know what it means.
+
+    Args:
+        what: The file, folder or address.
+        found: Its format.
+        known: The newest format that this version reads.
+    """
+
+    def __init__(self, what: object, found: int, known: int):
+        super().__init__(
+            f"{what} was made by a newer version of ssah-tf (format {found}, this version reads "
+            f"up to {known}): pip install --upgrade ssah-tf"
+        )
+
+
 class ImageError(SsahError):
     """An image file that cannot be read."""
 

@@ -1,5 +1,28 @@
 """Text of strangers: on a terminal, and where text must be Unicode."""
 
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def write_any_text() -> None:
+    """Let what the encoding of stdout or stderr lacks be written as escapes, not end the program.
+
+    (Windows gives redirected output its old code pages; under Linux a locale may be Latin-1.)
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def plain_console(stderr: bool = False) -> "Console":
+    """A console that takes text as it is: `[red]` is no colour, and `:cat:` no picture."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+
 
 def printable(name: str) -> str:
     """A name on one line: control characters and undecodable bytes as escapes."""

@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -278,6 +279,8 @@ class FakeRun:
 
     class split:
         protocol = "a protocol"
+        query = tuple(f"test/{k:05d}" for k in range(60))
+        database = tuple(f"train/{k:05d}" for k in range(100))
 
 
 def test_interrupted(ssah, monkeypatch):
@@ -330,6 +333,33 @@ def test_data_check(ssah, photos):
     assert ssah("data", "check", "photos")[0] == 0
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "cp437", "ascii", "utf-8"])
+def test_a_terminal_that_cannot_write_a_name(encoding, tmp_path):
+    """Tables, lines and messages alike: what the encoding lacks is an escape, not a traceback."""
+    for k, name in enumerate(("\u043f\u043b\u044f\u0436", "\u72ac", "[red]x\x1b[31m")):
+        (tmp_path / "p" / name).mkdir(parents=True)
+        for n in range(3):
+            Image.new("RGB", (9, 9), (k * 80, n * 80, 0)).save(tmp_path / "p" / name / f"{n}.png")
+
+    def output_of(*words):
+        return subprocess.run(
+            [sys.executable, "-m", "ssah_tf.cli", *map(str, words)],
+            env={**os.environ, "PYTHONIOENCODING": encoding},
+            capture_output=True,
+        )
+
+    done = output_of("data", "check", tmp_path / "p", "--no-near")
+    assert (done.returncode, done.stderr) == (0, b"")
+    out = done.stdout.decode(encoding)
+    assert "[red]x\\x1b[31m" in out
+    assert "\x1b" not in out
+    assert ("\u72ac" if encoding == "utf-8" else "\\u72ac") in out
+    done = output_of("data", "check", tmp_path / "\u72ac")
+    assert done.returncode == 1
+    assert done.stderr.count(b"\n") == 1
+    assert b"no such folder" in done.stderr
+
+
 def test_evaluate_without_an_encoder(refused, monkeypatch, tmp_path):
     """A run whose training has not come so far says how to go on."""
     from ssah_tf.data import load_fashion, make_split
@@ -350,7 +380,7 @@ def test_evaluate_without_an_encoder(refused, monkeypatch, tmp_path):
 
 
 def test_a_bug_of_ours_keeps_its_traceback(ssah, monkeypatch):
-    def broken(run, images):
+    def broken(run, images, progress):
         raise ZeroDivisionError
 
     monkeypatch.setattr(evaluation, "evaluate", broken)

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from ssah_tf.data import load_images
-from ssah_tf.data.labels import normalise, read_labels
+from ssah_tf.data.labels import normalise, read_labels, sparse_zeros
 from ssah_tf.system.errors import DataError
 
 
@@ -253,3 +253,12 @@ def test_sets_of_keras(monkeypatch):
     assert "cannot be downloaded (URL fetch failure on https://x: refused)" in str(caught.value)
     with pytest.raises(DataError, match="keras:mnist: choose from cifar10, cifar100"):
         load_images("keras:mnist")
+
+
+def test_zeros_that_take_memory_where_they_are_written():
+    labels = sparse_zeros(3, 5)
+    labels[1, 2] = 1
+    assert labels.dtype == np.uint8
+    assert labels.tolist() == [[0] * 5, [0, 0, 1, 0, 0], [0] * 5]
+    assert sparse_zeros(0, 5).shape == (0, 5)
+    assert sparse_zeros(3, 0).shape == (3, 0)

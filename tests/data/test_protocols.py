@@ -114,7 +114,7 @@ def test_as_labelled_takes_what_there_is():
     """Classes of 50, 10, 3, 2 and 1 labels, and 40 images without one.
 
     Queries a fifth, at least one of three: 10, 2, 1, 0, 0. Validation a fifth of the rest, at
-    least one of two: 5 (the most), 1, 1, 1, 0. The rest trains: 35, 7, 1, 1, 1.
+    least one of a class of three: 5 (the most), 1, 1, 0, 0. The rest trains: 35, 7, 1, 2, 1.
     """
     images = image_set([50, 10, 3, 2, 1], unlabelled=40)
     found = split(images, "as-labelled")
@@ -123,8 +123,8 @@ def test_as_labelled_takes_what_there_is():
         return images.labels[images.positions(ids)].sum(axis=0).tolist()
 
     assert per_class(found.query) == [10, 2, 1, 0, 0]
-    assert per_class(found.validation) == [5, 1, 1, 1, 0]
-    assert per_class(found.labelled) == [35, 7, 1, 1, 1]
+    assert per_class(found.validation) == [5, 1, 1, 0, 0]
+    assert per_class(found.labelled) == [35, 7, 1, 2, 1]
     assert len(found.unlabelled) == 40
     assert len(found.database) == 53  # what an image without a label shows, no one knows
     assert "holds 53 labelled training images;" in found.protocol
@@ -142,6 +142,11 @@ def test_as_labelled_in_small_classes():
         for ids in (found.query, found.validation, found.labelled)
     ]
     assert per_class == [[1, 1, 3, 2], [1, 1, 2, 2], [2, 4, 10, 8]]
+
+
+def test_two_labels_a_class_are_too_few():
+    with pytest.raises(DataError, match="label at least 3 images a class"):
+        split(image_set([2] * 15), "as-labelled")
 
 
 def test_refused():

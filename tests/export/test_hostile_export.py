@@ -10,6 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from ssah_tf import Encoder
+from ssah_tf.export.manifest import NAME, OWN, own_checksum
 from ssah_tf.export.verify import verify
 from ssah_tf.system.errors import SsahError
 
@@ -47,13 +48,65 @@ def test_external_data_of_onnx_stays_in_the_folder(tmp_path, place, monkeypatch)
     Encoder.load(model_with_data_at(folder, "inside"))
 
 
+def write_about(folder, about):
+    """A manifest that says what somebody wants, with a checksum of itself that is right."""
+    (folder / NAME).write_text(json.dumps({**about, OWN: own_checksum(about)}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model_id": "0"},
+        {"bits": 8},
+        {"image_size": 224},
+        {"verified": {}},
+        {"more": 1},
+        {OWN: "0"},
+    ],
+)
+def test_an_edited_manifest_is_told(exported, tmp_path, change):
+    folder = shutil.copytree(exported[1], tmp_path / "export")
+    about = json.loads((folder / NAME).read_bytes())
+    (folder / NAME).write_text(
+        json.dumps(about, indent=4, sort_keys=True)
+    )  # the same, laid out anew
+    verify(folder)
+    (folder / NAME).write_text(json.dumps(about | change))
+    with pytest.raises(SsahError, match=r"encoder\.json: changed since the export"):
+        verify(folder)
+    if not change.keys() & {"verified", "more", OWN}:  # even with a checksum that was made anew
+        write_about(folder, about | change)
+        with pytest.raises(
+            SsahError, match=f"{next(iter(change))} is .* in the manifest and .*onnx"
+        ):
+            verify(folder)
+
+
+def test_manifests_of_other_versions(exported, tmp_path):
+    folder = shutil.copytree(exported[1], tmp_path / "export")
+    about = json.loads((folder / NAME).read_bytes())
+    (folder / NAME).write_text(json.dumps(about | {"format": 3}))
+    line = (
+        r"made by a newer version of ssah-tf \(format 3, .* up to 2\): pip install --upgrade ssah"
+    )
+    with pytest.raises(SsahError, match=line):
+        verify(folder)
+    old = {key: value for key, value in about.items() if key not in ("format", OWN)}
+    (folder / NAME).write_text(json.dumps(old))
+    with pytest.raises(SsahError, match=r"older version .*: run `ssah export` again$"):
+        verify(folder)
+    (folder / NAME).write_text(json.dumps(about | {"format": "x"}))
+    with pytest.raises(SsahError, match="not an export of ssah-tf"):
+        verify(folder)
+
+
 @pytest.mark.parametrize("name", ["../secret", "saved_model/../../secret", "absolute"])
 def test_manifest_names_no_file_outside(exported, tmp_path, name):
     shutil.copytree(exported[1], tmp_path / "export")
     (tmp_path / "secret").write_text("secret")
     about = json.loads((tmp_path / "export" / "encoder.json").read_bytes())
     about["files"][str(tmp_path / "secret") if name == "absolute" else name] = "0"
-    (tmp_path / "export" / "encoder.json").write_text(json.dumps(about))
+    write_about(tmp_path / "export", about)
     with pytest.raises(SsahError, match="names a file outside of its folder"):
         verify(tmp_path / "export")
 
@@ -63,7 +116,7 @@ def test_manifest_names_what_cannot_be_there(exported, tmp_path, name):
     shutil.copytree(exported[1], tmp_path / "export")
     about = json.loads((tmp_path / "export" / "encoder.json").read_bytes())
     about["files"][name] = "0"
-    (tmp_path / "export" / "encoder.json").write_text(json.dumps(about))
+    write_about(tmp_path / "export", about)
     with pytest.raises(SsahError, match=r"is missing$") as caught:
         verify(tmp_path / "export")
     assert len(str(caught.value)) < 500

@@ -1,12 +1,19 @@
 import numpy as np
 import pytest
 
-from ssah_tf.metrics.relevance import check_labels, label_words, shared_bits
+from ssah_tf.metrics.relevance import LabelLists, Members, check_labels, relevant_counts
 
 
 def relevant(query, database):
     """Whether each query shares a label with each database image, as the evaluation computes it."""
-    return shared_bits(label_words(query), label_words(database))
+    lists, members = LabelLists.of(query), Members(LabelLists.of(database))
+    found = np.zeros((len(query), len(database)), bool)
+    for i in range(len(query)):
+        near = members.of(lists[i])
+        assert (np.diff(near) > 0).all()
+        found[i, near] = True
+    np.testing.assert_array_equal(relevant_counts(query, database), found.sum(axis=1))
+    return found
 
 
 def test_shared_labels_by_hand():
@@ -62,3 +69,13 @@ def test_refuses_other_number_of_rows():
         ValueError, match=r"^labels: received 2 rows, expected 3, one for each code"
     ):
         check_labels("labels", labels, 3)
+
+
+def test_lists_of_some_images():
+    labels = np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0]], np.uint8)
+    lists = LabelLists.of(labels)
+    assert [lists[i].tolist() for i in range(3)] == [[0, 2], [], [1]]
+    taken = lists.take(np.array([2, 0, 1, 0]))
+    assert [taken[i].tolist() for i in range(len(taken))] == [[1], [0, 2], [], [0, 2]]
+    assert taken.sizes().tolist() == [1, 2, 0, 2]
+    assert len(lists.take(np.zeros(0, np.int64))) == 0

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from ssah_tf.metrics import sorted_average_precision
+from ssah_tf.metrics.sorted_order import FEW, ranks_of, sorted_average_precision
 
 
 def test_ties_stay_in_database_order():
@@ -50,3 +50,13 @@ def test_refuses():
         sorted_average_precision(np.zeros(3, np.uint8), np.zeros(3, bool), (5, 0))
     with pytest.raises(ValueError, match=r"cutoffs: received \(-1,\), expected ranks >= 1"):
         sorted_average_precision(np.zeros(3, np.uint8), np.zeros(3, bool), (-1,))
+
+
+@pytest.mark.parametrize("hits", [0, 1, FEW, FEW + 1, 200])
+def test_ranks_counted_are_ranks_sorted(rng, hits):
+    distances = rng.integers(0, 9, 200).astype(np.uint8)
+    relevant = np.sort(rng.permutation(200)[:hits])
+    order = np.argsort(distances, kind="stable")
+    expected = np.flatnonzero(np.isin(order, relevant)) + 1
+    found = ranks_of(distances, relevant, np.bincount(distances, minlength=9))
+    np.testing.assert_array_equal(found, expected)

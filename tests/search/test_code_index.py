@@ -70,13 +70,19 @@ def test_damaged_files_are_refused(tmp_path, rng):
         (tmp_path / MANIFEST).write_text(text)
         with pytest.raises(SsahError, match="not an index of ssah-tf"):
             CodeIndex.load(tmp_path)
-    for version in ({"format": 1}, {"format": 3}, {}):  # the first one did not say
+    for version in ({"format": 1}, {}):  # the first one did not say
         about = json.loads(saved) | version
         if not version:
             del about["format"]
         (tmp_path / MANIFEST).write_text(json.dumps(about))
-        with pytest.raises(SsahError, match="made by another version: make it anew"):
+        with pytest.raises(SsahError, match="made by an older version: make it anew"):
             CodeIndex.load(tmp_path)
+    (tmp_path / MANIFEST).write_text(json.dumps(json.loads(saved) | {"format": 3}))
+    line = (
+        r"made by a newer version of ssah-tf \(format 3, .* up to 2\): pip install --upgrade ssah"
+    )
+    with pytest.raises(SsahError, match=line):
+        CodeIndex.load(tmp_path)
     with pytest.raises(SsahError, match="not an index of ssah-tf"):
         CodeIndex.load(tmp_path / "none")
 

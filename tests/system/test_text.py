@@ -2,7 +2,7 @@
 
 import pytest
 
-from ssah_tf.system.text import as_unicode, first_line, lines_of, printable
+from ssah_tf.system.text import as_unicode, first_line, lines_of, plain_console, printable
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,8 @@ def test_control_characters_are_escaped():
 def test_bytes_that_are_no_text_are_marked():
     assert as_unicode("a\udcff.jpg") == "a�.jpg"
     assert as_unicode("ä.jpg") == "ä.jpg"
+
+
+def test_a_console_takes_text_as_it_is(capsys):
+    plain_console().print("[red]a[/red] :cat: [b")
+    assert capsys.readouterr().out == "[red]a[/red] :cat: [b\n"

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from ssah_tf.data import load_fashion
+from ssah_tf.metrics.relevance import LabelLists
 from ssah_tf.system.errors import RunError
 from ssah_tf.training.build import build_game
 from ssah_tf.training.evaluate import evaluate
@@ -129,9 +130,9 @@ def test_comparison(runs, tmp_path):
 
 SPACE = CodeSpace(
     query_codes=np.array([[0b11110000], [0b00000000]], np.uint8),
-    query_labels=np.array([[1, 0], [0, 1]], np.uint8),
+    query_labels=LabelLists.of(np.array([[1, 0], [0, 1]], np.uint8)),
     database_codes=np.array([[0b11110000], [0b11111111], [0b00000001], [0b11000000]], np.uint8),
-    database_labels=np.array([[1, 0], [1, 1], [0, 1], [0, 1]], np.uint8),
+    database_labels=LabelLists.of(np.array([[1, 0], [1, 1], [0, 1], [0, 1]], np.uint8)),
     bits=8,
 )
 
@@ -140,13 +141,13 @@ def test_ties_are_not_found_in_the_order_of_classes():
     """All images have one code: neighbours are of every class, not all of the first."""
     classes = np.repeat(np.eye(4, dtype=np.uint8), 50, axis=0)
     codes = np.zeros((200, 1), np.uint8)
-    space = CodeSpace(codes[:8], classes[:8], codes, classes, 8)
+    space = CodeSpace(codes[:8], LabelLists.of(classes[:8]), codes, LabelLists.of(classes), 8)
     positions, distances = space.ranked(0, 100)
     assert not distances.any()
     assert len(set(positions)) == 100
     assert (classes[positions].sum(axis=0) > 10).all()
-    np.testing.assert_allclose(space.confusion(200)[0], 0.25)
-    assert space.confusion(100)[0].min() > 0.1
+    np.testing.assert_allclose(space.confusion(200).matrix()[0], 0.25)
+    assert space.confusion(100).matrix()[0].min() > 0.1
 
 
 def test_code_space_by_hand():
@@ -156,7 +157,7 @@ def test_code_space_by_hand():
     assert distances.tolist() == [0, 2, 4]
     assert SPACE.relevant(0, positions).tolist() == [True, False, True]
     # The two nearest: images 0 and 3 of the first query, 2 and 3 of the second.
-    np.testing.assert_allclose(SPACE.confusion(2), [[0.5, 0.5], [0, 1]])
+    np.testing.assert_allclose(SPACE.confusion(2).matrix(), [[0.5, 0.5], [0, 1]])
     similar, dissimilar = SPACE.distance_counts()
     assert np.flatnonzero(similar).tolist() == [0, 1, 2, 4, 8]
     assert np.flatnonzero(dissimilar).tolist() == [2, 4, 5]

@@ -3,11 +3,11 @@
 from typing import Literal
 
 import numpy as np
-from rich.console import Console
 
 from ssah_tf.data import ImageSet
 from ssah_tf.models import HNet
 from ssah_tf.system.errors import RecipeError
+from ssah_tf.system.text import plain_console
 from ssah_tf.training.callbacks import Stop
 from ssah_tf.training.hash_layer.features import features_of, sample_of
 from ssah_tf.training.hash_layer.frozen import fit_on_features
@@ -42,7 +42,7 @@ def refit_hash_layer(hnet: HNet, run: Run, images: ImageSet, stop: Stop) -> None
     try:
         fit_on_features(hnet, recipe, features, images.labels[known], (stop,), "refit")
     except RecipeError as error:
-        Console(highlight=False).print(f"refit: left out; {error}", soft_wrap=True)
+        plain_console().print(f"refit: left out; {error}", soft_wrap=True)
 
 
 def refit_recipe(recipe: Recipe) -> Recipe:

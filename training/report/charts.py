@@ -102,7 +102,7 @@ def bars(names: Sequence[str], values: Sequence[float], x: str) -> str:
         axis = figure.subplots()
         places = np.arange(len(names))[::-1]
         axis.barh(places, values, height=0.65)
-        axis.set_yticks(places, names)
+        axis.set_yticks(places, names, parse_math=False)
         axis.set(xlabel=x, xlim=(0, 1))
         axis.grid(axis="y", visible=False)
         for place, value in zip(places, values, strict=True):
@@ -133,8 +133,8 @@ def matrix(values: np.ndarray, names: Sequence[str] | None, x: str, y: str) -> s
         figure.colorbar(image, shrink=0.8)
         axis.set(xlabel=x, ylabel=y)
         if names is not None:
-            axis.set_xticks(range(n), names, rotation=60, ha="right")
-            axis.set_yticks(range(n), names)
+            axis.set_xticks(range(n), names, rotation=60, ha="right", parse_math=False)
+            axis.set_yticks(range(n), names, parse_math=False)
             for i, j in np.ndindex(n, n):
                 if values[i, j] >= 0.005:
                     ink = "black" if values[i, j] > 0.6 * values.max() else "white"

@@ -1,13 +1,14 @@
 """What the report shows of the code space: neighbours, confusions, distances, shorter codes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from ssah_tf.metrics import evaluate_retrieval
+from ssah_tf.metrics import tie_aware_average_precision
 from ssah_tf.metrics.hamming import hamming_distances
+from ssah_tf.metrics.relevance import LabelLists, Members
 
 #: Queries that are looked at for confusions and distances; a seeded draw of more.
 SAMPLE = 2000
@@ -16,21 +17,44 @@ CHUNK = 64
 
 
 @dataclass(frozen=True)
+class Confusion:
+    """Pairs of classes that come as neighbours; all others have the share 0.
+
+    Attributes:
+        query: Class of the query of each pair, int64 `(pairs,)`.
+        neighbour: Class of the neighbour.
+        share: Share of the neighbours of that class of queries, float64; they sum to 1 for each.
+        classes: Number of classes.
+    """
+
+    query: np.ndarray
+    neighbour: np.ndarray
+    share: np.ndarray
+    classes: int
+
+    def matrix(self) -> np.ndarray:
+        """As a square matrix, float64 `(classes, classes)`; a row sums to 1, or to 0."""
+        whole = np.zeros((self.classes, self.classes))
+        whole[self.query, self.neighbour] = self.share
+        return whole
+
+
+@dataclass(frozen=True)
 class CodeSpace:
     """Codes of queries and database with their labels.
 
     Attributes:
         query_codes: Packed, uint8 `(q, bytes)`.
-        query_labels: uint8 `(q, classes)`, multi-hot.
+        query_labels: Their classes.
         database_codes: Packed, uint8 `(n, bytes)`.
-        database_labels: uint8 `(n, classes)`.
+        database_labels: Their classes.
         bits: Length of a code.
     """
 
     query_codes: np.ndarray
-    query_labels: np.ndarray
+    query_labels: LabelLists
     database_codes: np.ndarray
-    database_labels: np.ndarray
+    database_labels: LabelLists
     bits: int
 
     @cached_property
@@ -41,6 +65,17 @@ class CodeSpace:
         code: in that order a query would find the wrong ones of the first class before all others.
         """
         return np.random.default_rng(0).permutation(len(self.database_codes))
+
+    @cached_property
+    def members(self) -> Members:
+        """The database images of each class."""
+        return Members(self.database_labels)
+
+    @cached_property
+    def chosen(self) -> np.ndarray:
+        """Positions of `SAMPLE` queries, of all if there are fewer; ascending."""
+        order = np.random.default_rng(0).permutation(len(self.query_codes))
+        return np.sort(order[:SAMPLE])
 
     def nearest(self, distances: np.ndarray, k: int) -> np.ndarray:
         """Positions of the k smallest of the distances `(n,)` to the database, `(k,)`."""
@@ -58,7 +93,7 @@ class CodeSpace:
 
     def relevant(self, query: int, positions: np.ndarray) -> np.ndarray:
         """Whether database images share a label with a query, bool `(positions,)`."""
-        return (self.database_labels[positions] & self.query_labels[query]).any(axis=1)
+        return np.isin(positions, self.members.of(self.query_labels[query]))
 
     def sampled(self) -> Iterator[tuple[int, np.ndarray]]:
         """Some of the queries, all if there are few, with their distances to the database.
@@ -66,27 +101,34 @@ class CodeSpace:
         Yields:
             The position of a query, and `(n,)`.
         """
-        chosen = np.sort(np.random.default_rng(0).permutation(len(self.query_codes))[:SAMPLE])
-        for part in np.array_split(chosen, -(-len(chosen) // CHUNK)):
+        for part in np.array_split(self.chosen, -(-len(self.chosen) // CHUNK)):
             yield from zip(
                 part.tolist(),
                 hamming_distances(self.query_codes[part], self.database_codes),
                 strict=True,
             )
 
-    def confusion(self, k: int) -> np.ndarray:
-        """Row c: how the k nearest neighbours of queries of class c divide over the classes.
+    def confusion(
+        self, k: int, progress: Callable[[int, int], None] = lambda done, total: None
+    ) -> Confusion:
+        """How the k nearest neighbours of queries of a class divide over the classes.
 
-        Returns:
-            float64 `(classes, classes)`; rows sum to 1, or to 0 for a class without queries. An
-            image with several labels counts in parts.
+        An image with several labels counts in parts.
         """
-        share = self.database_labels / np.maximum(self.database_labels.sum(axis=1), 1)[:, None]
-        total = np.zeros((self.query_labels.shape[1],) * 2)
-        for query, distances in self.sampled():
-            total[self.query_labels[query] > 0] += share[self.nearest(distances, k)].mean(axis=0)
-        sums = total.sum(axis=1, keepdims=True)
-        return total / np.where(sums > 0, sums, 1)
+        classes = self.query_labels.classes
+        keys, weights = [np.zeros(0, np.int64)], [np.zeros(0)]
+        for done, (query, distances) in enumerate(self.sampled()):
+            progress(done, len(self.chosen))
+            labels = self.database_labels.take(self.nearest(distances, k))
+            sizes = labels.sizes()
+            weight = np.repeat(1 / (len(labels) * np.maximum(sizes, 1)), sizes)
+            for c in self.query_labels[query].tolist():
+                keys.append(c * classes + labels.columns)
+                weights.append(weight)
+        pairs, place = np.unique(np.concatenate(keys), return_inverse=True)
+        total = np.bincount(place, weights=np.concatenate(weights), minlength=len(pairs))
+        sums = np.bincount(pairs // classes, weights=total, minlength=classes)
+        return Confusion(pairs // classes, pairs % classes, total / sums[pairs // classes], classes)
 
     def distance_counts(self) -> tuple[np.ndarray, np.ndarray]:
         """Pairs of query and database image at each distance: similar and dissimilar.
@@ -95,26 +137,23 @@ class CodeSpace:
             Two int64 `(bits + 1,)`.
         """
         counts = np.zeros((2, self.bits + 1), dtype=np.int64)
-        everything = np.arange(len(self.database_codes))
         for query, distances in self.sampled():
-            relevant = self.relevant(query, everything)
-            for row, mask in enumerate((relevant, ~relevant)):
-                counts[row] += np.bincount(distances[mask], minlength=self.bits + 1)
+            near = self.members.of(self.query_labels[query])
+            similar = np.bincount(distances[near], minlength=self.bits + 1)
+            counts[0] += similar
+            counts[1] += np.bincount(distances, minlength=self.bits + 1) - similar
         return counts[0], counts[1]
 
     def truncated(self, bits: int) -> float:
-        """Tie-aware mAP@all of the first `bits` bits of each code."""
-        shorter = [
+        """Tie-aware mAP@all of the first `bits` bits of each code, over the `chosen` queries."""
+        query, database = (
             np.packbits(np.unpackbits(codes, axis=1, count=bits), axis=1)
-            for codes in (self.query_codes, self.database_codes)
-        ]
-        return evaluate_retrieval(
-            shorter[0],
-            self.query_labels,
-            shorter[1],
-            self.database_labels,
-            bits,
-            cutoffs=(),
-            radius=0,
-            n_bootstrap=0,
-        ).map_tie_aware
+            for codes in (self.query_codes[self.chosen], self.database_codes)
+        )
+        counts = np.zeros((2, len(query), bits + 1), np.int64)
+        for start in range(0, len(query), CHUNK):
+            distances = hamming_distances(query[start : start + CHUNK], database)
+            for i, row in enumerate(distances, start):
+                near = self.members.of(self.query_labels[int(self.chosen[i])])
+                counts[:, i] = [np.bincount(part, minlength=bits + 1) for part in (row, row[near])]
+        return float(tie_aware_average_precision(*counts).mean())

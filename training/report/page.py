@@ -1,6 +1,7 @@
 """`report.html` of one run."""
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import jinja2
@@ -9,13 +10,14 @@ from PIL import Image
 
 from ssah_tf.data import ImageSet, Split
 from ssah_tf.metrics import bit_correlation
+from ssah_tf.metrics.relevance import LabelLists
 from ssah_tf.system.errors import RunError
 from ssah_tf.system.files import write_atomically
 from ssah_tf.system.reading import read_arrays
 from ssah_tf.system.text import printable
 from ssah_tf.training.report import charts
 from ssah_tf.training.report.album import draw_album
-from ssah_tf.training.report.neighbours import CodeSpace
+from ssah_tf.training.report.neighbours import CodeSpace, Confusion
 from ssah_tf.training.run import Run
 from ssah_tf.version import __version__
 
@@ -60,12 +62,17 @@ class Picture:
     right: bool = True
 
 
-def write_report(run: Run, images: ImageSet) -> None:
+def write_report(
+    run: Run,
+    images: ImageSet,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
     """Write `report.html` of an evaluated run, and the picture of hard samples in it.
 
     Args:
         run: A run with `metrics.json` and `codes.npz`.
         images: Its images.
+        progress: Is told (queries looked at for confusions, all) now and then.
 
     Raises:
         RunError: The run was not evaluated, or its files do not fit each other.
@@ -80,7 +87,7 @@ def write_report(run: Run, images: ImageSet) -> None:
         key=lambda entry: -entry[1],
     )
     confusion_k = min(CONFUSION_K, len(space.database_codes))
-    confusion = space.confusion(confusion_k)
+    confusion = space.confusion(confusion_k, progress)
     p_at_k = {int(k): value for k, value in found["precision_at_k"].items()}
     page = PAGES.get_template("page.html.j2").render(
         title=images.name,
@@ -91,14 +98,20 @@ def write_report(run: Run, images: ImageSet) -> None:
             {"PR": (found["radius_recall"], found["radius_precision"])}, "recall", "precision"
         ),
         p_at_k=charts.lines(
-            {"P@k": (list(p_at_k), list(p_at_k.values()))}, "k", "P@k", log_x=True, markers=True
+            {"P@k": (list(p_at_k), list(p_at_k.values())), **guessing(found)},
+            "k",
+            "P@k",
+            log_x=True,
+            markers=True,
         ),
         training=charts.training_curves(run.history),
         by_class=charts.bars(*shortened(by_class), "mAP, tie-aware"),
         by_class_note=class_note(by_class),
         hard_samples=png_address(run),
         galleries=galleries(space, images, split, report["average_precision"]),
-        confusion=charts.matrix(confusion, classes, "class of the neighbour", "class of the query")
+        confusion=charts.matrix(
+            confusion.matrix(), classes, "class of the neighbour", "class of the query"
+        )
         if len(classes) <= MATRIX_CLASSES
         else None,
         confusions=worst_confusions(confusion, classes),
@@ -113,10 +126,17 @@ def write_report(run: Run, images: ImageSet) -> None:
         correlation=charts.matrix(
             bit_correlation(space.database_codes, space.bits), None, "bit", "bit"
         ),
+        sampled=len(space.chosen) if len(space.chosen) < len(space.query_codes) else None,
         lengths=[(n, space.truncated(n)) for n in LENGTHS if n < space.bits]
         + [(space.bits, found["map_tie_aware"])],
     )
     write_atomically(run.report_path, page.encode("utf-8"))
+
+
+def guessing(found: dict) -> dict[str, tuple[list[int], list[float]]]:
+    """P@k of random codes as a curve; none for numbers of an older version."""
+    chance = found.get("chance", {}).get("precision_at_k", {})
+    return {"guessing": ([int(k) for k in chance], list(chance.values()))} if chance else {}
 
 
 def code_space(run: Run, images: ImageSet) -> CodeSpace:
@@ -127,7 +147,8 @@ def code_space(run: Run, images: ImageSet) -> CodeSpace:
         codes = arrays["query"], arrays["database"]
     except (OSError, ValueError, KeyError) as error:
         raise RunError(f"{run.codes_path}: missing or damaged ({error})") from None
-    labels = [images.labels[images.positions(part)] for part in (split.query, split.database)]
+    every = LabelLists.of(images.labels)
+    labels = [every.take(images.positions(part)) for part in (split.query, split.database)]
     if [len(part) for part in codes] != [len(part) for part in labels]:
         raise RunError(f"{run.codes_path}: does not fit the split; run `ssah evaluate` again")
     return CodeSpace(codes[0], labels[0], codes[1], labels[1], run.recipe.model.bits)
@@ -216,13 +237,15 @@ def class_note(by_class: list[tuple[str, float]]) -> str:
     return f"The {half} best and the {half} worst of {len(by_class)} classes."
 
 
-def worst_confusions(confusion: np.ndarray, classes: list[str]) -> list[dict]:
+def worst_confusions(confusion: Confusion, classes: list[str]) -> list[dict]:
     """The pairs of classes with the largest share of wrong neighbours."""
-    wrong = confusion - np.diag(confusion.diagonal())
-    order = np.argsort(-wrong, axis=None, kind="stable")[:CONFUSIONS]
-    pairs = [np.unravel_index(place, wrong.shape) for place in order]
+    wrong = np.where(confusion.query == confusion.neighbour, 0, confusion.share)
     return [
-        {"query": classes[i], "neighbour": classes[j], "share": float(wrong[i, j])}
-        for i, j in pairs
-        if wrong[i, j] > 0
+        {
+            "query": classes[confusion.query[place]],
+            "neighbour": classes[confusion.neighbour[place]],
+            "share": float(wrong[place]),
+        }
+        for place in np.argsort(-wrong, kind="stable")[:CONFUSIONS]
+        if wrong[place] > 0
     ]

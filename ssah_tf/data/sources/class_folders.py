@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from ssah_tf.data.files import file_set, image_files
 from ssah_tf.data.image_set import ImageSet
+from ssah_tf.data.labels import sparse_zeros
+from ssah_tf.data.names import class_name
 from ssah_tf.system.errors import DataError
 
 #: A folder of one of these names holds images without a label instead of a class.
@@ -13,6 +13,11 @@ UNLABELLED = frozenset({"unlabelled", "unlabeled"})
 
 #: Two folders of these names, and no other, make an official split; queries lie in the second one.
 OFFICIAL = ("train", "test")
+
+
+def folder_class(name: str) -> str:
+    """The class of a folder of this name; one of invisible characters alone keeps its name."""
+    return class_name(name) or name
 
 
 def load_class_folders(root: str | Path) -> tuple[ImageSet, dict[str, str]]:
@@ -37,7 +42,7 @@ def load_class_folders(root: str | Path) -> tuple[ImageSet, dict[str, str]]:
     official = {name.split("/")[0] for name in ids} == set(OFFICIAL)
     if official:
         ids = [name for name in ids if name.count("/") > 1]
-    of = [name.split("/")[1 if official else 0] for name in ids]
+    of = [folder_class(name.split("/")[1 if official else 0]) for name in ids]
     classes = sorted({name for name in of if name.lower() not in UNLABELLED})
     if len(classes) < 2:
         raise DataError(
@@ -45,7 +50,7 @@ def load_class_folders(root: str | Path) -> tuple[ImageSet, dict[str, str]]:
             f"(expected {root}/<class>/*.jpg; for labels in a file add --labels FILE)"
         )
     column = {name: i for i, name in enumerate(classes)}
-    labels = np.zeros((len(ids), len(classes)), dtype=np.uint8)
+    labels = sparse_zeros(len(ids), len(classes))
     for row, name in enumerate(of):
         if name in column:
             labels[row, column[name]] = 1

@@ -24,7 +24,7 @@ from ssah_tf.search.backends.stored import (
     StoredTable,
 )
 from ssah_tf.search.missing import Aside, Missing, from_bytes, to_bytes
-from ssah_tf.system.errors import SsahError
+from ssah_tf.system.errors import NewerError, SsahError
 from ssah_tf.system.reading import parse_json
 
 #: Of an index of photos; 2 has the columns `mtime_ns` and `perceptual_hash`, 3 missing photos.
@@ -101,7 +101,7 @@ class DatabaseStorage:
             if found["format"] < READ:
                 self.store.upgrade()
             if found["format"] > FORMAT:
-                raise ValueError("made by a newer version")
+                raise NewerError(self, found["format"], FORMAT)
             self.revision = int(found["revision"])
             roots = tuple(map(str, found["roots"]))
             size, next_id = int(found["image_size"]), int(found["next_id"])

@@ -19,7 +19,7 @@ from ssah_tf.search.backends.storage import State
 from ssah_tf.search.code_index import ARRAYS, CodeIndex
 from ssah_tf.search.missing import Aside, Missing, from_bytes, read_older, to_bytes
 from ssah_tf.search.photo_table import PhotoTable
-from ssah_tf.system.errors import SsahError
+from ssah_tf.system.errors import NewerError, SsahError
 from ssah_tf.system.files import atomic_path, checksum, write_atomically
 from ssah_tf.system.reading import parse_json
 
@@ -96,9 +96,11 @@ class FolderStorage:
                 f"{self} was made by an older version of ssah-tf: run `ssah index` again, which "
                 "makes it anew and keeps its labels"
             )
+        if isinstance(found := about.get("format"), int) and found > FORMAT:
+            raise NewerError(self, found, FORMAT)
         try:
             if about["format"] not in READ:
-                raise ValueError("made by a newer version")
+                raise ValueError(f"format {about['format']!r}")
             place, photos = about["codes"], about["photos"]
             if place not in PLACES:
                 raise ValueError(f"codes in {place!r}")

@@ -452,7 +452,9 @@ def about(client: "MilvusClient", address: Address) -> dict[str, Any]:
     try:
         found: dict[str, Any] = parse_json(described["description"])
         if found["layout"] != LAYOUT or found["metric"] != "hamming":
-            raise SsahError(f"{address} was made by a newer version of ssah-tf: use that one")
+            raise SsahError(
+                f"{address} was made by a newer version of ssah-tf: pip install --upgrade ssah-tf"
+            )
         return found
     except (ValueError, KeyError, TypeError):
         raise SsahError(

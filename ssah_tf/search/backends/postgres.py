@@ -140,7 +140,10 @@ class PostgresIndex(Index):
                 layout = LAYOUT
             _, bits, model_id, metric = found
             if (layout, metric) != (LAYOUT, "hamming"):
-                raise SsahError(f"{address} was made by a newer version of ssah-tf: use that one")
+                raise SsahError(
+                    f"{address} was made by a newer version of ssah-tf: "
+                    "pip install --upgrade ssah-tf"
+                )
             return cls(address, connection, bits, model_id)
         except BaseException:
             connection.close()

@@ -42,9 +42,13 @@ function address(asked) {
   return text ? "/?" + text : "/";
 }
 
+function quoted(label) {
+  return /^"|[|]/.test(label) ? '"' + label.replaceAll('"', '""') + '"' : label;
+}
+
 function filters(asked) {
   const query = new URLSearchParams();
-  if (asked.labels.length) query.append("filter", "label=" + asked.labels.join("|"));
+  if (asked.labels.length) query.append("filter", "label=" + asked.labels.map(quoted).join("|"));
   if (asked.path) query.append("filter", "path=" + asked.path);
   return query;
 }
