@@ -21,6 +21,10 @@ OR = "|"
 FILTERS = 8
 
 
+class UnknownLabel(SsahError):
+    """A label that no photo has."""
+
+
 @dataclass(frozen=True)
 class Subset:
     """The photos that meet some conditions.
@@ -64,7 +68,8 @@ def matching(photos: PhotoTable, conditions: Sequence[str]) -> np.ndarray:
         bool `(n,)`.
 
     Raises:
-        SsahError: Another form, or a label that no photo has.
+        SsahError: Another form.
+        UnknownLabel: A label that no photo has.
     """
     keep = np.ones(len(photos), bool)
     for condition in conditions:
@@ -95,7 +100,7 @@ def has_label(photos: PhotoTable, value: str) -> np.ndarray:
         if name not in there:
             near = difflib.get_close_matches(name, there, n=1) or sorted(there)[:5]
             hint = f"; there are {', '.join(map(printable, near))}" if near else ""
-            raise SsahError(f"no photo of the index has the label {printable(name)!r}{hint}")
+            raise UnknownLabel(f"no photo of the index has the label {printable(name)!r}{hint}")
     one = compute.is_in(names, value_set=pyarrow.array(wanted, pyarrow.string()))
     rows = np.repeat(np.arange(len(counts)), counts)[one.to_numpy(zero_copy_only=False)]
     found = np.zeros(len(counts), bool)
