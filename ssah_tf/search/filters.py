@@ -25,6 +25,10 @@ QUOTED = re.compile(r'\s*"((?:[^"]|"")*)"\s*(?=\||$)')
 FILTERS = 8
 
 
+class UnknownLabel(SsahError):
+    """A label that no photo has."""
+
+
 @dataclass(frozen=True)
 class Subset:
     """The photos that meet some conditions.
@@ -69,7 +73,8 @@ def matching(photos: PhotoTable, conditions: Sequence[str]) -> np.ndarray:
         bool `(n,)`.
 
     Raises:
-        SsahError: Another form, or a label that no photo has.
+        SsahError: Another form.
+        UnknownLabel: A label that no photo has.
     """
     keep = np.ones(len(photos), bool)
     for condition in conditions:
@@ -137,7 +142,7 @@ def has_label(photos: PhotoTable, value: str) -> np.ndarray:
         if name not in there:
             near = difflib.get_close_matches(name, there, n=1) or sorted(there)[:5]
             hint = f"; there are {', '.join(printable(quoted(n)) for n in near)}" if near else ""
-            raise SsahError(f"no photo of the index has the label {printable(name)!r}{hint}")
+            raise UnknownLabel(f"no photo of the index has the label {printable(name)!r}{hint}")
         wanted += there[name]
     one = compute.is_in(names, value_set=pyarrow.array(wanted, pyarrow.string()))
     rows = np.repeat(np.arange(len(counts)), counts)[one.to_numpy(zero_copy_only=False)]

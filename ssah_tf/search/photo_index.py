@@ -14,7 +14,7 @@ from ssah_tf.encoding.parts import Parts
 from ssah_tf.search.backends.schemes import open_storage
 from ssah_tf.search.backends.storage import State, Storage
 from ssah_tf.search.code_index import CodeIndex
-from ssah_tf.search.filters import RecentFilters, Subset, matching
+from ssah_tf.search.filters import RecentFilters, Subset, UnknownLabel, matching
 from ssah_tf.search.index import Index
 from ssah_tf.search.missing import Aside, Missing
 from ssah_tf.search.moved import inherited, moved
@@ -496,7 +496,13 @@ class PhotoIndex:
         """
 
         def find() -> Subset:
-            ids = self.photos.ids[matching(self.photos, where)]
+            try:
+                ids = self.photos.ids[matching(self.photos, where)]
+            except UnknownLabel as error:
+                if not len(self.missing):
+                    raise
+                count = f"{len(self.missing):,} photos of the index are missing and left out"
+                raise UnknownLabel(f"{error} ({count})") from None
             return Subset(ids, self.codes.subset(ids))
 
         return self._filters.get(tuple(where), find)

@@ -136,6 +136,13 @@ def test_a_source_that_is_empty_once(world):
     with PhotoIndex.open(world.place) as index:
         found = index_stats(index)
     assert (found.photos, found.missing, found.missing_labelled) == (4, 4, 1)
+    with (
+        PhotoIndex.open(world.place) as index,
+        pytest.raises(
+            SsahError, match=r"no photo .* label 'rex'.*\(4 photos of the index are miss"
+        ),
+    ):
+        index.neighbours(np.zeros((1, 1), np.uint8), 1, where=["label=rex"])
     assert "missing            4, 1 with a label; left out of results" in as_lines(found)
     (world.folder / "away").rename(world.two / "dog")
     done = world.sync()
