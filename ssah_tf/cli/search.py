@@ -219,7 +219,7 @@ def duplicates(
         typer.Option(
             min=0,
             max=1,
-            help="Group photos from this SSIM of small grey pictures on, 1 for the same.",
+            help="Group photos from this SSIM of whole pictures in colour on, 1 for the same.",
         ),
     ] = 0.9,
     likeness: Annotated[str, renamed("--likeness", "--min-ssim")] = "",
