@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ssah_tf.metrics import chance_average_precision, relevant_counts
+from ssah_tf.metrics import LabelLists, chance_average_precision, relevant_counts
 from ssah_tf.system.text import printable
 
 #: Queries below which one image moves every mean by tenths.
@@ -13,15 +13,16 @@ HIGH = 0.8
 SHOWN = 5
 
 
-def doubts_of_split(query: np.ndarray, database: np.ndarray, classes: tuple[str, ...]) -> list[str]:
+def doubts_of_split(query: LabelLists, database: LabelLists, classes: tuple[str, ...]) -> list[str]:
     """What numbers on a split will not say, before anything is trained; a line each.
 
     Args:
-        query: Labels of the queries, uint8 `(q, classes)`.
-        database: Labels of the database, uint8 `(n, classes)`.
+        query: Labels of the queries.
+        database: Labels of the database.
         classes: Class names.
     """
-    asks, there = query.any(axis=0), database.any(axis=0) | query.any(axis=0)
+    asks = query.counts() > 0
+    there = asks | (database.counts() > 0)
     relevant = relevant_counts(query, database)
     chance = float(chance_average_precision(relevant, len(database)).mean())
     lines = []

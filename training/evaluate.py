@@ -9,6 +9,7 @@ from ssah_tf.data import ImageSet, Split
 from ssah_tf.data.pipeline import encoding_batches
 from ssah_tf.data.sampling import evenly
 from ssah_tf.metrics import (
+    LabelLists,
     chance_average_precision,
     code_statistics,
     evaluate_retrieval,
@@ -57,7 +58,8 @@ def evaluate(
     query_codes, database_codes = (
         codes_of(encoder, images, part, recipe.data.image_size) for part in (query, database)
     )
-    labels = [images.labels[part] for part in (query, database)]
+    every = LabelLists.of(images.labels)
+    labels = [every.take(part) for part in (query, database)]
     result = evaluate_retrieval(
         query_codes,
         labels[0],
@@ -68,21 +70,20 @@ def evaluate(
         seed=recipe.seed,
         progress=progress,
     )
-    by_chance = result.chance["map_tie_aware"]
-    assert isinstance(by_chance, float)
+    retrieval = result.to_dict()
     metrics = {
         "protocol": f"{split.protocol}; {encoder.bits} bits; training seed {recipe.seed}",
         "selected_epoch": selected["epoch"] + 1,
         "validation_map": selected["validation_map"],
         "validation_error": selected["validation_error"],
-        "validation_chance": validation_chance(images, split),
+        "validation_chance": validation_chance(images, split, every),
         "training_seconds": round(sum(e["seconds"] for e in run.history), 1),
         "classes": list(images.classes),
-        "retrieval": result.to_dict(),
+        "retrieval": retrieval,
         "codes": code_statistics(database_codes, encoder.bits).to_dict(),
         "average_precision": list(result.average_precision),
         "doubts": doubts_of_split(labels[0], labels[1], images.classes)
-        + doubt_of_interval(result.map_interval, by_chance),
+        + doubt_of_interval(result.map_interval, retrieval["chance"]["map_tie_aware"]),
     }
     with atomic_path(run.codes_path) as path:
         np.savez(path, query=query_codes, database=database_codes)
@@ -90,11 +91,11 @@ def evaluate(
     return metrics
 
 
-def validation_chance(images: ImageSet, split: Split) -> float:
+def validation_chance(images: ImageSet, split: Split, labels: LabelLists) -> float:
     """What random codes reach in the measurement by which the epoch was selected."""
     database = evenly(images.positions(split.labelled), VALIDATION_DATABASE)
-    queries = images.labels[images.positions(split.validation)]
-    relevant = relevant_counts(queries, images.labels[database])
+    queries = labels.take(images.positions(split.validation))
+    relevant = relevant_counts(queries, labels.take(database))
     return float(chance_average_precision(relevant, len(database)).mean())
 
 

@@ -256,11 +256,13 @@ def measure(run: "Run", images: "ImageSet") -> dict:
 
 def print_start(run: "Run", loaded: "Loaded") -> None:
     """Print what is odd about the images, the protocol and the run folder."""
+    from ssah_tf.metrics import LabelLists
     from ssah_tf.training.doubts import doubts_of_split
 
     print_findings(loaded)
     images, split = loaded.images, run.split
-    query, database = (images.labels[images.positions(p)] for p in (split.query, split.database))
+    labels = LabelLists.of(images.labels)
+    query, database = (labels.take(images.positions(p)) for p in (split.query, split.database))
     for line in doubts_of_split(query, database, images.classes):
         typer.echo(f"numbers: {line}", err=True)
     typer.echo(f"{printable(run.split.protocol)}\nrun folder: {printable(str(run.folder))}")

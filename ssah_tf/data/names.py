@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 
 #: Characters without width that change no picture of a name: soft hyphen, spaces of width 0, byte
 #: order mark, marks of direction and of mathematics.
@@ -20,12 +21,15 @@ QUOTES = "\"'`\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb"
 OPENING, CLOSING = '"\u201c\u201e\u00ab', "\u201d\u00bb"
 
 
+@lru_cache(maxsize=65536)
 def class_name(text: str) -> str:
     """A class name as it is compared, stored and shown.
 
     Composed Unicode (NFC); every space a plain one, none at the ends; no characters without width.
     Joiners stay between letters of scripts, and between emoji, that they join.
     """
+    if text.isascii():
+        return text.strip()
     text = unicodedata.normalize("NFC", INVISIBLE.sub("", text))
     text = "".join(" " if unicodedata.category(c) == "Zs" else c for c in text).strip()
     kept = [

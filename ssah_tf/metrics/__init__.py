@@ -8,7 +8,7 @@ from ssah_tf.metrics.bootstrap import bootstrap_interval
 from ssah_tf.metrics.chance import chance_average_precision, chance_levels
 from ssah_tf.metrics.codes import CodeStatistics, bit_correlation, code_statistics
 from ssah_tf.metrics.hamming import hamming_distances, pack_codes
-from ssah_tf.metrics.relevance import relevant_counts
+from ssah_tf.metrics.relevance import LabelLists, relevant_counts
 from ssah_tf.metrics.result import RetrievalResult
 from ssah_tf.metrics.retrieval import evaluate_retrieval
 from ssah_tf.metrics.sorted_order import sorted_average_precision
@@ -20,6 +20,7 @@ from ssah_tf.metrics.tie_aware import (
 
 __all__ = [
     "CodeStatistics",
+    "LabelLists",
     "RetrievalResult",
     "bit_correlation",
     "bootstrap_interval",

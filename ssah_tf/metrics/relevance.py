@@ -34,9 +34,9 @@ def check_labels(name: str, labels: np.ndarray, count: int | None = None) -> np.
     return labels
 
 
-def relevant_counts(query_labels: np.ndarray, database_labels: np.ndarray) -> np.ndarray:
+def relevant_counts(queries: "LabelLists", database: "LabelLists") -> np.ndarray:
     """Number of database images that share a label with each query, int64 `(q,)`."""
-    queries, members = LabelLists.of(query_labels), Members(LabelLists.of(database_labels))
+    members = Members(database)
     return np.array([len(members.of(queries[i])) for i in range(len(queries))], np.int64)
 
 
@@ -71,6 +71,10 @@ class LabelLists:
         """The classes of an image, ascending."""
         found: np.ndarray = self.columns[self.starts[image] : self.starts[image + 1]]
         return found
+
+    def counts(self) -> np.ndarray:
+        """Number of images of each class, int64 `(classes,)`."""
+        return np.bincount(self.columns, minlength=self.classes)
 
     def sizes(self) -> np.ndarray:
         """Number of labels of each image, int64 `(n,)`."""

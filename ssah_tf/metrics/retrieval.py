@@ -22,9 +22,9 @@ _CHUNK_ELEMENTS = 1 << 20
 
 def evaluate_retrieval(
     query_codes: np.ndarray,
-    query_labels: np.ndarray,
+    query_labels: np.ndarray | LabelLists,
     database_codes: np.ndarray,
-    database_labels: np.ndarray,
+    database_labels: np.ndarray | LabelLists,
     bits: int,
     *,
     cutoffs: Sequence[int] = (100, 1000, 5000),
@@ -40,9 +40,9 @@ def evaluate_retrieval(
 
     Args:
         query_codes: Packed codes, uint8 `(q, ceil(bits / 8))`.
-        query_labels: Multi-hot, uint8 or bool `(q, classes)`.
+        query_labels: Multi-hot, uint8 or bool `(q, classes)`; or lists, where classes are many.
         database_codes: Packed codes, uint8 `(n, ceil(bits / 8))`.
-        database_labels: Multi-hot, uint8 or bool `(n, classes)`.
+        database_labels: Multi-hot, uint8 or bool `(n, classes)`; or lists.
         bits: Length of a code.
         cutoffs: Ranks k for AP@k and P@k. One beyond the database is allowed: the missing places
             count as not relevant.
@@ -59,12 +59,12 @@ def evaluate_retrieval(
     """
     query_codes = check_codes("query_codes", query_codes, bits)
     database_codes = check_codes("database_codes", database_codes, bits)
-    query_labels = check_labels("query_labels", query_labels, len(query_codes))
-    database_labels = check_labels("database_labels", database_labels, len(database_codes))
-    if query_labels.shape[1] != database_labels.shape[1]:
+    queries = _label_lists("query_labels", query_labels, len(query_codes))
+    database = _label_lists("database_labels", database_labels, len(database_codes))
+    if queries.classes != database.classes:
         raise ValueError(
-            f"query_labels: received {query_labels.shape[1]} classes, expected "
-            f"{database_labels.shape[1]} as in database_labels"
+            f"query_labels: received {queries.classes} classes, expected "
+            f"{database.classes} as in database_labels"
         )
     cutoffs = _check_cutoffs(cutoffs)
     if not _is_whole(radius) or not 0 <= radius <= bits:
@@ -73,12 +73,12 @@ def evaluate_retrieval(
         raise ValueError(f"n_bootstrap: received {n_bootstrap!r}, expected a whole number >= 0")
 
     counts, relevant, sorted_ap = _rank_all(
-        query_codes, query_labels, database_codes, database_labels, bits, cutoffs, progress
+        query_codes, queries, database_codes, database, bits, cutoffs, progress
     )
     ap = tie_aware_average_precision(counts, relevant)  # (q,)
     precision, recall = precision_recall_by_radius(counts, relevant)  # (q, bits + 1) each
     sorted_means = sorted_ap.mean(axis=0)
-    found, per_class = relevant.sum(axis=1), _mean_per_class(ap, query_labels)
+    found, per_class = relevant.sum(axis=1), _mean_per_class(ap, queries)
     return RetrievalResult(
         queries=len(query_codes),
         database=len(database_codes),
@@ -103,7 +103,7 @@ def evaluate_retrieval(
         map_per_class=per_class,
         chance=chance_levels(found, len(database_codes), int(bits), cutoffs, int(radius)),
         chance_per_class=_mean_per_class(
-            chance_average_precision(found, len(database_codes)), query_labels
+            chance_average_precision(found, len(database_codes)), queries
         ),
         query_classes=sum(value is not None for value in per_class),
         n_bootstrap=int(n_bootstrap),
@@ -114,9 +114,9 @@ def evaluate_retrieval(
 
 def _rank_all(
     query_codes: np.ndarray,
-    query_labels: np.ndarray,
+    queries: LabelLists,
     database_codes: np.ndarray,
-    database_labels: np.ndarray,
+    database: LabelLists,
     bits: int,
     cutoffs: tuple[int, ...],
     progress: Callable[[int, int], None],
@@ -131,7 +131,7 @@ def _rank_all(
     counts = np.empty((q, bits + 1), dtype=np.int64)
     relevant_counts = np.empty((q, bits + 1), dtype=np.int64)
     sorted_ap = np.empty((q, 1 + len(cutoffs)))
-    members, queries = Members(LabelLists.of(database_labels)), LabelLists.of(query_labels)
+    members = Members(database)
 
     rows = max(1, _CHUNK_ELEMENTS // len(database_codes))
     for start in range(0, q, rows):
@@ -147,10 +147,21 @@ def _rank_all(
     return counts, relevant_counts, sorted_ap
 
 
-def _mean_per_class(ap: np.ndarray, labels: np.ndarray) -> tuple[float | None, ...]:
-    rows, columns = np.nonzero(labels)
-    sizes = np.bincount(columns, minlength=labels.shape[1])
-    sums = np.bincount(columns, weights=ap[rows], minlength=labels.shape[1])
+def _label_lists(name: str, labels: np.ndarray | LabelLists, count: int) -> LabelLists:
+    """Labels as lists, if they are multi-hot, or are such lists; one for each of `count` codes."""
+    if not isinstance(labels, LabelLists):
+        return LabelLists.of(check_labels(name, labels, count))
+    if len(labels) != count:
+        raise ValueError(
+            f"{name}: received {len(labels)} rows, expected {count}, one for each code"
+        )
+    return labels
+
+
+def _mean_per_class(ap: np.ndarray, labels: LabelLists) -> tuple[float | None, ...]:
+    sizes = labels.counts()
+    weights = np.repeat(ap, labels.sizes())
+    sums = np.bincount(labels.columns, weights=weights, minlength=labels.classes)
     return tuple(
         float(total / size) if size else None for total, size in zip(sums, sizes, strict=True)
     )

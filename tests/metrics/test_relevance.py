@@ -12,7 +12,9 @@ def relevant(query, database):
         near = members.of(lists[i])
         assert (np.diff(near) > 0).all()
         found[i, near] = True
-    np.testing.assert_array_equal(relevant_counts(query, database), found.sum(axis=1))
+    np.testing.assert_array_equal(
+        relevant_counts(lists, LabelLists.of(database)), found.sum(axis=1)
+    )
     return found
 
 

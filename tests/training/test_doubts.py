@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ssah_tf.data import load_fashion
+from ssah_tf.metrics import LabelLists
 from ssah_tf.training import tables
 from ssah_tf.training.auto import resolve
 from ssah_tf.training.doubts import doubt_of_interval, doubts_of_split
@@ -11,7 +12,7 @@ from ssah_tf.training.recipe import load_recipe
 
 
 def hot(*names, classes="cd"):
-    return np.array([[c in name for c in classes] for name in names], np.uint8)
+    return LabelLists.of(np.array([[c in name for c in classes] for name in names], np.uint8))
 
 
 def test_thirty_cats_and_two_dogs():

@@ -3,6 +3,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from importlib import resources
 
 import numpy as np
@@ -243,3 +244,25 @@ def test_report_needs_no_tensorflow(runs):
         "assert 'tensorflow' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_thousands_of_classes_take_memory_for_what_is_found():
+    """A matrix of 5,000 classes has 200 MB, their labels as a table 75: neither is made."""
+    classes = 5_000
+    rng = np.random.default_rng(0)
+    database = LabelLists(np.arange(2 * classes) // 2, np.arange(2 * classes + 1), classes)
+    queries = database.take(np.arange(0, 2 * classes, 2))
+    codes = rng.integers(0, 256, (2 * classes, 4), np.uint8)
+    space = CodeSpace(codes[::2], queries, codes, database, 32)
+    tracemalloc.start()
+    confusion = space.confusion(10)
+    similar, dissimilar = space.distance_counts()
+    value = space.truncated(32)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 40e6
+    assert similar.sum() == 2 * 2_000  # each of the drawn queries has two relevant images
+    assert dissimilar.sum() == 2_000 * (2 * classes - 2)
+    assert 0.5 <= value < 0.6  # each finds itself first, and its class by chance
+    assert np.bincount(confusion.query, confusion.share).max() == pytest.approx(1)
+    assert len(np.unique(confusion.query)) == 2_000
