@@ -281,7 +281,7 @@ class CodeIndex(Index):
 
     def _positions(self, ids: np.ndarray) -> np.ndarray:
         there = self.ids
-        at = np.minimum(np.searchsorted(there, ids), max(0, len(there) - 1))
+        at = np.minimum(np.searchsorted(there, ids), len(there) - 1)
         missing = ids if not len(there) else ids[there[at] != ids]
         if len(missing):
             raise SsahError(f"id {missing[0]} is not in the index")

@@ -97,12 +97,13 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / ".lock").write_text("")  # hidden files do not count
     shards(tmp_path / "mine")
-    (tmp_path / "yours").mkdir()
-    (tmp_path / "yours" / "notes.txt").write_text("")
-    with pytest.raises(SsahError, match="yours holds something else: name another --output"):
-        shards(tmp_path / "yours")
+    for name in ("notes.txt", "#notes"):
+        (tmp_path / f"of {name}").mkdir()
+        (tmp_path / f"of {name}" / name).write_text("")
+        with pytest.raises(SsahError, match=f"of {name} holds something else: name another --out"):
+            shards(tmp_path / f"of {name}")
     with pytest.raises(SsahError, match=r"notes\.txt.codes: cannot be made \(Not a directory\)"):
-        shards(tmp_path / "yours" / "notes.txt" / "codes")
+        shards(tmp_path / "of notes.txt" / "notes.txt" / "codes")
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,7 @@ def test_one_is_a_rank():
 
 
 def test_radius_may_be_the_whole_length_and_classes_many(four_images):
-    """All four are in every ball: three are relevant to the first query, none to the other."""
+    """All four images are in the ball: three are relevant to one query, none to the other."""
     many = np.zeros((4, 297), np.uint8)
     labels = {
         "query_labels": np.hstack([four_images["query_labels"], many[:2]]),

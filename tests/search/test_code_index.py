@@ -201,6 +201,17 @@ def test_an_empty_index_answers_with_nothing():
     assert list(index.items()) == []
 
 
+def test_an_index_that_was_emptied_is_as_one_that_is_new(tmp_path):
+    new, emptied = CodeIndex(16, "m"), CodeIndex(16, "m")
+    emptied.add([3, 9], np.zeros((2, 2), np.uint8))
+    emptied.remove([9, 3])
+    for index, folder in ((new, tmp_path / "new"), (emptied, tmp_path / "emptied")):
+        index.save(folder)
+        assert len(CodeIndex.load(folder)) == index.nbytes == 0
+    names = [sorted(path.name for path in folder.iterdir()) for folder in tmp_path.iterdir()]
+    assert names[0] == names[1]
+
+
 def test_ids_that_are_there_or_missing_are_named():
     """The first of them, in the order in which they were given."""
     index = CodeIndex(8, "m")
