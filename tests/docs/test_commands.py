@@ -61,6 +61,7 @@ OTHERS = {
     "curl": "the service: tests/serve/test_api.py",
     "openssl": "makes a token",
     "export TF_CONFIG=": HOSTS,
+    "python benchmarks/mutants.py": "cosmic-ray: tests/benchmarks/test_mutants.py",
     "make": "that the verbs exist is tested below",
 }
 
