@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ssah_tf.cli.folders import Exclude, patterns, print_passed_over
 from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import printable
@@ -42,6 +43,7 @@ def index(
     codes: Annotated[
         Path | None, typer.Option(help="Folder that `ssah encode` wrote: its codes are taken.")
     ] = None,
+    exclude: Exclude = None,
     threads: Threads = 0,
 ) -> None:
     """Index photos for search; run again, it takes in what is new, changed or gone."""
@@ -54,7 +56,7 @@ def index(
     label = PhotoLabels(labels, sources) if labels is not None else None
     with resumable(SAME_AGAIN), locked(output), progress_bar("encoding") as bar:
         opened = PhotoIndex.open(output, loaded)
-        done = opened.sync(loaded, sources, bar, label, codes)
+        done = opened.sync(loaded, sources, bar, label, codes, patterns(exclude))
     for reason in done.bad.values():
         typer.echo(f"skipped: {reason}", err=True)
     if label is not None and (unused := label.unused):
@@ -63,6 +65,7 @@ def index(
             f"for example {printable(unused[0])}",
             err=True,
         )
+    print_passed_over(done.passed)
     typer.echo(
         f"{len(opened):,} photos: {done.added:,} new, {done.changed:,} changed, "
         f"{done.removed:,} removed, {done.kept:,} as they were\nindex: {shown(output)}"
@@ -93,6 +96,7 @@ def search(
             help="Only photos with label=NAME|NAME or path=PATTERN; may come several times.",
         ),
     ] = None,
+    exclude: Exclude = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     page: Page = None,
     show: Show = False,
@@ -103,10 +107,12 @@ def search(
     from ssah_tf.search.photo_index import PhotoIndex
 
     opened = PhotoIndex.open(index)
-    paths = find_images(queries)
+    scanned = find_images(queries, patterns(exclude))
+    paths = scanned.paths
     codes, reasons = encode_readable(opened.encoder(), paths)
     for reason in filter(None, reasons):
         typer.echo(f"skipped: {reason}", err=True)
+    print_passed_over(scanned.passed)
     good = [path for path, reason in zip(paths, reasons, strict=True) if not reason]
     if not good:
         raise SsahError("none of the queries can be read")

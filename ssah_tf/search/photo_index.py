@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ssah_tf.data.scan import PassedOver
 from ssah_tf.encoding.encode import find_images
 from ssah_tf.encoding.encoder import Encoder
 from ssah_tf.encoding.parts import Parts
@@ -44,6 +45,7 @@ class Synced:
         removed: Photos whose file is gone.
         kept: Photos that are as they were.
         bad: Files that cannot be read -> the reason; they are not in the index.
+        passed: What was left out of the folders.
     """
 
     added: int = 0
@@ -51,6 +53,7 @@ class Synced:
     removed: int = 0
     kept: int = 0
     bad: dict[str, str] = field(default_factory=dict)
+    passed: PassedOver = field(default_factory=PassedOver)
 
 
 class PhotoIndex:
@@ -139,6 +142,7 @@ class PhotoIndex:
         progress: Callable[[int, int], None] = lambda done, total: None,
         labels: Callable[[list[str]], dict[str, tuple[str, ...]]] | None = None,
         codes: Path | None = None,
+        exclude: Sequence[str] = (),
     ) -> Synced:
         """Make the index hold the photos of the sources, and only those; then save it.
 
@@ -152,6 +156,7 @@ class PhotoIndex:
             progress: Is told how many of the files to read are done, and how many there are.
             labels: Gives the labels of paths; by default photos keep those that they have.
             codes: Folder of shards that `ssah encode` wrote: photos in it are not encoded again.
+            exclude: Patterns of what is passed over in folders; see `data.scan.Exclude`.
 
         Raises:
             SsahError: The encoder is another, or a source does not exist.
@@ -160,10 +165,13 @@ class PhotoIndex:
         self.storage.keep_encoder(encoder)
         photos = self.photos.in_memory()
         by_path = {photo.path: number for number, photo in photos.items()}
-        paths = [os.path.abspath(path) for path in find_images(sources)]
-        paths = list(dict.fromkeys(paths))
-        named = None if labels is None else labels(paths)  # first: it may find a mistake
-        wanted = set(paths)
+        scanned = find_images(sources, exclude)
+        paths = list(dict.fromkeys(map(os.path.abspath, scanned.paths)))
+        # What lies in a folder that cannot be listed now is not known to be gone.
+        unlisted = tuple(os.path.abspath(folder) + "/" for folder in scanned.passed.unlisted)
+        unseen = [path for path in by_path if path.startswith(unlisted)]
+        wanted = {*paths, *unseen}
+        named = None if labels is None else labels(sorted(wanted))  # first: it may find a mistake
         to_read = [p for p in paths if p not in by_path or not photos[by_path[p]].unchanged()]
         known = {
             bytes.fromhex(photos[number].digest): (photos[number].perceptual_hash, code)
@@ -196,7 +204,7 @@ class PhotoIndex:
         self.save()
         parts.clear()
         kept = len(self.photos) - len(new) - len(again)
-        return Synced(len(new), len(again), len(gone), kept, bad)
+        return Synced(len(new), len(again), len(gone), kept, bad, scanned.passed)
 
     def migrate(
         self,
