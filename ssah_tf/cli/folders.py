@@ -19,7 +19,7 @@ Exclude = Annotated[
     list[str] | None,
     typer.Option(
         metavar="PATTERN",
-        help="Pass over files and folders of this name or path, such as 'raw' or '*_small.jpg'.",
+        help="Leave out files and folders of this name or path, such as 'raw' or '*_small.jpg'.",
     ),
 ]
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from ssah_tf.encoding import encode as module
 from ssah_tf.encoding import records, shards
-from ssah_tf.encoding.encode import Encoded, choose_engine, encode_files, find_images, on_threads
+from ssah_tf.encoding.encode import choose_engine, encode_files, find_images, on_threads
 from ssah_tf.encoding.record_file import read_records
 from ssah_tf.encoding.resume import Resumed
 from ssah_tf.search import CodeIndex
@@ -170,14 +170,15 @@ def test_a_list_of_bad_files_goes_when_they_are_mended(photos, tmp_path):
     done = encode_files(FakeEncoder(), paths, tmp_path / "codes.npy")
     assert done.listed == tmp_path / "codes.npy.bad.jsonl"
     Image.new("L", (5, 5), 70).save(paths[1])
-    assert encode_files(FakeEncoder(), paths, tmp_path / "codes.npy") == Encoded(2, {}, None)
+    again = encode_files(FakeEncoder(), paths, tmp_path / "codes.npy")
+    assert (again.images, again.bad, again.listed) == (2, {}, None)
     assert not done.listed.exists()
 
 
 def test_row_groups_are_of_some_shards(photos, tmp_path, monkeypatch):
     """Twenty codes in shards of 5, 6, 6 and 3 good images: three of them, and one."""
-    monkeypatch.setattr(module, "GROUP", 3)
-    encode_files(FakeEncoder(), find_images([photos]), tmp_path / "codes.parquet")
+    monkeypatch.setattr("ssah_tf.encoding.outputs.GROUP", 3)
+    encode_files(FakeEncoder(), find_images([photos]).paths, tmp_path / "codes.parquet")
     about = pyarrow.parquet.read_metadata(tmp_path / "codes.parquet")
     rows = [about.row_group(k).num_rows for k in range(about.num_row_groups)]
     assert rows == [17, 3]
