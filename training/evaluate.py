@@ -5,10 +5,13 @@ import json
 import numpy as np
 
 from ssah_tf.data import ImageSet
+from ssah_tf.data.decode import RULE
 from ssah_tf.data.pipeline import encoding_batches
 from ssah_tf.metrics import code_statistics, evaluate_retrieval
 from ssah_tf.models import HNet
+from ssah_tf.system.errors import RunError
 from ssah_tf.system.files import atomic_path, write_atomically
+from ssah_tf.system.reading import read_arrays
 from ssah_tf.training.run import Run
 from ssah_tf.training.selection import epoch_of_encoder
 
@@ -63,9 +66,22 @@ def evaluate(run: Run, images: ImageSet) -> dict:
         "average_precision": list(result.average_precision),
     }
     with atomic_path(run.codes_path) as path:
-        np.savez(path, query=query_codes, database=database_codes)
+        np.savez(path, query=query_codes, database=database_codes, decode_rule=np.int64(RULE))
     write_atomically(run.metrics_path, json.dumps(metrics, indent=1).encode())
     return metrics
+
+
+def measured_by_rule(run: Run) -> int:
+    """The rule of `ssah_tf.data.decode` by which the photos were decoded that `evaluate` measured.
+
+    Raises:
+        RunError: Its codes are missing or damaged.
+    """
+    try:
+        arrays = read_arrays(run.codes_path)
+        return int(arrays["decode_rule"]) if "decode_rule" in arrays else 1
+    except (OSError, ValueError, TypeError) as error:
+        raise RunError(f"{run.codes_path}: missing or damaged ({error})") from None
 
 
 def codes_of(encoder: HNet, images: ImageSet, positions: np.ndarray, size: int) -> np.ndarray:

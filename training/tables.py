@@ -92,6 +92,7 @@ def print_data_report(report: DataReport) -> None:
         "class names that differ by case or spaces only": [
             " / ".join(group) for group in report.similar_names
         ],
+        "images of one level": report.flat,
     }
     for title, lines in findings.items():
         if lines:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable
+from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable, tell_flat
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import printable
 
@@ -74,4 +74,5 @@ def encode(
         typer.echo(f"skipped: {reason}", err=True)
     if len(done.bad) > shown:
         typer.echo(f"skipped: {len(done.bad) - shown:,} more, all in {done.listed}", err=True)
+    tell_flat(done.flat)
     typer.echo(f"{done.images:,} codes of {loaded.bits} bits, model {loaded.model_id}: {output}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable
+from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable, tell_flat
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import printable
 
@@ -57,6 +57,7 @@ def index(
         done = opened.sync(loaded, sources, bar, label, codes)
     for reason in done.bad.values():
         typer.echo(f"skipped: {reason}", err=True)
+    tell_flat(done.flat)
     if label is not None and (unused := label.unused):
         typer.echo(
             f"{labels}: {len(unused):,} of its paths are no photo of the index, "

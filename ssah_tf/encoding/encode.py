@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from ssah_tf.data.files import image_files
 from ssah_tf.encoding import shards
 from ssah_tf.encoding.encoder import Encoder
 from ssah_tf.encoding.record_file import import_pyarrow, parquet_schema
-from ssah_tf.encoding.records import Records
+from ssah_tf.encoding.records import Records, flat_pictures
 from ssah_tf.encoding.shards import SUMMARY, Shards, encode_shard
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.files import atomic_path, write_atomically
@@ -39,11 +40,13 @@ class Encoded:
         images: Images with a code.
         bad: Files that cannot be read -> the reason.
         listed: Where the bad ones are listed; `None` if there are none.
+        flat: Pictures of one level. See `flat_pictures`.
     """
 
     images: int
     bad: dict[str, str]
     listed: Path | None = None
+    flat: tuple[str, ...] = ()
 
 
 def find_images(sources: Iterable[str | Path]) -> list[str]:
@@ -139,7 +142,7 @@ def encode_files(
     lock = folder / ".lock" if is_folder else output.with_name(f".{output.name}.lock")
     with only_one(lock, output):
         kept = Shards(folder, paths, encoder, size or shards.SHARD, suffix)
-        images, bad = finish(kept, encoder, engine, progress)
+        images, bad, flat = finish(kept, encoder, engine, progress)
         listed = list_bad(
             folder / BAD if is_folder else output.with_name(f"{output.name}.bad.jsonl"), bad
         )
@@ -148,14 +151,15 @@ def encode_files(
         else:
             (write_npy if suffix == ".npz" else write_one_parquet)(output, kept)
             kept.remove()
-    return Encoded(images, bad, listed)
+    return Encoded(images, bad, listed, flat)
 
 
 def finish(
     kept: Shards, encoder: Encoder, engine: Engine, progress: Callable[[int], None]
-) -> tuple[int, dict[str, str]]:
-    """Encode the shards that are missing; the number of images with a code, and the bad ones."""
+) -> tuple[int, dict[str, str], tuple[str, ...]]:
+    """Encode the shards that are missing; the number of images with a code, bad and flat ones."""
     images, done = 0, 0
+    flat: dict[int, list[str]] = {}
     bad: dict[int, dict[str, str]] = {}
     left = []
 
@@ -163,6 +167,9 @@ def finish(
         nonlocal images, done
         images, done = images + len(records), done + len(kept.names(number))
         bad[number] = records.bad
+        hashes = (row.tobytes() for row in records.perceptual_hash)
+        seen = zip(records.paths, hashes, strict=True)
+        flat[number] = flat_pictures(encoder.image_size, seen)
         progress(done)
 
     for number in range(len(kept)):
@@ -176,7 +183,8 @@ def finish(
             for number, records in results:
                 kept.write(number, records)
                 count(number, records)
-    return images, {path: why for number in sorted(bad) for path, why in bad[number].items()}
+    reasons = {path: why for number in sorted(bad) for path, why in bad[number].items()}
+    return images, reasons, tuple(chain.from_iterable(flat[number] for number in sorted(flat)))
 
 
 def list_bad(path: Path, bad: dict[str, str]) -> Path | None:

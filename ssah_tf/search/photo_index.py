@@ -10,6 +10,7 @@ import numpy as np
 from ssah_tf.encoding.encode import find_images
 from ssah_tf.encoding.encoder import Encoder
 from ssah_tf.encoding.parts import Parts
+from ssah_tf.encoding.records import flat_pictures
 from ssah_tf.search.backends.schemes import open_storage
 from ssah_tf.search.backends.storage import State, Storage
 from ssah_tf.search.code_index import CodeIndex
@@ -44,6 +45,7 @@ class Synced:
         removed: Photos whose file is gone.
         kept: Photos that are as they were.
         bad: Files that cannot be read -> the reason; they are not in the index.
+        flat: Those of the new and changed photos that are of one level. See `flat_pictures`.
     """
 
     added: int = 0
@@ -51,6 +53,7 @@ class Synced:
     removed: int = 0
     kept: int = 0
     bad: dict[str, str] = field(default_factory=dict)
+    flat: tuple[str, ...] = ()
 
 
 class PhotoIndex:
@@ -171,6 +174,8 @@ class PhotoIndex:
         }
         parts = Parts(self.storage.parts(encoder.model_id), encoder)
         found, bad = parts.encode(to_read, known, progress, codes)
+        looks = ((path, record.perceptual_hash) for path, record in found.items())
+        flat = tuple(flat_pictures(encoder.image_size, looks))
 
         gone = [n for p, n in by_path.items() if p not in wanted or p in bad]
         self.codes.remove(gone)
@@ -196,7 +201,7 @@ class PhotoIndex:
         self.save()
         parts.clear()
         kept = len(self.photos) - len(new) - len(again)
-        return Synced(len(new), len(again), len(gone), kept, bad)
+        return Synced(len(new), len(again), len(gone), kept, bad, flat)
 
     def migrate(
         self,
