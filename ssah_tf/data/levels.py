@@ -43,11 +43,12 @@ class Levels:
             ImageError: It cannot be mended.
         """
         about = Samples(32 if image.mode in ("I", "F") else 16, signed=image.mode == "I")
-        if image.format == "TIFF" and hasattr(image, "tag_v2"):
-            from ssah_tf.data.tiff import mend, samples_of  # not needed for most photos
+        if image.format == "TIFF":
+            from ssah_tf.data import tiff  # not needed for most photos
 
-            mend(image)
-            about = samples_of(image)
+            if isinstance(image, tiff.TiffImageFile):
+                tiff.mend(image)
+                about = tiff.samples_of(image)
         raw, clear = raw_mode(image), image.info.get("transparency")
         if image.mode not in ("1", "L", "I;16", "RGB") or not isinstance(clear, int | tuple):
             clear = None
@@ -85,7 +86,7 @@ class Levels:
 
     def is_dark(self, image: Image.Image) -> bool:
         """Whether the upper 8 of 16 bits hold little: the picture may be of 10, 12 or 14 bits."""
-        bands = [high for _, high in image.getextrema()]
+        bands = np.asarray(image).reshape(-1, len(image.getbands())).max(axis=0).tolist()
         if self.raw.startswith("RGBa"):  # its colours were divided by the last one
             bands = bands[3:]
         return self.about.largest < DARK << 8 and max(bands) < DARK

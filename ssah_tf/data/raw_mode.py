@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from PIL import Image
 
@@ -9,9 +10,12 @@ from PIL import Image
 def raw_mode(image: Image.Image) -> str:
     """The raw mode of the pixels; "" if they were read already, or have none."""
     tiles = getattr(image, "tile", None)
-    if not tiles:
-        return ""
-    args = tiles[0].args
+    return raw_mode_of(tiles[0]) if tiles else ""
+
+
+def raw_mode_of(tile: Any) -> str:
+    """The raw mode of a part of the pixels."""
+    args = tile.args
     mode = args[0] if isinstance(args, tuple) and args else args
     return mode if isinstance(mode, str) else ""
 

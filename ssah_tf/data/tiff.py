@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 
 from PIL.TiffImagePlugin import OPEN_INFO, ImageFileDirectory_v2, TiffImageFile
 
-from ssah_tf.data.raw_mode import change_raw_mode, raw_mode
+from ssah_tf.data.raw_mode import change_raw_mode, raw_mode, raw_mode_of
 from ssah_tf.data.samples import Samples
 from ssah_tf.system.errors import ImageError
 
@@ -99,7 +99,7 @@ def for_planes(image: TiffImageFile) -> None:
         ImageError: Pillow has none.
     """
     bits = max(numbers(image.tag_v2.get(BITS, 1)), default=1)
-    named = {tile.args[0] for tile in image.tile} <= set("RGBA" if bits == 16 else "RGBACMYK")
+    named = {raw_mode_of(tile) for tile in image.tile} <= set("RGBA" if bits == 16 else "RGBACMYK")
     if bits not in (8, 16) or not named or image.mode not in ("RGB", "RGBA", "CMYK"):
         raise ImageError(NO_PLANES.format(image.mode))
     if bits == 16:

@@ -53,7 +53,7 @@ class Synced:
     removed: int = 0
     kept: int = 0
     bad: dict[str, str] = field(default_factory=dict)
-    flat: tuple[str, ...] = ()
+    flat: tuple[str, ...] = field(default=(), compare=False)
 
 
 class PhotoIndex:
