@@ -98,22 +98,13 @@ def predict(line: dict[str, float], x: float) -> float:
 
 def encoding(folder: Path, count: int) -> dict:
     """CPU seconds and bytes of `ssah encode`."""
-    from encode_engines import make_encoder, make_photos
+    from encode_engines import encode_command, make_encoder, make_photos
 
     encoder = folder / "float.onnx"
     if not encoder.is_file():
         make_encoder(folder)
     photos, output = make_photos(folder / f"photos-{count}", count), folder / f"codes-{count}"
-    command = [
-        sys.executable,
-        "-m",
-        "ssah_tf.cli",
-        "encode",
-        encoder,
-        photos,
-        "--output",
-        output,
-    ]
+    command = encode_command(encoder, photos, output)
     before = cpu_of_children()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     seconds = cpu_of_children() - before

@@ -101,18 +101,15 @@ def plain_loop(encoder: Path, photos: Path) -> float:
     return len(paths) / (time.perf_counter() - began)
 
 
+def encode_command(encoder: Path, photos: Path, output: Path) -> list[str]:
+    """`ssah encode`, by the interpreter that runs this."""
+    words = ("-m", "ssah_tf.cli", "encode", encoder, photos, "--output", output)
+    return [sys.executable, *map(str, words)]
+
+
 def timed(encoder: Path, photos: Path, output: Path, engine: str, images: int):
     """Seconds until the first shard of `ssah encode` is there, and images a second after it."""
-    command = [
-        sys.executable,
-        "-m",
-        "ssah_tf.cli",
-        "encode",
-        encoder,
-        photos,
-        "--output",
-        output,
-    ]
+    command = encode_command(encoder, photos, output)
     command += ["--engine", engine, "--shard", str(SHARD)]
     began = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)

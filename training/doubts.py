@@ -21,28 +21,28 @@ def doubts_of_split(query: LabelLists, database: LabelLists, classes: tuple[str,
         database: Labels of the database.
         classes: Class names.
     """
-    asks = query.counts() > 0
-    there = asks | (database.counts() > 0)
+    queried = query.counts() > 0
+    there = queried | (database.counts() > 0)
     relevant = relevant_counts(query, database)
     chance = float(chance_average_precision(relevant, len(database)).mean())
     lines = []
     if relevant.min() == len(database):
         lines.append("every database image is relevant to every query: all codes reach 1")
-    elif asks.sum() == 1 < there.sum():
+    elif queried.sum() == 1 < there.sum():
         lines.append(
-            f"only images of {printable(classes[asks.argmax()])} are queries, one of "
+            f"only images of {printable(classes[queried.argmax()])} are queries, one of "
             f"{there.sum():,} classes, and guessing reaches {chance:.2f}: the numbers say nothing "
             "of the others"
         )
     elif chance >= HIGH:
         lines.append(f"guessing reaches {chance:.2f}: the numbers say little")
-    silent = np.flatnonzero(there & ~asks)
+    silent = np.flatnonzero(there & ~queried)
     if len(silent):
         names = ", ".join(printable(classes[c]) for c in silent[:SHOWN])
         more = f" and {len(silent) - SHOWN:,} more" if len(silent) > SHOWN else ""
         lines.append(
-            f"{asks.sum():,} of {there.sum():,} classes have queries; not measured: {names}{more} "
-            "(a class needs three labels, and images without a copy)"
+            f"{queried.sum():,} of {there.sum():,} classes have queries; not measured: {names}"
+            f"{more} (a class needs three labels, and images without a copy)"
         )
     if len(query) < FEW:
         lines.append(f"only {len(query)} queries: each moves a mean by {1 / len(query):.2f}")

@@ -19,27 +19,6 @@ from ssah_tf.search.stats import as_lines, index_stats
 from ssah_tf.system.errors import SsahError
 
 
-class FakeEncoder:
-    """A code is the first byte of the image."""
-
-    bits, image_size = 8, 4
-
-    def __init__(self, folder, model_id="abc"):
-        self.model_id = model_id
-        self.path = folder / "fake.onnx"
-        self.path.write_bytes(b"fake")
-        self.images = 0
-
-    def encode(self, images):
-        self.images += len(images)
-        return images[:, 0, 0, :1].copy()
-
-
-@pytest.fixture
-def encoder(tmp_path):
-    return FakeEncoder(tmp_path)
-
-
 def photo(path, grey):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("L", (5, 5), grey).save(path)
@@ -300,13 +279,13 @@ def test_photos_below_a_folder_without_rights_are_not_pruned(world, monkeypatch)
     assert world.sync().back == 1
 
 
-def test_migration_keeps_missing_photos(tmp_path, encoder):
+def test_migration_keeps_missing_photos(tmp_path, encoder, fake_encoder):
     world = World(tmp_path, tmp_path / "index", encoder)
     before = world.ids()
     (world.two / "dog").rename(world.folder / "away")
     world.sync()
     (world.one / "beach" / "0.png").rename(world.folder / "one.png")
-    new = FakeEncoder(tmp_path, "xyz")
+    new = fake_encoder("xyz")
     with PhotoIndex.open(world.place) as index:
         assert len(index.migrate(new, skip_unreadable=True)) == 1
         assert len(index.missing) == 5
@@ -319,7 +298,7 @@ def test_migration_keeps_missing_photos(tmp_path, encoder):
 
 
 @pytest.mark.parametrize("kind", ["binary", "text"])
-def test_an_older_folder_hands_its_labels_on(tmp_path, encoder, kind):
+def test_an_older_folder_hands_its_labels_on(tmp_path, encoder, kind, fake_encoder):
     """Format 3: `changed` and `looks` for `mtime_ns` and `perceptual_hash`; another encoder."""
     world = World(tmp_path, tmp_path / "index", encoder)
     before = world.ids()
@@ -338,7 +317,7 @@ def test_an_older_folder_hands_its_labels_on(tmp_path, encoder, kind):
         PhotoIndex.open(world.place)
     (world.two / "dog").rename(world.folder / "away")  # missing at first
     (world.one / "beach" / "0.png").rename(world.one / "beach" / "renamed.png")
-    world.encoder = FakeEncoder(tmp_path, "xyz")
+    world.encoder = fake_encoder("xyz")
     with pytest.MonkeyPatch.context() as patch:  # cut off: the old one is there still
 
         def killed(*_):

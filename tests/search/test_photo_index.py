@@ -26,27 +26,6 @@ from ssah_tf.search.photo_table import PhotoTable
 from ssah_tf.system.errors import SsahError
 
 
-class FakeEncoder:
-    """A code is the first byte of the image."""
-
-    bits, image_size = 8, 4
-
-    def __init__(self, folder, model_id="abc"):
-        self.model_id = model_id
-        self.path = folder / "fake.onnx"
-        self.path.write_bytes(b"fake")
-        self.images = 0
-
-    def encode(self, images):
-        self.images += len(images)
-        return images[:, 0, 0, :1].copy()
-
-
-@pytest.fixture
-def encoder(tmp_path):
-    return FakeEncoder(tmp_path)
-
-
 def photo(folder, name, grey):
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,7 +92,9 @@ def test_a_photo_that_moved_is_not_encoded_again(photos, encoder, tmp_path):
     assert content(index)["moved.png"] == 30
 
 
-def test_codes_of_a_folder_of_shards_are_taken(photos, encoder, tmp_path, monkeypatch):
+def test_codes_of_a_folder_of_shards_are_taken(
+    photos, encoder, tmp_path, monkeypatch, fake_encoder
+):
     """Encoded once, wherever: the index reads no photo that is as it was, and says the same."""
     folder = tmp_path / "codes"
     monkeypatch.chdir(tmp_path)
@@ -134,7 +115,7 @@ def test_codes_of_a_folder_of_shards_are_taken(photos, encoder, tmp_path, monkey
     empty = PhotoIndex.open(tmp_path / "empty", encoder)
     with pytest.raises(SsahError, match="not a folder of codes that `ssah encode` has finished"):
         empty.sync(encoder, [photos], codes=photos)
-    other = FakeEncoder(tmp_path, "xyz")
+    other = fake_encoder("xyz")
     with pytest.raises(SsahError, match="holds codes of model abc, the encoder is xyz"):
         PhotoIndex.open(tmp_path / "other", other).sync(other, [photos], codes=folder)
     (folder / "000001.parquet").write_bytes(b"")
@@ -220,10 +201,10 @@ def test_an_index_that_is_saved_anew_while_it_is_opened(photos, encoder, tmp_pat
     assert len(PhotoIndex.open(tmp_path / "index")) == 10
 
 
-def test_refusals(photos, encoder, tmp_path):
+def test_refusals(photos, encoder, tmp_path, fake_encoder):
     index = PhotoIndex.open(tmp_path / "index", encoder)
     index.sync(encoder, [photos])
-    other = FakeEncoder(tmp_path, "xyz")
+    other = fake_encoder("xyz")
     with pytest.raises(SsahError, match="was made by model abc, the encoder is xyz"):
         PhotoIndex.open(tmp_path / "index", other)
     with pytest.raises(SsahError, match="was made by model abc, the encoder is xyz"):
@@ -379,17 +360,21 @@ def test_file_names_that_are_not_text(encoder, tmp_path):
     )
 
 
-class OtherEncoder(FakeEncoder):
+@pytest.fixture
+def other_encoder(fake_encoder):
     """A code is the inverted first byte, and the first byte once more."""
+    new = fake_encoder("xyz")
+    new.bits, new.image_size = 16, 6
 
-    bits, image_size = 16, 6
-
-    def encode(self, images):
-        self.images += len(images)
+    def encode(images):
+        new.images += len(images)
         return np.stack([255 - images[:, 0, 0, 0], images[:, 0, 0, 0]], axis=1)
 
+    new.encode = encode
+    return new
 
-def test_migration(photos, encoder, tmp_path, monkeypatch):
+
+def test_migration(photos, encoder, other_encoder, tmp_path, monkeypatch):
     """Cut off after each number of parts: the old index answers until the new one is whole."""
     index = PhotoIndex.open(tmp_path / "index", encoder)
     index.sync(encoder, [photos], labels=PhotoLabels("folders", [photos]))
@@ -397,7 +382,7 @@ def test_migration(photos, encoder, tmp_path, monkeypatch):
     index.sync(encoder, [photos])
     before = content(index)
     ids = {number: (p.path, p.labels) for number, p in index.photos.items()}
-    new = OtherEncoder(tmp_path, "xyz")
+    new = other_encoder
     right = Parts.write
     for _ in range(3):
         calls = []

@@ -26,25 +26,6 @@ from ssah_tf.system.errors import SsahError
 NAMES = map("photos{}".format, itertools.count())
 
 
-class FakeEncoder:
-    """A code is the first byte of the image."""
-
-    bits, image_size = 8, 4
-
-    def __init__(self, folder, model_id="abc"):
-        self.model_id = model_id
-        self.path = folder / "fake.onnx"
-        self.path.write_bytes(os.urandom(100_000))
-
-    def encode(self, images):
-        return images[:, 0, 0, :1].copy()
-
-
-@pytest.fixture
-def encoder(tmp_path):
-    return FakeEncoder(tmp_path)
-
-
 @pytest.fixture(params=["postgres", pytest.param("milvus", marks=pytest.mark.slow)])
 def place(request, tmp_path, monkeypatch):
     """Address of an index that is not there yet."""
@@ -160,7 +141,7 @@ def test_load_brings_what_changed(place, encoder, tmp_path, monkeypatch):
         assert state(stored) == state(folder)
 
 
-def test_refusals(place, encoder, tmp_path):
+def test_refusals(place, encoder, tmp_path, fake_encoder):
     photo(tmp_path / "photos" / "1.png", 3)
     with pytest.raises(SsahError, match="no index; make one with `ssah index`"):
         PhotoIndex.open(place)
@@ -176,7 +157,7 @@ def test_refusals(place, encoder, tmp_path):
             index.sync(encoder, [tmp_path / "photos"])
             with pytest.raises(SsahError, match="another process has changed it; run the same"):
                 stale.sync(encoder, [tmp_path / "photos"])
-    other = FakeEncoder(tmp_path, "xyz")
+    other = fake_encoder("xyz")
     with pytest.raises(SsahError, match="was made by model abc, the encoder is xyz"):
         PhotoIndex.open(place, other)
     with PhotoIndex.open(place) as index:
