@@ -28,6 +28,7 @@ class DataSection(Section):
 
     source: str | None = "fashion"  # the built-in set, keras:NAME, a folder; null: give --data
     labels: str | None = None  # label file of a folder; without one it holds class folders
+    exclude: list[str] = []  # patterns of files and folders that are passed over; see docs/data.md
     protocol: str = "n-per-class"  # see docs/data.md
     image_size: Annotated[int, Field(ge=28, le=512)] | Auto = 28
     labelled_per_class: Positive | Literal["all"] = 30  # validation included

@@ -22,6 +22,7 @@ HEADER = ["path", "label"]
 SHARED = (
     "source",
     "labels",
+    "exclude",
     "protocol",
     "labelled_per_class",
     "labelled_share",

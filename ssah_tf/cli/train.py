@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssah_tf.cli.extras import import_tensorflow, need
+from ssah_tf.cli.folders import Exclude, patterns, print_passed_over
 from ssah_tf.cli.progress import progress_bar, resumable
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import printable
@@ -43,6 +44,7 @@ def train(
         ),
     ] = None,
     labels: LabelFile = None,
+    exclude: Exclude = None,
     output: Annotated[
         Path | None, typer.Option(help="Make this run folder; runs/RECIPE by default.")
     ] = None,
@@ -77,13 +79,13 @@ def train(
         raise SsahError("TF_CONFIG names several workers: give all the same run folder, --output")
     make_strategy(devices)  # before anything else of TensorFlow
     if resume is not None:
-        if recipe or data or labels or output or self_train or overrides:
+        if recipe or data or labels or exclude or output or self_train or overrides:
             raise SsahError("--resume takes everything from the run folder: name nothing else")
         run = Run.open(resume)
         loaded = build_images(run.recipe)
     else:
         chosen = recipe or ("folder" if data or self_train else "fashion")
-        run, loaded = start_run(chosen, data, labels, output, overrides, self_train)
+        run, loaded = start_run(chosen, data, labels, output, overrides, self_train, exclude)
     with resumable(f"go on with: ssah train --resume {run.folder}"):
         if not is_chief():
             return training.train(run, loaded.images, devices)
@@ -104,6 +106,7 @@ def baseline(
         typer.Option(help="Measure on this folder of images, keras:NAME, tfds:NAME, or fashion."),
     ],
     labels: LabelFile = None,
+    exclude: Exclude = None,
     output: Annotated[
         Path | None, typer.Option(help="Make this run folder; runs/baseline by default.")
     ] = None,
@@ -117,7 +120,7 @@ def baseline(
     from ssah_tf.training.devices import refuse_workers
 
     refuse_workers("ssah baseline")
-    run, loaded = start_run("baseline", data, labels, output, overrides)
+    run, loaded = start_run("baseline", data, labels, output, overrides, exclude=exclude)
     print_start(run, loaded)
     images = loaded.images.hold(run.recipe.data.image_size, run.recipe.data.cache_mb)
     training.train(run, images)
@@ -201,6 +204,7 @@ def start_run(
     output: Path | None,
     overrides: list[str] | None,
     self_train: Path | None = None,
+    exclude: list[str] | None = None,
 ) -> "tuple[Run, Loaded]":
     """Make a run folder of a recipe and what the command line changes in it.
 
@@ -219,11 +223,13 @@ def start_run(
     if self_train is not None:
         from ssah_tf.training.self_training import self_training_overrides
 
-        if data is not None or labels is not None:
+        if data is not None or labels is not None or exclude:
             raise SsahError("--self-train takes images and labels from the run: name no --data")
         changes = [*self_training_overrides(self_train), *changes]
     if labels is not None and data is None:
         raise SsahError("--labels belongs to a folder of images: name it with --data")
+    if exclude:
+        changes.append(f"data.exclude={json.dumps(patterns(exclude), ensure_ascii=False)}")
     if data is not None:
         changes.append(f"data.source={quoted(data)}")
     if labels is not None:
@@ -280,5 +286,7 @@ def print_findings(loaded: "Loaded") -> None:
     if loaded.missing:
         typer.echo(f"without a file: {loaded.missing[0]!r}, for example", err=True)
     report = check_data(loaded, near=False)
+    if not loaded.passed.unexpected:  # else it is among the warnings
+        print_passed_over(loaded.passed)
     for line in [*report.warnings(), *report.errors()]:
         typer.echo(f"data: {line}; see `ssah data check`", err=True)

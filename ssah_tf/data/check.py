@@ -11,7 +11,8 @@ import numpy.typing as npt
 from ssah_tf.data.image_set import ImageSet
 from ssah_tf.data.names import odd_names
 from ssah_tf.data.perceptual_hash import BYTES, SIDE, perceptual_hash
-from ssah_tf.data.sources.by_name import Loaded
+from ssah_tf.data.scan import listed
+from ssah_tf.data.sources.loaded import Loaded
 from ssah_tf.data.threads import decoder_pool
 
 #: Perceptual hashes of 128 bits that differ in at most so many are near duplicates.
@@ -30,7 +31,12 @@ class DataReport:
         classes: Class -> part (`train` or `query`) -> images; a set without queries of its own has
             no part `query`.
         bad_files: Unreadable file -> reason.
-        missing_files: Paths of the label file without an image.
+        missing_files: Paths of the label file without a file.
+        unread_files: Paths of the label file whose file is passed over -> reason.
+        passed_over: What the scan of a folder left out: image files and folders by reason, and
+            folders that cannot be listed; `line` has it in words.
+        parts: Folders of an official split -> `train` or `query`.
+        notes: What else a person should know.
         exact_duplicates: Groups of ids with the same content.
         near_duplicates: Pairs of ids that look alike, exact duplicates left out; `None` if they
             were not looked for.
@@ -49,6 +55,10 @@ class DataReport:
     classes: dict[str, dict[str, int]]
     bad_files: dict[str, str]
     missing_files: list[str]
+    unread_files: dict[str, str]
+    passed_over: dict[str, Any]
+    parts: dict[str, str]
+    notes: list[str]
     exact_duplicates: list[list[str]]
     near_duplicates: list[list[str]] | None
     leaks: list[str]
@@ -72,11 +82,13 @@ class DataReport:
     def warnings(self) -> list[str]:
         """Findings that a person should know, a line each."""
         small = sum(parts.get("train", 0) < 3 for parts in self.classes.values())
-        return [
+        reasons = listed(Counter(self.unread_files.values()))
+        found = [
             f"{count} {line}"
             for count, line in (
                 (len(self.bad_files), "files cannot be read"),
                 (len(self.missing_files), "labels have no file"),
+                (len(self.unread_files), f"labels are of files that are passed over: {reasons}"),
                 (len(self.exact_duplicates), "groups of exact copies"),
                 (len(self.near_duplicates or ()), "pairs of near duplicates"),
                 (len(self.near_leaks), "queries look like a training image"),
@@ -85,6 +97,8 @@ class DataReport:
             )
             if count
         ]
+        passed = [self.passed_over["line"]] if self.passed_over["unexpected"] else []
+        return [*found, *passed, *self.notes]
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for `json.dumps`."""
@@ -120,6 +134,10 @@ def check_data(loaded: Loaded, near: bool = True) -> DataReport:
         classes=counts_by_class(images, part),
         bad_files=loaded.bad,
         missing_files=loaded.missing,
+        unread_files=dict(loaded.unread),
+        passed_over=loaded.passed.to_dict(),
+        parts={folder: part for folder, part in loaded.parts.items() if part},
+        notes=list(loaded.notes),
         exact_duplicates=[[images.ids[i] for i in group] for group in copies],
         near_duplicates=None if pairs is None else [[images.ids[i] for i in p] for p in pairs],
         leaks=across(copies),

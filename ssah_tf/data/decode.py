@@ -12,11 +12,9 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ssah_tf.data.formats import HEAD, begins_as, not_read
 from ssah_tf.system.errors import ImageError
 from ssah_tf.system.text import first_line, printable
-
-#: File name endings that count as images when a folder is scanned.
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 
 #: The only decoders of Pillow that are used, whatever a file is called: others are less looked
 #: after, and that of EPS runs Ghostscript.
@@ -108,7 +106,7 @@ def readable(
     except FileNotFoundError:
         raise ImageError(f"{name}: no such file") from None
     except UnidentifiedImageError:
-        raise ImageError(f"{name}: empty, or not an image") from None
+        raise ImageError(f"{name}: {unidentified(source)}") from None
     except Image.DecompressionBombError:
         raise ImageError(f"{name}: more than {limit:,} pixels, the limit") from None
     except MemoryError:
@@ -117,6 +115,24 @@ def readable(
     except Exception as error:
         reason = first_line(error)
         raise ImageError(f"{name}: cannot be read as an image ({reason})") from None
+
+
+def unidentified(source: str | Path | bytes | BinaryIO) -> str:
+    """What a file is that is none of `FORMATS`, as far as its first bytes say."""
+    try:
+        if isinstance(source, bytes):
+            head = source[:HEAD]
+        elif isinstance(source, str | Path):
+            with open(source, "rb") as file:
+                head = file.read(HEAD)
+        else:
+            source.seek(0)
+            head = source.read(HEAD)
+    except OSError as error:
+        return error.strerror or str(error)
+    if (what := begins_as(head)) is not None:
+        return f"begins as a {what} image, but is damaged or of a kind that is not read"
+    return not_read(head) or "empty, or not an image"
 
 
 def square(image: Image.Image, size: int) -> np.ndarray:
