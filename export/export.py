@@ -10,7 +10,7 @@ import numpy as np
 from ssah_tf.data import ImageSet
 from ssah_tf.export.card import model_card
 from ssah_tf.export.graph import encoder_function
-from ssah_tf.export.identity import model_id
+from ssah_tf.export.identity import DECODE_RULE, model_id
 from ssah_tf.export.int8 import add_int8
 from ssah_tf.export.manifest import write_manifest
 from ssah_tf.export.onnx_model import write_onnx
@@ -83,6 +83,7 @@ def make(
     about = {
         "name": recipe.name,
         "model_id": model_id(hnet, size),
+        "decode_rule": DECODE_RULE,
         "bits": hnet.bits,
         "image_size": size,
         "backbone": recipe.model.backbone,

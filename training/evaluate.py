@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ssah_tf.data import ImageSet, Split
+from ssah_tf.data.decode import RULE
 from ssah_tf.data.pipeline import encoding_batches
 from ssah_tf.data.sampling import evenly
 from ssah_tf.metrics import (
@@ -16,7 +17,9 @@ from ssah_tf.metrics import (
     relevant_counts,
 )
 from ssah_tf.models import HNet
+from ssah_tf.system.errors import RunError
 from ssah_tf.system.files import atomic_path, write_atomically
+from ssah_tf.system.reading import read_arrays
 from ssah_tf.training.doubts import doubt_of_interval, doubts_of_split
 from ssah_tf.training.run import Run
 from ssah_tf.training.selection import epoch_of_encoder
@@ -86,7 +89,7 @@ def evaluate(
         + doubt_of_interval(result.map_interval, retrieval["chance"]["map_tie_aware"]),
     }
     with atomic_path(run.codes_path) as path:
-        np.savez(path, query=query_codes, database=database_codes)
+        np.savez(path, query=query_codes, database=database_codes, decode_rule=np.int64(RULE))
     write_atomically(run.metrics_path, json.dumps(metrics, indent=1).encode())
     return metrics
 
@@ -97,6 +100,19 @@ def validation_chance(images: ImageSet, split: Split, labels: LabelLists) -> flo
     queries = labels.take(images.positions(split.validation))
     relevant = relevant_counts(queries, labels.take(database))
     return float(chance_average_precision(relevant, len(database)).mean())
+
+
+def measured_by_rule(run: Run) -> int:
+    """The rule of `ssah_tf.data.decode` by which the photos were decoded that `evaluate` measured.
+
+    Raises:
+        RunError: Its codes are missing or damaged.
+    """
+    try:
+        arrays = read_arrays(run.codes_path)
+        return int(arrays["decode_rule"]) if "decode_rule" in arrays else 1
+    except (OSError, ValueError, TypeError) as error:
+        raise RunError(f"{run.codes_path}: missing or damaged ({error})") from None
 
 
 def codes_of(encoder: HNet, images: ImageSet, positions: np.ndarray, size: int) -> np.ndarray:

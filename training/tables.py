@@ -124,6 +124,7 @@ def print_data_report(report: DataReport) -> None:
             " / ".join(group) for group in report.similar_names
         ],
         "class names that look like an accident": report.odd_names,
+        "images of one level": report.flat,
     }
     for title, lines in findings.items():
         if lines:

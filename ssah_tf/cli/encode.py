@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ssah_tf.cli.folders import Exclude, patterns, print_passed_over
-from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable
+from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable, tell_flat
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import printable
 
@@ -91,6 +91,7 @@ def encode(
     if len(done.resumed.gone) > shown:
         typer.echo(f"older codes stay: {len(done.resumed.gone) - shown:,} more files", err=True)
     print_passed_over(found.passed)
+    tell_flat(done.flat)
     typer.echo(f"{done.images:,} codes of {loaded.bits} bits, model {loaded.model_id}: {output}")
     if line := done.resumed.line():
         typer.echo(line)

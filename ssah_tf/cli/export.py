@@ -29,8 +29,10 @@ def export(
     """Turn a run into an ONNX file and a SavedModel, proven equal to the trained encoder."""
     need("train", "ssah export")
     import_tensorflow()
+    from ssah_tf.data.decode import RULE
     from ssah_tf.export.export import export as write
     from ssah_tf.training.build import build_images
+    from ssah_tf.training.evaluate import measured_by_rule
     from ssah_tf.training.run import Run
 
     opened = Run.open(run)
@@ -56,6 +58,13 @@ def export(
         typer.echo(
             f"int8: model id {integers['model_id']}, {integers['bits_changed']:.2%} of the bits "
             f"differ, mAP@all {integers['map']:.4f} instead of {integers['map_float']:.4f}"
+        )
+    rule = measured_by_rule(opened)
+    if rule != RULE and images.root is not None:
+        typer.echo(
+            f"{run}: its numbers are of photos decoded by rule {rule}, this export decodes by rule "
+            f"{RULE}: run `ssah evaluate {run}` and export again for numbers of its own",
+            err=True,
         )
     typer.echo(f"export: {output or run / 'export'}")
 

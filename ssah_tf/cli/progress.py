@@ -1,11 +1,13 @@
 """What commands share: work that can be interrupted, and bars that show how far it is."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+import typer
+
 from ssah_tf.system.errors import Stopped
-from ssah_tf.system.text import plain_console
+from ssah_tf.system.text import plain_console, printable
 
 #: How to go on with what keeps its parts.
 SAME_AGAIN = "the same command goes on where it was"
@@ -43,3 +45,13 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def tell_flat(paths: Sequence[str]) -> None:
+    """Say on stderr which pictures show one level only: a person may know better."""
+    if paths:
+        typer.echo(
+            f"{len(paths):,} of one level, for example {printable(paths[0])}: blank, or its values "
+            "have a range that is not known",
+            err=True,
+        )

@@ -9,7 +9,7 @@ import typer
 
 from ssah_tf.cli.extras import renamed
 from ssah_tf.cli.folders import Exclude, patterns, print_passed_over
-from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable
+from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable, tell_flat
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import printable
 
@@ -98,6 +98,7 @@ def index(
         photos = len(opened)
     for reason in done.bad.values():
         typer.echo(f"skipped: {printable(reason)}", err=True)
+    tell_flat(done.flat)
     if label is not None and (unused := label.unused):
         typer.echo(
             f"{labels}: {len(unused):,} of its paths are no photo of the index, "

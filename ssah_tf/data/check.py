@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ssah_tf.data.image_set import ImageSet
 from ssah_tf.data.names import odd_names
-from ssah_tf.data.perceptual_hash import BYTES, SIDE, perceptual_hash
+from ssah_tf.data.perceptual_hash import BYTES, SIDE, is_flat, perceptual_hash
 from ssah_tf.data.scan import listed
 from ssah_tf.data.sources.loaded import Loaded
 from ssah_tf.data.threads import decoder_pool
@@ -46,6 +46,7 @@ class DataReport:
         conflicts: Groups of exact duplicates with different labels.
         similar_names: Groups of class names that differ by case or spaces only.
         odd_names: Class names that are probably an accident, and what to do; a line each.
+        flat: Ids of images of one level, blank ones; empty if near duplicates were not looked for.
     """
 
     name: str
@@ -66,6 +67,7 @@ class DataReport:
     conflicts: list[list[str]]
     similar_names: list[list[str]]
     odd_names: list[str]
+    flat: list[str]
 
     def errors(self) -> list[str]:
         """Findings that make numbers wrong, a line each."""
@@ -94,6 +96,7 @@ class DataReport:
                 (len(self.near_leaks), "queries look like a training image"),
                 (len(self.odd_names), "class names look like an accident"),
                 (small, "classes have fewer than 3 labelled images"),
+                (len(self.flat), "images are of one level: blank, or of an unknown range"),
             )
             if count
         ]
@@ -119,7 +122,8 @@ def check_data(loaded: Loaded, near: bool = True) -> DataReport:
     queries = set(images.official_queries)
     part = np.array(["query" if name in queries else "train" for name in images.ids])
     copies = groups_of(images.digests)
-    pairs = near_duplicates(images) if near else None
+    hashes = hashes_of(images) if near else None
+    pairs = None if hashes is None else near_duplicates(images, hashes)
 
     def across(groups: Iterable[Iterable[int]]) -> list[str]:
         """Queries that share a group with training images."""
@@ -152,6 +156,7 @@ def check_data(loaded: Loaded, near: bool = True) -> DataReport:
             for group in groups_of("".join(name.split()).casefold() for name in images.classes)
         ],
         odd_names=odd_names(images.classes),
+        flat=[] if hashes is None else flat_images(images, hashes),
     )
 
 
@@ -171,17 +176,27 @@ def groups_of(keys: Iterable[Hashable]) -> list[list[int]]:
     return [group for group in found.values() if len(group) > 1]
 
 
-def near_duplicates(images: ImageSet) -> list[tuple[int, int]]:
-    """Pairs of positions whose perceptual hashes differ in at most `NEAR_BITS` bits.
-
-    Exact copies are left out, and images of nearly one colour: their hashes have no bit set.
-    """
+def hashes_of(images: ImageSet) -> npt.NDArray[np.uint8]:
+    """Perceptual hashes of all images, uint8 `(n, BYTES)`."""
 
     def one(position: int) -> bytes:
         return perceptual_hash(images.read_one(position, SIDE))
 
     found = b"".join(decoder_pool().map(one, range(len(images))))
-    hashes = np.frombuffer(found, np.uint8).reshape(-1, BYTES)
+    return np.frombuffer(found, np.uint8).reshape(-1, BYTES)
+
+
+def flat_images(images: ImageSet, hashes: npt.NDArray[np.uint8]) -> list[str]:
+    """Ids of the images of one level; only those whose hashes have no bit set are read again."""
+    empty = np.flatnonzero(~hashes.any(axis=1)).tolist()
+    return [images.ids[i] for i in empty if is_flat(images.read_one(i, SIDE))]
+
+
+def near_duplicates(images: ImageSet, hashes: npt.NDArray[np.uint8]) -> list[tuple[int, int]]:
+    """Pairs of positions whose perceptual hashes differ in at most `NEAR_BITS` bits.
+
+    Exact copies are left out, and images of nearly one colour: their hashes have no bit set.
+    """
     chosen = np.flatnonzero(hashes.any(axis=1))
     pairs = chosen[close_pairs(hashes[chosen], NEAR_BITS)].tolist()
     return [(a, b) for a, b in pairs if images.digests[a] != images.digests[b]]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from ssah_tf.data.scan import EXCLUDED, Exclude, PassedOver, Scan, scan
@@ -12,7 +13,7 @@ from ssah_tf.encoding import shards
 from ssah_tf.encoding.encoder import Encoder
 from ssah_tf.encoding.outputs import list_bad, write_npy, write_one_parquet, write_summary
 from ssah_tf.encoding.record_file import import_pyarrow
-from ssah_tf.encoding.records import Records
+from ssah_tf.encoding.records import Records, flat_pictures
 from ssah_tf.encoding.resume import Resumed, Task, known_of, merge, to_read
 from ssah_tf.encoding.shards import Shards, encode_shard
 from ssah_tf.system.errors import SsahError
@@ -34,12 +35,14 @@ class Encoded:
         bad: Files that cannot be read -> the reason.
         listed: Where the bad ones are listed; `None` if there are none.
         resumed: How many were new, changed, and so on.
+        flat: Pictures of one level. See `flat_pictures`.
     """
 
     images: int
     bad: dict[str, str]
     listed: Path | None = None
     resumed: Resumed = field(default_factory=Resumed)
+    flat: tuple[str, ...] = ()
 
 
 class NoImages(SsahError):
@@ -161,7 +164,7 @@ def encode_files(
     lock = folder / ".lock" if is_folder else output.with_name(f".{output.name}.lock")
     with only_one(lock, output):
         kept = Shards(folder, paths, encoder, size or shards.SHARD, suffix)
-        images, bad, resumed = finish(kept, encoder, engine, progress, check)
+        images, bad, resumed, flat = finish(kept, encoder, engine, progress, check)
         listed = list_bad(
             folder / BAD if is_folder else output.with_name(f"{output.name}.bad.jsonl"), bad
         )
@@ -170,7 +173,7 @@ def encode_files(
         else:
             (write_npy if suffix == ".npz" else write_one_parquet)(output, kept)
             kept.remove()
-    return Encoded(images, bad, listed, resumed)
+    return Encoded(images, bad, listed, resumed, flat)
 
 
 def finish(
@@ -179,13 +182,15 @@ def finish(
     engine: Engine,
     progress: Callable[[int], None],
     check: bool = False,
-) -> tuple[int, dict[str, str], Resumed]:
+) -> tuple[int, dict[str, str], Resumed, tuple[str, ...]]:
     """Encode what is missing or has changed.
 
     Returns:
-        The number of images with a code, the bad ones, and how many were new, changed, and so on.
+        The number of images with a code, the bad ones, how many were new, changed, and so on,
+        and the pictures of one level.
     """
     images, done, resumed = 0, 0, Resumed()
+    flat: dict[int, list[str]] = {}
     bad: dict[int, dict[str, str]] = {}
     left: list[tuple[int, list[str]]] = []
     older: dict[int, Records] = {}
@@ -195,6 +200,9 @@ def finish(
         images, done = images + len(records), done + len(kept.names(number))
         resumed += how
         bad[number] = records.bad
+        hashes = (row.tobytes() for row in records.perceptual_hash)
+        seen = zip(records.paths, hashes, strict=True)
+        flat[number] = flat_pictures(encoder.image_size, seen)
         progress(done)
 
     def tasks() -> Iterator[Task]:
@@ -225,7 +233,8 @@ def finish(
                     kept.write(number, found)
                 count(number, found, how)
     in_order = {path: why for number in sorted(bad) for path, why in bad[number].items()}
-    return images, in_order, resumed
+    level = tuple(chain.from_iterable(flat[number] for number in sorted(flat)))
+    return images, in_order, resumed, level
 
 
 def parquet_there() -> bool:

@@ -12,6 +12,7 @@ from ssah_tf.data.scan import PassedOver
 from ssah_tf.encoding.encode import NoImages, find_images
 from ssah_tf.encoding.encoder import Encoder
 from ssah_tf.encoding.parts import Parts
+from ssah_tf.encoding.records import flat_pictures
 from ssah_tf.search.backends.schemes import open_storage
 from ssah_tf.search.backends.storage import State, Storage
 from ssah_tf.search.code_index import CodeIndex
@@ -56,6 +57,7 @@ class Synced:
             taken away, by what `sync` was told of labels.
         bad: Files that cannot be read -> the reason; they are not in results.
         passed: What was left out of the folders.
+        flat: Those of the new and changed photos that are of one level. See `flat_pictures`.
     """
 
     added: int = 0
@@ -69,6 +71,7 @@ class Synced:
     labels: tuple[int, int, int] = (0, 0, 0)
     bad: dict[str, str] = field(default_factory=dict)
     passed: PassedOver = field(default_factory=PassedOver)
+    flat: tuple[str, ...] = field(default=(), compare=False)
 
 
 class PhotoIndex:
@@ -227,6 +230,8 @@ class PhotoIndex:
                 known.setdefault(bytes.fromhex(one.photo.digest), (one.photo.perceptual_hash, code))
         parts = Parts(self.storage.parts(encoder.model_id), encoder)
         found, bad = parts.encode(to_read, known, progress, codes)
+        looks = ((path, record.perceptual_hash) for path, record in found.items())
+        flat = tuple(flat_pictures(encoder.image_size, looks))
 
         before = {n: p.labels for n, p in photos.items()}
         before |= {n: one.photo.labels for n, one in aside.items()}
@@ -298,6 +303,7 @@ class PhotoIndex:
             labels=label_changes(before, photos, aside),
             bad=bad,
             passed=passed,
+            flat=flat,
         )
 
     def listed(

@@ -341,3 +341,17 @@ def test_killed_process_loses_nothing(photos, tmp_path, rng, name):
     else:
         assert output.read_bytes() == whole.read_bytes()
         assert not (tmp_path / f"{name}.parts").exists()
+
+
+def test_pictures_of_one_level_are_named(tmp_path):
+    """A blank page and a range that is not known look alike; a gradient is none of them."""
+    ramp = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
+    for name, image in {
+        "white.png": Image.new("RGB", (8, 8), "white"),
+        "ramp.png": Image.fromarray(ramp),
+        "z blue.png": Image.new("RGB", (8, 8), (1, 2, 200)),
+    }.items():
+        image.save(tmp_path / name)
+    paths = find_images([tmp_path])
+    done = encode_files(FakeEncoder(), paths, tmp_path / "codes.npy")
+    assert [os.path.basename(path) for path in done.flat] == ["white.png", "z blue.png"]
