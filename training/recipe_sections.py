@@ -40,6 +40,7 @@ class DataSection(Section):
     contrast: Share = 0.5  # in H-Net's training: pixels times 1 - contrast to 1 + contrast
     brightness: Share = 0.12  # then plus or minus up to this share of 255
     cache_mb: Annotated[int, Field(ge=0)] = 1024
+    keep_sample: bool = True  # pixels of up to 256 images in the run, for exports without photos
 
 
 class ModelSection(Section):

@@ -10,6 +10,7 @@ from ssah_tf.data.decode import decode, regular
 from ssah_tf.data.image_set import ImageSet, content_digest
 from ssah_tf.data.threads import decoder_pool
 from ssah_tf.system.errors import DataError, ImageError
+from ssah_tf.system.signals import raise_if_ending
 from ssah_tf.system.text import printable
 
 #: Share of unreadable files above which a folder is refused.
@@ -33,7 +34,11 @@ def read_all(root: Path, ids: Sequence[str]) -> tuple[list[str], dict[str, str]]
     tasks = [small] + [large[i : i + CHUNK] for i in range(0, len(large), CHUNK)]
 
     def run(task: list[int]) -> list[tuple[str, str]]:
-        return [check(os.path.join(root, ids[position])) for position in task]
+        results = []
+        for position in task:
+            raise_if_ending()
+            results.append(check(os.path.join(root, ids[position])))
+        return results
 
     digests, bad = [""] * len(ids), {}
     for task, results in zip(tasks, decoder_pool().map(run, tasks), strict=True):

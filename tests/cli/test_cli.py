@@ -14,7 +14,6 @@ from ssah_tf.cli import app as cli
 from ssah_tf.cli.extras import EXTRAS
 from ssah_tf.data import Loaded, load_fashion
 from ssah_tf.system.errors import SsahError
-from ssah_tf.training import evaluate as evaluation
 from ssah_tf.training import train as training
 from ssah_tf.training.recipe import load_recipe
 
@@ -226,7 +225,7 @@ def test_mistakes(refused, tmp_path, arguments, message):
     "more",
     [
         ("fashion",),
-        ("--data", "d"),
+        ("--no-sample",),
         ("--output", "o"),
         ("--self-train", "r"),
         ("--set", "seed=1"),
@@ -380,10 +379,10 @@ def test_evaluate_without_an_encoder(refused, monkeypatch, tmp_path):
 
 
 def test_a_bug_of_ours_keeps_its_traceback(ssah, monkeypatch):
-    def broken(run, images, progress):
+    def broken(run, data):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(evaluation, "evaluate", broken)
+    monkeypatch.setattr("ssah_tf.training.photos.photos_of", broken)
     monkeypatch.setattr("ssah_tf.training.run.Run.open", lambda folder: FakeRun)
     with pytest.raises(ZeroDivisionError):
         ssah("evaluate", "run")
