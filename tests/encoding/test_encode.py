@@ -352,6 +352,6 @@ def test_pictures_of_one_level_are_named(tmp_path):
         "z blue.png": Image.new("RGB", (8, 8), (1, 2, 200)),
     }.items():
         image.save(tmp_path / name)
-    paths = find_images([tmp_path])
+    paths = find_images([tmp_path]).paths
     done = encode_files(FakeEncoder(), paths, tmp_path / "codes.npy")
     assert [os.path.basename(path) for path in done.flat] == ["white.png", "z blue.png"]

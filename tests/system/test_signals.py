@@ -30,7 +30,8 @@ WAITS = "        wait()"
 #: The main thread is in code of others, and does not wake up for a signal.
 STUCK = """
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])
-        wait()
+        threading.Timer(0.5, print, ["in"], dict(flush=True)).start()  # when it sleeps
+        time.sleep(60)
 """
 NOTED = """
         with StopSignals("one step") as signals:
