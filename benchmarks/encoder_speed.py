@@ -26,7 +26,7 @@ from timing import rates
 from ssah_tf import Encoder
 from ssah_tf.data.decode import decode
 from ssah_tf.export.graph import encoder_function
-from ssah_tf.export.identity import model_id
+from ssah_tf.export.identity import DECODE_RULE, model_id
 from ssah_tf.export.int8 import write_int8
 from ssah_tf.export.onnx_model import write_onnx
 from ssah_tf.export.saved_model import write_saved_model
@@ -64,6 +64,7 @@ def write_artefacts(folder: Path, backbone: str, pixels: np.ndarray) -> None:
     hnet(pixels[:64], training=True)
     encode = encoder_function(hnet, size)
     about = {"model_id": model_id(hnet, size), "bits": BITS, "image_size": size}
+    about["decode_rule"] = DECODE_RULE
     about |= {"backbone": backbone, "recipe_hash": "none", "product_version": "benchmark"}
     write_onnx(encode, folder / "float.onnx", 18, {key: str(about[key]) for key in about})
     write_int8(folder / "float.onnx", folder / "int8.onnx", pixels[:256])

@@ -24,7 +24,7 @@ ENCODE = """
 import sys, time
 from ssah_tf import Encoder
 from ssah_tf.encoding.encode import find_images
-encoder, paths = Encoder.load(sys.argv[1]), find_images(sys.argv[2:])
+encoder, paths = Encoder.load(sys.argv[1]), find_images(sys.argv[2:]).paths
 began, used = time.perf_counter(), time.process_time()
 encoder.encode(paths)
 print(time.perf_counter() - began, time.process_time() - used)

@@ -80,7 +80,7 @@ def make_photos(root: Path, count: int = 600) -> Path:
 
 def photos_a_second(root: Path, size: int, steps: int) -> dict:
     """Images a second of the bare loop, of tf.data's decoder, and of the training batches."""
-    images, _ = load_class_folders(root)
+    images = load_class_folders(root).images
     split = split_by_protocol(images, "as-labelled", **SPLIT)
     paths = [os.path.join(root, name) for name in images.ids]
     count = 2 * BATCH * steps
@@ -141,7 +141,7 @@ def scan(folder: Path, files: int) -> dict:
     table = folder / "labels.csv"
     table.write_text("path,label\n" + "\n".join(rows))
     began = time.perf_counter()
-    images, _, _ = load_labelled_folder(root, table)
+    images = load_labelled_folder(root, table).images
     scanned = time.perf_counter()
     split_by_protocol(images, "as-labelled", **SPLIT)
     return {

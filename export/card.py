@@ -19,18 +19,21 @@ Chosen at epoch {epoch} by a validation mAP of {validation:.4f} ± {error:.4f}; 
 - `encoder.onnx`: input `images`, uint8 `(batch, {size}, {size}, 3)`, RGB; outputs `codes`, uint8 `(batch, {octets})`, bits in the order of
   `numpy.packbits`{padding}, and `logits`, float32 `(batch, {bits})`, whose signs are the bits (at least 0 is 1).
 - `saved_model/1`: signatures `serving_default` (the same images to codes), `serving_bytes` (JPEG or PNG files to codes), `logits`.
-{int8}- Images of other sizes are cropped to their central square and resized by the rule of `ssah_tf.data.decode`; `ssah_tf.Encoder` does that.
+{int8}- {proof}
+- Images of other sizes are cropped to their central square and resized by the rule of `ssah_tf.data.decode`; `ssah_tf.Encoder` does that.
 
 ## Data, licence, limits
 
 - Trained on: {data}. {classes} classes: {names}.
 - Backbone `{backbone}`, {origin}
+- {photos}
 - It tells apart what its labels told apart. On images unlike its training images, expect less than the number above.
 """
 
 
 INT8 = """- `encoder.int8.onnx`: the same in 8-bit integers, model id `{model_id}`. {bits_changed:.2%} of the bits are others, mAP@all is {map:.4f} instead of
-  {map_float:.4f}; calibrated on {calibration_images} training images. Codes of the two must not be mixed.
+  {map_float:.4f} over {queries:,} queries and {database:,} images; calibrated on {calibration_images} training images. Codes of the two must not
+  be mixed.
 """
 
 
@@ -42,6 +45,15 @@ ORIGIN = {
     "encoder (Apache-2.0 for `efficientnet_lite0`). ImageNet's images are for non-commercial "
     "research; whether that holds for weights, too, is not settled.",
 }
+PROOF = (
+    "Both gave the codes of the trained encoder on {images:,} images ({kept:,} of them kept by the "
+    "run after its photos were gone, {made_up:,} made up)."
+)
+PHOTOS = (
+    "Photos: {travelling} images of the training set travel with this folder as pixels of {size} px "
+    "(`reference.npz`, some of them also as warm-up requests); its run folder keeps {in_run} "
+    "(`sample.npz`). Who gets either can look at them."
+)
 FILE = "which began with the weights of `{}`: their licence goes with this encoder."
 
 
@@ -77,6 +89,8 @@ def model_card(about: dict, report: dict) -> str:
         names=", ".join(names[:20]) + more,
         backbone=about["backbone"],
         origin=ORIGIN.get(about["weights"]) or FILE.format(about["weights"]),
+        proof=PROOF.format(**about["verified"]),
+        photos=PHOTOS.format(size=about["image_size"], **about["photos"]),
         int8=INT8.format(**about["int8"]) if "int8" in about else "",
     )
 

@@ -1,13 +1,15 @@
 """The rule of `ssah_tf.data.decode.decode` as a TensorFlow graph, bit for bit, for JPEG and PNG.
 
-What it leaves out: CMYK JPEG files, 16-bit PNG files (TensorFlow scales them otherwise) and other
-formats, which TensorFlow's decoders refuse or treat differently. The resampling is Pillow's: two
-passes of fixed-point sums with 22 fractional bits, horizontal first, rounded to 8 bits in between.
+A file that it would decode otherwise is refused: CMYK, other colours than sRGB, an orientation in
+XMP alone, other formats. The resampling is Pillow's: two passes of fixed-point sums with 22
+fractional bits, horizontal first, rounded to 8 bits in between.
 """
 
-from collections.abc import Callable
-
 import tensorflow as tf
+
+from ssah_tf.export.jpeg_graph import decode_jpeg
+from ssah_tf.export.octets_graph import begins, require
+from ssah_tf.export.png_graph import decode_png
 
 _PRECISION = 22  # Pillow's PRECISION_BITS, 32 - 8 - 2
 
@@ -22,73 +24,13 @@ def decode_bytes(content: tf.Tensor, size: int) -> tf.Tensor:
     Returns:
         uint8 `(size, size, 3)`.
     """
-    is_jpeg = tf.strings.substr(content, 0, 2) == b"\xff\xd8"
-    pixels = tf.cond(is_jpeg, lambda: decode_jpeg(content, size), lambda: decode_png(content))
-    pixels = turn_upright(
-        pixels, tf.cond(is_jpeg, lambda: orientation(content), lambda: tf.constant(1))
+    is_jpeg = begins(content, 0, b"\xff\xd8\xff")
+    is_png = begins(content, 0, b"\x89PNG\r\n\x1a\n") & begins(content, 12, b"IHDR")
+    require(is_jpeg | is_png, "serving_bytes reads JPEG and PNG files")
+    pixels, orientation = tf.cond(
+        is_jpeg, lambda: decode_jpeg(content, size), lambda: decode_png(content)
     )
-    return central_square(pixels, size)
-
-
-def decode_jpeg(content: tf.Tensor, size: int) -> tf.Tensor:
-    """Decode at 1/1, 1/2, 1/4 or 1/8 of the size, never below twice `size`; uint8 `(h, w, 3)`."""
-    shape = tf.io.extract_jpeg_shape(content)
-    reach = tf.minimum(shape[0], shape[1]) // (2 * size)
-
-    def at(ratio: int) -> Callable[[], tf.Tensor]:
-        return lambda: tf.io.decode_jpeg(
-            content, 3, ratio=ratio, dct_method="INTEGER_ACCURATE", fancy_upscaling=True
-        )
-
-    return tf.case([(reach >= 8, at(8)), (reach >= 4, at(4)), (reach >= 2, at(2))], default=at(1))
-
-
-def decode_png(content: tf.Tensor) -> tf.Tensor:
-    """Decode with transparency laid on white, as Pillow's `alpha_composite` does; `(h, w, 3)`."""
-    # TensorFlow decodes palettes and single bits wrongly to four channels, unless they have alpha.
-    kind = tf.io.decode_raw(tf.strings.substr(content, 25, 1), tf.uint8)[0]
-    has_alpha = (kind >= 4) | tf.strings.regex_full_match(content, rb"\C*tRNS\C*")
-
-    def on_white() -> tf.Tensor:
-        rgba = tf.cast(tf.io.decode_png(content, 4), tf.int32)
-        rgb, alpha = rgba[..., :3], rgba[..., 3:]
-        # Pillow on an opaque white ground: weights with 7 more bits, then one rounding.
-        weight = 128 * alpha
-        mixed = rgb * weight + 255 * (128 * 255 - weight) + 128 * 128
-        return tf.cast((mixed // 256 + mixed) // 256 // 128, tf.uint8)
-
-    return tf.cond(has_alpha, on_white, lambda: tf.io.decode_png(content, 3))
-
-
-def orientation(content: tf.Tensor) -> tf.Tensor:
-    """EXIF orientation of a JPEG file, 1 to 8; 1 if it has none. Int32 scalar."""
-    head = tf.cast(tf.io.decode_raw(tf.strings.substr(content, 0, 1 << 16), tf.uint8), tf.int32)
-    head = tf.pad(head, [[0, 1 << 10]])  # reads beyond the end give 0
-    marker = [0x45, 0x78, 0x69, 0x66, 0, 0]  # Exif\0\0
-    length = tf.shape(head)[0]
-    matches = tf.reduce_all(
-        [head[i : length - 16 + i] == byte for i, byte in enumerate(marker)], axis=0
-    )
-    place = tf.argmax(tf.cast(matches, tf.int32), output_type=tf.int32)
-    tiff = place + 6
-    little = head[tiff] == 0x49  # II, or MM
-
-    def number(at: tf.Tensor, octets: int) -> tf.Tensor:
-        """Unsigned numbers of `octets` bytes that begin at the positions `at`."""
-        at = tf.clip_by_value(at, 0, length - octets)
-        values = tf.stack([tf.gather(head, at + i) for i in range(octets)], axis=-1)
-        big = tf.constant([256**i for i in reversed(range(octets))])
-        weights = tf.where(little, big[::-1], big)
-        return tf.reduce_sum(values * weights, axis=-1)
-
-    # The offset of the first directory is small; its upper bytes would overflow 32 bits.
-    directory = tiff + number(tiff + tf.where(little, 4, 6), 2)
-    count = tf.minimum(number(directory, 2), 64)
-    entries = directory + 2 + 12 * tf.range(64)
-    is_entry = (tf.range(64) < count) & (number(entries, 2) == 0x0112)
-    found = tf.reduce_max(tf.where(is_entry, number(entries + 8, 2), 0))
-    valid = tf.reduce_any(matches) & (found >= 1) & (found <= 8)
-    return tf.where(valid, found, 1)
+    return central_square(turn_upright(pixels, orientation), size)
 
 
 def turn_upright(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:

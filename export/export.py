@@ -10,8 +10,9 @@ import numpy as np
 from ssah_tf.data import ImageSet
 from ssah_tf.export.card import model_card
 from ssah_tf.export.graph import encoder_function
-from ssah_tf.export.identity import model_id
+from ssah_tf.export.identity import DECODE_RULE, model_id
 from ssah_tf.export.int8 import add_int8
+from ssah_tf.export.made_up import made_up
 from ssah_tf.export.manifest import write_manifest
 from ssah_tf.export.onnx_model import write_onnx
 from ssah_tf.export.saved_model import write_saved_model
@@ -21,6 +22,7 @@ from ssah_tf.models.backbones import first_weights
 from ssah_tf.system.errors import RunError
 from ssah_tf.system.lock import only_one
 from ssah_tf.training.run import Run
+from ssah_tf.training.sample import Pictures
 from ssah_tf.version import __version__
 
 #: Images on which an export is compared with the trained encoder, at most.
@@ -32,7 +34,7 @@ BATCH = 256
 
 def export(
     run: Run,
-    images: ImageSet,
+    images: ImageSet | None,
     folder: Path,
     opset: int = 18,
     *,
@@ -44,7 +46,8 @@ def export(
 
     Args:
         run: An evaluated run.
-        images: Its images, on which the artefacts are compared with the trained encoder.
+        images: Its images that are there, on which the artefacts are compared with the trained
+            encoder; beside them, those that the run keeps.
         folder: Where to.
         opset: ONNX opset, 13 to 18.
         int8: Whether to write an encoder in 8-bit integers, too. See `add_int8`.
@@ -65,7 +68,7 @@ def export(
 
 def make(
     run: Run,
-    images: ImageSet,
+    images: ImageSet | None,
     folder: Path,
     opset: int,
     *,
@@ -83,6 +86,7 @@ def make(
     about = {
         "name": recipe.name,
         "model_id": model_id(hnet, size),
+        "decode_rule": DECODE_RULE,
         "bits": hnet.bits,
         "image_size": size,
         "backbone": recipe.model.backbone,
@@ -98,23 +102,27 @@ def make(
         encode = encoder_function(hnet, size)
         write_onnx(encode, making / "encoder.onnx", opset, {key: str(about[key]) for key in about})
         write_saved_model(encode, hnet, size, making / "saved_model" / "1")
-        positions = images.positions(run.split.query + run.split.database)[:SAMPLE]
-        pixels = images.read(positions, size)
+        pictures = Pictures(run, images)
+        pixels, sources = compared_on(run, pictures)
         expected = hnet.encode(batches_of(pixels))
         logits = np.concatenate([encode(part)["logits"].numpy() for part in batches_of(pixels)])
         found = compare(making, pixels, expected, logits, tensorflow=True)
         write_warmup(making / "saved_model" / "1", pixels)
         if int8:
-            about["int8"] = add_int8(making, run, images, max_drop, force)
+            about["int8"] = add_int8(making, run, pictures, max_drop, force)
+        some = slice(TRAVELLING)
+        about["verified"] = {"artefacts": found, "bits": logits.size, **sources}
+        about["photos"] = {
+            "travelling": 0 if sources["made_up"] else min(TRAVELLING, len(pixels)),
+            "in_run": len(pictures.sample),
+        }
         with open(making / REFERENCE, "wb") as stream:
-            some = slice(TRAVELLING)
             np.savez_compressed(
                 stream, images=pixels[some], codes=expected[some], logits=logits[some]
             )
         (making / "MODEL_CARD.md").write_text(model_card(about, report), encoding="utf-8")
         card = {**about, **{key: report[key] for key in ("protocol", "classes", "retrieval")}}
         (making / "model_card.json").write_text(json.dumps(card, indent=1), encoding="utf-8")
-        about["verified"] = {"artefacts": found, "images": len(pixels), "bits": logits.size}
         write_manifest(making, about)
         swap(making, folder)
     except OSError as error:
@@ -122,6 +130,25 @@ def make(
     finally:
         shutil.rmtree(making, ignore_errors=True)
     return about
+
+
+def compared_on(run: Run, pictures: Pictures) -> tuple[np.ndarray, dict[str, int]]:
+    """Images on which an export is compared; the first of them travel with it.
+
+    Those of a run that is to keep no pixels do not travel; made-up ones do.
+
+    Returns:
+        uint8 `(n, size, size, 3)`; and how many `images` that are, with those that the run has
+        `kept`, and those that are `made_up`.
+    """
+    whole, size = run.whole_split, run.recipe.data.image_size
+    ids = [name for name in whole.query + whole.database if name in pictures.place][:SAMPLE]
+    kept = list(pictures.kept)[: SAMPLE - len(ids)]
+    pixels = pictures.read(ids + kept)
+    made = TRAVELLING if not run.recipe.data.keep_sample or not len(pixels) else 0
+    if made:
+        pixels = np.concatenate([made_up(made, size), pixels])
+    return pixels, {"images": len(pixels), "kept": len(kept), "made_up": made}
 
 
 def batches_of(pixels: np.ndarray) -> list[np.ndarray]:

@@ -5,10 +5,8 @@ import json
 
 import numpy as np
 
+from ssah_tf.data.decode import RULE as DECODE_RULE
 from ssah_tf.models import HNet
-
-#: Version of the rule in `ssah_tf.data.decode`; to be raised when it changes any pixel.
-DECODE_RULE = 1
 
 
 def model_id(hnet: HNet, size: int) -> str:

@@ -15,13 +15,14 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from ssah_tf.data import ImageSet
 from ssah_tf.encoding.encoder import Encoder
 from ssah_tf.export.verify import INT8, bits_apart
 from ssah_tf.metrics import evaluate_retrieval
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.reading import read_arrays
+from ssah_tf.training.photos import known_images
 from ssah_tf.training.run import Run
+from ssah_tf.training.sample import Pictures
 
 #: Training images from which the ranges of activations are found.
 CALIBRATION = 512
@@ -79,51 +80,67 @@ def write_int8(source: Path, target: Path, images: np.ndarray) -> str:
     return about["model_id"]
 
 
-def add_int8(folder: Path, run: Run, images: ImageSet, max_drop: float, force: bool) -> dict:
+def add_int8(folder: Path, run: Run, pictures: Pictures, max_drop: float, force: bool) -> dict:
     """Write the integer encoder beside the one in floats, and measure what it costs.
 
-    Every query and database image of the run is encoded. The integer encoder has a model id of
-    its own, for its codes are not those of the encoder in floats.
+    Every query and database image of the run is encoded, as far as there are pixels of it. The
+    integer encoder has a model id of its own, for its codes are not those of the encoder in floats.
 
     Args:
         folder: The export in the making, with its file in floats.
         run: The run, evaluated.
-        images: Its images.
+        pictures: Pixels of its images.
         max_drop: Largest fall in mAP@all that is accepted.
         force: Accept any fall.
 
     Returns:
-        `model_id`; `bits_changed`, a share; `map` and `map_float`; `calibration_images`.
+        `model_id`; `bits_changed`, a share; `map` and `map_float`, over `queries` and `database`
+        images; `calibration_images`.
 
     Raises:
-        SsahError: mAP falls by more than `max_drop`.
+        SsahError: mAP falls by more than `max_drop`, or there is nothing to measure it on.
     """
-    split = run.split
-    size = run.recipe.data.image_size
-    training = images.positions(split.labelled + split.unlabelled)
+    split = run.evaluated_split
+    training = pictures.of(run.whole_split.labelled + run.whole_split.unlabelled)
+    parts = {"query": split.query, "database": split.database}
+    known = known_images(run, pictures.images)
+    labelled = set() if known is None else set(known.ids)
+    there = {
+        part: [name for name in pictures.of(ids) if name in labelled] for part, ids in parts.items()
+    }
+    if not training or known is None or not all(there.values()):
+        raise SsahError(
+            f"{run.folder}: no pixels are left to calibrate --int8 and to measure it on: if the "
+            "photos have moved, name their folder with --data"
+        )
     spread = np.linspace(0, len(training) - 1, min(CALIBRATION, len(training))).astype(np.int64)
-    pixels = images.read(training[spread], size)
+    pixels = pictures.read([training[i] for i in spread])
     model_id = write_int8(folder / "encoder.onnx", folder / INT8, pixels)
     encoder = Encoder.load(folder / INT8)
-    codes, labels = {}, {}
-    for part, ids in (("query", split.query), ("database", split.database)):
-        positions = images.positions(ids)
-        starts = range(0, len(positions), BATCH)
-        batches = (images.read(positions[i : i + BATCH], size) for i in starts)
+    arrays = read_arrays(run.codes_path)
+    codes, floats, labels = {}, {}, {}
+    for part, ids in there.items():
+        starts = range(0, len(ids), BATCH)
+        batches = (pictures.read(ids[i : i + BATCH]) for i in starts)
         codes[part] = np.concatenate([encoder.encode(batch) for batch in batches])
-        labels[part] = images.labels[positions]
-    floats = read_arrays(run.codes_path)
+        row = {name: i for i, name in enumerate(parts[part])}
+        floats[part] = arrays[part][[row[name] for name in ids]]
+        labels[part] = known.labels[known.positions(tuple(ids))]
 
-    before = run.metrics()["retrieval"]["map_tie_aware"]
-    after = evaluate_retrieval(
-        codes["query"],
-        labels["query"],
-        codes["database"],
-        labels["database"],
-        encoder.bits,
-        cutoffs=(),
-        n_bootstrap=0,
-    ).map_tie_aware
+    def map_of(codes: dict[str, np.ndarray]) -> float:
+        return evaluate_retrieval(
+            codes["query"],
+            labels["query"],
+            codes["database"],
+            labels["database"],
+            encoder.bits,
+            cutoffs=(),
+            n_bootstrap=0,
+        ).map_tie_aware
+
+    whole = all(len(there[part]) == len(ids) for part, ids in parts.items())
+    before = run.metrics()["retrieval"]["map_tie_aware"] if whole else map_of(floats)
+    after = map_of(codes)
     if before - after > max_drop and not force:
         raise SsahError(
             f"int8: mAP falls from {before:.4f} to {after:.4f}, by more than {max_drop}; "
@@ -136,5 +153,7 @@ def add_int8(folder: Path, run: Run, images: ImageSet, max_drop: float, force: b
         "bits_changed": changed / total,
         "map": after,
         "map_float": before,
+        "queries": len(codes["query"]),
+        "database": len(codes["database"]),
         "calibration_images": len(pixels),
     }

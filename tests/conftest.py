@@ -7,6 +7,7 @@ import importlib.util
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import warnings
@@ -42,6 +43,73 @@ def mirrored(logical_cpus):
 def rng():
     """A seeded generator."""
     return np.random.default_rng(0)
+
+
+def icc(kind, tags, date=2000, maker=b"none", version=0x02100000):
+    """A colour profile of its tags; equal contents are kept once, as makers do."""
+    places, body, start = {}, b"", 132 + 12 * len(tags)
+    for content in tags.values():
+        if content not in places:
+            body += b"\0" * (-len(body) % 4)
+            places[content] = start + len(body)
+            body += content
+    entries = [struct.pack(">4sII", n, places[c], len(c)) for n, c in tags.items()]
+    size = start + len(body)
+    head = struct.pack(">I4sI", size, maker, version) + b"mntr" + kind + b"XYZ "
+    head += struct.pack(">6H", date, 2, 9, 6, 49, 0) + b"acspMSFT" + bytes(24)
+    head += struct.pack(">I3i", 0, 63190, 65536, 54061)
+    return head + bytes(128 - len(head)) + struct.pack(">I", len(tags)) + b"".join(entries) + body
+
+
+def icc_curve(entries):
+    """sRGB's curve as a table of so many entries, or another as one exponent, or as a formula."""
+    if entries is None:
+        numbers = [round(v * 65536) for v in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)]
+        return struct.pack(">4sIHH5i", b"para", 0, 3, 0, *numbers)
+    if isinstance(entries, float):
+        return struct.pack(">4sIIH", b"curv", 0, 1, round(entries * 256))
+    level = np.linspace(0, 1, entries)
+    light = np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)
+    return (
+        struct.pack(">4sII", b"curv", 0, entries) + np.rint(light * 65535).astype(">u2").tobytes()
+    )
+
+
+@pytest.fixture(scope="session")
+def profiles():
+    """Colour profiles by name: sRGB in several byte forms, whose names begin with it, and others.
+
+    The colorants are those of the makers' own files.
+    """
+    srgb = (0.43607, 0.22249, 0.01392), (0.38515, 0.71687, 0.09708), (0.14307, 0.06061, 0.7141)
+    p3 = (0.51512, 0.2412, -0.00105), (0.29198, 0.69225, 0.04189), (0.1571, 0.06657, 0.78407)
+    adobe = (0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457)
+    wide = (0.79767, 0.28804, 0.0), (0.13519, 0.71187, 0.0), (0.03134, 0.00009, 0.82491)
+
+    def rgb(colours, curve, extra=None, **head):
+        tags = {b"desc": b"desc\0\0\0\0\0\0\0\2x\0", **(extra or {})}
+        for name, colour in zip((b"rXYZ", b"gXYZ", b"bXYZ"), colours, strict=True):
+            numbers = [round(value * 65536) for value in colour]
+            tags[name] = struct.pack(">4sI3i", b"XYZ ", 0, *numbers)
+        tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), icc_curve(curve))
+        return icc(b"RGB ", tags, **head)
+
+    return {
+        "srgb table 1024": rgb(srgb, 1024, date=1998, maker=b"Lino"),
+        "srgb table 4096": rgb(srgb, 4096, maker=b"lcms"),
+        "srgb table 64": rgb(srgb, 64),
+        "srgb formula": rgb(srgb, None, maker=b"appl", version=0x04000000),
+        "srgb more tags": rgb(srgb, None, {b"tech": b"sig \0\0\0\0CRT ", b"chad": bytes(44)}),
+        "srgb grey": icc(b"GRAY", {b"kTRC": icc_curve(1024)}),
+        "display p3": rgb(p3, None),
+        "adobe": rgb(adobe, 2.19921875),
+        "prophoto": rgb(wide, 1.8),
+        "linear": rgb(srgb, 1.0),
+        "gamma 2.2": rgb(srgb, 2.2),
+        "swapped": rgb((srgb[1], srgb[0], srgb[2]), None),
+        "tables": rgb(srgb, None, {b"A2B0": bytes(40)}),
+        "grey gamma 1.8": icc(b"GRAY", {b"kTRC": icc_curve(1.8)}),
+    }
 
 
 @pytest.fixture(scope="session")

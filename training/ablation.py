@@ -12,11 +12,10 @@ import numpy as np
 
 from ssah_tf.system.errors import RunError
 from ssah_tf.system.files import write_atomically
-from ssah_tf.training.build import build_images
 from ssah_tf.training.devices import refuse_workers
-from ssah_tf.training.evaluate import evaluate
+from ssah_tf.training.measure import measure
+from ssah_tf.training.photos import photos_of, some_images
 from ssah_tf.training.recipe import Recipe, load_recipe
-from ssah_tf.training.report import write_report
 from ssah_tf.training.run import Run
 from ssah_tf.training.start import start
 from ssah_tf.training.train import train
@@ -83,16 +82,15 @@ def one(recipe: Recipe, folder: Path) -> dict:
             raise RunError(f"{folder} holds a run of another recipe: name another --output")
         if run.metrics_path.is_file():
             return run.metrics()
-        images = build_images(recipe).images
+        run, found = photos_of(run)
+        images = some_images(found)
     else:
         shutil.rmtree(folder, ignore_errors=True)  # killed before its recipe was written
         run, loaded = start(recipe, folder)
         images = loaded.images
     keras.backend.clear_session()
     train(run, images)
-    metrics = evaluate(run, images)
-    write_report(run, images)
-    return metrics
+    return measure(run, images)
 
 
 def machine() -> str:

@@ -27,7 +27,7 @@ from ssah_tf.training.recipe_sections import OptimizerSection, Recipe
 
 def build_images(recipe: Recipe) -> Loaded:
     """The image set of a recipe, and what was left out of it."""
-    return load_images(recipe.data.source, recipe.data.labels)
+    return load_images(recipe.data.source, recipe.data.labels, recipe.data.exclude)
 
 
 def build_split(recipe: Recipe, images: ImageSet) -> Split:

@@ -13,10 +13,10 @@ from ssah_tf.models import HNet
 from ssah_tf.system.errors import RunError, Stopped
 from ssah_tf.system.files import atomic_path
 from ssah_tf.system.machine import need_room
+from ssah_tf.system.signals import StopSignals
 from ssah_tf.training.evaluate import VALIDATION_DATABASE, codes_of
-from ssah_tf.training.run import Run
+from ssah_tf.training.run import LOST, Run
 from ssah_tf.training.selection import selected_epoch
-from ssah_tf.training.signals import StopSignals
 
 
 class StopOnNaN(keras.callbacks.Callback):
@@ -102,6 +102,7 @@ class Keep(keras.callbacks.Callback):
             "epoch": epoch,
             "stage": self.model.stage,
             "seconds": round(time.monotonic() - self.began, 2),
+            **({LOST: len(self.run.missing)} if self.run.missing else {}),
             **{name: float(value) for name, value in (logs or {}).items()},
         }
         self.run.save_history([*self.run.history[:epoch], entry])
@@ -121,7 +122,7 @@ class Stop(keras.callbacks.Callback):
     Args:
         run: The run.
         signals: Where signals are noted.
-        keep: Writes the checkpoint within an epoch; none is written without it.
+        keep: Writes the checkpoint within an epoch; none is written without it, by workers.
     """
 
     def __init__(self, run: Run, signals: StopSignals, keep: Keep | None = None):

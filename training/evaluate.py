@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ssah_tf.data import ImageSet, Split
+from ssah_tf.data.decode import RULE
 from ssah_tf.data.pipeline import encoding_batches
 from ssah_tf.data.sampling import evenly
 from ssah_tf.metrics import (
@@ -16,9 +17,11 @@ from ssah_tf.metrics import (
     relevant_counts,
 )
 from ssah_tf.models import HNet
+from ssah_tf.system.errors import RunError
 from ssah_tf.system.files import atomic_path, write_atomically
+from ssah_tf.system.reading import read_arrays
 from ssah_tf.training.doubts import doubt_of_interval, doubts_of_split
-from ssah_tf.training.run import Run
+from ssah_tf.training.run import LOST, Run
 from ssah_tf.training.selection import epoch_of_encoder
 
 #: Ranks k of mAP@k and P@k, as far as the database reaches.
@@ -44,13 +47,20 @@ def evaluate(
     Returns:
         What was written to `metrics.json`: `protocol`, `retrieval` (see `RetrievalResult`),
         `codes` of the database (see `CodeStatistics`), `average_precision` of each query,
-        `classes`, the epoch that validation selected, and `doubts`: what the numbers do not say.
+        `classes`, the epoch that validation selected, and `doubts`: what the numbers do not say. If
+        queries or images of the database are missing, `missing` names them, and numbers and codes
+        of all are kept if there are any.
 
     Raises:
-        RunError: The run has no encoder, or no epoch to select from.
+        RunError: The run has no encoder, no epoch to select from, or no images to measure.
         DataError: The images have changed since the split was drawn.
     """
-    recipe, split = run.recipe, run.split
+    recipe, split, lost = run.recipe, run.split, run.missing
+    if not split.query or not split.database:
+        raise RunError(
+            f"{run.folder}: none of its queries, or of its database, is there: if the photos have "
+            "moved, name their folder with --data"
+        )
     split.check(images)
     encoder = run.encoder()
     selected = epoch_of_encoder(run)
@@ -72,7 +82,8 @@ def evaluate(
     )
     retrieval = result.to_dict()
     metrics = {
-        "protocol": f"{split.protocol}; {encoder.bits} bits; training seed {recipe.seed}",
+        "protocol": f"{split.protocol}{left_out(run)}; {encoder.bits} bits; training seed "
+        f"{recipe.seed}",
         "selected_epoch": selected["epoch"] + 1,
         "validation_map": selected["validation_map"],
         "validation_error": selected["validation_error"],
@@ -85,9 +96,16 @@ def evaluate(
         "doubts": doubts_of_split(labels[0], labels[1], images.classes)
         + doubt_of_interval(result.map_interval, retrieval["chance"]["map_tie_aware"]),
     }
+    missing = [name for name in run.whole_split.query + run.whole_split.database if name in lost]
+    if missing:
+        metrics["missing"] = missing
+        keep_complete(run)
     with atomic_path(run.codes_path) as path:
-        np.savez(path, query=query_codes, database=database_codes)
+        np.savez(path, query=query_codes, database=database_codes, decode_rule=np.int64(RULE))
     write_atomically(run.metrics_path, json.dumps(metrics, indent=1).encode())
+    if not missing:
+        run.complete_metrics_path.unlink(missing_ok=True)
+        run.complete_codes_path.unlink(missing_ok=True)
     return metrics
 
 
@@ -97,6 +115,51 @@ def validation_chance(images: ImageSet, split: Split, labels: LabelLists) -> flo
     queries = labels.take(images.positions(split.validation))
     relevant = relevant_counts(queries, labels.take(database))
     return float(chance_average_precision(relevant, len(database)).mean())
+
+
+def measured_by_rule(run: Run) -> int:
+    """The rule of `ssah_tf.data.decode` by which the photos were decoded that `evaluate` measured.
+
+    Raises:
+        RunError: Its codes are missing or damaged.
+    """
+    try:
+        arrays = read_arrays(run.codes_path)
+        return int(arrays["decode_rule"]) if "decode_rule" in arrays else 1
+    except (OSError, ValueError, TypeError) as error:
+        raise RunError(f"{run.codes_path}: missing or damaged ({error})") from None
+
+
+def left_out(run: Run) -> str:
+    """For the protocol: what an evaluation, and the training, had to do without."""
+    whole, split = run.whole_split, run.split
+    lost = [
+        f"{len(before) - len(now):,} of {len(before):,} {part}"
+        for part, before, now in (
+            ("queries", whole.query, split.query),
+            ("images of the database", whole.database, split.database),
+        )
+        if len(now) < len(before)
+    ]
+    words = f"; without {' and '.join(lost)}, which are missing" if lost else ""
+    if went_on := max((entry.get(LOST, 0) for entry in run.history), default=0):
+        words += f"; trained to the end without {went_on:,} images, which were missing"
+    return words
+
+
+def keep_complete(run: Run) -> None:
+    """Keep numbers and codes of all images before those without some take their place."""
+    try:
+        complete = "missing" not in run.metrics()
+    except RunError:
+        return
+    if complete:
+        for path, kept in (
+            (run.codes_path, run.complete_codes_path),
+            (run.metrics_path, run.complete_metrics_path),
+        ):
+            if path.is_file():
+                write_atomically(kept, path.read_bytes())
 
 
 def codes_of(encoder: HNet, images: ImageSet, positions: np.ndarray, size: int) -> np.ndarray:

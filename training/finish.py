@@ -5,12 +5,11 @@ import keras
 from ssah_tf.data import ImageSet
 from ssah_tf.system.files import atomic_path
 from ssah_tf.training.batch_statistics import recalibrate
-from ssah_tf.training.callbacks import Stop
 from ssah_tf.training.hash_layer.refit import refit_hash_layer
 from ssah_tf.training.run import Run
 
 
-def finish_encoder(run: Run, images: ImageSet, stop: Stop) -> None:
+def finish_encoder(run: Run, images: ImageSet) -> None:
     """Recalibrate the selected encoder of a run, refit its hash layer, and replace it.
 
     Done twice, the result is the same, so it can be killed at any moment: `model.keras` is the
@@ -19,12 +18,11 @@ def finish_encoder(run: Run, images: ImageSet, stop: Stop) -> None:
     Args:
         run: A run with a selected encoder.
         images: Its images.
-        stop: Ends the refit after a signal.
     """
     keras.utils.set_random_seed(run.recipe.seed)  # first: layers draw seeds when they are loaded
     encoder = run.encoder()
     recalibrate(encoder, run, images)
     if run.recipe.train.refit:
-        refit_hash_layer(encoder, run, images, stop)
+        refit_hash_layer(encoder, run, images)
     with atomic_path(run.model_path) as path:
         encoder.save(path)

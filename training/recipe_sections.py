@@ -28,6 +28,7 @@ class DataSection(Section):
 
     source: str | None = "fashion"  # the built-in set, keras:NAME, a folder; null: give --data
     labels: str | None = None  # label file of a folder; without one it holds class folders
+    exclude: list[str] = []  # patterns of files and folders that are passed over; see docs/data.md
     protocol: str = "n-per-class"  # see docs/data.md
     image_size: Annotated[int, Field(ge=28, le=512)] | Auto = 28
     labelled_per_class: Positive | Literal["all"] = 30  # validation included
@@ -39,6 +40,7 @@ class DataSection(Section):
     contrast: Share = 0.5  # in H-Net's training: pixels times 1 - contrast to 1 + contrast
     brightness: Share = 0.12  # then plus or minus up to this share of 255
     cache_mb: Annotated[int, Field(ge=0)] = 1024
+    keep_sample: bool = True  # pixels of up to 256 images in the run, for exports without photos
 
 
 class ModelSection(Section):

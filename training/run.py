@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 KEPT_CHECKPOINTS = 2
 #: What there may be in a run folder before its recipe is: no training has begun in it.
 KILLED_START = re.compile(r"checkpoints|split\.json|\.lock|\.\d+\.(split\.json|recipe\.yaml)")
+#: Key of the history under which images are counted that a training went on without.
+LOST = "images_missing"
 #: Names of files that `atomic_path` has not put into their place.
 HALF_WRITTEN = re.compile(r"\.\d+\..+")
 
@@ -33,16 +35,18 @@ class Run:
 
     Holds `recipe.yaml`, `split.json`, `history.json`, `checkpoints/`, `model.keras` (the selected
     encoder), `metrics.json`, `codes.npz` (of queries and database), `report.html`,
-    `hard_samples.png` (made from `hard_samples.npz`) and `tensorboard/`; after self-training also
-    `pseudo_labels.csv`.
+    `hard_samples.png` (made from `hard_samples.npz`), `sample.npz` (pixels of some images) and
+    `tensorboard/`; after self-training also `pseudo_labels.csv`.
 
     Recipe and split are read once: they do not change after the start of a run.
 
     Attributes:
         folder: Where all that lies.
+        missing: Images of the split that are not there any more; see `ssah_tf.training.photos`.
     """
 
     folder: Path
+    missing: frozenset[str] = frozenset()
 
     @classmethod
     def create(cls, folder: Path) -> "Run":
@@ -115,6 +119,21 @@ class Run:
         return self.folder / "codes.npz"
 
     @property
+    def complete_metrics_path(self) -> Path:
+        """`metrics_path` of all images, if an evaluation without some of them came after it."""
+        return self.folder / "metrics-complete.json"
+
+    @property
+    def complete_codes_path(self) -> Path:
+        """`codes_path` of all images. See `complete_metrics_path`."""
+        return self.folder / "codes-complete.npz"
+
+    @property
+    def sample_path(self) -> Path:
+        """Pixels of some images. See `ssah_tf.training.sample`."""
+        return self.folder / "sample.npz"
+
+    @property
     def report_path(self) -> Path:
         """The page to look at."""
         return self.folder / "report.html"
@@ -144,13 +163,31 @@ class Run:
         return load_recipe(self.recipe_path)
 
     @cached_property
-    def split(self) -> Split:
-        """The split of the run.
+    def whole_split(self) -> Split:
+        """The split of the run, as it was drawn.
 
         Raises:
             DataError: It is missing or damaged.
         """
         return Split.load(self.split_path)
+
+    @cached_property
+    def split(self) -> Split:
+        """The split without the images that are missing.
+
+        Raises:
+            DataError: See `whole_split`.
+        """
+        return self.whole_split.without(self.missing)
+
+    @property
+    def evaluated_split(self) -> Split:
+        """The split without the images that the last evaluation had to do without.
+
+        Raises:
+            SsahError: There was none, or a file is damaged.
+        """
+        return self.whole_split.without(set(self.metrics().get("missing", ())))
 
     def encoder(self) -> "HNet":
         """The selected encoder.
@@ -177,6 +214,8 @@ class Run:
             metrics = parse_json(self.metrics_path.read_bytes())
             if not {"retrieval", "codes", "classes", "average_precision"} <= set(metrics):
                 raise ValueError("parts are missing")
+            if not all(isinstance(name, str) for name in metrics.get("missing", ())):
+                raise ValueError("missing images are no names")
         except (OSError, ValueError, TypeError) as error:
             raise RunError(
                 f"{self.folder}: not evaluated yet, or damaged ({error}); run "

@@ -18,15 +18,18 @@ from ssah_tf.training.hash_layer.label_propagation import propagate_labels_by_en
 from ssah_tf.training.run import Run
 
 HEADER = ["path", "label"]
-#: Keys of `data` that a run shares with the one that it learns from: they make the split.
+#: Keys of `data` that a run shares with the one that it learns from: they make the split, and say
+#: whether pixels are kept.
 SHARED = (
     "source",
     "labels",
+    "exclude",
     "protocol",
     "labelled_per_class",
     "labelled_share",
     "validation_per_class",
     "query_per_class",
+    "keep_sample",
 )
 #: Share of the unlabelled images that get a label, unless it is given.
 LABEL_PROPAGATION = 0.5
@@ -59,14 +62,20 @@ def check_teacher(teacher: Run, split: Split) -> None:
             may be queries or validation images of this split.
     """
     teacher.encoder()
-    if replace(teacher.split, protocol=split.protocol) != split:
+    theirs = teacher.whole_split
+    other = sorted(set(theirs.ids) ^ set(split.ids))
+    if theirs.contents is not None and split.contents is not None:
+        other += [n for n in split.ids if theirs.contents.of_image(n) != split.contents.of_image(n)]
+    if other or replace(theirs, protocol=split.protocol, contents=split.contents) != split:
+        example = f" (for example {other[0]!r})" if other else ""
         raise RunError(
-            f"{teacher.folder}: its split is another one: self-training takes images, labels, "
-            "protocol and seed of the run that gives the labels, and the images as they were then"
+            f"{teacher.folder}: its split is another one{example}: self-training takes images, "
+            "labels, protocol and seed of the run that gives the labels, and the images as they "
+            "were then"
         )
 
 
-def write_pseudo_labels(run: Run, teacher_folder: Path) -> None:
+def write_pseudo_labels(run: Run, teacher_folder: Path, images: ImageSet) -> None:
     """Write the labels that a run learns from, `pseudo_labels.csv`, unless they are there.
 
     The encoder of the teacher looks at the unlabelled images, or at some where there are very many,
@@ -78,13 +87,15 @@ def write_pseudo_labels(run: Run, teacher_folder: Path) -> None:
     Args:
         run: The run that learns.
         teacher_folder: The finished run folder that `pseudo_labels.self_train` names.
+        images: The images of both.
     """
     if run.pseudo_labels_path.is_file():
         return
     spec, split = run.recipe.pseudo_labels, run.split
     teacher = Run.open(teacher_folder)
     encoder = teacher.encoder()
-    images = build_images(teacher.recipe).images  # at the size that it has learnt
+    # As files, or anew: at the size that the teacher has learnt.
+    images = images.unheld() or build_images(teacher.recipe).images
     known = images.positions(split.labelled + split.validation)
     positions = np.concatenate([known, sample_of(images.positions(split.unlabelled))])
     features = features_of(encoder, images, positions, teacher.recipe.data.image_size)
@@ -120,7 +131,7 @@ def with_pseudo_labels(run: Run, images: ImageSet) -> tuple[Split, ImageSet]:
     """
     path, split = run.pseudo_labels_path, run.split
     number = {name: i for i, name in enumerate(images.classes)}
-    unlabelled = set(split.unlabelled)
+    unlabelled = set(run.whole_split.unlabelled)
     try:
         text = path.read_bytes().decode()
         header, *lines = csv.reader(io.StringIO(text, newline=""))
@@ -131,6 +142,8 @@ def with_pseudo_labels(run: Run, images: ImageSet) -> tuple[Split, ImageSet]:
         raise RunError(
             f"{path}: not unlabelled images with a class each; without it, it is made anew"
         )
+    there = set(split.unlabelled)
+    given = {name: label for name, label in given.items() if name in there}
     labels = images.labels.copy()
     positions = images.positions(tuple(given))
     labels[positions] = 0

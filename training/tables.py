@@ -92,6 +92,15 @@ def print_data_report(report: DataReport) -> None:
         f"{len(report.classes)} classes",
         markup=False,
     )
+    if report.parts:
+        of = {
+            part: [f for f, p in report.parts.items() if p == part] for part in ("train", "query")
+        }
+        console.print(
+            f"a split: queries are in {', '.join(of['query'])}, all others in "
+            f"{', '.join(of['train'])}",
+            markup=False,
+        )
     parts = ["train", "query"] if any("query" in c for c in report.classes.values()) else ["train"]
     table = Table(box=None, pad_edge=False)
     table.add_column("class")
@@ -103,6 +112,10 @@ def print_data_report(report: DataReport) -> None:
     findings = {
         "files that cannot be read": list(report.bad_files.values()),
         "labels without a file": report.missing_files,
+        "labels of files that are passed over": [
+            path if path.lower().endswith(reason) else f"{path}: {reason}"
+            for path, reason in report.unread_files.items()
+        ],
         "exact copies": [" = ".join(group) for group in report.exact_duplicates],
         "near duplicates": [" ~ ".join(pair) for pair in report.near_duplicates or ()],
         "queries with a copy among the training images": report.leaks,
@@ -111,6 +124,7 @@ def print_data_report(report: DataReport) -> None:
             " / ".join(group) for group in report.similar_names
         ],
         "class names that look like an accident": report.odd_names,
+        "images of one level": report.flat,
     }
     for title, lines in findings.items():
         if lines:
@@ -119,9 +133,11 @@ def print_data_report(report: DataReport) -> None:
                 console.print(f"  {printable(line)}", soft_wrap=True)
             if len(lines) > SHOWN:
                 console.print(f"  and {len(lines) - SHOWN:,} more (--json shows all)")
+    if report.passed_over["line"] and not report.passed_over["unexpected"]:
+        console.print(report.passed_over["line"], soft_wrap=True)
     for kind, lines in (("warning", report.warnings()), ("error", report.errors())):
         for line in lines:
-            console.print(f"{kind}: {line}")
+            console.print(f"{kind}: {line}", soft_wrap=True)
     if not report.warnings() and not report.errors():
         console.print("no findings")
 

@@ -14,6 +14,7 @@ from ssah_tf.data.pipeline import training_batches
 from ssah_tf.models.game import SSAH
 from ssah_tf.models.weights_file import check_weights
 from ssah_tf.system.errors import RunError
+from ssah_tf.system.signals import StopSignals
 from ssah_tf.training.build import build_game
 from ssah_tf.training.callbacks import HardSampleAlbum, Keep, Stop, StopOnNaN, Validate
 from ssah_tf.training.collapse import WatchCollapse
@@ -33,9 +34,8 @@ from ssah_tf.training.hash_layer.itq import begin_game_with_itq
 from ssah_tf.training.memory import check_batch, enough_memory
 from ssah_tf.training.progress import Progress
 from ssah_tf.training.recipe import Recipe
-from ssah_tf.training.run import Run
+from ssah_tf.training.run import LOST, Run
 from ssah_tf.training.self_training import with_pseudo_labels, write_pseudo_labels
-from ssah_tf.training.signals import StopSignals
 
 
 def train(run: Run, images: ImageSet, devices: int | None = None) -> None:
@@ -54,32 +54,36 @@ def train(run: Run, images: ImageSet, devices: int | None = None) -> None:
         RecipeError: The recipe names something that is not there.
         RunError: The loss is not a number any more, the run cannot be resumed, another process
             trains it, or another worker has stopped.
-        Stopped: Ctrl-C or SIGTERM; the run can be resumed.
+        Stopped: Ctrl-C or SIGTERM in the middle of an epoch; the run can be resumed.
     """
     strategy = make_strategy(devices)
-    with run.alone() if is_chief() else nullcontext(), StopSignals() as signals:
+    with run.alone() if is_chief() else nullcontext():
         if is_chief():
             run.tidy()
         with workers_stay(f"ssah train --resume {run.folder}"), enough_memory(run):
             total_of_workers(strategy, 0)  # now the chief has made the run folder
             run.split.check(images)
+            if total_of_workers(strategy, len(run.split.ids)) != (
+                len(run.split.ids) * strategy.num_replicas_in_sync
+            ):
+                raise RunError(f"{run.folder}: the workers see different images; share them")
             if run.recipe.train.cached_features:  # one device is enough, whatever there is
                 refuse_workers("a recipe with train.cached_features")
-                train_on_frozen_backbone(run, images, Stop(run, signals))
+                train_on_frozen_backbone(run, images)
             else:
-                train_game(run, images, strategy, signals)
+                train_game(run, images, strategy)
+            if run.missing and is_chief():  # numbers of this encoder say so
+                *before, last = run.history
+                run.save_history([*before, {**last, LOST: len(run.missing)}])
 
 
-def train_game(
-    run: Run, images: ImageSet, strategy: tf.distribute.Strategy, signals: StopSignals
-) -> None:
+def train_game(run: Run, images: ImageSet, strategy: tf.distribute.Strategy) -> None:
     """Train the stages of the game from where a run stands to their end, and finish the encoder.
 
     Args:
         run: The run.
         images: Its images.
         strategy: The devices.
-        signals: Where signals are noted.
 
     Raises:
         RunError, Stopped: See `train`.
@@ -98,7 +102,10 @@ def train_game(
         begin_with_features(game, recipe, images, split)
         adopt_chiefs(strategy, game.variables)  # hosts may differ in how they round
     if left := [stage for stage in plan if done < stage.last * per_epoch]:
-        with Progress(plan[-1].last, done, per_epoch) as progress:
+        with (
+            Progress(plan[-1].last, done, per_epoch) as progress,
+            StopSignals("stopping after this batch, with a checkpoint") as signals,
+        ):
             callbacks = make_callbacks(run, images, plan[-1], progress, signals)
             for stage in left:
                 first = max(done, stage.first * per_epoch)
@@ -113,7 +120,7 @@ def train_game(
                     callbacks=callbacks,
                 )
     if is_chief():
-        finish_encoder(run, images, Stop(run, signals))
+        finish_encoder(run, images)
 
 
 def training_part(
@@ -124,7 +131,7 @@ def training_part(
     if not teacher:
         return run.split, images
     if is_chief():
-        write_pseudo_labels(run, Path(teacher))
+        write_pseudo_labels(run, Path(teacher), images)
     total_of_workers(strategy, 0)  # now the labels are there
     return with_pseudo_labels(run, images)
 

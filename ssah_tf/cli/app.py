@@ -1,16 +1,33 @@
 """The command `ssah`. Nothing heavy is imported before a command needs it."""
 
+import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from ssah_tf.cli import data, encode, export, search, serve, train
-from ssah_tf.system.errors import SsahError
+from ssah_tf.cli.progress import BEGIN_AGAIN, resumable
+from ssah_tf.system.errors import SsahError, Stopped
 from ssah_tf.system.text import printable, write_any_text
 from ssah_tf.version import __version__
 
+#: Seconds that a decoder may take to its end after a signal.
+DECODERS = 0.4
+
+
+class Commands(typer.core.TyperGroup):
+    """The commands, each ended by Ctrl-C or SIGTERM with a line."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        with resumable(BEGIN_AGAIN):  # here, since click has an answer of its own to Ctrl-C
+            return super().invoke(ctx)
+
+
 app = typer.Typer(
+    cls=Commands,
     help="Learn compact binary hash codes for image search from a few labels.",
     no_args_is_help=True,
     add_completion=False,
@@ -42,6 +59,8 @@ def main() -> None:
         app()
     except SsahError as error:
         typer.echo(f"ssah: {error}", err=True)
+        if isinstance(error, Stopped):
+            leave_decoders(error.exit_code)
         sys.exit(error.exit_code)
     except Exception as error:
         from ssah_tf.system.machine import refusal
@@ -51,3 +70,12 @@ def main() -> None:
             raise
         typer.echo(f"ssah: {printable(line)}", err=True)
         sys.exit(1)
+
+
+def leave_decoders(exit_code: int) -> None:
+    """End the process here if a decoder thread, for which Python would wait, is busy for long."""
+    threads = sys.modules.get("ssah_tf.data.threads")
+    if threads is not None and not threads.drop_decoders(DECODERS):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(exit_code)

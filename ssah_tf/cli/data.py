@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ssah_tf.cli.extras import import_tensorflow, need
+from ssah_tf.cli.folders import Exclude, patterns, print_passed_over
 
 app = typer.Typer(help="Check image sets, or write them as files.", no_args_is_help=True)
 
@@ -21,6 +22,7 @@ def data_check(
         Path | None,
         typer.Option(help="Read labels from this file: .csv, .jsonl, or research lists."),
     ] = None,
+    exclude: Exclude = None,
     near: Annotated[bool, typer.Option(help="Look for near duplicates, too.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     strict: Annotated[bool, typer.Option(help="Exit with code 3 on warnings, too.")] = False,
@@ -36,9 +38,12 @@ def data_check(
 
     if data.startswith(DOWNLOADED):
         import_tensorflow()
-    report = check_data(load_images(data, None if labels is None else str(labels)), near)
+    source = None if labels is None else str(labels)
+    loaded = load_images(data, source, patterns(exclude))
+    report = check_data(loaded, near)
     if as_json:
         typer.echo(json.dumps(report.to_dict(), indent=1))
+        print_passed_over(loaded.passed)
     else:
         print_data_report(report)
     if report.errors() or (strict and report.warnings()):

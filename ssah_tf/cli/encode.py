@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable
+from ssah_tf.cli.folders import Exclude, patterns, print_passed_over
+from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable, tell_flat
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import printable
 
@@ -42,6 +43,13 @@ def encode(
         ),
     ] = None,
     shard: Annotated[int, typer.Option(min=1, help="Put so many images into a shard.")] = 1024,
+    exclude: Exclude = None,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check", help="Read all files again, those that look unchanged, too; encode changed."
+        ),
+    ] = False,
 ) -> None:
     """Write the codes of images; interrupted, the same command goes on where it was."""
     from ssah_tf.encoding.encode import choose_engine, encode_files, find_images
@@ -50,7 +58,8 @@ def encode(
 
     chosen = choose_engine(engine, address, threads)
     loaded = Encoder.load(encoder, threads=threads)
-    paths = find_images(sources)
+    found = find_images(sources, patterns(exclude))
+    paths = found.paths
     if str(output) == "-":
         if engine != "threads":
             raise SsahError("--output - prints codes as they come: leave --engine out")
@@ -60,6 +69,7 @@ def encode(
                 typer.echo(f"skipped: {printable(reasons[0])}", err=True)
             else:
                 typer.echo(f"{codes[0].tobytes().hex()} {printable(path)}")
+        print_passed_over(found.passed)
         return
     with resumable(SAME_AGAIN), progress_bar("encoding") as bar:
         done = encode_files(
@@ -69,10 +79,19 @@ def encode(
             lambda count: bar(count, len(paths)),
             engine=chosen,
             size=shard,
+            check=check,
         )
     shown = 20
     for reason in list(done.bad.values())[:shown]:
         typer.echo(f"skipped: {printable(reason)}", err=True)
     if len(done.bad) > shown:
         typer.echo(f"skipped: {len(done.bad) - shown:,} more, all in {done.listed}", err=True)
+    for reason in list(done.resumed.gone.values())[:shown]:
+        typer.echo(f"its older code stays: {reason}", err=True)
+    if len(done.resumed.gone) > shown:
+        typer.echo(f"older codes stay: {len(done.resumed.gone) - shown:,} more files", err=True)
+    print_passed_over(found.passed)
+    tell_flat(done.flat)
     typer.echo(f"{done.images:,} codes of {loaded.bits} bits, model {loaded.model_id}: {output}")
+    if line := done.resumed.line():
+        typer.echo(line)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ssah_tf.cli.extras import import_tensorflow, need
+from ssah_tf.cli.train import Moved, find_photos
 
 app = typer.Typer()
 
@@ -25,18 +26,22 @@ def export(
         float, typer.Option(min=0.0, help="Refuse --int8 if mAP falls by more than this.")
     ] = 0.01,
     force: Annotated[bool, typer.Option(help="Write --int8 whatever the fall.")] = False,
+    data: Moved = None,
 ) -> None:
-    """Turn a run into an ONNX file and a SavedModel, proven equal to the trained encoder."""
+    """Turn a run into an ONNX file and a SavedModel, proven equal to the trained encoder.
+
+    Without its photos, it is proven on those images that the run keeps.
+    """
     need("train", "ssah export")
     import_tensorflow()
+    from ssah_tf.data.decode import RULE
     from ssah_tf.export.export import export as write
-    from ssah_tf.training.build import build_images
+    from ssah_tf.training.evaluate import measured_by_rule
     from ssah_tf.training.run import Run
 
-    opened = Run.open(run)
-    recipe = opened.recipe
-    images = build_images(recipe).images
-    images = images.hold(recipe.data.image_size, recipe.data.cache_mb)
+    opened, found = find_photos(Run.open(run), data)
+    spec = opened.recipe.data
+    images = None if found.images is None else found.images.hold(spec.image_size, spec.cache_mb)
     about = write(
         opened,
         images,
@@ -49,13 +54,21 @@ def export(
     proof = about["verified"]
     typer.echo(
         f"model id {about['model_id']}: {difference_message(proof)} differ from the trained "
-        f"encoder on {proof['images']:,} images, by {' and '.join(proof['artefacts'])}"
+        f"encoder on {compared_message(proof)}, by {' and '.join(proof['artefacts'])}"
     )
     if int8:
         integers = about["int8"]
         typer.echo(
             f"int8: model id {integers['model_id']}, {integers['bits_changed']:.2%} of the bits "
-            f"differ, mAP@all {integers['map']:.4f} instead of {integers['map_float']:.4f}"
+            f"differ, mAP@all {integers['map']:.4f} instead of {integers['map_float']:.4f} "
+            f"over {integers['queries']:,} queries and {integers['database']:,} images"
+        )
+    rule = measured_by_rule(opened)
+    if rule != RULE and images is not None and images.root is not None:
+        typer.echo(
+            f"{run}: its numbers are of photos decoded by rule {rule}, this export decodes by rule "
+            f"{RULE}: run `ssah evaluate {run}` and export again for numbers of its own",
+            err=True,
         )
     typer.echo(f"export: {output or run / 'export'}")
 
@@ -77,6 +90,16 @@ def verify(
     )
     if "int8_bits" in proof:
         typer.echo(f"int8: {proof['int8_bits']:,} bits differ, as they may")
+
+
+def compared_message(proof: dict) -> str:
+    """How many images an export was compared on, and where they came from."""
+    parts = [
+        f"{proof['images']:,} images",
+        *([f"{proof['kept']:,} of them kept by the run"] if proof["kept"] else []),
+        *([f"{proof['made_up']:,} of them made up"] if proof["made_up"] else []),
+    ]
+    return ", ".join(parts)
 
 
 def difference_message(proof: dict) -> str:

@@ -1,37 +1,19 @@
 """What commands share: work that can be interrupted, and bars that show how far it is."""
 
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from ssah_tf.system.errors import Stopped
-from ssah_tf.system.text import plain_console
+import typer
+
+from ssah_tf.system.signals import ends_on_signals as resumable
+from ssah_tf.system.text import plain_console, printable
+
+__all__ = ["BEGIN_AGAIN", "SAME_AGAIN", "progress_bar", "resumable", "tell_flat"]
 
 #: How to go on with what keeps its parts.
 SAME_AGAIN = "the same command goes on where it was"
-
-
-@contextmanager
-def resumable(how: str) -> Iterator[None]:
-    """Let Ctrl-C or SIGTERM end the block with a line that says how to go on.
-
-    Raises:
-        Stopped: Ctrl-C or SIGTERM.
-    """
-    terminated = []
-
-    def terminate(number: int, frame) -> None:
-        terminated.append(number)
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    except KeyboardInterrupt:
-        word, number = ("stopped", signal.SIGTERM) if terminated else ("interrupted", signal.SIGINT)
-        raise Stopped(f"{word}; {how}", number) from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
+#: How to go on with all else: nothing is left half written.
+BEGIN_AGAIN = "give the same command again"
 
 
 @contextmanager
@@ -43,3 +25,13 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def tell_flat(paths: Sequence[str]) -> None:
+    """Say on stderr which pictures show one level only: a person may know better."""
+    if paths:
+        typer.echo(
+            f"{len(paths):,} of one level, for example {printable(paths[0])}: blank, or its values "
+            "have a range that is not known",
+            err=True,
+        )

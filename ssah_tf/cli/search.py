@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ssah_tf.cli.extras import renamed
-from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable
+from ssah_tf.cli.folders import Exclude, patterns, print_passed_over
+from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable, tell_flat
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import printable
 
@@ -67,6 +68,7 @@ def index(
     codes: Annotated[
         Path | None, typer.Option(help="Take the codes that `ssah encode` wrote to this folder.")
     ] = None,
+    exclude: Exclude = None,
     threads: Threads = 0,
 ) -> None:
     """Index photos for search; run again, it takes in what is new or changed.
@@ -92,16 +94,18 @@ def index(
         progress_bar("encoding") as bar,
         PhotoIndex.open(output, loaded) as opened,
     ):
-        done = opened.sync(loaded, sources, bar, label, codes, replace_labels)
+        done = opened.sync(loaded, sources, bar, label, codes, replace_labels, patterns(exclude))
         photos = len(opened)
     for reason in done.bad.values():
         typer.echo(f"skipped: {printable(reason)}", err=True)
+    tell_flat(done.flat)
     if label is not None and (unused := label.unused):
         typer.echo(
             f"{labels}: {len(unused):,} of its paths are no photo of the index, "
             f"for example {printable(unused[0])}",
             err=True,
         )
+    print_passed_over(done.passed)
     if label is not None and label.table is not None:
         for line in odd_names(label.table.classes)[:20]:
             typer.echo(f"{labels}: {printable(line)}", err=True)
@@ -165,6 +169,7 @@ def search(
             help="Find only photos with label=NAME|NAME or path=PATTERN; may come several times.",
         ),
     ] = None,
+    exclude: Exclude = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     page: Page = None,
     show: Show = False,
@@ -175,10 +180,12 @@ def search(
     from ssah_tf.search.photo_index import PhotoIndex
 
     with PhotoIndex.open(index) as opened:
-        paths = find_images(queries)
+        scanned = find_images(queries, patterns(exclude))
+        paths = scanned.paths
         codes, reasons = encode_readable(opened.encoder(), paths)
         for reason in filter(None, reasons):
             typer.echo(f"skipped: {printable(reason)}", err=True)
+        print_passed_over(scanned.passed)
         good = [path for path, reason in zip(paths, reasons, strict=True) if not reason]
         if not good:
             raise SsahError("none of the queries can be read")

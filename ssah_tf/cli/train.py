@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssah_tf.cli.extras import import_tensorflow, need
-from ssah_tf.cli.progress import progress_bar, resumable
+from ssah_tf.cli.folders import Exclude, patterns, print_passed_over
+from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import printable
 
 if TYPE_CHECKING:
     from ssah_tf.data import ImageSet, Loaded
+    from ssah_tf.data.found import Found
     from ssah_tf.training.run import Run
 
 app = typer.Typer()
@@ -27,6 +29,13 @@ LabelFile = Annotated[
     Path | None,
     typer.Option(help="Read labels from this file: .csv, .jsonl, or research lists."),
 ]
+Moved = Annotated[
+    str | None, typer.Option("--data", help="Look for the photos in this folder: they have moved.")
+]
+NoSample = Annotated[
+    bool,
+    typer.Option("--no-sample", help="Keep no pixels of photos in the run folder for exports."),
+]
 
 
 @app.command()
@@ -39,10 +48,11 @@ def train(
         str | None,
         typer.Option(
             help="Train on this folder of images, keras:NAME or tfds:NAME. "
-            "The default recipe is then folder."
+            "The default recipe is then folder. With --resume: the photos have moved there."
         ),
     ] = None,
     labels: LabelFile = None,
+    exclude: Exclude = None,
     output: Annotated[
         Path | None, typer.Option(help="Make this run folder; runs/RECIPE by default.")
     ] = None,
@@ -59,6 +69,7 @@ def train(
         int | None,
         typer.Option(min=1, help="Use so many GPUs of this host; all that are found by default."),
     ] = None,
+    no_sample: NoSample = False,
     overrides: Overrides = None,
 ) -> None:
     """Train a recipe, then evaluate the encoder that validation selected.
@@ -69,28 +80,38 @@ def train(
     import_tensorflow()
     from ssah_tf.training import tables
     from ssah_tf.training import train as training
-    from ssah_tf.training.build import build_images
     from ssah_tf.training.devices import is_chief, make_strategy, place_among_workers
+    from ssah_tf.training.measure import measure
+    from ssah_tf.training.photos import some_images
     from ssah_tf.training.run import Run
 
     if not (output or resume) and place_among_workers()[1] > 1:
         raise SsahError("TF_CONFIG names several workers: give all the same run folder, --output")
     make_strategy(devices)  # before anything else of TensorFlow
     if resume is not None:
-        if recipe or data or labels or output or self_train or overrides:
-            raise SsahError("--resume takes everything from the run folder: name nothing else")
-        run = Run.open(resume)
-        loaded = build_images(run.recipe)
+        if recipe or labels or exclude or output or self_train or no_sample or overrides:
+            raise SsahError("--resume takes all from the run folder: name nothing else but --data")
+        run, found = find_photos(Run.open(resume), data)
+        if run.missing and run.metrics_path.is_file():
+            typer.echo("the training is finished; its encoder stays as it is", err=True)
+            tables.print_metrics(run.metrics())
+            return
+        images = some_images(found)
     else:
         chosen = recipe or ("folder" if data or self_train else "fashion")
-        run, loaded = start_run(chosen, data, labels, output, overrides, self_train)
+        run, loaded = start_run(
+            chosen, data, labels, output, overrides, no_sample, self_train, exclude
+        )
+        images = loaded.images
+        if is_chief():
+            print_findings(loaded)
     with resumable(f"go on with: ssah train --resume {run.folder}"):
         if not is_chief():
-            return training.train(run, loaded.images, devices)
-        print_start(run, loaded)
-        images = loaded.images.hold(run.recipe.data.image_size, run.recipe.data.cache_mb)
+            return training.train(run, images, devices)
+        print_start(run, images)
+        images = images.hold(run.recipe.data.image_size, run.recipe.data.cache_mb)
         training.train(run, images, devices)
-        metrics = measure(run, images)
+        metrics = measure(run, images, progress_bar)
     tables.print_metrics(metrics)
     if (stored := tables.stored_rows(run.recipe)) is not None:
         tables.print_stored_rows(stored)
@@ -104,9 +125,11 @@ def baseline(
         typer.Option(help="Measure on this folder of images, keras:NAME, tfds:NAME, or fashion."),
     ],
     labels: LabelFile = None,
+    exclude: Exclude = None,
     output: Annotated[
         Path | None, typer.Option(help="Make this run folder; runs/baseline by default.")
     ] = None,
+    no_sample: NoSample = False,
     overrides: Overrides = None,
 ) -> None:
     """Measure what needs no training: a pretrained backbone, PCA, a rotation, and signs."""
@@ -115,31 +138,43 @@ def baseline(
     from ssah_tf.training import tables
     from ssah_tf.training import train as training
     from ssah_tf.training.devices import refuse_workers
+    from ssah_tf.training.measure import measure
 
     refuse_workers("ssah baseline")
-    run, loaded = start_run("baseline", data, labels, output, overrides)
-    print_start(run, loaded)
-    images = loaded.images.hold(run.recipe.data.image_size, run.recipe.data.cache_mb)
-    training.train(run, images)
-    tables.print_metrics(measure(run, images))
+    run, loaded = start_run("baseline", data, labels, output, overrides, no_sample, exclude=exclude)
+    print_findings(loaded)
+    with resumable(f"go on with: ssah train --resume {run.folder}"):
+        print_start(run, loaded.images)
+        images = loaded.images.hold(run.recipe.data.image_size, run.recipe.data.cache_mb)
+        training.train(run, images)
+        metrics = measure(run, images, progress_bar)
+    tables.print_metrics(metrics)
     typer.echo(f"encoder: {run.model_path}\nreport: {run.report_path}")
 
 
 @app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Measure the encoder of this run folder.")],
+    data: Moved = None,
 ) -> None:
-    """Measure retrieval of a run's queries against its database."""
+    """Measure retrieval of a run's queries against its database.
+
+    Photos that are missing, or are others now, are named and left out.
+    """
     need("train", "ssah evaluate")
     import_tensorflow()
     from ssah_tf.training import tables
-    from ssah_tf.training.build import build_images
+    from ssah_tf.training.measure import measure
+    from ssah_tf.training.photos import some_images
     from ssah_tf.training.run import Run
 
-    opened = Run.open(run)
-    recipe = opened.recipe
-    images = build_images(recipe).images.hold(recipe.data.image_size, recipe.data.cache_mb)
-    tables.print_metrics(measure(opened, images))
+    opened, found = find_photos(Run.open(run), data)
+    spec = opened.recipe.data
+    images = some_images(found).hold(spec.image_size, spec.cache_mb)
+    metrics = measure(opened, images, progress_bar)
+    tables.print_metrics(metrics)
+    if "missing" in metrics and opened.complete_metrics_path.is_file():
+        typer.echo(f"the numbers of all images are kept: {opened.complete_metrics_path}", err=True)
     typer.echo(f"report: {opened.report_path}")
 
 
@@ -150,24 +185,29 @@ def report(
         Path | None,
         typer.Option(help="Write the page of several runs here; comparison.html by default."),
     ] = None,
+    data: Moved = None,
 ) -> None:
     """Make the page of a run again, or one page that compares several runs."""
     need("train", "ssah report")
     import_tensorflow()
-    from ssah_tf.training.build import build_images
     from ssah_tf.training.report import write_comparison, write_report
     from ssah_tf.training.run import Run
 
     opened = [Run.open(folder) for folder in runs]
     if len(opened) > 1:
+        if data is not None:
+            raise SsahError("--data is for one run: a page of several shows no photos")
         page = output or Path("comparison.html")
         write_comparison(opened, page)
     else:
         if output is not None:
             raise SsahError("--output is for several runs: the page of one lies in its folder")
+        run, found = find_photos(opened[0], data)
         with progress_bar("report") as bar:
-            write_report(opened[0], build_images(opened[0].recipe).images, bar)
-        page = opened[0].report_path
+            absent = write_report(run, found.images, bar)
+        if absent:
+            typer.echo(f"{absent} pictures of the page are grey: their photos are gone", err=True)
+        page = run.report_path
     typer.echo(f"report: {page}")
 
 
@@ -190,7 +230,8 @@ def ablation(
     from ssah_tf.training.ablation import ablate
 
     folder = output or Path("runs") / f"ablation-{Path(recipe).stem}"
-    result = ablate(recipe, folder, tuple(range(seeds)), tuple(overrides or ()))
+    with resumable(SAME_AGAIN):
+        result = ablate(recipe, folder, tuple(range(seeds)), tuple(overrides or ()))
     tables.print_stored_rows(result)
 
 
@@ -200,7 +241,9 @@ def start_run(
     labels: Path | None,
     output: Path | None,
     overrides: list[str] | None,
+    no_sample: bool = False,
     self_train: Path | None = None,
+    exclude: list[str] | None = None,
 ) -> "tuple[Run, Loaded]":
     """Make a run folder of a recipe and what the command line changes in it.
 
@@ -219,15 +262,19 @@ def start_run(
     if self_train is not None:
         from ssah_tf.training.self_training import self_training_overrides
 
-        if data is not None or labels is not None:
+        if data is not None or labels is not None or exclude:
             raise SsahError("--self-train takes images and labels from the run: name no --data")
         changes = [*self_training_overrides(self_train), *changes]
     if labels is not None and data is None:
         raise SsahError("--labels belongs to a folder of images: name it with --data")
+    if exclude:
+        changes.append(f"data.exclude={json.dumps(patterns(exclude), ensure_ascii=False)}")
     if data is not None:
         changes.append(f"data.source={quoted(data)}")
     if labels is not None:
         changes.append(f"data.labels={quoted(str(labels))}")
+    if no_sample:
+        changes.append("data.keep_sample=false")
     chosen = load_recipe(recipe, tuple(changes))
     return start(chosen, output or new_run_folder(Path("runs"), chosen.name))
 
@@ -242,30 +289,27 @@ def quoted(source: str) -> str:
     return json.dumps(source, ensure_ascii=False)
 
 
-def measure(run: "Run", images: "ImageSet") -> dict:
-    """Evaluate a run and make its page; the metrics."""
-    from ssah_tf.training import evaluate as evaluation
-    from ssah_tf.training.report import write_report
+def find_photos(run: "Run", data: str | None) -> "tuple[Run, Found]":
+    """Find the images of a run again, and print what is odd about them. See `photos_of`."""
+    from ssah_tf.training.photos import photos_of
 
-    with progress_bar("measuring") as bar:
-        metrics = evaluation.evaluate(run, images, bar)
-    with progress_bar("report") as bar:
-        write_report(run, images, bar)
-    return metrics
+    moved = None if data is None else json.loads(quoted(data))
+    run, found = photos_of(run, moved)
+    for line in found.lines():
+        typer.echo(f"data: {printable(line)}", err=True)
+    return run, found
 
 
-def print_start(run: "Run", loaded: "Loaded") -> None:
-    """Print what is odd about the images, the protocol and the run folder."""
+def print_start(run: "Run", images: "ImageSet") -> None:
+    """Print what the numbers will not say, the protocol and the run folder."""
     from ssah_tf.metrics import LabelLists
     from ssah_tf.training.doubts import doubts_of_split
 
-    print_findings(loaded)
-    images, split = loaded.images, run.split
-    labels = LabelLists.of(images.labels)
+    split, labels = run.split, LabelLists.of(images.labels)
     query, database = (labels.take(images.positions(p)) for p in (split.query, split.database))
     for line in doubts_of_split(query, database, images.classes):
         typer.echo(f"numbers: {line}", err=True)
-    typer.echo(f"{printable(run.split.protocol)}\nrun folder: {printable(str(run.folder))}")
+    typer.echo(f"{printable(split.protocol)}\nrun folder: {printable(str(run.folder))}")
 
 
 def print_findings(loaded: "Loaded") -> None:
@@ -280,5 +324,7 @@ def print_findings(loaded: "Loaded") -> None:
     if loaded.missing:
         typer.echo(f"without a file: {loaded.missing[0]!r}, for example", err=True)
     report = check_data(loaded, near=False)
+    if not loaded.passed.unexpected:  # else it is among the warnings
+        print_passed_over(loaded.passed)
     for line in [*report.warnings(), *report.errors()]:
         typer.echo(f"data: {line}; see `ssah data check`", err=True)

@@ -2,9 +2,10 @@
 
 from ssah_tf.data.fashion import load_fashion
 from ssah_tf.data.image_set import ImageSet
-from ssah_tf.data.sources.by_name import Loaded, load_images
+from ssah_tf.data.sources.by_name import load_images
 from ssah_tf.data.sources.class_folders import load_class_folders
 from ssah_tf.data.sources.label_file import load_labelled_folder
+from ssah_tf.data.sources.loaded import Loaded
 from ssah_tf.data.split import Split, make_split
 
 __all__ = [

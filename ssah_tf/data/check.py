@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from ssah_tf.data.image_set import ImageSet
 from ssah_tf.data.names import odd_names
-from ssah_tf.data.perceptual_hash import BYTES, SIDE, perceptual_hash
-from ssah_tf.data.sources.by_name import Loaded
+from ssah_tf.data.perceptual_hash import BYTES, SIDE, is_flat, perceptual_hash
+from ssah_tf.data.scan import listed
+from ssah_tf.data.sources.loaded import Loaded
 from ssah_tf.data.threads import decoder_pool
 
 #: Perceptual hashes of 128 bits that differ in at most so many are near duplicates.
@@ -30,7 +31,12 @@ class DataReport:
         classes: Class -> part (`train` or `query`) -> images; a set without queries of its own has
             no part `query`.
         bad_files: Unreadable file -> reason.
-        missing_files: Paths of the label file without an image.
+        missing_files: Paths of the label file without a file.
+        unread_files: Paths of the label file whose file is passed over -> reason.
+        passed_over: What the scan of a folder left out: image files and folders by reason, and
+            folders that cannot be listed; `line` has it in words.
+        parts: Folders of an official split -> `train` or `query`.
+        notes: What else a person should know.
         exact_duplicates: Groups of ids with the same content.
         near_duplicates: Pairs of ids that look alike, exact duplicates left out; `None` if they
             were not looked for.
@@ -40,6 +46,7 @@ class DataReport:
         conflicts: Groups of exact duplicates with different labels.
         similar_names: Groups of class names that differ by case or spaces only.
         odd_names: Class names that are probably an accident, and what to do; a line each.
+        flat: Ids of images of one level, blank ones; empty if near duplicates were not looked for.
     """
 
     name: str
@@ -49,6 +56,10 @@ class DataReport:
     classes: dict[str, dict[str, int]]
     bad_files: dict[str, str]
     missing_files: list[str]
+    unread_files: dict[str, str]
+    passed_over: dict[str, Any]
+    parts: dict[str, str]
+    notes: list[str]
     exact_duplicates: list[list[str]]
     near_duplicates: list[list[str]] | None
     leaks: list[str]
@@ -56,6 +67,7 @@ class DataReport:
     conflicts: list[list[str]]
     similar_names: list[list[str]]
     odd_names: list[str]
+    flat: list[str]
 
     def errors(self) -> list[str]:
         """Findings that make numbers wrong, a line each."""
@@ -72,19 +84,24 @@ class DataReport:
     def warnings(self) -> list[str]:
         """Findings that a person should know, a line each."""
         small = sum(parts.get("train", 0) < 3 for parts in self.classes.values())
-        return [
+        reasons = listed(Counter(self.unread_files.values()))
+        found = [
             f"{count} {line}"
             for count, line in (
                 (len(self.bad_files), "files cannot be read"),
                 (len(self.missing_files), "labels have no file"),
+                (len(self.unread_files), f"labels are of files that are passed over: {reasons}"),
                 (len(self.exact_duplicates), "groups of exact copies"),
                 (len(self.near_duplicates or ()), "pairs of near duplicates"),
                 (len(self.near_leaks), "queries look like a training image"),
                 (len(self.odd_names), "class names look like an accident"),
                 (small, "classes have fewer than 3 labelled images"),
+                (len(self.flat), "images are of one level: blank, or of an unknown range"),
             )
             if count
         ]
+        passed = [self.passed_over["line"]] if self.passed_over["unexpected"] else []
+        return [*found, *passed, *self.notes]
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for `json.dumps`."""
@@ -105,7 +122,8 @@ def check_data(loaded: Loaded, near: bool = True) -> DataReport:
     queries = set(images.official_queries)
     part = np.array(["query" if name in queries else "train" for name in images.ids])
     copies = groups_of(images.digests)
-    pairs = near_duplicates(images) if near else None
+    hashes = hashes_of(images) if near else None
+    pairs = None if hashes is None else near_duplicates(images, hashes)
 
     def across(groups: Iterable[Iterable[int]]) -> list[str]:
         """Queries that share a group with training images."""
@@ -120,6 +138,10 @@ def check_data(loaded: Loaded, near: bool = True) -> DataReport:
         classes=counts_by_class(images, part),
         bad_files=loaded.bad,
         missing_files=loaded.missing,
+        unread_files=dict(loaded.unread),
+        passed_over=loaded.passed.to_dict(),
+        parts={folder: part for folder, part in loaded.parts.items() if part},
+        notes=list(loaded.notes),
         exact_duplicates=[[images.ids[i] for i in group] for group in copies],
         near_duplicates=None if pairs is None else [[images.ids[i] for i in p] for p in pairs],
         leaks=across(copies),
@@ -134,6 +156,7 @@ def check_data(loaded: Loaded, near: bool = True) -> DataReport:
             for group in groups_of("".join(name.split()).casefold() for name in images.classes)
         ],
         odd_names=odd_names(images.classes),
+        flat=[] if hashes is None else flat_images(images, hashes),
     )
 
 
@@ -153,17 +176,27 @@ def groups_of(keys: Iterable[Hashable]) -> list[list[int]]:
     return [group for group in found.values() if len(group) > 1]
 
 
-def near_duplicates(images: ImageSet) -> list[tuple[int, int]]:
-    """Pairs of positions whose perceptual hashes differ in at most `NEAR_BITS` bits.
-
-    Exact copies are left out, and images of nearly one colour: their hashes have no bit set.
-    """
+def hashes_of(images: ImageSet) -> npt.NDArray[np.uint8]:
+    """Perceptual hashes of all images, uint8 `(n, BYTES)`."""
 
     def one(position: int) -> bytes:
         return perceptual_hash(images.read_one(position, SIDE))
 
     found = b"".join(decoder_pool().map(one, range(len(images))))
-    hashes = np.frombuffer(found, np.uint8).reshape(-1, BYTES)
+    return np.frombuffer(found, np.uint8).reshape(-1, BYTES)
+
+
+def flat_images(images: ImageSet, hashes: npt.NDArray[np.uint8]) -> list[str]:
+    """Ids of the images of one level; only those whose hashes have no bit set are read again."""
+    empty = np.flatnonzero(~hashes.any(axis=1)).tolist()
+    return [images.ids[i] for i in empty if is_flat(images.read_one(i, SIDE))]
+
+
+def near_duplicates(images: ImageSet, hashes: npt.NDArray[np.uint8]) -> list[tuple[int, int]]:
+    """Pairs of positions whose perceptual hashes differ in at most `NEAR_BITS` bits.
+
+    Exact copies are left out, and images of nearly one colour: their hashes have no bit set.
+    """
     chosen = np.flatnonzero(hashes.any(axis=1))
     pairs = chosen[close_pairs(hashes[chosen], NEAR_BITS)].tolist()
     return [(a, b) for a, b in pairs if images.digests[a] != images.digests[b]]

@@ -4,19 +4,23 @@ import io
 import os
 import stat
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ssah_tf.data.colour import profile_of, to_srgb
+from ssah_tf.data.formats import HEAD, begins_as, not_read
+from ssah_tf.data.levels import Levels
 from ssah_tf.system.errors import ImageError
 from ssah_tf.system.text import first_line, printable
 
-#: File name endings that count as images when a folder is scanned.
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+#: Version of the rule below; it rises when any pixel changes. Rule 1 knew no colour profiles, and
+#: kept the highest byte of more than 8 bits.
+RULE = 2
 
 #: The only decoders of Pillow that are used, whatever a file is called: others are less looked
 #: after, and that of EPS runs Ghostscript.
@@ -54,8 +58,8 @@ def decode(
     Raises:
         ImageError: The file is missing, empty, corrupt, truncated or too large. One line.
     """
-    with readable(source, size, name, max_pixels) as image:
-        return square(to_rgb(image), size)
+    with readable(source, size, name, max_pixels, cut=True) as image:
+        return square(image, size)
 
 
 def regular(path: str | Path, name: str) -> os.stat_result:
@@ -81,10 +85,19 @@ def readable(
     size: int,
     name: str | None = None,
     max_pixels: int | None = None,
+    *,
+    cut: bool = False,
 ) -> Iterator[Image.Image]:
-    """An image file, upright, not smaller than twice `size` but for small originals.
+    """An image file, upright, RGB, not smaller than twice `size` but for small originals.
 
     See `decode`. What goes wrong with the image within the block is an `ImageError`, too.
+
+    Args:
+        source: See `decode`.
+        size: See `decode`.
+        name: See `decode`.
+        max_pixels: See `decode`.
+        cut: Whether the central square is enough.
 
     Raises:
         ImageError: The file is missing, empty, corrupt, truncated or too large. One line.
@@ -101,14 +114,17 @@ def readable(
                     f"{name}: {image.width} x {image.height} pixels, the limit is {limit:,}"
                 )
             image.draft(None, (2 * size, 2 * size))  # JPEG only
-            ImageOps.exif_transpose(image, in_place=True)
-            yield image
+            try:
+                rgb = to_rgb(image, lambda: Image.open(file, formats=FORMATS), keep=False, cut=cut)
+            except ImageError as error:
+                raise ImageError(f"{name}: {error}") from None
+            yield rgb
     except ImageError:
         raise
     except FileNotFoundError:
         raise ImageError(f"{name}: no such file") from None
     except UnidentifiedImageError:
-        raise ImageError(f"{name}: empty, or not an image") from None
+        raise ImageError(f"{name}: {unidentified(file)}") from None
     except Image.DecompressionBombError:
         raise ImageError(f"{name}: more than {limit:,} pixels, the limit") from None
     except MemoryError:
@@ -119,30 +135,73 @@ def readable(
         raise ImageError(f"{name}: cannot be read as an image ({reason})") from None
 
 
+def unidentified(source: str | Path | BinaryIO) -> str:
+    """What a file is that is none of `FORMATS`, as far as its first bytes and tags say."""
+    from ssah_tf.data.tiff import unread
+
+    try:
+        with open(source, "rb") if isinstance(source, str | Path) else nullcontext(source) as file:
+            file.seek(0)
+            head = file.read(HEAD)
+            what, why = begins_as(head), unread(file)
+    except OSError as error:
+        return error.strerror or str(error)
+    if what is not None:
+        return why or f"begins as a {what} image, but is damaged or of a kind that is not read"
+    return not_read(head) or "empty, or not an image"
+
+
 def square(image: Image.Image, size: int) -> np.ndarray:
     """The central square of an RGB image at a side of `size`, uint8 `(size, size, 3)`.
 
     Cropped to whole pixels first, then resized: a square is resized alike by every Pillow, while
     tall images are not (Pillow 13 takes the vertical pass first, python-pillow/Pillow#9549).
     """
+    return np.asarray(central(image).resize((size, size), Image.Resampling.BILINEAR))
+
+
+def central(image: Image.Image) -> Image.Image:
+    """The central square of a picture, whole pixels."""
     side = min(image.size)
+    if side == max(image.size):
+        return image
     left, top = ((length - side) // 2 for length in image.size)
-    cropped = image.crop((left, top, left + side, top + side))
-    return np.asarray(cropped.resize((size, size), Image.Resampling.BILINEAR))
+    return image.crop((left, top, left + side, top + side))
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert any Pillow mode to RGB; transparent parts are laid on white.
+def to_rgb(
+    image: Image.Image,
+    again: Callable[[], Image.Image] | None = None,
+    *,
+    keep: bool = True,
+    cut: bool = False,
+) -> Image.Image:
+    """Turn a picture upright, and convert it to 8 bits, sRGB, transparent parts laid on white.
 
-    16-bit and 32-bit grey is scaled to 8 bits (Pillow's own conversion would clip it); 32-bit
-    values that all fit into 16 bits are taken for 16-bit ones.
+    Args:
+        image: Any mode of Pillow; a file whose pixels were not read yet says most of itself.
+        again: Opens the file once more.
+        keep: Leave the picture itself as it is.
+        cut: Whether the central square is enough. Ranges are those of the whole picture.
+
+    Raises:
+        ImageError: What its values mean cannot be told, or it is not converted here.
     """
-    if image.mode in {"I;16", "I;16B", "I;16L", "I"}:
-        grey = np.asarray(image).astype(np.int64)
-        shift = 24 if grey.max() > 0xFFFF else 8
-        image = Image.fromarray(np.clip(grey >> shift, 0, 255).astype(np.uint8))
-    if image.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")
+    profile, levels = profile_of(image), Levels.of(image)
+    if keep:
+        image = ImageOps.exif_transpose(image)
+    else:
+        ImageOps.exif_transpose(image, in_place=True)
+    image, holes = levels.of_pixels(image, again)
+    if holes is not None:
+        image.info.pop("transparency", None)
+    if cut:
+        image = central(image)
+    image = to_srgb(image, profile)
+    if image.mode == "RGBA":
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image).convert("RGB")
+    if holes is not None:
+        mask = Image.fromarray(holes)
+        image.paste((255, 255, 255), None, central(mask) if cut else mask)
+    return image

@@ -1,4 +1,4 @@
-"""Image files on disk: found, read once, and taken into a set or listed with the reason why not."""
+"""Image files on disk: read once, and taken into a set or listed with the reason why not."""
 
 import os
 from collections.abc import Sequence
@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ssah_tf.data.decode import SUFFIXES, decode, regular
+from ssah_tf.data.decode import decode, regular
 from ssah_tf.data.image_set import ImageSet, content_digest
 from ssah_tf.data.threads import decoder_pool
 from ssah_tf.system.errors import DataError, ImageError
+from ssah_tf.system.signals import raise_if_ending
 from ssah_tf.system.text import printable
 
 #: Share of unreadable files above which a folder is refused.
@@ -18,31 +19,6 @@ MAX_BAD_SHARE = 0.1
 CHUNK = 64
 #: Bytes below which a file is read by one thread: for small ones two only wait for each other.
 SMALL = 16_384
-
-
-def image_files(folder: Path) -> list[str]:
-    """Image files below `folder` by their ending, sorted, as paths relative to it.
-
-    Links to folders are not followed; hidden files and folders are passed over.
-
-    Raises:
-        DataError: A folder cannot be listed.
-    """
-    paths = []
-    for parent, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        below = "" if parent == str(folder) else os.path.relpath(parent, folder) + "/"
-        paths += [
-            below + name
-            for name in sorted(files)
-            if os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith(".")
-        ]
-    return paths
-
-
-def refuse(error: OSError) -> None:
-    """Stop at a folder that cannot be listed: its images would be missing without a word."""
-    raise DataError(f"{printable(str(error.filename))}: cannot be listed ({error.strerror})")
 
 
 def read_all(root: Path, ids: Sequence[str]) -> tuple[list[str], dict[str, str]]:
@@ -58,7 +34,11 @@ def read_all(root: Path, ids: Sequence[str]) -> tuple[list[str], dict[str, str]]
     tasks = [small] + [large[i : i + CHUNK] for i in range(0, len(large), CHUNK)]
 
     def run(task: list[int]) -> list[tuple[str, str]]:
-        return [check(os.path.join(root, ids[position])) for position in task]
+        results = []
+        for position in task:
+            raise_if_ending()
+            results.append(check(os.path.join(root, ids[position])))
+        return results
 
     digests, bad = [""] * len(ids), {}
     for task, results in zip(tasks, decoder_pool().map(run, tasks), strict=True):

@@ -12,6 +12,7 @@ from PIL import Image
 from ssah_tf.data.decode import decode, square
 from ssah_tf.data.threads import decoder_pool
 from ssah_tf.system.errors import DataError
+from ssah_tf.system.signals import raise_if_ending
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class ImageSet:
         pixels: uint8 `(n, side, side, 3)` if the set is held in memory, else `None`.
         root: Folder of the files if the set is read from disk, else `None`.
         official_queries: Ids of the queries, if the set comes with its own test part.
+        files: Paths below `root` if they are not the ids: of files that were renamed.
     """
 
     name: str
@@ -37,6 +39,7 @@ class ImageSet:
     pixels: np.ndarray | None = None
     root: Path | None = None
     official_queries: tuple[str, ...] = ()
+    files: tuple[str, ...] | None = None
 
     def __post_init__(self):
         if not self.ids:
@@ -88,6 +91,10 @@ class ImageSet:
             return self
         return replace(self, pixels=self.read(np.arange(len(self)), size))
 
+    def unheld(self) -> "ImageSet | None":
+        """The same set read from its files whenever it is read; `None` if it has none."""
+        return None if self.root is None else replace(self, pixels=None)
+
     def read(
         self,
         positions: np.ndarray,
@@ -115,6 +122,7 @@ class ImageSet:
         out = np.empty((len(positions), size, size, 3), dtype=np.uint8)
 
         def one(row: int) -> None:
+            raise_if_ending()
             position = positions[row]
             pixels = self.read_one(position, size) if held is None else held[position]
             out[row] = pixels if change is None else change(row, pixels)
@@ -132,7 +140,7 @@ class ImageSet:
         """
         if self.pixels is not None:
             return square(Image.fromarray(self.pixels[position]), size)
-        return decode(os.path.join(self.root or "", self.ids[position]), size)
+        return decode(os.path.join(self.root or "", (self.files or self.ids)[position]), size)
 
 
 def content_digest(content: bytes) -> str:

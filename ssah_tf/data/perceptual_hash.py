@@ -47,6 +47,17 @@ def perceptual_hash(pixels: npt.NDArray[np.uint8]) -> bytes:
 
 #: Bytes of the hash.
 BYTES = code_bytes(BITS)
+#: The hash of pictures of nearly one colour, and of few others.
+NOTHING = bytes(BYTES)
+
+
+def is_flat(pixels: npt.NDArray[np.uint8]) -> bool:
+    """Whether a picture `(height, width, 3)` shows nothing: one level in each colour.
+
+    Blank pages do so, but also numbers whose range was not understood.
+    """
+    colours = pixels.reshape(-1, 3)
+    return bool((colours.max(axis=0) - colours.min(axis=0) <= 1).all())
 
 
 def ssim(one: npt.NDArray[np.uint8], others: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

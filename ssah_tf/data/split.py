@@ -1,17 +1,22 @@
 """Which image has which part: drawn by seed, saved, read back and checked."""
 
 import json
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Collection
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ssah_tf.data.contents import Contents
 from ssah_tf.data.image_set import ImageSet
 from ssah_tf.system.errors import DataError
 from ssah_tf.system.files import write_atomically
 from ssah_tf.system.reading import parse_json
 
+#: The parts of a split.
+PARTS = ("labelled", "validation", "unlabelled", "query", "database")
 #: Labels that a class of one's own photos needs to give a query and a validation image.
 TINY = 3
 
@@ -28,6 +33,7 @@ class Split:
         database: Images that are searched.
         seed: Seed by which the parts were drawn.
         protocol: One line that says what a number on this split means.
+        contents: What the images were; `None` in a file of an older version.
     """
 
     labelled: tuple[str, ...]
@@ -37,14 +43,30 @@ class Split:
     database: tuple[str, ...]
     seed: int
     protocol: str
+    contents: Contents | None = None
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """Every image of the split once, in the order of the parts."""
+        return tuple(dict.fromkeys(name for part in PARTS for name in getattr(self, part)))
+
+    def without(self, missing: Collection[str]) -> "Split":
+        """The split with some images left out of every part."""
+        if not missing:
+            return self
+        parts: dict[str, Any] = {
+            part: tuple(name for name in getattr(self, part) if name not in missing)
+            for part in PARTS
+        }
+        return replace(self, **parts)
 
     def check(self, images: ImageSet) -> None:
-        """Refuse parts that overlap, by id or by content.
+        """Refuse parts that overlap, by id or by content, and images that have changed.
 
         Raises:
             DataError: A part is empty that must not be, an id is unknown or twice in a part, an
-                image is in two parts, or a query image (or an exact copy of one) is among the
-                training or database images.
+                image is in two parts, a query image (or an exact copy of one) is among the
+                training or database images, or content or labels are not what they were.
         """
         for part in ("labelled", "query", "database"):
             if not getattr(self, part):
@@ -71,10 +93,15 @@ class Split:
                     f"query image {name!r} has the same content as "
                     f"{known[images.digests[position]]}: the result would be worthless"
                 )
+        if self.contents is not None:
+            self.contents.check(images, self.ids)
 
     def save(self, path: Path) -> None:
         """Write the split as JSON, whole or not at all."""
-        write_atomically(path, json.dumps(asdict(self)).encode())
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "contents"}
+        if self.contents is not None:
+            values["contents"] = self.contents.to_json(self.ids)
+        write_atomically(path, json.dumps(values).encode())
 
     @classmethod
     def load(cls, path: Path) -> "Split":
@@ -85,22 +112,26 @@ class Split:
         """
         try:
             values = parse_json(Path(path).read_bytes())
-            parts = ("labelled", "validation", "unlabelled", "query", "database")
             ok = (
-                set(values) == {f.name for f in fields(cls)}
-                and all(isinstance(values[part], list) for part in parts)
-                and all(isinstance(name, str) for part in parts for name in values[part])
+                set(values) | {"contents"} == {f.name for f in fields(cls)}
+                and all(isinstance(values[part], list) for part in PARTS)
+                and all(isinstance(name, str) for part in PARTS for name in values[part])
                 and isinstance(values["seed"], int)
                 and isinstance(values["protocol"], str)
             )
+            if ok:
+                parts: dict[str, Any] = {part: tuple(values[part]) for part in PARTS}
+                split = cls(**parts, seed=values["seed"], protocol=values["protocol"])
+                if "contents" in values:
+                    contents = Contents.from_json(values["contents"], split.ids)
+                    split = replace(split, contents=contents)
         except FileNotFoundError:
             raise DataError(f"{path}: no such file") from None
         except (OSError, ValueError, TypeError) as error:
             raise DataError(f"{path}: not a split file ({error})") from None
         if not ok:
-            raise DataError(f"{path}: not a split file (expected the parts {', '.join(parts)})")
-        found: dict[str, Any] = {k: tuple(v) if k in parts else v for k, v in values.items()}
-        return cls(**found)
+            raise DataError(f"{path}: not a split file (expected the parts {', '.join(PARTS)})")
+        return split
 
 
 def make_split(
@@ -182,6 +213,7 @@ def make_split(
             f"the database holds {describe_database(known, unlabelled, database)}; "
             f"relevant = shares a label; split seed {seed}"
         ),
+        contents=Contents.of(images),
     )
     split.check(images)
     return split

@@ -1,34 +1,29 @@
 """Codes of whole folders, by threads or by a cluster; a killed run goes on where it was."""
 
-import json
 import os
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
-import numpy as np
-
-from ssah_tf.data.files import image_files
+from ssah_tf.data.scan import EXCLUDED, Exclude, PassedOver, Scan, scan
 from ssah_tf.encoding import shards
 from ssah_tf.encoding.encoder import Encoder
-from ssah_tf.encoding.record_file import import_pyarrow, parquet_schema
-from ssah_tf.encoding.records import Records
-from ssah_tf.encoding.shards import SUMMARY, Shards, encode_shard
+from ssah_tf.encoding.outputs import list_bad, write_npy, write_one_parquet, write_summary
+from ssah_tf.encoding.record_file import import_pyarrow
+from ssah_tf.encoding.records import Records, flat_pictures
+from ssah_tf.encoding.resume import Resumed, Task, known_of, merge, to_read
+from ssah_tf.encoding.shards import Shards, encode_shard
 from ssah_tf.system.errors import SsahError
-from ssah_tf.system.files import atomic_path, write_atomically
 from ssah_tf.system.lock import only_one
 
-#: Encodes numbered shards, in any order: `(encoder, (number, paths)...)` -> `(number, records)...`
-Engine = Callable[
-    [Encoder, Iterable[tuple[int, list[str]]]], Generator[tuple[int, Records], None, None]
-]
+#: Encodes (parts of) shards, in any order: `(encoder, tasks)` -> `(number, records)...`
+Engine = Callable[[Encoder, Iterable[Task]], Generator[tuple[int, Records], None, None]]
 
 #: List of the bad files in a folder of shards.
 BAD = "_bad.jsonl"
-#: Shards that make a row group of the one Parquet file.
-GROUP = 64
 
 
 @dataclass(frozen=True)
@@ -39,43 +34,66 @@ class Encoded:
         images: Images with a code.
         bad: Files that cannot be read -> the reason.
         listed: Where the bad ones are listed; `None` if there are none.
+        resumed: How many were new, changed, and so on.
+        flat: Pictures of one level. See `flat_pictures`.
     """
 
     images: int
     bad: dict[str, str]
     listed: Path | None = None
+    resumed: Resumed = field(default_factory=Resumed)
+    flat: tuple[str, ...] = ()
 
 
 class NoImages(SsahError):
-    """Sources without an image file."""
+    """Sources without an image file.
+
+    Attributes:
+        passed: What was left out of them.
+    """
+
+    def __init__(self, passed: PassedOver):
+        super().__init__("; ".join(filter(None, ["no image files found", passed.line()])))
+        self.passed = passed
 
 
-def find_images(sources: Iterable[str | Path]) -> list[str]:
+def find_images(sources: Iterable[str | Path], exclude: Sequence[str] = ()) -> Scan:
     """Paths of files as given, and of all image files below folders, in order, each once.
+
+    Args:
+        sources: Files, whatever their endings, and folders.
+        exclude: Patterns of what is passed over; see `data.scan.Exclude`.
 
     Raises:
         SsahError: A source does not exist.
         NoImages: There is no image at all.
     """
+    given = list(map(str, sources))
     found: dict[str, None] = {}
-    for source in map(str, sources):
+    passed, rule = PassedOver(), Exclude(exclude)
+    counted = set[str]() if len(given) > 1 else None
+    for source in given:
         if os.path.isdir(source):
-            found |= dict.fromkeys(os.path.join(source, name) for name in image_files(Path(source)))
-        elif os.path.exists(source):
-            found[source] = None
-        else:
+            below = scan(source, exclude, counted)
+            found |= dict.fromkeys(os.path.join(source, name) for name in below.paths)
+            passed += below.passed
+        elif not os.path.exists(source):
             raise SsahError(f"{source}: no such file or folder")
+        elif rule and rule("", source):
+            passed = passed.and_files(EXCLUDED, 1)
+        else:
+            found[source] = None
     if not found:
-        raise NoImages("no image files found")
-    return list(found)
+        raise NoImages(passed)
+    return Scan(list(found), passed)
 
 
 def on_threads(
-    encoder: Encoder, work: Iterable[tuple[int, list[str]]]
+    encoder: Encoder, work: Iterable[Task]
 ) -> Generator[tuple[int, Records], None, None]:
     """The `Engine` of one machine: decoder threads beside those of ONNX Runtime."""
-    for number, paths in work:
-        yield number, encode_shard(encoder, paths)
+    for task in work:
+        yield task.number, encode_shard(encoder, task.paths, known=task.known)
 
 
 def choose_engine(name: str, address: str | None = None, cpus: int = 0) -> Engine:
@@ -107,6 +125,7 @@ def encode_files(
     progress: Callable[[int], None] = lambda done: None,
     engine: Engine = on_threads,
     size: int | None = None,
+    check: bool = False,
 ) -> Encoded:
     """Write the codes of image files to `output`, with the model id and the paths.
 
@@ -119,7 +138,7 @@ def encode_files(
     Files without a code are listed with the reason in `<output>.bad.jsonl`, or in `_bad.jsonl` of
     the folder. Shards are kept (in `<output>.parts`, if the output is a file) until all are there.
     A call with the same encoder and paths goes on from them: nothing is lost and nothing comes
-    twice, whatever the engine.
+    twice, whatever the engine. Files that have changed since, or could not be read, are read again.
 
     Args:
         encoder: Any encoder.
@@ -128,6 +147,7 @@ def encode_files(
         progress: Is called with the number of images that are done, after each shard.
         engine: See `choose_engine`.
         size: Images a shard; `shards.SHARD` by default.
+        check: Read all files again, those with the same size and time of change, too.
 
     Raises:
         SsahError: An unknown ending, or the shards are of other images or another encoder.
@@ -144,7 +164,7 @@ def encode_files(
     lock = folder / ".lock" if is_folder else output.with_name(f".{output.name}.lock")
     with only_one(lock, output):
         kept = Shards(folder, paths, encoder, size or shards.SHARD, suffix)
-        images, bad = finish(kept, encoder, engine, progress)
+        images, bad, resumed, flat = finish(kept, encoder, engine, progress, check)
         listed = list_bad(
             folder / BAD if is_folder else output.with_name(f"{output.name}.bad.jsonl"), bad
         )
@@ -153,77 +173,68 @@ def encode_files(
         else:
             (write_npy if suffix == ".npz" else write_one_parquet)(output, kept)
             kept.remove()
-    return Encoded(images, bad, listed)
+    return Encoded(images, bad, listed, resumed, flat)
 
 
 def finish(
-    kept: Shards, encoder: Encoder, engine: Engine, progress: Callable[[int], None]
-) -> tuple[int, dict[str, str]]:
-    """Encode the shards that are missing; the number of images with a code, and the bad ones."""
-    images, done = 0, 0
-    bad: dict[int, dict[str, str]] = {}
-    left = []
+    kept: Shards,
+    encoder: Encoder,
+    engine: Engine,
+    progress: Callable[[int], None],
+    check: bool = False,
+) -> tuple[int, dict[str, str], Resumed, tuple[str, ...]]:
+    """Encode what is missing or has changed.
 
-    def count(number: int, records: Records) -> None:
-        nonlocal images, done
+    Returns:
+        The number of images with a code, the bad ones, how many were new, changed, and so on,
+        and the pictures of one level.
+    """
+    images, done, resumed = 0, 0, Resumed()
+    flat: dict[int, list[str]] = {}
+    bad: dict[int, dict[str, str]] = {}
+    left: list[tuple[int, list[str]]] = []
+    older: dict[int, Records] = {}
+
+    def count(number: int, records: Records, how: Resumed) -> None:
+        nonlocal images, done, resumed
         images, done = images + len(records), done + len(kept.names(number))
+        resumed += how
         bad[number] = records.bad
+        hashes = (row.tobytes() for row in records.perceptual_hash)
+        seen = zip(records.paths, hashes, strict=True)
+        flat[number] = flat_pictures(encoder.image_size, seen)
         progress(done)
+
+    def tasks() -> Iterator[Task]:
+        """What is left; the shards that it belongs to are held only while it is on its way."""
+        for number, paths in left:
+            records = kept.read(number)
+            if records is None:
+                yield Task(number, kept.names(number))
+            else:
+                older[number] = records
+                yield Task(number, paths, known_of(kept.entries(number, records)))
 
     for number in range(len(kept)):
         records = kept.read(number)
-        if records is None:
-            left.append(number)
+        again = [] if records is None else to_read(kept.entries(number, records), check)
+        if records is None or again:
+            left.append((number, again))
         else:
-            count(number, records)
+            count(number, records, Resumed(kept=len(records)))
     if left:
-        with closing(engine(encoder, ((number, kept.names(number)) for number in left))) as results:
-            for number, records in results:
-                kept.write(number, records)
-                count(number, records)
-    return images, {path: why for number in sorted(bad) for path, why in bad[number].items()}
-
-
-def list_bad(path: Path, bad: dict[str, str]) -> Path | None:
-    """Write the bad files and their reasons, one JSON object a line; `None` if there are none."""
-    if not bad:
-        path.unlink(missing_ok=True)
-        return None
-    lines = [json.dumps({"path": name, "reason": reason}) + "\n" for name, reason in bad.items()]
-    write_atomically(path, "".join(lines).encode())
-    return path
-
-
-def write_summary(kept: Shards, images: int, bad: int) -> None:
-    """Say that a folder of shards is whole, and what is in it."""
-    about = {"model_id": kept.model_id, "bits": kept.bits, "images": images, "bad": bad}
-    text = json.dumps({**about, "shards": len(kept)}, indent=1)
-    write_atomically(kept.folder / SUMMARY, text.encode() + b"\n")
-
-
-def write_npy(output: Path, kept: Shards) -> None:
-    """Join shards to one array, and their paths to JSON beside it."""
-    codes, paths = [], list[str]()
-    for records in kept:
-        codes.append(records.codes)
-        paths += records.paths
-    text = json.dumps({"model_id": kept.model_id, "bits": kept.bits, "paths": paths})
-    output.unlink(missing_ok=True)  # older codes must never stand beside newer paths
-    write_atomically(output.with_name(output.name + ".json"), text.encode())
-    with atomic_path(output) as path:
-        np.save(path, np.concatenate(codes))
-
-
-def write_one_parquet(output: Path, kept: Shards) -> None:
-    """Join shards to one file, a few at a time."""
-    pyarrow = import_pyarrow()
-    schema = parquet_schema({"model_id": kept.model_id, "bits": kept.bits})
-    with atomic_path(output) as path, pyarrow.parquet.ParquetWriter(path, schema) as writer:
-        for start in range(0, len(kept), GROUP):
-            numbers = range(start, min(start + GROUP, len(kept)))
-            tables = [pyarrow.parquet.read_table(kept.file(number)) for number in numbers]
-            table = pyarrow.concat_tables(tables).combine_chunks()
-            writer.write_table(table.replace_schema_metadata(schema.metadata), len(table) or 1)
+        with closing(engine(encoder, tasks())) as results:
+            for number, found in results:
+                records, how = older.pop(number, None), Resumed(new=len(found))
+                if records is not None:
+                    new, how = merge(encoder, kept.entries(number, records), found)
+                    found = records if new is None else new
+                if found is not records:
+                    kept.write(number, found)
+                count(number, found, how)
+    in_order = {path: why for number in sorted(bad) for path, why in bad[number].items()}
+    level = tuple(chain.from_iterable(flat[number] for number in sorted(flat)))
+    return images, in_order, resumed, level
 
 
 def parquet_there() -> bool:

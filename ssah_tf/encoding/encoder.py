@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image
 
-from ssah_tf.data.decode import decode, square, to_rgb
+from ssah_tf.data.decode import RULE, decode, square, to_rgb
 from ssah_tf.data.threads import in_batches
 from ssah_tf.metrics.hamming import code_bytes
 from ssah_tf.system.errors import SsahError
-from ssah_tf.system.text import first_line
+from ssah_tf.system.text import first_line, printable
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -42,6 +42,13 @@ class Encoder:
         missing = [key for key in KEYS if key not in about]
         if missing:
             raise SsahError(f"{path}: not an encoder of ssah-tf ({', '.join(missing)} missing)")
+        rule = about.get("decode_rule", "1")
+        if rule != str(RULE):
+            raise SsahError(
+                f"{path}: its codes are of photos decoded by rule {printable(rule)}, this version "
+                f"decodes by rule {RULE}: run `ssah export RUN` again, and `ssah migrate INDEX "
+                "EXPORT` for each index that was made with it"
+            )
         self.session = session
         self.path = path
         self.model_id = about["model_id"]
@@ -146,4 +153,4 @@ class Encoder:
                     f"Received: {image.dtype} {image.shape}"
                 )
             image = Image.fromarray(image)
-        return square(to_rgb(ImageOps.exif_transpose(image)), self.image_size)
+        return square(to_rgb(image), self.image_size)

@@ -21,6 +21,7 @@ from typing import Any
 from ssah_tf.data.threads import limit_decoders
 from ssah_tf.encoding.encoder import Encoder
 from ssah_tf.encoding.records import Records
+from ssah_tf.encoding.resume import Task
 from ssah_tf.encoding.shards import encode_shard
 from ssah_tf.system.errors import RunError, SsahError
 from ssah_tf.system.text import first_line, lines_of, printable
@@ -49,7 +50,7 @@ _encoders: dict[tuple[str, int], Encoder] = {}
 
 def on_ray(
     encoder: Encoder,
-    work: Iterable[tuple[int, list[str]]],
+    work: Iterable[Task],
     address: str | None = None,
     cpus: int = 1,
 ) -> Generator[tuple[int, Records], None, None]:
@@ -57,7 +58,7 @@ def on_ray(
 
     Args:
         encoder: Its file travels to the workers.
-        work: Numbers of shards and the paths of their images, one at least.
+        work: What to encode, one task at least.
         address: Of a running cluster, `HOST:PORT`; by default one is begun on this machine, and
             ends with the work.
         cpus: Of a task: threads of ONNX Runtime, and threads that decode.
@@ -74,24 +75,24 @@ def on_ray(
     # What Ray has to say about a machine that died belongs beside the progress, not into results.
     with redirect_stdout(sys.stderr), closing_ray(ray):
         work, folder = iter(work), os.getcwd()
-        number, paths = next(work)
-        check_machines(ray, cpus, folder, paths)
-        work = chain([(number, paths)], work)
+        first = next(work)
+        check_machines(ray, cpus, folder, first.paths)
+        work = chain([first], work)
         content = ray.put(encoder.path.read_bytes())
-        task = ray.remote(num_cpus=cpus, max_retries=RETRIES)(run)
-        running: dict[Any, tuple[int, list[str]]] = {}
+        remote = ray.remote(num_cpus=cpus, max_retries=RETRIES)(run)
+        running: dict[Any, Task] = {}
         while True:
             room = IN_FLIGHT * slots(ray, cpus) - len(running)
-            for number, paths in islice(work, max(0, room)):
+            for task in islice(work, max(0, room)):
                 # In a list the content is fetched by who asks for it: once a process, not a task.
-                ref = task.remote([content], encoder.model_id, cpus, folder, paths)
-                running[ref] = (number, paths)
+                ref = remote.remote([content], encoder.model_id, cpus, folder, task)
+                running[ref] = task
             if not running:
                 return
             done, _ = ray.wait(list(running), num_returns=1, timeout=10)
             for ref in done:
-                number, paths = running.pop(ref)
-                yield number, answer(ray, ref, paths)
+                task = running.pop(ref)
+                yield task.number, answer(ray, ref, task.paths)
 
 
 @contextmanager
@@ -202,7 +203,7 @@ def this_machine(folder: str, paths: list[str]) -> tuple[dict[str, str], list[st
 
 
 def run(
-    content: list[Any], model_id: str, threads: int, folder: str, paths: list[str]
+    content: list[Any], model_id: str, threads: int, folder: str, task: Task
 ) -> tuple[str, Records]:
     """What a worker does: its machine's name, and the records of a shard."""
     key = model_id, threads
@@ -214,7 +215,7 @@ def run(
             file = Path(place) / "encoder.onnx"
             file.write_bytes(ray.get(content[0]))
             _encoders[key] = Encoder.load(file, threads=threads)
-    return socket.gethostname(), encode_shard(_encoders[key], paths, folder)
+    return socket.gethostname(), encode_shard(_encoders[key], task.paths, folder, task.known)
 
 
 def answer(ray: Any, ref: Any, paths: list[str]) -> Records:

@@ -4,6 +4,7 @@
 `encode_records`, so that a file has one code wherever it is encoded.
 """
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from ssah_tf.data.decode import decode, regular
 from ssah_tf.data.perceptual_hash import BYTES as HASH_BYTES
-from ssah_tf.data.perceptual_hash import perceptual_hash
+from ssah_tf.data.perceptual_hash import NOTHING, is_flat, perceptual_hash
 from ssah_tf.data.threads import in_batches
 from ssah_tf.encoding.encoder import Encoder
 from ssah_tf.metrics.hamming import code_bytes
@@ -136,6 +137,22 @@ def encode_readable(encoder: Encoder, paths: list[str]) -> tuple[Uint8, list[str
     codes = [one.code for one in found if isinstance(one, Record)]
     reasons = [one.reason if isinstance(one, Unreadable) else "" for one in found]
     return stacked(codes, encoder.bits), reasons
+
+
+def flat_pictures(size: int, seen: Iterable[tuple[str, bytes]]) -> list[str]:
+    """Paths of the pictures that show one level: blank ones, or of a range that is not known.
+
+    Args:
+        size: Side at which they are looked at.
+        seen: Paths with their perceptual hashes; only files whose hash has no bit set are read.
+    """
+    found = []
+    for path, value in seen:
+        if value == NOTHING:
+            with contextlib.suppress(ImageError):
+                if is_flat(decode(path, size)):
+                    found.append(path)
+    return found
 
 
 def unchanged(path: str, size: int, mtime_ns: int) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ssah_tf.encoding.encoder import Encoder
 from ssah_tf.encoding.record_file import read_records, write_records
-from ssah_tf.encoding.records import Records, encode_records
+from ssah_tf.encoding.records import Known, Record, Records, Unreadable, encode_records
 from ssah_tf.system.errors import RunError, SsahError
 from ssah_tf.system.files import write_atomically
 from ssah_tf.system.reading import parse_json
@@ -29,9 +29,11 @@ PLAN = "_plan.json"
 SUMMARY = "_encoded.json"
 
 
-def encode_shard(encoder: Encoder, paths: list[str], folder: str = "") -> Records:
+def encode_shard(
+    encoder: Encoder, paths: list[str], folder: str = "", known: Known | None = None
+) -> Records:
     """Encode the image files of a shard. See `encode_records`."""
-    batches = encode_records(encoder, paths, folder=folder)
+    batches = encode_records(encoder, paths, folder=folder, known=known)
     return Records.of(encoder, list(chain.from_iterable(batches)))
 
 
@@ -92,11 +94,12 @@ class Shards:
         return self.folder / f"{number:06d}{self.suffix}"
 
     def write(self, number: int, records: Records) -> None:
-        """Keep a shard, whole or not at all.
+        """Keep a shard, whole or not at all; until the end of the work the folder is unfinished.
 
         Raises:
             RunError: The disk is full, or the folder cannot be written.
         """
+        (self.folder / SUMMARY).unlink(missing_ok=True)
         write_records(self.file(number), records)
 
     def read(self, number: int) -> Records | None:
@@ -108,15 +111,28 @@ class Shards:
         records = read_records(self.file(number))
         if records is None:
             return None
-        names = self.names(number)
-        if self.suffix == ".parquet":
-            names = [as_unicode(name) for name in names]
+        names = [self.as_kept(name) for name in self.names(number)]
         fits = (
             (records.model_id, records.bits) == (self.model_id, self.bits)
             and [name for name in names if name not in records.bad] == records.paths
             and len(records) + len(records.bad) == len(names)
         )
         return records if fits else None
+
+    def as_kept(self, name: str) -> str:
+        """A path as the files have it."""
+        return as_unicode(name) if self.suffix == ".parquet" else name
+
+    def entries(self, number: int, records: Records) -> list[tuple[str, Record | Unreadable]]:
+        """The paths of a shard in order, each with what a shard that was `read` says of it."""
+        rows, bad = iter(records), records.bad
+        return [
+            (
+                name,
+                Unreadable(name, bad[kept]) if (kept := self.as_kept(name)) in bad else next(rows),
+            )
+            for name in self.names(number)
+        ]
 
     def __iter__(self) -> Iterator[Records]:
         """All shards, in order.

@@ -1,11 +1,12 @@
 """Labels of the photos of an index: from a label file, or from their class folders."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ssah_tf.data.labels import Labels, normalise, read_labels
-from ssah_tf.data.sources.class_folders import OFFICIAL, UNLABELLED, folder_class
+from ssah_tf.data.sources.class_folders import folder_class
+from ssah_tf.data.sources.split_folders import UNLABELLED, class_folder, split_folders
 from ssah_tf.system.errors import DataError
 from ssah_tf.system.text import printable
 
@@ -36,7 +37,7 @@ class PhotoLabels:
         self.unused: list[str] = []
         if source != FOLDERS:
             self.table = read_labels(source)
-        self.official = {root for root in self.roots if class_level(root) == 1}
+        self.parts: dict[str, dict[str, str]] = {}
 
     def __call__(self, paths: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """The labels of those photos of which anything is said, sorted.
@@ -44,12 +45,17 @@ class PhotoLabels:
         `unused` then has what the label file names besides.
 
         Args:
-            paths: Absolute.
+            paths: All photos of the sources, absolute: whether folders are a split, they say.
 
         Raises:
             DataError: The label file names none of them.
         """
         used: set[str] = set()
+        if self.table is None:
+            self.parts = {
+                root: split_folders(path[len(root) :] for path in paths if path.startswith(root))
+                for root in self.roots
+            }
         found = {path: self.of_one(path, used) for path in paths}
         if self.table is not None:
             self.unused = [path for path in self.table.of if path not in used]
@@ -68,7 +74,7 @@ class PhotoLabels:
         """
         inside = [root for root in self.roots if path.startswith(root)]
         if self.table is None:
-            return folder_label(path, inside[0], inside[0] in self.official) if inside else None
+            return folder_label(path, inside[0], self.parts[inside[0]]) if inside else None
         for key in (*(normalise(path[len(root) :]) for root in inside), normalise(path)):
             if key in self.table.of:
                 used.add(key)
@@ -76,21 +82,7 @@ class PhotoLabels:
         return None
 
 
-def class_level(root: str) -> int:
-    """How many folders below a root the class folders are: 1 in `train/` and `test/`, else 0."""
-    with os.scandir(root) as entries:
-        names = {
-            e.name
-            for e in entries
-            if e.is_dir(follow_symlinks=False) and not e.name.startswith(".")
-        }
-    return int(names == set(OFFICIAL))
-
-
-def folder_label(path: str, root: str, official: bool) -> tuple[str, ...]:
+def folder_label(path: str, root: str, parts: Mapping[str, str]) -> tuple[str, ...]:
     """The class folder that a photo lies in; none if it lies in no folder, or an unlabelled one."""
-    folders = path[len(root) :].split("/")[int(official) : -1]
-    if not folders:
-        return ()
-    name = folder_class(folders[0])
-    return () if name.lower() in UNLABELLED else (name,)
+    name = folder_class(class_folder(path[len(root) :], parts))
+    return () if not name or name.lower() in UNLABELLED else (name,)

@@ -8,9 +8,11 @@ from typing import Self
 
 import numpy as np
 
+from ssah_tf.data.scan import PassedOver
 from ssah_tf.encoding.encode import NoImages, find_images
 from ssah_tf.encoding.encoder import Encoder
 from ssah_tf.encoding.parts import Parts
+from ssah_tf.encoding.records import flat_pictures
 from ssah_tf.search.backends.schemes import open_storage
 from ssah_tf.search.backends.storage import State, Storage
 from ssah_tf.search.code_index import CodeIndex
@@ -54,6 +56,8 @@ class Synced:
         labels: Photos that were given labels, whose labels are others now, and whose labels were
             taken away, by what `sync` was told of labels.
         bad: Files that cannot be read -> the reason; they are not in results.
+        passed: What was left out of the folders.
+        flat: Those of the new and changed photos that are of one level. See `flat_pictures`.
     """
 
     added: int = 0
@@ -66,6 +70,8 @@ class Synced:
     kept: int = 0
     labels: tuple[int, int, int] = (0, 0, 0)
     bad: dict[str, str] = field(default_factory=dict)
+    passed: PassedOver = field(default_factory=PassedOver)
+    flat: tuple[str, ...] = field(default=(), compare=False)
 
 
 class PhotoIndex:
@@ -162,6 +168,7 @@ class PhotoIndex:
         labels: Callable[[list[str]], dict[str, tuple[str, ...]]] | None = None,
         codes: Path | None = None,
         replace_labels: bool = False,
+        exclude: Sequence[str] = (),
     ) -> Synced:
         """Make results those of the photos of the sources; forget nothing; then save it.
 
@@ -181,6 +188,7 @@ class PhotoIndex:
                 those that they have.
             codes: Folder of shards that `ssah encode` wrote: photos in it are not encoded again.
             replace_labels: Photos of which `labels` says nothing lose theirs.
+            exclude: Patterns of what is passed over in folders; see `data.scan.Exclude`.
 
         Raises:
             SsahError: The encoder is another, or a source does not exist.
@@ -194,12 +202,14 @@ class PhotoIndex:
             if number not in photos and one.photo.path not in by_path
         }
         away = {one.photo.path: number for number, one in aside.items()}
-        paths = self.listed(sources, bool(photos or aside))
-        wanted = set(paths)
-        unlisted = [path for path in (*by_path, *away) if path not in wanted]
-        named = (
-            {} if labels is None else labels([*paths, *unlisted])
-        )  # first: it may find a mistake
+        paths, passed = self.listed(sources, bool(photos or aside), exclude)
+        listed = set(paths)
+        others = [path for path in (*by_path, *away) if path not in listed]
+        # First: it may find a mistake.
+        named = {} if labels is None else labels([*paths, *others])
+        # What lies in a folder that cannot be listed now is not known to be gone.
+        closed = tuple(os.path.abspath(folder) + "/" for folder in passed.unlisted)
+        wanted = {*paths, *(path for path in by_path if path.startswith(closed))}
         self.storage.keep_encoder(encoder)
 
         def as_it_was(path: str) -> bool:
@@ -220,6 +230,8 @@ class PhotoIndex:
                 known.setdefault(bytes.fromhex(one.photo.digest), (one.photo.perceptual_hash, code))
         parts = Parts(self.storage.parts(encoder.model_id), encoder)
         found, bad = parts.encode(to_read, known, progress, codes)
+        looks = ((path, record.perceptual_hash) for path, record in found.items())
+        flat = tuple(flat_pictures(encoder.image_size, looks))
 
         before = {n: p.labels for n, p in photos.items()}
         before |= {n: one.photo.labels for n, one in aside.items()}
@@ -290,17 +302,24 @@ class PhotoIndex:
             kept=len(photos) - len(new) - len(again),
             labels=label_changes(before, photos, aside),
             bad=bad,
+            passed=passed,
+            flat=flat,
         )
 
-    def listed(self, sources: Sequence[str | Path], begun: bool) -> list[str]:
-        """The image files of the sources, absolute, each once; none are an error at first only."""
+    def listed(
+        self, sources: Sequence[str | Path], begun: bool, exclude: Sequence[str]
+    ) -> tuple[list[str], PassedOver]:
+        """The image files of the sources, absolute, each once, and what was passed over.
+
+        None are an error at first only.
+        """
         try:
-            paths = [os.path.abspath(path) for path in find_images(sources)]
-        except NoImages:
+            scanned = find_images(sources, exclude)
+        except NoImages as none:
             if not begun:
                 raise
-            return []
-        return list(dict.fromkeys(paths))
+            return [], none.passed
+        return list(dict.fromkeys(map(os.path.abspath, scanned.paths))), scanned.passed
 
     def prune(self, bad: Mapping[str, str] | None = None, yes: bool = False) -> tuple[int, int]:
         """Forget the missing photos, and save that.

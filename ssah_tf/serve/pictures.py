@@ -12,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from ssah_tf.data.decode import readable, square, to_rgb
+from ssah_tf.data.decode import readable, square
 from ssah_tf.search.photo_table import Photo
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import printable
@@ -94,7 +94,7 @@ class Thumbnails:
                     return self._cache[key]
             with readable(stream, THUMBNAIL // 2, name=os.path.basename(photo.path)) as image:
                 side = min(THUMBNAIL, *image.size)
-                drawn = encoded(square(to_rgb(image), side))
+                drawn = encoded(square(image, side))
         with self._lock:
             if key not in self._cache:
                 self._cache[key] = drawn
@@ -116,7 +116,6 @@ def large(photo: Photo, roots: Sequence[str]) -> tuple[bytes, str]:
         open_inside(photo.path, roots) as stream,
         readable(stream, LARGE // 2, name=printable(os.path.basename(photo.path))) as image,
     ):
-        image = to_rgb(image)
         image.thumbnail((LARGE, LARGE), Image.Resampling.LANCZOS)
         return encoded(np.asarray(image))
 

@@ -14,7 +14,6 @@ from ssah_tf.cli import app as cli
 from ssah_tf.cli.extras import EXTRAS
 from ssah_tf.data import Loaded, load_fashion
 from ssah_tf.system.errors import SsahError
-from ssah_tf.training import evaluate as evaluation
 from ssah_tf.training import train as training
 from ssah_tf.training.recipe import load_recipe
 
@@ -226,7 +225,7 @@ def test_mistakes(refused, tmp_path, arguments, message):
     "more",
     [
         ("fashion",),
-        ("--data", "d"),
+        ("--no-sample",),
         ("--output", "o"),
         ("--self-train", "r"),
         ("--set", "seed=1"),
@@ -380,10 +379,10 @@ def test_evaluate_without_an_encoder(refused, monkeypatch, tmp_path):
 
 
 def test_a_bug_of_ours_keeps_its_traceback(ssah, monkeypatch):
-    def broken(run, images, progress):
+    def broken(run, data):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(evaluation, "evaluate", broken)
+    monkeypatch.setattr("ssah_tf.training.photos.photos_of", broken)
     monkeypatch.setattr("ssah_tf.training.run.Run.open", lambda folder: FakeRun)
     with pytest.raises(ZeroDivisionError):
         ssah("evaluate", "run")
@@ -419,3 +418,70 @@ def test_train_on_two_devices(tmp_path):
         text=True,
     )
     assert "0 of 288,000 bits differ from the trained encoder on 6,000 images" in done.stdout
+
+
+def test_what_is_passed_over_is_told(ssah, photos, exported):
+    """In a line on stderr, so that JSON on stdout stays whole; in JSON of `data check`, too."""
+    (photos / "cat" / "x.avif").write_bytes(b"")
+    (photos / "dog" / "y.HEIC").write_bytes(b"")
+    (photos / "loose.png").write_bytes((photos / "cat" / "0.png").read_bytes())
+    line = "2 image files passed over: 1 .avif, 1 .heic"
+    code, out, err = ssah("data", "check", "photos", "--no-near")
+    assert (code, err) == (0, "")
+    all_of_it = "3 image files passed over: 1 .avif, 1 .heic, 1 beside class folders"
+    assert f"warning: {all_of_it}\n" in out
+    assert ssah("data", "check", "photos", "--no-near", "--strict")[0] == 3
+    code, out, err = ssah("data", "check", "photos", "--no-near", "--json")
+    passed = json.loads(out)["passed_over"]
+    assert passed["files"] == {".avif": 1, ".heic": 1, "beside class folders": 1}
+    assert (passed["line"], err) == (all_of_it, all_of_it + "\n")
+
+    code, out, err = ssah("encode", exported[1], "photos", "--output", "codes")
+    assert (code, err.splitlines()[-1]) == (0, line)
+    assert out.startswith("13 codes of 12 bits, model ")
+    assert len(out.splitlines()) == 1
+    assert line in ssah("encode", exported[1], "photos", "--output", "-")[2]
+    code, out, err = ssah("encode", exported[1], "photos", "--output", "codes", "--check")
+    counts = "0 new, 0 changed, 0 that could not be read before, 13 as they were; 14 read again"
+    assert out.splitlines()[1] == counts
+    assert line in ssah("index", exported[1], "photos")[2].splitlines()
+    code, out, err = ssah("search", "index", "photos", "-k", "1", "--json")
+    assert (code, len(json.loads(out)), err.splitlines()[-1]) == (0, 13, line)
+    words = ("search", "index", "photos", "-k", "1", "--json", "--exclude", "dog")
+    code, out, err = ssah(*words, "--exclude", "*.avif", "--exclude", "photos/cat/[2-9].png")
+    queries = [row["query"] for row in json.loads(out)]
+    assert queries == ["photos/loose.png", "photos/cat/0.png", "photos/cat/10.png"]
+    excluded = "5 image files passed over: 5 excluded; 1 folder passed over: 1 excluded"
+    assert err.splitlines()[-1] == excluded
+
+
+def test_labels_of_files_that_are_passed_over(ssah, photos, refused):
+    (photos / "cat" / "x.avif").write_bytes(b"")
+    table = photos.parent / "l.csv"
+    rows = [f"cat/{k}.png,cat\ndog/{k + 1}.png,dog\n" for k in range(0, 6, 2)]
+    table.write_text("path,label\n" + "".join(rows) + "cat/x.avif,cat\nnone.png,dog\n")
+    code, out, _ = ssah("data", "check", "photos", "--labels", "l.csv", "--no-near")
+    assert code == 0
+    assert "\nlabels without a file: 1\n  none.png\n" in out
+    assert "\nlabels of files that are passed over: 1\n  cat/x.avif\n" in out
+    assert "warning: 1 labels are of files that are passed over: 1 .avif\n" in out
+    table.write_text("path,label\ncat/x.avif,cat\n")
+    told = refused("data", "check", "photos", "--labels", "l.csv")
+    assert told.endswith("; files that are passed over: 1 .avif")
+    assert refused("data", "check", "fashion", "--exclude", "x").endswith("leave --exclude out")
+
+
+def test_excluded_in_training(ssah, photos, monkeypatch):
+    """The recipe keeps the patterns, also as they are meant from here."""
+    chosen = []
+
+    def start(recipe, folder):
+        chosen.append(recipe)
+        raise SsahError("enough")
+
+    monkeypatch.setattr("ssah_tf.training.start.start", start)
+    for words in (["train"], ["baseline"]):
+        ssah(*words, "--data", "photos", "--exclude", "raw", "--exclude", "photos/dog/")
+    dog = str(photos / "dog")
+    assert [recipe.data.exclude for recipe in chosen] == [["raw", "photos/dog/", dog]] * 2
+    assert "name nothing else" in ssah("train", "--resume", "x", "--exclude", "raw")[2]

@@ -142,3 +142,11 @@ def test_bad_missing_names_and_small_classes(tmp_path):
         "1 classes have fewer than 3 labelled images",
     ]
     assert report.errors() == ["2 groups of class names differ by case or spaces only"]
+
+
+def test_images_of_one_level(root):
+    Image.new("RGB", (64, 64), (9, 9, 9)).save(root / "train" / "cat" / "blank.png")
+    report = report_of(root)
+    assert report.flat == ["train/cat/blank.png"]
+    assert report.warnings() == ["1 images are of one level: blank, or of an unknown range"]
+    assert report_of(root, near=False).flat == []

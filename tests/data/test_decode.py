@@ -96,8 +96,8 @@ def test_resize_has_antialiasing():
         # The high byte of 0x80ff; Pillow's own conversion would give 255.
         (Image.fromarray(np.full((8, 8), 0x80FF, np.uint16)), "PNG", (128, 128, 128)),
         (Image.fromarray(np.full((8, 8), 0x80FF, np.uint16)), "TIFF", (128, 128, 128)),
-        # 32 bits: the highest byte, unless all values fit into 16.
-        (Image.fromarray(np.full((8, 8), 0x40FFFFFF, np.int32)), "TIFF", (64, 64, 64)),
+        # 31 bits and a sign, unless all values fit into fewer.
+        (Image.fromarray(np.full((8, 8), 0x40FFFFFF, np.int32)), "TIFF", (129, 129, 129)),
         (Image.fromarray(np.full((8, 8), 0x80FF, np.int32)), "TIFF", (128, 128, 128)),
     ],
 )

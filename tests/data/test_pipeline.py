@@ -178,7 +178,7 @@ def folders(tmp_path_factory):
         path = root / "xy"[k % 2] / f"{k}.png"
         path.parent.mkdir(exist_ok=True)
         Image.fromarray(generator.integers(0, 256, (7, 9, 3), dtype=np.uint8)).save(path)
-    return load_class_folders(root)[0]
+    return load_class_folders(root).images
 
 
 def test_decoding_once_or_anew_is_the_same(folders):

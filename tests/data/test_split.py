@@ -362,5 +362,6 @@ def test_drawn_splits_stay_as_they_are(changes, expected):
     """Old runs are gone on with and compared by their split: the same call draws the same one."""
     values = {"labelled_per_class": 2, "validation_per_class": 1, "query_per_class": 4}
     split = make_split(awkward_set(), **{**values, **changes})
-    found = hashlib.sha256(json.dumps(asdict(split)).encode()).hexdigest()[:16]
+    parts = {key: value for key, value in asdict(split).items() if key != "contents"}
+    found = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
     assert found == expected

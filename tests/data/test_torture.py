@@ -16,7 +16,8 @@ from PIL import Image
 from ssah_tf import Encoder
 from ssah_tf.data import load_images
 from ssah_tf.data.decode import decode
-from ssah_tf.data.files import check, file_set, image_files, read_all
+from ssah_tf.data.files import check, file_set, read_all
+from ssah_tf.data.scan import scan
 from ssah_tf.system.errors import DataError
 
 RED = (200, 30, 40)
@@ -155,7 +156,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def scanned(folder):
-    ids = image_files(folder)
+    ids = scan(folder).paths
     assert len(set(ids)) == len(ids) >= 60
     return ids, *read_all(folder, ids)
 

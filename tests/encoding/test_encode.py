@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,9 @@ from PIL import Image
 
 from ssah_tf.encoding import encode as module
 from ssah_tf.encoding import records, shards
-from ssah_tf.encoding.encode import Encoded, choose_engine, encode_files, find_images, on_threads
+from ssah_tf.encoding.encode import choose_engine, encode_files, find_images, on_threads
 from ssah_tf.encoding.record_file import read_records
+from ssah_tf.encoding.resume import Resumed
 from ssah_tf.search import CodeIndex
 from ssah_tf.system.errors import RunError, SsahError
 
@@ -66,7 +68,7 @@ def rows_of(folder):
 
 
 def test_npy(photos, tmp_path):
-    paths = find_images([photos])
+    paths = find_images([photos]).paths
     reported = []
     done = encode_files(FakeEncoder(), paths, tmp_path / "codes.npy", reported.append)
     assert (done.images, len(done.bad)) == (20, 2)
@@ -86,7 +88,7 @@ def test_npy(photos, tmp_path):
 
 
 def test_parquet(photos, tmp_path):
-    encode_files(FakeEncoder(), find_images([photos]), tmp_path / "codes.parquet")
+    encode_files(FakeEncoder(), find_images([photos]).paths, tmp_path / "codes.parquet")
     table = pyarrow.parquet.read_table(tmp_path / "codes.parquet")
     assert table.schema.metadata[b"model_id"] == b"abc"
     rows = table.to_pydict()
@@ -99,7 +101,7 @@ def test_parquet(photos, tmp_path):
 
 @pytest.mark.parametrize("after", [0, 1, 2])
 def test_interrupted_it_goes_on_and_ends_alike(photos, tmp_path, after):
-    paths = find_images([photos])
+    paths = find_images([photos]).paths
     whole = tmp_path / "whole.npy"
     encode_files(FakeEncoder(), paths, whole)
 
@@ -122,7 +124,7 @@ def test_interrupted_it_goes_on_and_ends_alike(photos, tmp_path, after):
 
 
 def test_unfinished_work_on_something_else_is_refused(photos, tmp_path):
-    paths = find_images([photos])
+    paths = find_images([photos]).paths
     output = tmp_path / "codes.npy"
 
     def stop(done):
@@ -142,9 +144,9 @@ def test_unfinished_work_on_something_else_is_refused(photos, tmp_path):
 
 def test_find_images(photos, tmp_path):
     one = str(photos / "a" / "00.png")
-    assert find_images([one, photos])[0] == one
-    assert len(find_images([one, photos])) == 22  # each once
-    assert find_images([str(photos / "a")])[0] == one
+    assert find_images([one, photos]).paths[0] == one
+    assert len(find_images([one, photos]).paths) == 22  # each once
+    assert find_images([str(photos / "a")]).paths[0] == one
     with pytest.raises(SsahError, match="none: no such file or folder"):
         find_images([tmp_path / "none"])
     (tmp_path / "empty").mkdir()
@@ -156,7 +158,7 @@ def test_find_images(photos, tmp_path):
 
 def test_only_bad_files(tmp_path):
     (tmp_path / "x.jpg").write_bytes(b"")
-    done = encode_files(FakeEncoder(), find_images([tmp_path]), tmp_path / "codes.npy")
+    done = encode_files(FakeEncoder(), find_images([tmp_path]).paths, tmp_path / "codes.npy")
     assert done.images == 0
     assert np.load(tmp_path / "codes.npy").shape == (0, 1)
     assert encode_files(FakeEncoder(), [str(tmp_path / "x.jpg")], tmp_path / "c.parquet").bad
@@ -168,14 +170,15 @@ def test_a_list_of_bad_files_goes_when_they_are_mended(photos, tmp_path):
     done = encode_files(FakeEncoder(), paths, tmp_path / "codes.npy")
     assert done.listed == tmp_path / "codes.npy.bad.jsonl"
     Image.new("L", (5, 5), 70).save(paths[1])
-    assert encode_files(FakeEncoder(), paths, tmp_path / "codes.npy") == Encoded(2, {}, None)
+    again = encode_files(FakeEncoder(), paths, tmp_path / "codes.npy")
+    assert (again.images, again.bad, again.listed) == (2, {}, None)
     assert not done.listed.exists()
 
 
 def test_row_groups_are_of_some_shards(photos, tmp_path, monkeypatch):
     """Twenty codes in shards of 5, 6, 6 and 3 good images: three of them, and one."""
-    monkeypatch.setattr(module, "GROUP", 3)
-    encode_files(FakeEncoder(), find_images([photos]), tmp_path / "codes.parquet")
+    monkeypatch.setattr("ssah_tf.encoding.outputs.GROUP", 3)
+    encode_files(FakeEncoder(), find_images([photos]).paths, tmp_path / "codes.parquet")
     about = pyarrow.parquet.read_metadata(tmp_path / "codes.parquet")
     rows = [about.row_group(k).num_rows for k in range(about.num_row_groups)]
     assert rows == [17, 3]
@@ -195,7 +198,7 @@ def test_a_folder_may_have_any_name(photos, tmp_path):
 def test_folder_of_shards(photos, tmp_path, monkeypatch, suffix):
     """Rows, bad files and numbers; again it does nothing; a damaged shard is made anew."""
     monkeypatch.setattr(module, "parquet_there", lambda: suffix == ".parquet")
-    paths, folder = find_images([photos]), tmp_path / "codes"
+    paths, folder = find_images([photos]).paths, tmp_path / "codes"
     done = encode_files(FakeEncoder(), paths, folder)
     assert (done.images, len(done.bad)) == (20, 2)
     names, codes = rows_of(folder)
@@ -212,14 +215,16 @@ def test_folder_of_shards(photos, tmp_path, monkeypatch, suffix):
 
     encoder = FakeEncoder()
     again = encode_files(encoder, paths, folder)
-    assert (again, encoder.runs) == (done, 0)
+    assert (again, encoder.runs) == (replace(done, resumed=Resumed(kept=20, read=2)), 0)
     content = (folder / f"000002{suffix}").read_bytes()
     for damaged in (content[:-9], b"", content[:80] + bytes([content[80] ^ 1]) + content[81:]):
         (folder / f"000002{suffix}").write_bytes(damaged)
-        assert encode_files(encoder, paths, folder) == done
+        again = encode_files(encoder, paths, folder)
+        assert (again.images, again.bad, again.resumed.new) == (20, done.bad, 6)
         assert rows_of(folder) == (names, codes)
     (folder / f"000001{suffix}").write_bytes(content)  # whole, but of other images
-    assert encode_files(encoder, paths, folder) == done
+    again = encode_files(encoder, paths, folder)
+    assert (again.images, again.bad) == (20, done.bad)
     assert rows_of(folder) == (names, codes)
 
     with pytest.raises(SsahError, match="holds something else"):
@@ -228,7 +233,7 @@ def test_folder_of_shards(photos, tmp_path, monkeypatch, suffix):
 
 def test_example_of_the_page(photos, tmp_path):
     """The codes of a folder as an index, by what docs/scale.md tells to type."""
-    paths = find_images([photos])
+    paths = find_images([photos]).paths
     encode_files(FakeEncoder(), paths, tmp_path / "codes")
     page = (Path(__file__).parents[2] / "docs" / "scale.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"^```python\n(.*?)^```", page, flags=re.M | re.S)
@@ -242,7 +247,7 @@ def test_engines_may_answer_in_any_order(photos, tmp_path):
     def backwards(encoder, work):
         return (found for found in reversed(list(on_threads(encoder, work))))
 
-    paths, reported = find_images([photos]), []
+    paths, reported = find_images([photos]).paths, []
     whole = encode_files(FakeEncoder(), paths, tmp_path / "whole.parquet")
     done = encode_files(
         FakeEncoder(), paths, tmp_path / "codes.parquet", reported.append, engine=backwards
@@ -257,7 +262,7 @@ def test_names_of_any_bytes(photos, tmp_path):
     """A name that is no Unicode: as it is in .npy, marked in Parquet, and never encoded twice."""
     strange = os.fsdecode(os.fsencode(photos / "a") + b"/caf\xe9.png")
     os.rename(photos / "a" / "00.png", strange)
-    paths = find_images([photos])
+    paths = find_images([photos]).paths
     assert strange in paths
     encode_files(FakeEncoder(), paths, tmp_path / "codes.npy")
     assert strange in json.loads((tmp_path / "codes.npy.json").read_bytes())["paths"]
@@ -291,7 +296,7 @@ def test_a_shard_that_is_lost_before_the_end_is_an_error(photos, tmp_path, monke
 
     monkeypatch.setattr(module, "finish", lose)
     with pytest.raises(RunError, match="missing or damaged; encode once more"):
-        encode_files(FakeEncoder(), find_images([photos]), tmp_path / "codes.npy")
+        encode_files(FakeEncoder(), find_images([photos]).paths, tmp_path / "codes.npy")
 
 
 KILLED = """
@@ -305,7 +310,7 @@ shards.SHARD = 6
 def slowly(done):
     print(done, flush=True)
     time.sleep(0.3)
-encode.encode_files(FakeEncoder(), encode.find_images([{photos!r}]), Path({output!r}), slowly)
+encode.encode_files(FakeEncoder(), encode.find_images([{photos!r}]).paths, Path({output!r}), slowly)
 """
 
 
@@ -313,7 +318,7 @@ encode.encode_files(FakeEncoder(), encode.find_images([{photos!r}]), Path({outpu
 def test_killed_process_loses_nothing(photos, tmp_path, rng, name):
     """SIGKILL at random shards until it has come to its end: the same files as without."""
     whole, output = tmp_path / f"whole-{name}", tmp_path / name
-    encode_files(FakeEncoder(), find_images([photos]), whole)
+    encode_files(FakeEncoder(), find_images([photos]).paths, whole)
     code = KILLED.format(here=os.path.dirname(__file__), photos=str(photos), output=str(output))
     last = 0
     for _ in range(2):
@@ -328,7 +333,7 @@ def test_killed_process_loses_nothing(photos, tmp_path, rng, name):
         process.stdout.close()
         assert last < 22
         assert not (output / "_encoded.json" if name == "codes" else output).exists()
-    done = encode_files(FakeEncoder(), find_images([photos]), output)
+    done = encode_files(FakeEncoder(), find_images([photos]).paths, output)
     assert (done.images, len(done.bad)) == (20, 2)
     if name == "codes":
         assert rows_of(output) == rows_of(whole)
@@ -336,3 +341,17 @@ def test_killed_process_loses_nothing(photos, tmp_path, rng, name):
     else:
         assert output.read_bytes() == whole.read_bytes()
         assert not (tmp_path / f"{name}.parts").exists()
+
+
+def test_pictures_of_one_level_are_named(tmp_path):
+    """A blank page and a range that is not known look alike; a gradient is none of them."""
+    ramp = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
+    for name, image in {
+        "white.png": Image.new("RGB", (8, 8), "white"),
+        "ramp.png": Image.fromarray(ramp),
+        "z blue.png": Image.new("RGB", (8, 8), (1, 2, 200)),
+    }.items():
+        image.save(tmp_path / name)
+    paths = find_images([tmp_path]).paths
+    done = encode_files(FakeEncoder(), paths, tmp_path / "codes.npy")
+    assert [os.path.basename(path) for path in done.flat] == ["white.png", "z blue.png"]

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from ssah_tf import Encoder
+from ssah_tf.data.decode import RULE
 from ssah_tf.encoding.encoder import KEYS
 from ssah_tf.system.errors import ImageError, SsahError
 
@@ -39,7 +40,8 @@ def write(path, keys=KEYS):
     opset = [helper.make_opsetid("", 18)]
     model = helper.make_model(graph, opset_imports=opset, ir_version=9)
     about = {"model_id": "abc", "bits": "12", "image_size": "4"}
-    helper.set_model_props(model, {key: about.get(key, "x") for key in keys})
+    said = {key: about.get(key, "x") for key in keys}
+    helper.set_model_props(model, {**said, "decode_rule": str(RULE)})
     onnx.save(model, path)
 
 

@@ -6,6 +6,7 @@ Ray is installed in an environment of its own, as on a machine of a cluster: no 
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -185,6 +186,31 @@ def test_on_this_machine(environment, exported, photos, by_threads, tmp_path):
     assert (about["images"], about["bad"]) == (4000, 2)
     assert len(set(rows["path"])) == 4000
     assert [os.path.basename(line["path"]) for line in bad] == ["0100bad.jpg", "3000bad.png"]
+
+
+def test_what_has_changed_is_read_again(environment, exported, photos, tmp_path):
+    """Workers get the files that differ, and what they need not encode; rows are those of a new
+    call by threads."""
+    folder, output = tmp_path / "photos", tmp_path / "codes"
+    folder.mkdir()
+    for k in range(6):
+        shutil.copy(photos / "a" / f"{k:04d}.jpg", folder / f"{k}.jpg")
+    (folder / "3.jpg").write_bytes(b"no image")
+    words = [environment, exported, folder, output, "--engine", "ray"]
+    assert encode(*words).stdout.startswith("5 codes of 12 bits")
+    shutil.copy(photos / "a" / "0103.jpg", folder / "3.jpg")
+    shutil.copy(photos / "a" / "0105.jpg", folder / "5.jpg")
+    os.utime(folder / "0.jpg", (1, 1))
+    done = encode(*words)
+    assert done.returncode == 0, done.stderr
+    counts = "0 new, 1 changed, 1 that could not be read before, 4 as they were; 3 read again"
+    assert done.stdout.splitlines()[1] == counts
+    again = encode(*words, "--check").stdout.splitlines()[1]
+    assert again.endswith("6 as they were; 6 read again")
+    whole = tmp_path / "whole"
+    assert encode(environment, exported, folder, whole, "--engine", "threads").returncode == 0
+    rows = [pyarrow.parquet.read_table(place).to_pydict() for place in (output, whole)]
+    assert rows[0] == rows[1]
 
 
 def test_a_machine_is_killed(environment, exported, photos, by_threads, tmp_path, cluster):

@@ -75,11 +75,11 @@ def test_exif_orientation(graph, orientation, order):
     assert_equal(graph, encoded(noise(90, 61), "JPEG", exif=exif))
 
 
+@pytest.mark.filterwarnings("ignore")  # Pillow says that it is damaged
 def test_broken_exif_counts_as_none(graph):
     for tail in (b"", b"II", b"II*\0\xff\xff\0\0", b"MM\0*\0\0\0\x08\xff\xff" + b"\x01\x12" * 40):
         content = encoded(noise(50, 40), "JPEG", exif=b"Exif\0\0" + tail)
-        found = graph(tf.constant(content)).numpy()
-        assert found.shape == (SIZE, SIZE, 3)
+        assert_equal(graph, content)
 
 
 @pytest.mark.parametrize(

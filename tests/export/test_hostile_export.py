@@ -10,6 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from ssah_tf import Encoder
+from ssah_tf.data.decode import RULE
 from ssah_tf.export.manifest import NAME, OWN, own_checksum
 from ssah_tf.export.verify import verify
 from ssah_tf.system.errors import SsahError
@@ -27,7 +28,7 @@ def model_with_data_at(folder, location):
     opset = [helper.make_opsetid("", 18)]
     model = helper.make_model(graph, opset_imports=opset, ir_version=9)
     keys = ("model_id", "bits", "image_size", "backbone", "recipe_hash", "product_version")
-    helper.set_model_props(model, dict.fromkeys(keys, "4"))
+    helper.set_model_props(model, {**dict.fromkeys(keys, "4"), "decode_rule": str(RULE)})
     (folder / "encoder.onnx").write_bytes(model.SerializeToString())
     return folder
 

@@ -63,11 +63,23 @@ class Forks:
         )
         assert self.server.stdout.readline() == "ready\n"
 
-    def begin(self, words, folder: Path, die_at: int | str | None = None) -> int:
+    def begin(
+        self,
+        words,
+        folder: Path,
+        die_at: int | str | None = None,
+        halt: tuple[str, int, float] | None = None,
+        deaf: bool = False,
+    ) -> int:
         """Start `ssah` with these words; the process id of the fork."""
         self.log.write_text("")
         order = {"words": [str(word) for word in words], "folder": str(folder)}
-        order |= {"die_at": die_at, "output": str(self.log)}
+        order |= {"die_at": die_at, "output": str(self.log), "halt": None}
+        if halt:
+            order["halt"] = {
+                **dict(zip(("place", "calls", "seconds"), halt, strict=True)),
+                "deaf": deaf,
+            }
         self.server.stdin.write(json.dumps(order) + "\n")
         self.server.stdin.flush()
         self.began = time.monotonic()
@@ -125,14 +137,26 @@ def undisturbed(forks, recipe, tmp_path_factory):
 
     def make(kind):
         if kind not in made:
-            folder = tmp_path_factory.mktemp("whole") / "run"
+            folder = make.folders[kind] = tmp_path_factory.mktemp("whole") / "run"
             path = recipe(kind)
             done = forks.run(["train", path, "--output", folder], folder)
             assert done.status == 0, done.output
             made[kind] = done, run_state(folder), path
         return made[kind]
 
+    make.folders = {}
     return make
+
+
+@pytest.fixture(scope="session")
+def finished(undisturbed):
+    """Gives the folder of a run that nobody disturbed."""
+
+    def folder(kind):
+        undisturbed(kind)
+        return undisturbed.folders[kind]
+
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -153,7 +177,7 @@ def run_state(folder: Path) -> dict[str, object]:
     }
     with zipfile.ZipFile(folder / "model.keras") as archive, archive.open("model.weights.h5") as h5:
         state["model.keras"] = of_weights(h5)
-    for name in ("codes.npz", "hard_samples.npz"):
+    for name in ("codes.npz", "hard_samples.npz", "sample.npz"):
         if (folder / name).exists():
             with np.load(folder / name) as arrays:
                 state[name] = {key: arrays[key].tobytes() for key in arrays}

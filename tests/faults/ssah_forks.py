@@ -7,13 +7,19 @@ it has ended; what the fork printed goes to the file `output`.
 An event is a call that changes a file below `folder`: opening to write, syncing, renaming,
 removing. `die_at` is a number or a regular expression: the fork kills itself with SIGKILL when
 that event is about to happen. The product knows nothing of this: Python's audit hooks see it.
+
+`halt` is a function, how many calls of it are let through, and how many seconds the next ones take:
+the fork prints "halted" when it has come there. `deaf` blocks the signals of the thread meanwhile.
 """
 
+import importlib
+import itertools
 import json
 import os
 import re
 import signal
 import sys
+import time
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
@@ -57,6 +63,26 @@ class Watch:
         os.write(self.log, f"{event}\n".encode())
 
 
+def halt(place: str, calls: int, seconds: float, deaf: bool) -> None:
+    """Make a function, `module:name` or `module:class.name`, wait from some call on."""
+    module, names = place.split(":")
+    *owners, name = names.split(".")
+    owner = importlib.import_module(module)
+    for part in owners:
+        owner = getattr(owner, part)
+    right, count = getattr(owner, name), itertools.count()
+
+    def halted(*values, **named):
+        if next(count) >= calls:
+            if deaf:
+                signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])
+            os.write(1, b"halted\n")
+            time.sleep(seconds)
+        return right(*values, **named)
+
+    setattr(owner, name, halted)
+
+
 def run(order: dict, log: int) -> None:
     """Run `ssah` in a fork; never comes back."""
     out = os.open(order["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -67,6 +93,8 @@ def run(order: dict, log: int) -> None:
     code = 1
     try:
         sys.argv = ["ssah", *order["words"]]
+        if order["halt"]:
+            halt(**order["halt"])
         Watch(os.path.abspath(order["folder"]), order["die_at"], log)
         cli.main()
         code = 0
@@ -103,7 +131,7 @@ if __name__ == "__main__":
 
     import_tensorflow()
     from ssah_tf.export import export  # noqa: F401
-    from ssah_tf.training import evaluate, report, tables, train  # noqa: F401
+    from ssah_tf.training import measure, tables, train  # noqa: F401
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a fork may get it, never the server
     print("ready", flush=True)

@@ -1,7 +1,9 @@
 """Ctrl-C, SIGTERM, and two trainings in one folder."""
 
+import itertools
 import os
 import re
+import shutil
 import signal
 import time
 
@@ -10,6 +12,42 @@ import pytest
 from ssah_tf.system.errors import RunError
 from ssah_tf.training.run import Run
 from ssah_tf.training.train import train
+
+#: Where the first epoch begins: the first step is traced after it, which takes seconds.
+EPOCH = ("ssah_tf.training.callbacks:Keep.on_epoch_begin", 0, 0.0)
+#: Seconds that work takes which a signal is to end.
+LONG = 60.0
+#: A recipe whose features are computed once, on a network that is quickly made.
+FROZEN = [
+    *("--set", "model.backbone=convnet", "--set", "model.options={width: 4}"),
+    *("--set", "model.bits=8", "--set", "data.image_size=28", "--set", "data.cache_mb=0"),
+]
+BASELINE = ["baseline", "--data", "PHOTOS", "--output", "NEW", *FROZEN]
+#: What is interrupted: the command, and from which call of which function on it takes long.
+LOOPS = {
+    "data check, files": (["data", "check", "PHOTOS"], "ssah_tf.data.files:decode", 3),
+    "data check, near": (["data", "check", "PHOTOS"], "ssah_tf.data.check:perceptual_hash", 3),
+    "baseline, files": (BASELINE, "ssah_tf.data.files:decode", 3),
+    "baseline, features": (BASELINE, "ssah_tf.data.image_set:decode", 50),
+    "baseline, rotation": (BASELINE, "ssah_tf.training.hash_layer.itq:itq", 0),
+    "frozen, refit": (
+        ["train", "frozen", *BASELINE[1:], "--set", "train.joint=1"],
+        "ssah_tf.training.hash_layer.frozen:CachedFeatures.call",
+        0,
+    ),
+    "evaluate, photos": (["evaluate", "RUN"], "ssah_tf.data.image_set:decode", 30),
+    "evaluate, codes": (["evaluate", "RUN"], "ssah_tf.data.image_set:ImageSet.read", 1),
+    "evaluate, ranking": (["evaluate", "RUN"], "ssah_tf.metrics.retrieval:hamming_distances", 0),
+    "report": (["report", "RUN"], "ssah_tf.training.report.neighbours:hamming_distances", 2),
+    "export, conversion": (["export", "RUN"], "ssah_tf.export.export:write_saved_model", 0),
+    "export, proof": (["export", "RUN"], "ssah_tf.export.verify:saved_model_codes", 0),
+}  # fmt: skip
+#: Those of `make test`.
+QUICK = (
+    ("data check, files", signal.SIGINT, False),
+    ("baseline, features", signal.SIGTERM, False),
+    ("evaluate, codes", signal.SIGTERM, True),
+)
 
 
 def wait_for(forks, pattern, seconds=120):
@@ -33,8 +71,8 @@ def test_signal_stops_in_good_order(forks, recipe, state_of, undisturbed, tmp_pa
     """
     _, state, path = undisturbed("none")
     folder = tmp_path / "run"
-    pid = forks.begin(["train", path, "--output", folder], folder)
-    wait_for_lock(folder)
+    pid = forks.begin(["train", path, "--output", folder], folder, halt=EPOCH)
+    wait_for(forks, "halted")
     with pytest.raises(RunError, match=rf"{folder} is in use by another process \(number {pid}\)"):
         train(Run.open(folder), None)
     os.kill(pid, number)
@@ -55,19 +93,22 @@ def test_signal_stops_in_good_order(forks, recipe, state_of, undisturbed, tmp_pa
 
 
 @pytest.mark.slow
-def test_second_ctrl_c_stops_at_once(forks, undisturbed, state_of, tmp_path):
+@pytest.mark.parametrize(
+    ("second", "word"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "stopped")]
+)
+def test_second_signal_stops_at_once(forks, undisturbed, state_of, tmp_path, second, word):
     """While the first step is still being traced, which takes seconds."""
     _, state, path = undisturbed("none")
     folder = tmp_path / "run"
-    pid = forks.begin(["train", path, "--output", folder], folder)
-    wait_for_lock(folder)
+    pid = forks.begin(["train", path, "--output", folder], folder, halt=EPOCH)
+    wait_for(forks, "halted")
     os.kill(pid, signal.SIGINT)
     wait_for(forks, "stopping after this batch, with a checkpoint; again: at once")
-    os.kill(pid, signal.SIGINT)
+    os.kill(pid, second)
     done = forks.end()
-    assert done.status == 130
+    assert done.status == 128 + second
     assert done.output.splitlines()[-1] == (
-        f"ssah: interrupted; go on with: ssah train --resume {folder}"
+        f"ssah: {word}; go on with: ssah train --resume {folder}"
     )
     assert "Traceback" not in done.output
     assert Run(folder).history == []
@@ -76,8 +117,38 @@ def test_second_ctrl_c_stops_at_once(forks, undisturbed, state_of, tmp_path):
     assert state_of(folder) == state
 
 
-def wait_for_lock(folder):
-    """Wait until the training has the folder for itself."""
-    while not (folder / ".lock").exists():
-        time.sleep(0.01)
-    time.sleep(0.2)
+@pytest.mark.parametrize(
+    ("name", "number", "deaf"),
+    [
+        pytest.param(*case, marks=() if case in QUICK else pytest.mark.slow)
+        for case in itertools.product(LOOPS, (signal.SIGINT, signal.SIGTERM), (False, True))
+    ],
+)
+def test_signal_ends_a_long_loop(forks, finished, photos, tmp_path, name, number, deaf):
+    """With one line and the exit code of the signal, where the work would take a minute and more.
+
+    Deaf: the thread at work does not hear the signal, as in code of TensorFlow. Whatever was there
+    is as it was, and the same command ends well.
+    """
+    run = shutil.copytree(finished("none"), tmp_path / "run")
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    words, place, calls = LOOPS[name]
+    names = {"PHOTOS": photos, "NEW": tmp_path / "new", "RUN": run}
+    words = [str(names.get(word, word)) for word in words]
+    pid = forks.begin(words, tmp_path, halt=(place, calls, LONG), deaf=deaf)
+    wait_for(forks, "halted")
+    os.kill(pid, number)
+    done = forks.end()
+    assert done.status == 128 + number, done.output
+    assert "Traceback" not in done.output
+    word = "stopped" if number == signal.SIGTERM else "interrupted"
+    begun = (tmp_path / "new" / "recipe.yaml").exists()
+    how = f"go on with: ssah train --resume {tmp_path / 'new'}" if begun else (
+        "give the same command again"
+    )  # fmt: skip
+    assert done.output.splitlines()[-1] == f"ssah: {word}; {how}"
+    assert {path: path.read_bytes() for path in before} == before
+    if begun:
+        words = ["train", "--resume", str(tmp_path / "new")]
+    done = forks.run(words, tmp_path)
+    assert done.status == 0, done.output

@@ -98,7 +98,7 @@ def test_codes_of_a_folder_of_shards_are_taken(
     """Encoded once, wherever: the index reads no photo that is as it was, and says the same."""
     folder = tmp_path / "codes"
     monkeypatch.chdir(tmp_path)
-    encode_files(encoder, find_images(["photos"]), folder, size=7)
+    encode_files(encoder, find_images(["photos"]).paths, folder, size=7)
     photo(photos, "a/00.png", 255)
     (photos / "b" / "01.png").unlink()
     (photos / "b" / "03.png").rename(photos / "moved.png")
@@ -296,10 +296,45 @@ def test_photos_carry_labels(photos, encoder, tmp_path):
 
 
 def test_train_and_test_folders_hold_the_classes(tmp_path):
-    for part in ("train", "test"):
-        photo(tmp_path, f"{part}/dog/1.png", 1)
-    path = str(tmp_path / "test" / "dog" / "1.png")
-    assert PhotoLabels("folders", [tmp_path])([path]) == {path: ("dog",)}
+    paths = [str(photo(tmp_path, f"{part}/dog/1.png", 1)) for part in ("train", "val", "test")]
+    paths.append(str(photo(tmp_path, "val/beside.png", 1)))
+    label = PhotoLabels("folders", [tmp_path])
+    assert label(paths) == {**dict.fromkeys(paths[:3], ("dog",)), paths[3]: ()}
+    paths.append(str(photo(tmp_path, "bus/1.png", 1)))  # now all of them are classes
+    assert [label(paths)[path] for path in paths] == [
+        *[("train",), ("val",), ("test",)],
+        *[("val",), ("bus",)],
+    ]
+
+
+def test_what_is_passed_over_is_counted_and_what_cannot_be_listed_stays(
+    photos, encoder, tmp_path, monkeypatch
+):
+    """A folder whose rights are gone: its photos are not known to be gone, nor are their labels."""
+    index = PhotoIndex.open(tmp_path / "index", encoder)
+    index.sync(encoder, [photos], labels=PhotoLabels("folders", [photos]))
+    (photos / "c.heic").write_bytes(b"")
+    photo(photos, "@eaDir/x.png", 1)
+    (photos / "b" / "01.png").unlink()
+
+    def scandir(path, real=os.scandir):
+        if str(path) == str(photos / "a"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    done = index.sync(encoder, [photos], labels=PhotoLabels("folders", [photos]))
+    assert done.passed.files == {".heic": 1}
+    assert done.passed.folders == {"@eaDir": 1}
+    assert done.passed.unlisted == {str(photos / "a"): "Permission denied"}
+    assert (done.missing, done.kept, len(index)) == (1, 19, 19)
+    kept = PhotoIndex.open(tmp_path / "index").photos.values()
+    assert {p.labels for p in kept if "/photos/a/" in p.path} == {("a",)}
+
+    monkeypatch.undo()
+    done = index.sync(encoder, [photos], exclude=["a"])  # that it is to go was said
+    assert (done.missing, len(index)) == (11, 9)
+    assert done.passed.folders == {"@eaDir": 1, "excluded": 1}
 
 
 def test_the_nearest_among_those_that_match(photos, encoder, tmp_path):

@@ -13,6 +13,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from ssah_tf import Encoder
+from ssah_tf.data.decode import RULE
 from ssah_tf.search.labels import PhotoLabels
 from ssah_tf.search.photo_index import PhotoIndex
 from ssah_tf.serve.app import make_app
@@ -76,7 +77,8 @@ def write_onnx(path, model_id="hand-made"):
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     about = {"model_id": model_id, "bits": "24", "image_size": str(SIZE), "backbone": "none"}
-    helper.set_model_props(model, {**about, "recipe_hash": "none", "product_version": "0"})
+    about |= {"recipe_hash": "none", "product_version": "0", "decode_rule": str(RULE)}
+    helper.set_model_props(model, about)
     onnx.save(model, path)
     return path
 

@@ -140,7 +140,7 @@ def test_bad_overrides(override, message):
         ("train.anet.lerning_rate=0.1", "'train.anet.lerning_rate'; did you mean 'learning_rate'?"),
         ("modle.bits=4", "unknown key 'modle'; did you mean 'model'?"),
         ("model.bit=4", "unknown key 'model.bit'; did you mean 'bits'?"),
-        ("data.zzz=4", "unknown key 'data.zzz'; valid keys: source, labels, protocol, "),
+        ("data.zzz=4", "unknown key 'data.zzz'; valid keys: source, labels, exclude, "),
     ],
 )
 def test_unknown_key(override, message):

@@ -90,9 +90,9 @@ def test_the_true_labels_of_unlabelled_images_are_not_looked_at(
         labels[hidden] = np.roll(labels[hidden], 1, axis=1)
         return replace(loaded, images=replace(loaded.images, labels=labels))
 
-    again, _ = learner(teacher, tmp_path / "again")
+    again, images = learner(teacher, tmp_path / "again")
     monkeypatch.setattr(self_training, "build_images", with_others)
-    write_pseudo_labels(again, teacher)
+    write_pseudo_labels(again, teacher, images)
     assert again.pseudo_labels_path.read_bytes() == run.pseudo_labels_path.read_bytes()
 
 

@@ -7,6 +7,7 @@ from ssah_tf.data import ImageSet
 from ssah_tf.data.pipeline import encoding_batches
 from ssah_tf.data.sampling import evenly
 from ssah_tf.models import HNet
+from ssah_tf.system.signals import raise_if_ending
 
 #: Images on which directions and rotation are fitted, at most.
 SAMPLE = 20_000
@@ -26,4 +27,8 @@ def features_of(hnet: HNet, images: ImageSet, positions: np.ndarray, size: int) 
     """
     batches = encoding_batches(images, positions, size=size, batch=BATCH)
     see = tf.function(lambda batch: hnet.backbone(batch, training=False), reduce_retracing=True)
-    return np.concatenate([see(batch).numpy() for batch in batches])
+    found = []
+    for batch in batches:
+        raise_if_ending()
+        found.append(see(batch).numpy())
+    return np.concatenate(found)

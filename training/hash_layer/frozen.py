@@ -15,7 +15,7 @@ from ssah_tf.models import HNet, SchedulePace
 from ssah_tf.system.errors import RecipeError
 from ssah_tf.system.files import atomic_path
 from ssah_tf.training.build import assemble_game, build_backbone, build_optimizer
-from ssah_tf.training.callbacks import Stop, StopOnNaN, Validate
+from ssah_tf.training.callbacks import StopOnNaN, Validate
 from ssah_tf.training.hash_layer.features import features_of, sample_of
 from ssah_tf.training.hash_layer.itq import begin_game_with_itq, begin_with_itq
 from ssah_tf.training.hash_layer.label_propagation import propagate_labels_by_encoder
@@ -27,7 +27,7 @@ from ssah_tf.training.run import Run
 DROPOUT = 0.3
 
 
-def train_on_frozen_backbone(run: Run, images: ImageSet, stop: Stop) -> None:
+def train_on_frozen_backbone(run: Run, images: ImageSet) -> None:
     """Make the encoder of a run on a frozen backbone.
 
     The hash layer of H-Net gets the directions of PCA, turned so that signs lose least (ITQ), in
@@ -39,7 +39,6 @@ def train_on_frozen_backbone(run: Run, images: ImageSet, stop: Stop) -> None:
     Args:
         run: A new run.
         images: Its images.
-        stop: Ends a training after a signal.
 
     Raises:
         RecipeError: There are more bits than directions, or the images are too small.
@@ -60,10 +59,10 @@ def train_on_frozen_backbone(run: Run, images: ImageSet, stop: Stop) -> None:
     validate = Validate(run, images, range(1))
     held_out = np.isin(positions, validation)
     if recipe.train.joint:
-        train_on_features(hnet, recipe, features[~held_out], images.labels[labelled], (stop,))
+        train_on_features(hnet, recipe, features[~held_out], images.labels[labelled])
         score, deviation = validate.validation_map(hnet)
         known = np.concatenate([labelled, validation])
-        train_on_features(hnet, recipe, features, images.labels[known], (stop,))
+        train_on_features(hnet, recipe, features, images.labels[known])
     else:
         begin_with_itq(hnet, features, recipe.seed)
         score, deviation = validate.validation_map(hnet)
@@ -74,13 +73,7 @@ def train_on_frozen_backbone(run: Run, images: ImageSet, stop: Stop) -> None:
     run.save_history([{**entry, "validation_map": score, "validation_error": deviation}])
 
 
-def train_on_features(
-    hnet: HNet,
-    recipe: Recipe,
-    features: np.ndarray,
-    labels: np.ndarray,
-    watchers: tuple[keras.callbacks.Callback, ...] = (),
-) -> None:
+def train_on_features(hnet: HNet, recipe: Recipe, features: np.ndarray, labels: np.ndarray) -> None:
     """Train the hash layer of H-Net: the game without an adversary, on features for images.
 
     Unlabelled images take part by the consistency: what a moving average of the layer makes of all
@@ -93,9 +86,8 @@ def train_on_features(
         recipe: Losses, batches and steps.
         features: float32 `(n, d)`, of the labelled images first.
         labels: Of the labelled images, uint8 `(labelled, classes)`.
-        watchers: Further callbacks.
     """
-    fit_on_features(hnet, recipe, features, labels, watchers)
+    fit_on_features(hnet, recipe, features, labels)
     known = len(labels)
     takes_part = recipe.adversary.kind != "none" and len(features) > known
     if not (recipe.pseudo_labels.label_propagation and takes_part):
@@ -105,7 +97,7 @@ def train_on_features(
     )
     rest = np.setdiff1d(np.arange(known, len(features)), rows)
     order = np.concatenate([np.arange(known), rows, rest])
-    fit_on_features(hnet, recipe, features[order], np.concatenate([labels, given]), watchers)
+    fit_on_features(hnet, recipe, features[order], np.concatenate([labels, given]))
 
 
 def fit_on_features(
@@ -113,7 +105,6 @@ def fit_on_features(
     recipe: Recipe,
     features: np.ndarray,
     labels: np.ndarray,
-    watchers: tuple[keras.callbacks.Callback, ...],
     title: str = "joint",
 ) -> None:
     """One training of the hash layer, shown under a title. See `train_on_features`."""
@@ -156,7 +147,7 @@ def fit_on_features(
             not_tuned(data),
             epochs=spec.joint,
             steps_per_epoch=spec.steps_per_epoch,
-            callbacks=[StopOnNaN(), progress, *watchers],
+            callbacks=[StopOnNaN(), progress],
         )
     with game.averaged_weights() as trained:
         for mine, theirs in (

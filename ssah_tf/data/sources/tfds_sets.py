@@ -6,13 +6,16 @@ from pathlib import Path
 
 from PIL import Image
 
-from ssah_tf.data.image_set import ImageSet
-from ssah_tf.data.sources.class_folders import OFFICIAL, load_class_folders
+from ssah_tf.data.sources.class_folders import load_class_folders
+from ssah_tf.data.sources.loaded import Loaded
 from ssah_tf.system.errors import DataError, SsahError
 from ssah_tf.system.text import first_line
 
+#: Parts of a set that are written, as folders of these names if both are there.
+OFFICIAL = ("train", "test")
 
-def load_tfds_set(name: str) -> tuple[ImageSet, dict[str, str]]:
+
+def load_tfds_set(name: str) -> Loaded:
     """Load a set by its name in TensorFlow Datasets, which downloads it if need be.
 
     Its images are written as PNG files to `SSAH_CACHE` (default `~/.cache/ssah_tf`), in the

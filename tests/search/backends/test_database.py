@@ -107,7 +107,8 @@ def test_step_by_step_as_in_a_folder(place, encoder, tmp_path):
             assert answers(one) == answers(other)  # by the database
             assert state(one) == state(other)
             assert answers(one) == answers(other)
-            assert find_duplicates(one, 8) == find_duplicates(other, 8)
+            if step in (first, fifth):
+                assert find_duplicates(one, 8) == find_duplicates(other, 8)
             stats = [index_stats(index).to_dict() for index in (one, other)]
         for found in stats:
             del found["disk"], found["memory"]

@@ -84,7 +84,7 @@ def test_the_second_training_has_the_propagated_labels(rng, monkeypatch):
     labels = np.eye(5, dtype=np.uint8)[which]
     trainings = []
 
-    def fit(hnet, recipe, features, labels, watchers):
+    def fit(hnet, recipe, features, labels):
         trainings.append((features, labels))
         begin_with_itq(hnet, features, 0)
 

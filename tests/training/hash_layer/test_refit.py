@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 
 from ssah_tf.models import HNet
-from ssah_tf.training.callbacks import Stop
 from ssah_tf.training.hash_layer.refit import refit_hash_layer, refit_recipe
 from ssah_tf.training.recipe import load_recipe
 from ssah_tf.training.run import Run
-from ssah_tf.training.signals import StopSignals
 from ssah_tf.training.start import start
 from ssah_tf.training.train import train
 
@@ -38,7 +36,7 @@ def weights(run):
 def refitted(run, images):
     """The encoder of a run after one more refit."""
     encoder = run.encoder()
-    refit_hash_layer(encoder, run, images, Stop(run, StopSignals()))
+    refit_hash_layer(encoder, run, images)
     return encoder
 
 
