@@ -1,6 +1,7 @@
 """The command `ssah`. Nothing heavy is imported before a command needs it."""
 
 import os
+import signal
 import sys
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ import typer.core
 from ssah_tf.cli import data, encode, export, search, serve, train
 from ssah_tf.cli.progress import BEGIN_AGAIN, resumable
 from ssah_tf.system.errors import SsahError, Stopped
+from ssah_tf.system.signals import take_signals
 from ssah_tf.system.text import printable, write_any_text
 from ssah_tf.version import __version__
 
@@ -60,7 +62,7 @@ def main() -> None:
     except SsahError as error:
         typer.echo(f"ssah: {error}", err=True)
         if isinstance(error, Stopped):
-            leave_decoders(error.exit_code)
+            leave(error.exit_code)
         sys.exit(error.exit_code)
     except Exception as error:
         from ssah_tf.system.machine import refusal
@@ -72,8 +74,12 @@ def main() -> None:
         sys.exit(1)
 
 
-def leave_decoders(exit_code: int) -> None:
-    """End the process here if a decoder thread, for which Python would wait, is busy for long."""
+def leave(exit_code: int) -> None:
+    """Let the next signal end the process, and end it here if a decoder thread is busy for long.
+
+    Python would wait for that thread.
+    """
+    take_signals(signal.SIG_DFL)
     threads = sys.modules.get("ssah_tf.data.threads")
     if threads is not None and not threads.drop_decoders(DECODERS):
         sys.stdout.flush()

@@ -217,7 +217,9 @@ class StopSignals:
         os.write(2, f"\nssah: {self.what}; again: at once\n".encode())
 
 
-def take_signals(handler: Callable[[int, FrameType | None], None]) -> dict[int, Any]:
+def take_signals(
+    handler: Callable[[int, FrameType | None], None] | signal.Handlers,
+) -> dict[int, Any]:
     """Handle the signals that are not ignored; the handlers that they had before."""
     taken = [n for n in CAUGHT if signal.getsignal(n) not in (signal.SIG_IGN, None)]
     return {number: signal.signal(number, handler) for number in taken}
