@@ -297,6 +297,8 @@ def find_photos(run: "Run", data: str | None) -> "tuple[Run, Found]":
     run, found = photos_of(run, moved)
     for line in found.lines():
         typer.echo(f"data: {printable(line)}", err=True)
+    if found.loaded is not None:
+        print_passed_over(found.loaded.passed)
     return run, found
 
 

@@ -290,9 +290,10 @@ def test_a_run_of_an_older_version(run, tmp_path):
 @pytest.mark.parametrize("command", ["evaluate", "report", "export"])
 def test_commands_take_the_folder_that_the_photos_moved_to(run, tmp_path, capsys, command):
     photos(run).rename(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "ant" / "x.avif").write_bytes(b"")
     app([command, str(run.folder), "--data", str(tmp_path / "elsewhere")], standalone_mode=False)
     out, err = capsys.readouterr()
-    assert err == ""
+    assert err == "1 image file passed over: 1 .avif\n"
     assert str(run.folder) in out
     if command == "evaluate":
         with pytest.raises(RunError, match="name their folder with --data"):
