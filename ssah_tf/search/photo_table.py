@@ -181,7 +181,10 @@ class PhotoTable(Mapping[int, Photo]):
         )
         if not fits or any(column.null_count for column in table.columns):
             raise ValueError(f"{name} has other columns")
-        return cls(table)
+        found = cls(table)
+        if not bool((np.diff(found.ids) > 0).all()):
+            raise ValueError(f"{name} is damaged (ids are not ascending)")
+        return found
 
 
 def path_column(arrow: ModuleType, paths: list[str]) -> "pyarrow.Array":

@@ -382,6 +382,17 @@ def test_without_pyarrow_the_extra_is_named(monkeypatch):
         PhotoTable.of({})
 
 
+def test_a_table_that_names_a_photo_twice_is_damaged(encoder, photos, tmp_path):
+    index = PhotoIndex.open(tmp_path / "index", encoder)
+    index.sync(encoder, [photos])
+    (file,) = (tmp_path / "index").glob("*/photos.parquet")
+    rows = PhotoTable.read(file).table
+    for numbers in ([0, 0], [1, 0]):
+        PhotoTable(rows.take(numbers)).write(file)
+        with pytest.raises(ValueError, match="ids are not ascending"):
+            PhotoTable.read(file)
+
+
 def test_file_names_that_are_not_text(encoder, tmp_path):
     folder = os.fsencode(tmp_path) + b"/caf\xe9"
     os.mkdir(folder)
