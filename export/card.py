@@ -42,7 +42,7 @@ ORIGIN = {
     "none": "trained from scratch: the weights carry no licence of others, but perhaps that of the "
     "images.",
     "imagenet": "which began with ImageNet weights of its package: their licence goes with this "
-    "encoder (Apache-2.0 for `efficientnet_lite0`). ImageNet's images are for non-commercial "
+    "encoder (Apache-2.0 for `efficientnet_lite0` to `efficientnet_lite2`). ImageNet's images are for non-commercial "
     "research; whether that holds for weights, too, is not settled.",
 }
 PROOF = (

@@ -4,7 +4,11 @@ import inspect
 
 from ssah_tf.models.backbones.alexnet import AlexNet
 from ssah_tf.models.backbones.convnet import ConvNet
-from ssah_tf.models.backbones.efficientnet_lite0 import EfficientNetLite0
+from ssah_tf.models.backbones.efficientnet_lite import (
+    EfficientNetLite0,
+    EfficientNetLite1,
+    EfficientNetLite2,
+)
 from ssah_tf.models.backbones.keras_application import KerasApplication
 from ssah_tf.models.backbones.resnet20 import ResNet20
 
@@ -14,6 +18,8 @@ BACKBONES = {
     "resnet20": ResNet20,
     "alexnet": AlexNet,
     "efficientnet_lite0": EfficientNetLite0,
+    "efficientnet_lite1": EfficientNetLite1,
+    "efficientnet_lite2": EfficientNetLite2,
     "keras": KerasApplication,
 }
 
@@ -34,6 +40,8 @@ __all__ = [
     "AlexNet",
     "ConvNet",
     "EfficientNetLite0",
+    "EfficientNetLite1",
+    "EfficientNetLite2",
     "KerasApplication",
     "ResNet20",
     "first_weights",
