@@ -42,6 +42,8 @@ PARSED = {
     "ssah train --devices 4": "several GPUs: tests/models/test_devices.py",
     "ssah train fashion --output /shared/runs/fashion": HOSTS,
     f"ssah encode runs/folder/export photos/ --output codes/ {CLUSTER}": RAY,
+    "ssah train frozen --data photos/ --labels labels.csv "
+    "--set model.backbone=onnx:vit/model.onnx": "the reader's file: tests/export/test_onnx_backbone.py",
     "ssah load index milvus://localhost:19530/holidays": "a Milvus: tests/search/backends",
 }
 #: Beginnings of commands of other programs -> why they are not run.
