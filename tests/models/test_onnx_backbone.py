@@ -199,11 +199,11 @@ def test_files_that_are_none(tmp_path):
 def test_newer_than_what_is_installed(tmp_path):
     model = files.network()
     model.opset_import[0].version = 99
-    with pytest.raises(SsahError, match="of opset 99, onnx .* pip install --upgrade onnx"):
+    with pytest.raises(SsahError, match=r"of opset 99, onnx .* pip install --upgrade onnx"):
         onnx_backbone(str(files.write(tmp_path, model)))
     model = files.network()
     model.ir_version = 99
-    with pytest.raises(SsahError, match="of format 99, onnx .* pip install --upgrade onnx"):
+    with pytest.raises(SsahError, match=r"of format 99, onnx .* pip install --upgrade onnx"):
         onnx_backbone(str(files.write(tmp_path, model)))
 
 
