@@ -1,5 +1,7 @@
 """The hash layer and the packing of bits as nodes of ONNX, behind a network that is in ONNX."""
 
+from typing import Any
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -40,21 +42,20 @@ def with_hash_layer(hnet: HNet, size: int) -> onnx.ModelProto:
         graph.initializer.append(
             numpy_helper.from_array(np.asarray(value, np.float32), f"hash/{name}")
         )
+    steps: list[tuple[str, list[str], str, dict[str, Any]]] = [
+        ("MatMul", [FEATURES, "hash/kernel"], "hash/dense", {}),
+        ("Sub", ["hash/dense", "hash/mean"], "hash/centred", {}),
+        ("Mul", ["hash/centred", "hash/factor"], "hash/scaled", {}),
+        ("Add", ["hash/scaled", "hash/beta"], "logits", {}),
+        ("Less", ["logits", "hash/zero"], "hash/negative", {}),
+        ("Not", ["hash/negative"], "hash/bits", {}),
+        ("Cast", ["hash/bits"], "hash/ones", {"to": TensorProto.FLOAT}),
+        ("MatMul", ["hash/ones", "hash/octets"], "hash/sums", {}),
+        ("Cast", ["hash/sums"], "codes", {"to": TensorProto.UINT8}),
+    ]
     graph.node.extend(
         helper.make_node(operator, inputs, [output], f"hash/{operator}_{number}", **attributes)
-        for number, (operator, inputs, output, attributes) in enumerate(
-            [
-                ("MatMul", [FEATURES, "hash/kernel"], "hash/dense", {}),
-                ("Sub", ["hash/dense", "hash/mean"], "hash/centred", {}),
-                ("Mul", ["hash/centred", "hash/factor"], "hash/scaled", {}),
-                ("Add", ["hash/scaled", "hash/beta"], "logits", {}),
-                ("Less", ["logits", "hash/zero"], "hash/negative", {}),
-                ("Not", ["hash/negative"], "hash/bits", {}),
-                ("Cast", ["hash/bits"], "hash/ones", {"to": TensorProto.FLOAT}),
-                ("MatMul", ["hash/ones", "hash/octets"], "hash/sums", {}),
-                ("Cast", ["hash/sums"], "codes", {"to": TensorProto.UINT8}),
-            ]
-        )
+        for number, (operator, inputs, output, attributes) in enumerate(steps)
     )
     for dim in graph.input[0].type.tensor_type.shape.dim[1:3]:
         dim.dim_value = size

@@ -210,7 +210,7 @@ def test_refused_before_there_is_a_run(tmp_path, recipe, changes, reason):
 
 
 def test_commands(tmp_path, monkeypatch, capsys):
-    """`ssah baseline` on a file named relative to here, and `ssah export`, which has no SavedModel."""
+    """`ssah baseline` on a file named relative to here, and `ssah export` without a SavedModel."""
     from ssah_tf.cli import app as cli
 
     files.write(tmp_path / "net")

@@ -1,6 +1,8 @@
 """Backbones of H-Net by name; each takes RGB pixels of 0 to 255 and gives a feature vector."""
 
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 from ssah_tf.models.backbones.alexnet import AlexNet
 from ssah_tf.models.backbones.convnet import ConvNet
@@ -14,7 +16,7 @@ from ssah_tf.models.backbones.onnx_backbone import OnnxBackbone, onnx_backbone
 from ssah_tf.models.backbones.resnet20 import ResNet20
 
 #: Every backbone that a recipe can name.
-BACKBONES = {
+BACKBONES: dict[str, Callable[..., Any]] = {
     "convnet": ConvNet,
     "resnet20": ResNet20,
     "alexnet": AlexNet,

@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -14,6 +14,9 @@ from ssah_tf.models.backbones.onnx_graph import FEATURES, IMAGES
 from ssah_tf.models.backbones.onnx_network import PROVIDERS, random_images, read_network
 from ssah_tf.system.onnx_session import open_session
 from ssah_tf.system.text import first_line
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 #: The network in a saved encoder.
 ASSET = "network.onnx"
@@ -51,7 +54,8 @@ class OnnxBackbone(Backbone):
         self.sha256 = sha256
         self.side = side
         self.made_for, self.asks = made_for, tuple(asks)
-        self.graph, self.session = b"", None
+        self.graph = b""
+        self.session: InferenceSession | None = None
         if graph is not None:
             self.take(graph)
 
@@ -94,6 +98,8 @@ class OnnxBackbone(Backbone):
 
     def see(self, images: np.ndarray) -> np.ndarray:
         """Features of images, uint8 `(batch, size, size, 3)`, as float32 `(batch, features)`."""
+        if self.session is None:
+            raise ValueError("this backbone was made of a description, without its network")
         return self.session.run([FEATURES], {IMAGES: images})[0]
 
     def call(self, images, training=False):

@@ -93,7 +93,7 @@ def external_files(path: Path, model: onnx.ModelProto) -> list[Path]:
         SsahError: One is missing, or lies outside the folder of the model.
     """
     folder = path.parent.resolve()
-    found = {}
+    found: dict[Path, None] = {}
     for tensor in tensors_of(model):
         if not uses_external_data(tensor):
             continue

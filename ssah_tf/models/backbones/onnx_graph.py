@@ -4,6 +4,7 @@ What is written here is valid from opset 9 on, so that a network keeps the opset
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -204,11 +205,14 @@ def preprocessing_nodes(
         ValueError: The network takes integers, and the preprocessing makes fractions.
     """
     floats = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
-    mean = np.float32(how.image_mean) / np.float32(how.rescale_factor)
-    std = np.float32(how.image_std) / np.float32(how.rescale_factor)
-    nodes, last = [], IMAGES
+    mean, std = (
+        np.array(values, np.float32) / np.float32(how.rescale_factor)
+        for values in (how.image_mean, how.image_std)
+    )
+    nodes: list[onnx.NodeProto] = []
+    last = IMAGES
 
-    def then(operator: str, *constants: str, **attributes: object) -> None:
+    def then(operator: str, *constants: str, **attributes: Any) -> None:
         nonlocal last
         made = f"pixels/{len(nodes)}"
         nodes.append(helper.make_node(operator, [last, *constants], [made], made, **attributes))
@@ -248,7 +252,7 @@ def with_features(model: onnx.ModelProto, name: str, rank: int, pool: str, layou
         layout: Of a map: "nchw" or "nhwc".
     """
     graph, last = model.graph, name
-    steps: list[tuple[str, list[str], dict[str, object]]] = []
+    steps: list[tuple[str, list[str], dict[str, Any]]] = []
     if rank == 3 and pool == "class":
         add_constant(graph, "pool/first", np.array(0, np.int64))
         steps.append(("Gather", ["pool/first"], {"axis": 1}))

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx
 
 from ssah_tf.models.backbones.onnx_file import read_onnx_file
 from ssah_tf.models.backbones.onnx_graph import (
@@ -23,6 +22,9 @@ from ssah_tf.models.backbones.preprocessing import Preprocessing, read_preproces
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.onnx_session import open_session
 from ssah_tf.system.text import first_line
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 #: The processor: its results do not depend on what else is installed.
 PROVIDERS = ("CPUExecutionProvider",)
@@ -128,12 +130,13 @@ def read_network(
         names = outputs_from(model, source.name, output)
         trial = normal_form(model, source.name, names, layout, how)
         images = random_images(side or how.size or USUAL_SIDE)
-        found = run(trial, [PREFIX + name for name in names], images[:1])
+        session = open_session(trial.SerializeToString(), providers=PROVIDERS)
+        found = run(session, [PREFIX + name for name in names], images[:1])
         chosen, rank = best_output(dict(zip(names, found, strict=True)))
         whole = normal_form(model, source.name, [chosen], layout, how)
         with_features(whole, PREFIX + chosen, rank, "class" if pool == "auto" else pool, layout)
         graph = whole.SerializeToString(deterministic=True)
-        features = try_out(whole, images)
+        features = try_out(open_session(graph, providers=PROVIDERS), images)
     except ValueError as error:
         raise SsahError(f"{path}: {first_line(error)}") from None
     return OnnxNetwork(graph, features, side, chosen, how, digest)
@@ -144,13 +147,12 @@ def random_images(side: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (TRIED, side, side, 3)).astype(np.uint8)
 
 
-def run(model: onnx.ModelProto, outputs: list[str], images: np.ndarray) -> list[np.ndarray]:
+def run(session: "InferenceSession", outputs: list[str], images: np.ndarray) -> list[np.ndarray]:
     """Some outputs of a normal form.
 
     Raises:
-        ValueError: ONNX Runtime does not take the model or the images.
+        ValueError: The network does not take the images.
     """
-    session = open_session(model.SerializeToString(), providers=PROVIDERS)
     try:
         return session.run(outputs, {IMAGES: images})
     except Exception as error:  # ONNX Runtime's own classes derive from Exception alone
@@ -188,20 +190,20 @@ def best_output(found: dict[str, np.ndarray]) -> tuple[str, int]:
     return name, ranks[name]
 
 
-def try_out(model: onnx.ModelProto, images: np.ndarray) -> int:
-    """Number of features, once those of several images are what each has alone.
+def try_out(session: "InferenceSession", images: np.ndarray) -> int:
+    """Number of features of a normal form, once those of several images are what each has alone.
 
     Raises:
         ValueError: They are not; or the features are no numbers, or the same for all images.
     """
-    alone = [run(model, [FEATURES], images[i : i + 1])[0] for i in range(len(images))]
+    alone = [run(session, [FEATURES], images[i : i + 1])[0] for i in range(len(images))]
     each = np.concatenate(alone)
     if not np.isfinite(each).all():
         raise ValueError("its features of noise are infinite or no numbers")
     if each.shape[1] < 2 or np.ptp(each, axis=0).max() == 0:
         raise ValueError(f"its {each.shape[1]} features are the same for all images")
     try:
-        together = run(model, [FEATURES], images)[0]
+        together = run(session, [FEATURES], images)[0]
         same = together.shape == each.shape
     except ValueError:
         same = False

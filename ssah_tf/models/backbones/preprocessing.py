@@ -127,7 +127,7 @@ def sides(size: object) -> tuple[int | None, int | None]:
     if isinstance(size, dict):
         short = size.get("shortest_edge")
         size = [size.get("height", short), size.get("width", short)]
-    pair = size if isinstance(size, list) else [size, size]
+    pair: list[Any] = size if isinstance(size, list) else [size, size]
     if len(pair) != 2 or not all(isinstance(n, int) and 0 < n < 2**16 for n in pair):
         raise ValueError("size is neither a number of pixels nor height and width")
     return pair[0], pair[1]
