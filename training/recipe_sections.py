@@ -46,7 +46,7 @@ class DataSection(Section):
 class ModelSection(Section):
     """H-Net."""
 
-    backbone: str = "convnet"
+    backbone: str = "convnet"  # or onnx:FILE; see docs/onnx_networks.md
     options: dict[str, Any] = {}  # further arguments of the backbone
     bits: Annotated[int, Field(ge=1, le=1024)] | Auto = 48
     # itq: the hash layer begins with PCA and rotation of the backbone's features, and class

@@ -36,12 +36,14 @@ SMALLER = f"{SMALL} --set data.image_size=64"
 HOSTS = "several hosts: tests/training/test_workers.py"
 CLUSTER = "--engine ray --address 10.0.0.1:6379"
 RAY = "a cluster of Ray: tests/encoding/test_ray.py has one"
+FROZEN = "ssah train frozen --data photos/ --labels labels.csv"
 #: Commands of `ssah` that are parsed, not run -> why.
 PARSED = {
     "ssah serve index --host 0.0.0.0 --token-file token": "listens on all addresses of the machine",
     "ssah train --devices 4": "several GPUs: tests/models/test_devices.py",
     "ssah train fashion --output /shared/runs/fashion": HOSTS,
     f"ssah encode runs/folder/export photos/ --output codes/ {CLUSTER}": RAY,
+    f"{FROZEN} --set model.backbone=onnx:vit/model.onnx": "tests/export/test_onnx_backbone.py",
     "ssah load index milvus://localhost:19530/holidays": "a Milvus: tests/search/backends",
 }
 #: Beginnings of commands of other programs -> why they are not run.
