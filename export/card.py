@@ -18,10 +18,9 @@ Chosen at epoch {epoch} by a validation mAP of {validation:.4f} ± {error:.4f}; 
 
 - `encoder.onnx`: input `images`, uint8 `(batch, {size}, {size}, 3)`, RGB; outputs `codes`, uint8 `(batch, {octets})`, bits in the order of
   `numpy.packbits`{padding}, and `logits`, float32 `(batch, {bits})`, whose signs are the bits (at least 0 is 1).
-- `saved_model/1`: signatures `serving_default` (the same images to codes), `serving_bytes` (JPEG or PNG files to codes), `logits`.
-{int8}- {proof}
+{saved_model}{int8}- {proof}
 - Images of other sizes are cropped to their central square and resized by the rule of `ssah_tf.data.decode`; `ssah_tf.Encoder` does that.
-
+{asks}
 ## Data, licence, limits
 
 - Trained on: {data}. {classes} classes: {names}.
@@ -42,11 +41,17 @@ ORIGIN = {
     "none": "trained from scratch: the weights carry no licence of others, but perhaps that of the "
     "images.",
     "imagenet": "which began with ImageNet weights of its package: their licence goes with this "
-    "encoder (Apache-2.0 for `efficientnet_lite0`). ImageNet's images are for non-commercial "
+    "encoder (Apache-2.0 for `efficientnet_lite0` to `efficientnet_lite2`). ImageNet's images are for non-commercial "
     "research; whether that holds for weights, too, is not settled.",
 }
+SAVED_MODEL = """- `saved_model/1`: signatures `serving_default` (the same images to codes), `serving_bytes` (JPEG or PNG files to codes), `logits`.
+"""
+NO_SAVED_MODEL = """- There is no SavedModel: {}.
+"""
+ASKS = """- The backbone's own preprocessing asks for {}. That is not done: the rule above stands for it.
+"""
 PROOF = (
-    "Both gave the codes of the trained encoder on {images:,} images ({kept:,} of them kept by the "
+    "{which} gave the codes of the trained encoder on {images:,} images ({kept:,} of them kept by the "
     "run after its photos were gone, {made_up:,} made up)."
 )
 PHOTOS = (
@@ -89,7 +94,11 @@ def model_card(about: dict, report: dict) -> str:
         names=", ".join(names[:20]) + more,
         backbone=about["backbone"],
         origin=ORIGIN.get(about["weights"]) or FILE.format(about["weights"]),
-        proof=PROOF.format(**about["verified"]),
+        saved_model=NO_SAVED_MODEL.format(about["saved_model"])
+        if "saved_model" in about
+        else SAVED_MODEL,
+        asks=ASKS.format("; ".join(about["preprocessing"])) if about["preprocessing"] else "",
+        proof=PROOF.format(which="It" if "saved_model" in about else "Both", **about["verified"]),
         photos=PHOTOS.format(size=about["image_size"], **about["photos"]),
         int8=INT8.format(**about["int8"]) if "int8" in about else "",
     )

@@ -23,9 +23,7 @@ def model_id(hnet: HNet, size: int) -> str:
         "decode_rule": DECODE_RULE,
         "size": size,
         "bits": hnet.bits,
-        "backbone": type(hnet.backbone).__name__,
-        "mean": hnet.backbone.mean,
-        "std": hnet.backbone.std,
+        **hnet.backbone.identity(),
     }
     digest.update(json.dumps(what, sort_keys=True).encode())
     for variable in hnet.variables:

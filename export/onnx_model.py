@@ -36,6 +36,11 @@ def write_onnx(
     model, _ = tf2onnx.convert.from_function(
         encode, input_signature=encode.input_signature, opset=opset
     )
+    save_encoder(model, path, about)
+
+
+def save_encoder(model: onnx.ModelProto, path: Path, about: dict[str, str]) -> None:
+    """Check an encoder fully and write it. See `write_onnx`."""
     model.producer_name = "ssah-tf"
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].Clear()

@@ -52,7 +52,7 @@ def compare(
         images: uint8 `(n, size, size, 3)`.
         codes: Packed codes by the trained encoder, uint8 `(n, bytes)`.
         logits: Its logits, float32 `(n, bits)`.
-        tensorflow: Whether to run the SavedModel, too.
+        tensorflow: Whether to run the SavedModel, too, if the export has one.
 
     Returns:
         Artefact -> number of bits that differ.
@@ -61,7 +61,7 @@ def compare(
         SsahError: A bit differs whose logit is further than `UNDECIDED` from 0.
     """
     found = {"encoder.onnx": Encoder.load(folder).encode(images)}
-    if tensorflow:
+    if tensorflow and (folder / "saved_model").is_dir():
         found["saved_model/1"] = saved_model_codes(folder, images)
     for name, other in found.items():
         wrong = int(np.bitwise_count((other ^ codes) & decided(logits)).sum())

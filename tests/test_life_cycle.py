@@ -129,6 +129,8 @@ CASES = {
         {"conv": convolution(), "activation": False}, (MAP,), [(6, 8, 8, 5)], True
     ),
     "EfficientNetLite0": lambda: backbone(1280, 32, weights="none", frozen_stages=2),
+    "EfficientNetLite1": lambda: backbone(1280, 32, weights="none", frozen_stages=1),
+    "EfficientNetLite2": lambda: backbone(1280, 32, weights="none"),
     "FixedThreshold": lambda: pseudo_labels(threshold=0.6),
     "HNet": lambda: Case(
         {"backbone": made("ConvNet", width=8), "bits": 12}, (pixels(28),), [(6, 12)], True
@@ -164,6 +166,8 @@ MIXED = [
     "ConvNet",
     "ConvNorm",
     "EfficientNetLite0",
+    "EfficientNetLite1",
+    "EfficientNetLite2",
     "InvertedResidual",
     "KerasApplication",
     "ReplicaDropout",
@@ -241,7 +245,7 @@ def test_every_class_is_registered_and_checked():
         one.__name__ for one in classes if keras.saving.get_registered_name(one) != one.__name__
     }
     assert names == set(CASES)
-    bases = {"Backbone", "Deformer", "Pace", "StagedModel"}
+    bases = {"Backbone", "Deformer", "EfficientNetLite", "Pace", "StagedModel"}
     bases |= {"PairLoss", "SupervisedLoss", "TargetLoss"}
     assert {one.__name__ for one in classes} - names == bases
 

@@ -13,7 +13,7 @@ from ssah_tf.data.protocols import split_by_protocol
 from ssah_tf.data.sampling import evenly
 from ssah_tf.losses import SUPERVISED_LOSSES
 from ssah_tf.models import SSAH, ANet, CompetencePace, HNet, RandomDeformation, SchedulePace
-from ssah_tf.models.backbones import BACKBONES
+from ssah_tf.models.backbones import BACKBONES, with_file
 from ssah_tf.models.backbones.backbone import Backbone
 from ssah_tf.models.deformation import Deformer
 from ssah_tf.models.pace import Pace
@@ -121,9 +121,9 @@ def build_backbone(recipe: Recipe, images: ImageSet, split: Split) -> Backbone:
         RecipeError: A name or an option that is not there.
     """
     mean, std = channel_statistics(images, split, recipe.data.image_size)
-    model = recipe.model
+    name, options = with_file(recipe.model.backbone, recipe.model.options)
     with computing_in(recipe.train.precision):
-        return make("model.backbone", BACKBONES, model.backbone, model.options, mean=mean, std=std)
+        return make("model.backbone", BACKBONES, name, options, mean=mean, std=std)
 
 
 @contextmanager

@@ -15,7 +15,8 @@ from ssah_tf.data.decode import RULE, decode, square, to_rgb
 from ssah_tf.data.threads import in_batches
 from ssah_tf.metrics.hamming import code_bytes
 from ssah_tf.system.errors import SsahError
-from ssah_tf.system.text import first_line, printable
+from ssah_tf.system.onnx_session import open_session
+from ssah_tf.system.text import printable
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -71,26 +72,15 @@ class Encoder:
         Raises:
             SsahError: No such file, or not an encoder.
         """
-        import onnxruntime
-
         path = Path(path)
         if path.is_dir():
             path = path / "encoder.onnx"
         if not path.is_file():
             raise SsahError(f"{path}: no such file; make one with `ssah export RUN`")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
         try:
-            session = onnxruntime.InferenceSession(
-                str(path),
-                options,
-                providers=list(providers or onnxruntime.get_available_providers()),
-            )
-        except Exception as error:  # ONNX Runtime's own classes derive from Exception alone
-            reason = first_line(error)
-            raise SsahError(f"{path}: cannot be loaded ({reason})") from None
+            session = open_session(path, threads=threads, providers=providers)
+        except ValueError as error:
+            raise SsahError(f"{path}: cannot be loaded ({error})") from None
         return cls(session, path)
 
     def encode(self, images: Picture | Iterable[Picture], batch: int = 64) -> npt.NDArray[np.uint8]:

@@ -4,8 +4,13 @@ import inspect
 
 from ssah_tf.models.backbones.alexnet import AlexNet
 from ssah_tf.models.backbones.convnet import ConvNet
-from ssah_tf.models.backbones.efficientnet_lite0 import EfficientNetLite0
+from ssah_tf.models.backbones.efficientnet_lite import (
+    EfficientNetLite0,
+    EfficientNetLite1,
+    EfficientNetLite2,
+)
 from ssah_tf.models.backbones.keras_application import KerasApplication
+from ssah_tf.models.backbones.onnx_backbone import OnnxBackbone, onnx_backbone
 from ssah_tf.models.backbones.resnet20 import ResNet20
 
 #: Every backbone that a recipe can name.
@@ -14,17 +19,29 @@ BACKBONES = {
     "resnet20": ResNet20,
     "alexnet": AlexNet,
     "efficientnet_lite0": EfficientNetLite0,
+    "efficientnet_lite1": EfficientNetLite1,
+    "efficientnet_lite2": EfficientNetLite2,
     "keras": KerasApplication,
+    "onnx": onnx_backbone,
 }
+
+
+def with_file(name: str, options: dict) -> tuple[str, dict]:
+    """One of `BACKBONES` and its arguments, out of the two of a recipe: "onnx:FILE" is of onnx."""
+    kind, colon, file = name.partition(":")
+    return (kind, {**options, "file": file}) if colon and kind == "onnx" else (name, options)
 
 
 def first_weights(name: str, options: dict) -> str:
     """What a backbone begins with: "imagenet", "none" for chance, or the path of a file.
 
     Args:
-        name: One of `BACKBONES`.
+        name: One of `BACKBONES`, or onnx:FILE.
         options: Its arguments, as a recipe names them.
     """
+    name, options = with_file(name, options)
+    if "file" in options:
+        return options["file"]
     parameter = inspect.signature(BACKBONES[name]).parameters.get("weights")
     return options.get("weights", "none" if parameter is None else parameter.default)
 
@@ -34,7 +51,12 @@ __all__ = [
     "AlexNet",
     "ConvNet",
     "EfficientNetLite0",
+    "EfficientNetLite1",
+    "EfficientNetLite2",
     "KerasApplication",
+    "OnnxBackbone",
     "ResNet20",
     "first_weights",
+    "onnx_backbone",
+    "with_file",
 ]
