@@ -38,16 +38,26 @@ def to_onnx(function: tf.types.experimental.PolymorphicFunction, opset: int) -> 
         concrete, lower_control_flow=False, aggressive_inlining=True
     )
     outputs = {tensor.name: name for name, tensor in concrete.structured_outputs.items()}
-    model, _ = tf2onnx.convert.from_graph_def(
-        without_compilation(frozen.graph.as_graph_def(add_shapes=True)),
-        input_names=list(names),
-        output_names=list(outputs),
-        opset=opset,
-        custom_op_handlers={"Erfc": (erfc, [])},
-        custom_rewriter=[scalars_to_vectors],
-        tensors_to_rename=names | outputs,
-    )
-    return model
+    inputs, targets = list(names), list(outputs)
+    with tf.device("/cpu:0"):
+        with tf.Graph().as_default():
+            tf.import_graph_def(without_compilation(frozen.graph.as_graph_def(True)), name="")
+            graph_def = tf2onnx.tf_loader.tf_optimize(
+                inputs, targets, tf.compat.v1.get_default_graph().as_graph_def(add_shapes=True)
+            )
+        with tf.Graph().as_default() as graph:
+            tf.import_graph_def(graph_def, name="")
+            converted = tf2onnx.tfonnx.process_tf_graph(
+                graph,
+                continue_on_error=True,
+                opset=opset,
+                custom_op_handlers={"Erfc": (erfc, [])},
+                custom_rewriter=[scalars_to_vectors],
+                input_names=inputs,
+                output_names=targets,
+                tensors_to_rename=names | outputs,
+            )
+            return tf2onnx.optimizer.optimize_graph(converted).make_model("ssah")
 
 
 def without_compilation(graph: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
