@@ -7,7 +7,7 @@ import numpy as np
 models = keras_hub.models
 #: Sizes that all small transformers have.
 SMALL = {"num_layers": 2, "num_heads": 2, "hidden_dim": 32}
-#: What the converters of the presets do unless a test says otherwise: mean and deviation of ImageNet.
+#: What the converters of the presets do by default: mean and deviation of ImageNet.
 CONVERTER = {
     "scale": [1 / 58.395, 1 / 57.12, 1 / 57.375],
     "offset": [-123.675 / 58.395, -116.28 / 57.12, -103.53 / 57.375],
@@ -21,9 +21,7 @@ def vit(side=32, **more):
 
 
 def deit():
-    return models.DeiTBackbone(
-        image_shape=(32, 32, 3), patch_size=8, intermediate_dim=64, **SMALL
-    )
+    return models.DeiTBackbone(image_shape=(32, 32, 3), patch_size=8, intermediate_dim=64, **SMALL)
 
 
 def dinov2(side=28, **more):
@@ -182,7 +180,9 @@ def mit():
 
 def bert():
     """Of texts alone."""
-    return models.BertBackbone(vocabulary_size=20, max_sequence_length=8, intermediate_dim=64, **SMALL)
+    return models.BertBackbone(
+        vocabulary_size=20, max_sequence_length=8, intermediate_dim=64, **SMALL
+    )
 
 
 #: Those whose export is proven, and a side of images that they take.

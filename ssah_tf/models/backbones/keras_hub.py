@@ -1,5 +1,6 @@
 """The image backbones of KerasHub, by the name of a preset or from its folder."""
 
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -177,6 +178,7 @@ class KerasHub(Backbone):
             network["config"].pop("dtype", None)
         return {
             **super().get_config(),
+            "preset": Path(self.preset).name,
             "weights": "none",
             "pool": self.pool,
             "trainable": self.trainable,

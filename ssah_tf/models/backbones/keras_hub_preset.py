@@ -119,7 +119,9 @@ def find_preset(name: str) -> Path:
     known = keras_hub.models.Backbone.presets
     if name not in known and "://" not in name:
         near = difflib.get_close_matches(name, known, n=3)
-        hint = f"did you mean {', '.join(near)}?" if near else "see https://keras.io/keras_hub/presets"
+        hint = (
+            f"did you mean {', '.join(near)}?" if near else "see https://keras.io/keras_hub/presets"
+        )
         raise SsahError(
             f"model.backbone: KerasHub has no preset {name!r}, and there is no such folder; {hint}"
         )
@@ -239,7 +241,7 @@ def make_converter(config: Any) -> keras.layers.Layer:
     import keras_hub
 
     name = config.get("registered_name") if isinstance(config, dict) else None
-    found = keras.saving.get_registered_object(name) if isinstance(name, str) else None
+    found: Any = keras.saving.get_registered_object(name) if isinstance(name, str) else None
     if not (isinstance(found, type) and issubclass(found, keras_hub.layers.ImageConverter)):
         raise ValueError("it names no image converter of KerasHub")
     arguments = config.get("config")
@@ -374,7 +376,9 @@ def load_network(preset: Preset, side: int, policy: Any, weights: bool) -> Any:
                 raise ValueError(
                     f"{preset.name} takes images of {own} px alone; set data.image_size={own}"
                 ) from None
-            raise SsahError(f"{path}: not the weights of its network ({first_line(error)})") from None
+            raise SsahError(
+                f"{path}: not the weights of its network ({first_line(error)})"
+            ) from None
     return getattr(whole, TOWER, whole)
 
 
