@@ -117,7 +117,7 @@ def hub_network():
         block_type="basic_block",
         image_shape=(32, 32, 3),
     )
-    config = keras.saving.serialize_keras_object(network)
+    config = json.loads(json.dumps(keras.saving.serialize_keras_object(network)))
     return {"network": config, "order": "bgr", "made_for": 40, "asks": ("a crop",)}
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from ssah_tf.models import HNet
 from ssah_tf.models.backbones import KerasHub, first_weights, keras_hub_preset, with_file
+from ssah_tf.models.backbones import keras_hub as module
 from ssah_tf.models.backbones.keras_hub_preset import open_preset, tried_out
 from ssah_tf.models.saved import load_hnet
 from ssah_tf.system.errors import RunError, SsahError
@@ -136,7 +137,9 @@ def test_positions_of_dinov2_are_interpolated_then_trained_and_saved(dinov2, tmp
     np.testing.assert_allclose(
         hnet.backbone(images), np.asarray(expected({"images": x}))[:, 0], atol=2e-5
     )
-    table = hnet.backbone.network.embeddings.interpolated_position_embeddings
+    embeddings = hnet.backbone.network.embeddings
+    assert not embeddings.mask_token.trainable  # no gradient reaches it
+    table = embeddings.interpolated_position_embeddings
     step = np.random.default_rng(0).normal(0, 0.5, table.shape)
     table.assign_add(step - abs(step))  # the sum falls
     before = hnet.logits(images)
@@ -428,17 +431,18 @@ def test_outputs_that_are_no_feature_vector(vit):
             built(vit, pool="class").vector(keras.ops.zeros(shape))
 
 
-def test_channels_first(tmp_path):
-    backbone = built(presets.save_preset(tmp_path, presets.vgg()))
-    backbone.network.input.shape = (None, 3, 32, 32)
-    with pytest.raises(ValueError, match="not images of three channels, channels last"):
-        keras_hub_module().check_input(backbone.network)
-
-
-def keras_hub_module():
-    from ssah_tf.models.backbones import keras_hub as module
-
-    return module
+def test_networks_that_cannot_be_a_backbone(vit, monkeypatch):
+    network = built(vit).network
+    monkeypatch.setattr(module, "LARGEST", 10_000)
+    with pytest.raises(
+        ValueError, match=r"ViTBackbone has .* GB of weights, more than the 0\.0 GB"
+    ):
+        module.check_network(network)
+    for shapes in ([(3, 32, 32)], [(32, 32, 3), (5,)]):
+        inputs = [keras.Input(shape) for shape in shapes]
+        other = keras.Model(inputs, [keras.ops.mean(x) for x in inputs])
+        with pytest.raises(ValueError, match="not images of three channels, channels last"):
+            module.check_network(other)
 
 
 def test_unknown_names_and_no_network(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """The image backbones of KerasHub, by the name of a preset or from its folder."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ EXTRA_TOKENS = {
     "MetaCLIP2VisionEncoder": lambda network: 1,
     "ViTBackbone": lambda network: int(network.use_class_token),
 }
+#: Bytes of weights in float32 that an ONNX file can hold, a message of Protocol Buffers.
+LARGEST = 2_000_000_000
 
 
 @keras.saving.register_keras_serializable(package="ssah_tf")
@@ -104,11 +107,13 @@ class KerasHub(Backbone):
             network = at_own_positions(network, self.dtype_policy)
         else:
             network = build_network(self.network_config, side, self.dtype_policy)
-        check_input(network)
+        check_network(network)
         for layer in network._flatten_layers():
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.synchronized = True
                 layer.trainable = not self.frozen_norm
+            if getattr(layer, "mask_token", None) is not None:
+                layer.mask_token.trainable = False  # of the network's own training: no gradient
         if not self.trainable:
             network.trainable = False
         return network
@@ -204,11 +209,12 @@ class KerasHub(Backbone):
         return cls(**config)
 
 
-def check_input(network: Any) -> None:
-    """Refuse a network that takes something else than images of three channels, channels last.
+def check_network(network: Any) -> None:
+    """Refuse a network that cannot be a backbone.
 
     Raises:
-        ValueError: It does.
+        ValueError: It takes something else than images of three channels, channels last; or it is
+            too large for an export.
     """
     inputs = keras.tree.flatten(network.input)
     shapes = [tuple(tensor.shape) for tensor in inputs]
@@ -216,6 +222,12 @@ def check_input(network: Any) -> None:
         raise ValueError(
             f"{type(network).__name__} takes {', '.join(map(str, shapes))}, not images of three "
             "channels, channels last"
+        )
+    size = sum(4 * math.prod(variable.shape) for variable in network.variables)
+    if size > LARGEST:
+        raise ValueError(
+            f"{type(network).__name__} has {size / 1e9:.1f} GB of weights, more than the "
+            f"{LARGEST / 1e9:.1f} GB that an ONNX file holds; take a smaller preset"
         )
 
 

@@ -241,14 +241,15 @@ def make_converter(config: Any) -> keras.layers.Layer:
     import keras_hub
 
     name = config.get("registered_name") if isinstance(config, dict) else None
-    found: Any = keras.saving.get_registered_object(name) if isinstance(name, str) else None
+    found = keras.saving.get_registered_object(name) if isinstance(name, str) else None
     if not (isinstance(found, type) and issubclass(found, keras_hub.layers.ImageConverter)):
         raise ValueError("it names no image converter of KerasHub")
     arguments = config.get("config")
     if not isinstance(arguments, dict):
         raise ValueError("the converter has no arguments")
     check_classes(arguments)
-    return found.from_config({**arguments, "dtype": "float32"})
+    kind: Any = found
+    return kind.from_config({**arguments, "dtype": "float32"})
 
 
 def tried_out(converter: Any) -> Preprocessing:
