@@ -55,7 +55,7 @@ def ssah(monkeypatch, capsys):
 
 
 def test_size_and_place_of_a_preset(photos, tmp_path, monkeypatch):
-    """Its own size, in a recipe that names another for its own backbone, too; unless one is named."""
+    """Its own size, also where a recipe has one for its own backbone; unless one is named."""
     presets.save_preset(tmp_path / "preset", presets.vgg(), image_size=(44, 44))
     presets.save_preset(tmp_path / "any", presets.vgg())
     monkeypatch.chdir(tmp_path)
