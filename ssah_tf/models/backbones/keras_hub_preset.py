@@ -402,12 +402,24 @@ def weights_of(preset: Preset) -> Path:
             path = part(SHARDS)
             if not path.is_file():
                 raise ValueError(f"it has neither {WEIGHTS} nor {SHARDS}")
-            names = np.ravel(list(parse_json(path.read_bytes())["weight_map"].values())).tolist()
-            if any(name != Path(name).name for name in names):
-                raise ValueError("it names a file outside of its folder")
-            files = [part(name) for name in sorted(set(names))]
+            files = [part(name) for name in shards(parse_json(path.read_bytes()))]
         for file in files:
             check_weights(file)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SsahError(f"{path}: weights that cannot be used ({first_line(error)})") from None
     return path
+
+
+def shards(listing: Any) -> list[str]:
+    """The files that a list of weights in several files names.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: It is no such list, or names a file outside
+            of its folder.
+    """
+    named: set[str] = set()
+    for files in listing["weight_map"].values():  # one file or several
+        named.update([files] if isinstance(files, str) else files)
+    if any(name != Path(name).name for name in named):
+        raise ValueError("it names a file outside of its folder")
+    return sorted(named)
