@@ -13,9 +13,16 @@ import numpy as np
 import pytest
 
 from ssah_tf.models import HNet
-from ssah_tf.models.backbones import KerasHub, first_weights, keras_hub_preset, with_file
+from ssah_tf.models.backbones import (
+    KerasHub,
+    first_weights,
+    keras_hub_converter,
+    keras_hub_preset,
+    with_file,
+)
 from ssah_tf.models.backbones import keras_hub as module
-from ssah_tf.models.backbones.keras_hub_preset import open_preset, tried_out
+from ssah_tf.models.backbones.keras_hub_converter import tried_out
+from ssah_tf.models.backbones.keras_hub_preset import open_preset
 from ssah_tf.models.saved import load_hnet
 from ssah_tf.system.errors import RunError, SsahError
 
@@ -243,10 +250,10 @@ def test_what_a_converter_asks_for_beyond_our_rule(arguments, phrase):
 
 
 def test_blue_first(vit, monkeypatch):
-    monkeypatch.setattr(keras_hub_preset, "make_converter", lambda _: Swapped(scale=1 / 255))
+    monkeypatch.setattr(keras_hub_converter, "make_converter", lambda _: Swapped(scale=1 / 255))
     swapped = built(vit)
     monkeypatch.setattr(
-        keras_hub_preset,
+        keras_hub_converter,
         "make_converter",
         lambda _: keras_hub.layers.ImageConverter(scale=1 / 255),
     )
