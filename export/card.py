@@ -43,6 +43,8 @@ ORIGIN = {
     "imagenet": "which began with ImageNet weights of its package: their licence goes with this "
     "encoder (Apache-2.0 for `efficientnet_lite0` to `efficientnet_lite2`). ImageNet's images are for non-commercial "
     "research; whether that holds for weights, too, is not settled.",
+    "preset": "which began with the weights of that preset: their licence goes with this encoder. "
+    "See the page of the preset.",
 }
 SAVED_MODEL = """- `saved_model/1`: signatures `serving_default` (the same images to codes), `serving_bytes` (JPEG or PNG files to codes), `logits`.
 """

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ssah_tf.data import ImageSet
+from ssah_tf.data.pipeline import fitting
 from ssah_tf.export.card import model_card
 from ssah_tf.export.graph import encoder_function
 from ssah_tf.export.hash_layer import with_hash_layer
@@ -192,7 +193,8 @@ def compared_on(run: Run, pictures: Pictures) -> tuple[np.ndarray, dict[str, int
 
 def batches_of(pixels: np.ndarray) -> list[np.ndarray]:
     """The images in batches."""
-    return [pixels[i : i + BATCH] for i in range(0, len(pixels), BATCH)]
+    batch = fitting(BATCH, pixels.shape[1])
+    return [pixels[i : i + batch] for i in range(0, len(pixels), batch)]
 
 
 def swap(new: Path, folder: Path) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import onnx
 import tensorflow as tf
-import tf2onnx
 
+from ssah_tf.export.conversion import to_onnx
 from ssah_tf.system.errors import SsahError
 
 #: Opsets that can be asked for; the last one is the newest that tf2onnx 1.17 writes.
@@ -33,10 +33,7 @@ def write_onnx(
     """
     if opset not in OPSETS:
         raise SsahError(f"opset {opset}: choose from {OPSETS[0]} to {OPSETS[-1]}")
-    model, _ = tf2onnx.convert.from_function(
-        encode, input_signature=encode.input_signature, opset=opset
-    )
-    save_encoder(model, path, about)
+    save_encoder(to_onnx(encode, opset), path, about)
 
 
 def save_encoder(model: onnx.ModelProto, path: Path, about: dict[str, str]) -> None:

@@ -34,8 +34,11 @@ def saved_model_codes(folder: Path, images: np.ndarray) -> np.ndarray:
     """Codes of images by `serving_default` of the SavedModel in an export."""
     import tensorflow as tf
 
+    from ssah_tf.data.pipeline import fitting
+
     served = tf.saved_model.load(str(folder / "saved_model" / "1")).signatures["serving_default"]
-    parts = [images[i : i + BATCH] for i in range(0, len(images), BATCH)]
+    batch = fitting(BATCH, images.shape[1])
+    parts = [images[i : i + batch] for i in range(0, len(images), batch)]
     return np.concatenate([served(images=tf.constant(part))["codes"].numpy() for part in parts])
 
 

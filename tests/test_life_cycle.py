@@ -105,6 +105,22 @@ def game():
     }
 
 
+def hub_network():
+    """A small ResNet of KerasHub, as a saved encoder describes it."""
+    keras_hub = pytest.importorskip("keras_hub")
+    network = keras_hub.models.ResNetBackbone(
+        input_conv_filters=[64],
+        input_conv_kernel_sizes=[3],
+        stackwise_num_filters=[64],
+        stackwise_num_blocks=[1],
+        stackwise_num_strides=[1],
+        block_type="basic_block",
+        image_shape=(32, 32, 3),
+    )
+    config = json.loads(json.dumps(keras.saving.serialize_keras_object(network)))
+    return {"network": config, "order": "bgr", "made_for": 40, "asks": ("a crop",)}
+
+
 def convolution():
     return keras.layers.Conv2D(5, 3, padding="same", use_bias=False)
 
@@ -142,6 +158,7 @@ CASES = {
         True,
     ),
     "KerasApplication": lambda: backbone(1280, 64, network="MobileNetV2", weights="none"),
+    "KerasHub": lambda: backbone(64, 32, saved=hub_network(), preset="small", pool="mean"),
     "Likelihood": loss,
     "OrthoHash": lambda: loss(scale=4.0, margin=0.1, seed=2),
     "PseudoLabels": pseudo_labels,
@@ -170,6 +187,7 @@ MIXED = [
     "EfficientNetLite2",
     "InvertedResidual",
     "KerasApplication",
+    "KerasHub",
     "ReplicaDropout",
     "ResNet20",
     "ResidualBlock",

@@ -12,6 +12,7 @@ from ssah_tf.models.backbones.efficientnet_lite import (
     EfficientNetLite2,
 )
 from ssah_tf.models.backbones.keras_application import KerasApplication
+from ssah_tf.models.backbones.keras_hub import KerasHub
 from ssah_tf.models.backbones.onnx_backbone import OnnxBackbone, onnx_backbone
 from ssah_tf.models.backbones.resnet20 import ResNet20
 
@@ -24,21 +25,26 @@ BACKBONES: dict[str, Callable[..., Any]] = {
     "efficientnet_lite1": EfficientNetLite1,
     "efficientnet_lite2": EfficientNetLite2,
     "keras": KerasApplication,
+    "keras_hub": KerasHub,
     "onnx": onnx_backbone,
 }
+#: Those whose name in a recipe goes on with an argument: kind -> what that is.
+NAMED = {"keras_hub": "preset", "onnx": "file"}
 
 
 def with_file(name: str, options: dict) -> tuple[str, dict]:
     """One of `BACKBONES` and its arguments, out of the two of a recipe: "onnx:FILE" is of onnx."""
-    kind, colon, file = name.partition(":")
-    return (kind, {**options, "file": file}) if colon and kind == "onnx" else (name, options)
+    kind, colon, what = name.partition(":")
+    if not colon or kind not in NAMED:
+        return name, options
+    return kind, {**options, NAMED[kind]: what}
 
 
 def first_weights(name: str, options: dict) -> str:
-    """What a backbone begins with: "imagenet", "none" for chance, or the path of a file.
+    """What a backbone begins with: "imagenet", "preset", "none" for chance, or a path of a file.
 
     Args:
-        name: One of `BACKBONES`, or onnx:FILE.
+        name: One of `BACKBONES`, onnx:FILE or keras_hub:PRESET.
         options: Its arguments, as a recipe names them.
     """
     name, options = with_file(name, options)
@@ -56,6 +62,7 @@ __all__ = [
     "EfficientNetLite1",
     "EfficientNetLite2",
     "KerasApplication",
+    "KerasHub",
     "OnnxBackbone",
     "ResNet20",
     "first_weights",
