@@ -37,10 +37,11 @@ def decode(
 ) -> np.ndarray:
     """Decode an image file, crop it to its central square and resize that.
 
-    The rule, in this order: the decoder of its format, the first frame or primary image, EXIF orientation applied,
-    transparency laid on white, RGB, centre crop to a square, bilinear resize with antialiasing. A
-    JPEG of four times `size` or more is decoded at 1/2, 1/4 or 1/8 of its size, which libjpeg
-    does much quicker, but never below twice `size` on its shorter side.
+    The rule, in this order: the decoder of its format, of a raw file the preview, the first frame
+    or primary image, turned upright by EXIF or by what the format has for that, transparency laid
+    on white, sRGB, centre crop to a square, bilinear resize with antialiasing. A JPEG of four times
+    `size` or more is decoded at 1/2, 1/4 or 1/8 of its size, which libjpeg does much quicker, but
+    never below twice `size` on its shorter side.
 
     Args:
         source: Path of the file, its bytes, or the open file.

@@ -114,7 +114,11 @@ def for_planes(image: TiffImageFile) -> None:
 
 
 def first_tags(stream: BinaryIO) -> ImageFileDirectory_v2:
-    """The tags of the first picture of a TIFF file; none for another file. It may raise anything."""
+    """The tags of the first picture of a TIFF file; none for another file.
+
+    Raises:
+        Exception: Almost any, on a damaged file.
+    """
     stream.seek(0)
     head = stream.read(8)
     if head[:4] not in (b"II*\0", b"MM\0*"):
@@ -130,7 +134,11 @@ def is_raw(stream: BinaryIO) -> bool:
 
     That is DNG and CR2 by their own marks; of others (NEF, ARW) the first picture is a small copy,
     of a camera that is named, and what it is a copy of lies in a directory below.
+
+    Args:
+        stream: The file; its place is kept.
     """
+    place = stream.tell()
     try:
         tags = first_tags(stream)
         stream.seek(0)
@@ -138,8 +146,10 @@ def is_raw(stream: BinaryIO) -> bool:
             return bool(tags)
         is_copy = tags.get(SUBFILE) == 1 and SUB_IFDS in tags and MAKE in tags
         return DNG in tags or is_copy or tags.get(PHOTOMETRIC) in SENSOR
-    except Exception:  # damaged: Pillow raises almost anything
+    except Exception:  # damaged
         return False
+    finally:
+        stream.seek(place)
 
 
 def unread(stream: BinaryIO) -> str:
@@ -155,5 +165,5 @@ def unread(stream: BinaryIO) -> str:
             f"{max(bits):.0f} bits, photometric {tags.get(PHOTOMETRIC)}: not read; save it as 8 or "
             "16 bits, grey or RGB"
         )
-    except Exception:  # damaged: Pillow raises almost anything
+    except Exception:  # damaged
         return "a damaged TIFF file"
