@@ -202,7 +202,9 @@ def cr3(jpeg, about):
 
     def before(at):
         """All boxes before the one with the preview's bytes at `at`."""
-        tags = b"II*\0\x08\0\0\0" + directory([(256, LONG, (WIDE,)), (257, LONG, (HIGH,)), *about], 8)
+        tags = b"II*\0\x08\0\0\0" + directory(
+            [(256, LONG, (WIDE,)), (257, LONG, (HIGH,)), *about], 8
+        )
         canon = [bytes.fromhex("85c0b687820f11e08111f4ce462b6a48")]
         canon += [box(b"CNCV", b"CanonCR3_001/00.10.00/00.00.00"), box(b"CMT1", tags)]
         sides = struct.pack(">IIII", WIDE, HIGH, WIDE // 2, HIGH)
@@ -247,7 +249,9 @@ def picture_file(kind, image, orientation=1, **options):
     exif = Image.Exif()
     exif[274] = orientation
     if kind in CAMERAS:
-        return raw_file(kind, [saved(image, "JPEG", quality=98, subsampling=0, **options)], orientation)
+        return raw_file(
+            kind, [saved(image, "JPEG", quality=98, subsampling=0, **options)], orientation
+        )
     if kind == "heic":
         import pillow_heif
 

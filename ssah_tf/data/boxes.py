@@ -120,7 +120,10 @@ def boxed_profile(image: Image.Image) -> bytes | None:
     if isinstance(profile := image.info.get("icc_profile"), bytes):
         return profile
     if isinstance(told := image.info.get("nclx_profile"), dict):  # pillow-heif says it, Pillow not
-        coding = told.get("color_primaries", UNSPECIFIED), told.get("transfer_characteristics", SRGB)
+        coding = (
+            told.get("color_primaries", UNSPECIFIED),
+            told.get("transfer_characteristics", SRGB),
+        )
     elif image.format == "AVIF" and (stream := getattr(image, "fp", None)) is not None:
         coding = nclx(stream) or (UNSPECIFIED, UNSPECIFIED)
     else:

@@ -39,7 +39,9 @@ def preview(stream: BinaryIO) -> Image.Image:
         with rawpy.imread(stream) as raw:
             found, sizes = raw.extract_thumb(), raw.sizes
     except (rawpy.LibRawError, NotImplementedError) as error:
-        why = WHY.get(type(error), "that is damaged, or whose preview is of a kind that is not read")
+        why = WHY.get(
+            type(error), "that is damaged, or whose preview is of a kind that is not read"
+        )
         raise ImageError(f"a raw image {why}; {ADVICE}") from None
     if found.format == rawpy.ThumbFormat.JPEG:
         image: Image.Image = Image.open(io.BytesIO(found.data), formats=("JPEG",))

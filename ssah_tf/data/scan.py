@@ -225,9 +225,7 @@ def scan(folder: str | Path, exclude: Sequence[str] = (), counted: set[str] | No
 
 def stems(names: Iterable[str]) -> frozenset[str]:
     """Names, without their endings, of the pictures that cameras write beside raw files."""
-    return frozenset(
-        name[: name.rfind(".")] for name in names if ending_of(name) in BESIDE_RAW
-    )
+    return frozenset(name[: name.rfind(".")] for name in names if ending_of(name) in BESIDE_RAW)
 
 
 def is_paired(name: str, pictures: Collection[str]) -> bool:

@@ -122,7 +122,7 @@ def test_messages_of_the_decoder(tmp_path):
 
 
 def test_the_table():
-    """Each ending belongs to one format; what is read is read by something, and by nothing twice."""
+    """Each ending belongs to one format; what is read is read by one thing."""
     endings = [ending for one in TABLE for ending in one.endings]
     assert len(endings) == len(set(endings)) == len(OF_ENDING)
     assert all(ending == ending.lower() and ending[0] == "." for ending in endings)

@@ -154,9 +154,7 @@ def test_more_bits(files, bits):
     stream = io.BytesIO()
     pillow_heif.options.SAVE_HDR_TO_12_BIT = bits == 12
     try:
-        pillow_heif.encode(
-            "RGB;16", (256, 256), array.tobytes(), stream, quality=-1, chroma=444
-        )
+        pillow_heif.encode("RGB;16", (256, 256), array.tobytes(), stream, quality=-1, chroma=444)
     finally:
         pillow_heif.options.SAVE_HDR_TO_12_BIT = False
     assert pillow_heif.open_heif(stream, convert_hdr_to_8bit=False).info["bit_depth"] == bits

@@ -185,7 +185,16 @@ def test_a_raw_file_and_its_picture_are_one_photo(tmp_path, monkeypatch):
     tree(
         tmp_path,
         *("a/1.JPG", "a/1.CR2", "a/2.dng", "a/2.heic", "a/3.nef", "a/1.psd", "a/4.cr2", "a/4.png"),
-        *("b/3.jpg", "b/5.dng", "b/5.DNG", "b/.6.jpg", "b/6.arw", "b/7.jpg", "b/7.pef", "b/7.1.orf"),
+        *(
+            "b/3.jpg",
+            "b/5.dng",
+            "b/5.DNG",
+            "b/.6.jpg",
+            "b/6.arw",
+            "b/7.jpg",
+            "b/7.pef",
+            "b/7.1.orf",
+        ),
     )
     found = scan(tmp_path)
     assert found.paths == [
