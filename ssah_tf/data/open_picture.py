@@ -46,10 +46,10 @@ def open_picture(file: File) -> Image.Image:
     else:
         if image.format == "AVIF":  # its boxes say how it lies, and they alone
             image.info.pop("xmp", None)
-        if image.format != "TIFF" or not holds_raw(file):
+        if image.format != "TIFF" or not holds_raw(image.fp):
             return image
         found = RAW
-        with image:
+        with image:  # closes what was opened here
             pass
     if not found.read:
         raise ImageError(not_read(found))
@@ -60,15 +60,14 @@ def format_in(file: File) -> Format | None:
     """The format of a file, by its first bytes and, of a TIFF file, by its tags."""
     with from_its_beginning(file) as stream:
         found = format_of(stream.read(HEAD))
-    return RAW if found is TIFF and holds_raw(file) else found
+        return RAW if found is TIFF and holds_raw(stream) else found
 
 
-def holds_raw(file: File) -> bool:
+def holds_raw(stream: BinaryIO | None) -> bool:
     """Whether a TIFF file is a raw file."""
-    from ssah_tf.data.tiff import is_raw
+    from ssah_tf.data.tiff import is_raw  # not needed for most photos
 
-    with from_its_beginning(file) as stream:
-        return is_raw(stream)
+    return stream is not None and is_raw(stream)
 
 
 def from_its_beginning(file: File) -> "nullcontext[BinaryIO] | BinaryIO":
