@@ -9,7 +9,7 @@ from PIL import Image
 from ssah_tf.data.code_points import coded_profile
 
 #: Boxes of a file that are looked at, and bytes of the one with the properties of its images.
-MOST_BOXES, MOST_BYTES = 1_000, 16 * 2**20
+MOST_BOXES, MOST_BYTES = 1_000, 4 * 2**20
 #: Code points for "not specified": BT.709's primaries and sRGB's curve are meant.
 UNSPECIFIED, BT709, SRGB = 2, 1, 13
 
