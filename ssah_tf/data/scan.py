@@ -197,14 +197,13 @@ def scan(folder: str | Path, exclude: Sequence[str] = (), counted: set[str] | No
         below = "" if parent == root else parent[len(above) :] + "/"
         why = {name: why_not_into(root, below + name, rule) for name in folders}
         folders[:] = sorted(name for name in folders if why[name] is None)
+        ending = {name: name[name.rfind(".") :].lower() for name in files}
         taken = [
             name
             for name in sorted(files)
-            if ending_of(name) in read
-            and name[0] != "."
-            and not (rule and rule(root, below + name))
+            if ending[name] in read and name[0] != "." and not (rule and rule(root, below + name))
         ]
-        pictures = stems(taken) if any(ending_of(name) in RAW_ENDINGS for name in files) else ()
+        pictures = () if RAW_ENDINGS.isdisjoint(ending.values()) else stems(taken)
         if pictures:
             taken = [name for name in taken if not is_paired(name, pictures)]
         paths += [below + name for name in taken]
