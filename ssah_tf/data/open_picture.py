@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
@@ -63,7 +63,7 @@ def format_in(file: File) -> Format | None:
         return RAW if found is TIFF and holds_raw(stream) else found
 
 
-def holds_raw(stream: BinaryIO | None) -> bool:
+def holds_raw(stream: IO[bytes] | None) -> bool:
     """Whether a TIFF file is a raw file."""
     from ssah_tf.data.tiff import is_raw  # not needed for most photos
 

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from PIL.TiffImagePlugin import OPEN_INFO, ImageFileDirectory_v2, TiffImageFile
 
@@ -113,7 +113,7 @@ def for_planes(image: TiffImageFile) -> None:
         change_raw_mode(image, lambda old: old + ending)
 
 
-def first_tags(stream: BinaryIO) -> ImageFileDirectory_v2:
+def first_tags(stream: IO[bytes]) -> ImageFileDirectory_v2:
     """The tags of the first picture of a TIFF file; none for another file.
 
     Raises:
@@ -129,7 +129,7 @@ def first_tags(stream: BinaryIO) -> ImageFileDirectory_v2:
     return tags
 
 
-def is_raw(stream: BinaryIO) -> bool:
+def is_raw(stream: IO[bytes]) -> bool:
     """Whether a file is a TIFF file as cameras write it: what a sensor saw, beside a preview.
 
     That is DNG and CR2 by their own marks; of others (NEF, ARW) the first picture is a small copy,
