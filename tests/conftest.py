@@ -244,3 +244,13 @@ def milvus(tmp_path_factory):
     server.stdin.close()
     server.wait()
     server.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def files():
+    """Makes image files of every format that is read: see `picture_files.py`."""
+    place = Path(__file__).with_name("picture_files.py")
+    spec = importlib.util.spec_from_file_location("picture_files", place)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

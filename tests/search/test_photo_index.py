@@ -313,7 +313,7 @@ def test_what_is_passed_over_is_counted_and_what_cannot_be_listed_stays(
     """A folder whose rights are gone: its photos are not known to be gone, nor are their labels."""
     index = PhotoIndex.open(tmp_path / "index", encoder)
     index.sync(encoder, [photos], labels=PhotoLabels("folders", [photos]))
-    (photos / "c.heic").write_bytes(b"")
+    (photos / "c.psd").write_bytes(b"")
     photo(photos, "@eaDir/x.png", 1)
     (photos / "b" / "01.png").unlink()
 
@@ -324,7 +324,7 @@ def test_what_is_passed_over_is_counted_and_what_cannot_be_listed_stays(
 
     monkeypatch.setattr(os, "scandir", scandir)
     done = index.sync(encoder, [photos], labels=PhotoLabels("folders", [photos]))
-    assert done.passed.files == {".heic": 1}
+    assert done.passed.files == {".psd": 1}
     assert done.passed.folders == {"@eaDir": 1}
     assert done.passed.unlisted == {str(photos / "a"): "Permission denied"}
     assert (done.missing, done.kept, len(index)) == (1, 19, 19)
