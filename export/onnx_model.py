@@ -8,6 +8,8 @@ import tf2onnx
 
 from ssah_tf.system.errors import SsahError
 
+#: Outputs in their order; not every encoder has all of them.
+OUTPUTS = ("codes", "logits", "appearance")
 #: Opsets that can be asked for; the last one is the newest that tf2onnx 1.17 writes.
 OPSETS = tuple(range(13, 19))
 
@@ -37,6 +39,9 @@ def write_onnx(
         encode, input_signature=encode.input_signature, opset=opset
     )
     model.producer_name = "ssah-tf"
+    outputs = sorted(model.graph.output, key=lambda value: OUTPUTS.index(value.name))
+    del model.graph.output[:]
+    model.graph.output.extend(outputs)
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].Clear()
         value.type.tensor_type.shape.dim[0].dim_param = "batch"

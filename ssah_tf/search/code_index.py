@@ -4,11 +4,12 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from ssah_tf.metrics.hamming import bit_words, code_bytes
+from ssah_tf.metrics.hamming import bit_words, code_bytes, hamming_distances
 from ssah_tf.search.engines import make_engine
 from ssah_tf.search.index import IdsCodes, IdsDistances, Index
 from ssah_tf.system.errors import NewerError, SsahError
@@ -18,8 +19,9 @@ from ssah_tf.system.text import first_line
 
 #: File that says what an index is; it is written last.
 MANIFEST = "index.json"
-#: Of what is saved; another one is named, not read.
-FORMAT = 2
+#: Of what is saved; 3 can have appearance codes. 2 is read, too: it has none.
+FORMAT = 3
+READ = 2
 #: Arrays that a saved index can have, each in a file of its own, and their types.
 ARRAYS = {
     "ids": (np.uint32, np.int64),
@@ -27,7 +29,12 @@ ARRAYS = {
     "distinct": (np.uint8,),
     "starts": (np.uint32,),
     "members": (np.uint32,),
+    "appearance": (np.uint8,),
 }
+#: Positions int64 `(m,)` and distances int32 `(m,)` of one query.
+PositionsDistances = tuple[np.ndarray, np.ndarray]
+#: Codes that are asked for beyond k, so that those of the k-th distance are mostly all there.
+MORE = 64
 #: Bytes of a file that are read at a time.
 PIECE = 1 << 20
 #: Codes that `items` gives at a time.
@@ -38,24 +45,27 @@ class CodeIndex(Index):
     """An index in memory and in files.
 
     Learned codes collapse: thousands of images of a class share one. So the distinct codes are
-    searched, and each answer is expanded to the ids that have that code. Results come in the order
-    of (distance, id).
+    searched, and each answer is expanded to the ids that have that code, nearest in appearance
+    first.
 
     Args:
         bits: Length of a code.
         model_id: Of the encoder that the codes come from.
         engine: "auto", "numpy" or "faiss". See `make_engine`.
+        appearance_bits: Length of an appearance code; 0 for none.
 
     Attributes:
         ids: int64 `(n,)`, ascending.
-        codes: Their packed codes, uint8 `(n, ceil(bits / 8))`.
+        codes: Their packed codes, uint8 `(n, ceil(bits / 8))`, without appearance.
     """
 
-    def __init__(self, bits: int, model_id: str, engine: str = "auto"):
+    def __init__(self, bits: int, model_id: str, engine: str = "auto", appearance_bits: int = 0):
         self.bits = bits
         self.model_id = model_id
         self.engine_name = engine
+        self.appearance_bits = appearance_bits
         self.codes = np.zeros((0, code_bytes(bits)), np.uint8)
+        self._appearance = np.zeros((0, code_bytes(appearance_bits)), np.uint8)
         self._ids: np.ndarray | None = None
         self._first = 0
         self._groups: Groups | None = None
@@ -75,12 +85,26 @@ class CodeIndex(Index):
         return found.astype(np.int64)
 
     @property
+    def full_codes(self) -> np.ndarray:
+        """Full codes in the order of `ids`, uint8 `(n, bytes)`."""
+        return self.full_at(slice(None))
+
+    def full_at(self, positions: np.ndarray | slice) -> np.ndarray:
+        """Full codes at some positions."""
+        if not self.appearance_bits:
+            return np.asarray(self.codes[positions])
+        appearance = self.groups.appearance
+        if (owners := self.groups.owners) is None:
+            return np.concatenate([self.codes[positions], appearance[positions]], axis=1)
+        return np.concatenate([self.codes[positions], appearance[owners.rows[positions]]], axis=1)
+
+    @property
     def nbytes(self) -> int:
         """Bytes of its arrays, in memory or mapped."""
         held = [self.codes] if self._ids is None else [self.codes, self._ids]
         if (owners := self.groups.owners) is not None:
             held += [self.groups.codes, owners.starts, owners.members]
-        return sum(array.nbytes for array in held)
+        return sum(array.nbytes for array in held) + self.groups.appearance.nbytes
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -95,7 +119,7 @@ class CodeIndex(Index):
         """See `Index.items`."""
         for start in range(0, len(self), BLOCK):
             end = min(start + BLOCK, len(self))
-            yield self.ids_at(np.arange(start, end)), self.codes[start:end]
+            yield self.ids_at(np.arange(start, end)), self.full_at(slice(start, end))
 
     def whole(self) -> "CodeIndex":
         """All codes, in memory: these."""
@@ -103,9 +127,9 @@ class CodeIndex(Index):
 
     def subset(self, ids: np.ndarray) -> "CodeIndex":
         """See `Index.subset`; the codes are grouped anew, for many searches."""
-        part = CodeIndex(self.bits, self.model_id, self.engine_name)
+        part = self._empty()
         at = self._positions(ids)
-        part._take(self.ids_at(at), self.codes[at])
+        part._take(self.ids_at(at), self.full_at(at))
         part.groups  # noqa: B018  found now, not by several threads at once
         return part
 
@@ -114,17 +138,17 @@ class CodeIndex(Index):
         if there.any():
             raise SsahError(f"id {ids[there][0]} is in the index already")
         ids = np.concatenate([self.ids, ids])
-        codes = np.concatenate([self.codes, codes])
+        codes = np.concatenate([self.full_codes, codes])
         order = np.argsort(ids, kind="stable")
         self._take(ids[order], codes[order])
 
     def _remove(self, ids: np.ndarray) -> None:
         keep = np.ones(len(self.ids), bool)
         keep[self._positions(ids)] = False
-        self._take(self.ids[keep], self.codes[keep])
+        self._take(self.ids[keep], self.full_codes[keep])
 
     def _update(self, ids: np.ndarray, codes: np.ndarray) -> None:
-        changed = np.array(self.codes)
+        changed = np.array(self.full_codes)
         changed[self._positions(ids)] = codes
         self._take(self.ids, changed)
 
@@ -135,17 +159,22 @@ class CodeIndex(Index):
         if not k:
             return np.zeros((len(queries), 0), np.int64), np.zeros((len(queries), 0), np.int32)
         groups = self.groups
+        queries, appearance = self.split(queries)
+        if appearance.shape[1]:
+            found = groups.by_appearance(queries, appearance, k)
+            ids, distances = (np.stack(parts) for parts in zip(*found, strict=True))
+            return self.ids_at(ids), distances
         # The codes are in the order of their smallest ids, so whatever comes behind the k nearest
         # of them has k ids before it.
         nearest, distances = groups.engine.nearest(queries, min(k, len(groups.codes)))
         if groups.owners is None:
             return self.ids_at(nearest), distances
         ids = np.empty((len(queries), k), np.int64)
-        found = np.empty((len(queries), k), np.int32)
+        far = np.empty((len(queries), k), np.int32)
         for row in range(len(queries)):
             one = nearest[row], distances[row]
-            ids[row], found[row] = groups.owners.ids(self.ids_at, *one, k)
-        return ids, found
+            ids[row], far[row] = groups.owners.ids(self.ids_at, *one, k)
+        return ids, far
 
     def _within(
         self, queries: np.ndarray, radius: int, among: np.ndarray | None
@@ -155,7 +184,12 @@ class CodeIndex(Index):
         if not len(self):
             return [(np.zeros(0, np.int64), np.zeros(0, np.int32)) for _ in queries]
         groups = self.groups
+        queries, appearance = self.split(queries)
         found = groups.engine.within(queries, radius)
+        if appearance.shape[1]:
+            rows = zip(found, appearance, strict=True)
+            ordered = (groups.ordered(*one, look, None) for one, look in rows)
+            return [(self.ids_at(positions), far) for positions, far in ordered]
         if groups.owners is None:
             return [(self.ids_at(nearest), distances) for nearest, distances in found]
         return [groups.owners.ids(self.ids_at, nearest, far, None) for nearest, far in found]
@@ -163,10 +197,14 @@ class CodeIndex(Index):
     def _part(self, among: np.ndarray) -> "CodeIndex":
         """An index of those of these ids that are there; its codes are compared as they are."""
         at = np.flatnonzero(np.isin(self.ids, among, assume_unique=True))
-        part = CodeIndex(self.bits, self.model_id, self.engine_name)
-        part._take(self.ids_at(at), self.codes[at])
-        part._groups = Groups(self.engine_name, part.codes)
+        part = self._empty()
+        part._take(self.ids_at(at), self.full_at(at))
+        part._groups = Groups(self.engine_name, part.codes, None, part._appearance)
         return part
+
+    def _empty(self) -> "CodeIndex":
+        """An index of such codes, without any."""
+        return CodeIndex(self.bits, self.model_id, self.engine_name, self.appearance_bits)
 
     @property
     def groups(self) -> "Groups":
@@ -174,7 +212,9 @@ class CodeIndex(Index):
         if self._groups is None:
             found = group(np.asarray(self.codes))
             distinct, owners = (self.codes, None) if found is None else found
-            self._groups = Groups(self.engine_name, distinct, owners)
+            if owners is not None:
+                self._appearance = self._appearance[owners.members]
+            self._groups = Groups(self.engine_name, distinct, owners, self._appearance)
         return self._groups
 
     def save(self, folder: Path) -> None:
@@ -193,6 +233,8 @@ class CodeIndex(Index):
         if (owners := self.groups.owners) is not None:
             arrays |= {"distinct": self.groups.codes}
             arrays |= {"starts": owners.starts, "members": owners.members}
+        if self.appearance_bits:
+            arrays["appearance"] = self.groups.appearance
         files = {}
         for name, array in arrays.items():
             digest = hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
@@ -205,6 +247,7 @@ class CodeIndex(Index):
             "format": FORMAT,
             "model_id": self.model_id,
             "bits": self.bits,
+            "appearance_bits": self.appearance_bits,
             "metric": "hamming",
             "codes": len(self),
             "first_id": self._first,
@@ -228,9 +271,10 @@ class CodeIndex(Index):
             made = int(about.get("format", 1))
             if made > FORMAT:
                 raise NewerError(folder, made, FORMAT)
-            if made < FORMAT:
+            if made < READ:
                 raise ValueError("made by an older version: make it anew")
-            index, count = cls(int(about["bits"]), str(about["model_id"]), engine), about["codes"]
+            looks, count = int(about.get("appearance_bits", 0)), about["codes"]
+            index = cls(int(about["bits"]), str(about["model_id"]), engine, looks)
             width = code_bytes(index.bits)
 
             def array(
@@ -255,23 +299,27 @@ class CodeIndex(Index):
             index._first = int(about["first_id"])
             if "ids" in about["files"]:
                 index._ids = array("ids", (count,), Ascending())
+            if looks:
+                index._appearance = array("appearance", (count, code_bytes(looks)))
             if "distinct" in about["files"]:
                 distinct = array("distinct", (-1, width))
                 starts = array("starts", (len(distinct) + 1,), Ascending())
                 members = array("members", (count,), lambda part: bool((part < count).all()))
                 if starts[0] != 0 or starts[-1] != count:
                     raise ValueError("arrays of other contents")
-                index._groups = Groups(engine, distinct, Owners(starts, members))
+                owners = Owners(starts, members)
+                index._groups = Groups(engine, distinct, owners, index._appearance)
             else:
-                index._groups = Groups(engine, index.codes)
+                index._groups = Groups(engine, index.codes, None, index._appearance)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             reason = first_line(error)
             raise SsahError(f"{folder}: not an index of ssah-tf ({reason})") from None
         return index
 
     def _take(self, ids: np.ndarray, codes: np.ndarray) -> None:
-        """Hold ids, ascending, and their codes; ids that follow one another need no array."""
-        self.codes, self._groups = codes, None
+        """Hold ids, ascending, and their full codes; ids that follow one another need no array."""
+        self.codes, self._appearance = self.split(codes)
+        self._groups = None
         self._first, last = (int(ids[0]), int(ids[-1])) if len(ids) else (0, -1)
         if last - self._first + 1 == len(ids):
             self._ids = None
@@ -332,6 +380,17 @@ class Owners:
 
     starts: np.ndarray
     members: np.ndarray
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """Where each position stands in `members`, uint32 `(n,)`."""
+        rows = np.empty(len(self.members), np.uint32)
+        rows[self.members] = np.arange(len(rows), dtype=np.uint32)
+        return rows
+
+    def sizes(self, numbers: np.ndarray) -> np.ndarray:
+        """How many owners some of the codes have, int64."""
+        return self.starts[numbers + 1].astype(np.int64) - self.starts[numbers]
 
     def ids(
         self,
@@ -399,10 +458,81 @@ class Groups:
         codes: uint8 `(d, bytes)`.
         owners: Of each of them; `None` if all codes are searched: then a code's owner is its
             position.
+        appearance: Appearance codes in the order of `owners.members`, so that those of one code lie
+            together; uint8 `(n, bytes)`, of no bytes if there are none.
         engine: Searches `codes`.
     """
 
-    def __init__(self, engine: str, codes: np.ndarray, owners: Owners | None = None):
+    def __init__(
+        self, engine: str, codes: np.ndarray, owners: Owners | None, appearance: np.ndarray
+    ):
         self.codes = codes
         self.owners = owners
+        self.appearance = appearance
         self.engine = make_engine(engine, codes)
+
+    def by_appearance(
+        self, queries: np.ndarray, appearance: np.ndarray, k: int
+    ) -> Iterator[PositionsDistances]:
+        """The k nearest by (distance, appearance distance, position), for each query.
+
+        All codes of the distance at which k owners are reached have to be looked at. Mostly the
+        engine gives them with some codes more than k; else they are asked for by radius.
+
+        Args:
+            queries: Packed codes, uint8 `(q, bytes)`.
+            appearance: Appearance codes, uint8 `(q, bytes)`.
+            k: How many, at most the number of owners.
+        """
+        count = min(k + MORE, len(self.codes))
+        nearest, distances = self.engine.nearest(queries, count)
+        for row, look in enumerate(appearance):
+            numbers, far = nearest[row], distances[row]
+            sizes = np.ones(count, np.int64) if self.owners is None else self.owners.sizes(numbers)
+            radius = far[np.searchsorted(np.cumsum(sizes), k)]
+            if count == len(self.codes) or radius < far[-1]:
+                some = slice(int(np.searchsorted(far, radius, side="right")))
+                numbers, far = numbers[some], far[some]
+            else:
+                ((numbers, far),) = self.engine.within(queries[row : row + 1], int(radius))
+            yield self.ordered(numbers, far, look, k)
+
+    def ordered(
+        self, numbers: np.ndarray, distances: np.ndarray, look: np.ndarray, k: int | None
+    ) -> PositionsDistances:
+        """Owners of codes by (distance, appearance distance, position), the first k of them.
+
+        Args:
+            numbers: Of the codes, int64 `(m,)`.
+            distances: Of these, int32 `(m,)`.
+            look: The query's appearance code, uint8 `(bytes,)`.
+            k: How many; all if `None`.
+        """
+        if self.owners is None:
+            positions, looks, far = numbers, self.appearance[numbers], distances
+        else:
+            starts, sizes = self.owners.starts[numbers], self.owners.sizes(numbers)
+            spans = [slice(s, s + n) for s, n in zip(starts.tolist(), sizes.tolist(), strict=True)]
+            none = slice(0)
+            positions = np.concatenate([self.owners.members[span] for span in (none, *spans)])
+            looks = np.concatenate([self.appearance[span] for span in (none, *spans)])
+            far = np.repeat(distances, sizes)
+        key = far.astype(np.int64) * (8 * len(look) + 1) + distances_to(look, looks)
+        inside = np.arange(len(key))
+        if k is not None and k < len(key):
+            # The largest key among the first k, from a count of each key: no sorting of all.
+            key -= key.min()
+            inside = np.flatnonzero(key <= np.searchsorted(np.bincount(key).cumsum(), k))
+        order = inside[np.lexsort((positions[inside], key[inside]))[:k]]
+        return positions[order].astype(np.int64), far[order].astype(np.int32)
+
+
+def distances_to(look: np.ndarray, looks: np.ndarray) -> np.ndarray:
+    """Hamming distances of one packed code `(bytes,)` to many `(n, bytes)`, `(n,)`."""
+    if len(look) % 8 or not len(looks):
+        return hamming_distances(look[None], looks)[0]
+    apart = np.bitwise_count(looks.view(np.uint64) ^ look.view(np.uint64))
+    total = apart[:, 0].astype(np.uint16)
+    for part in apart.T[1:]:
+        total += part
+    return total

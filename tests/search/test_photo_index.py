@@ -405,7 +405,7 @@ def other_encoder(fake_encoder):
         new.images += len(images)
         return np.stack([255 - images[:, 0, 0, 0], images[:, 0, 0, 0]], axis=1)
 
-    new.encode = encode
+    new.full_codes = new.encode = encode
     return new
 
 

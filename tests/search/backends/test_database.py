@@ -171,7 +171,7 @@ def test_refusals(place, encoder, tmp_path, fake_encoder):
                 index.migrate(other)
             return
         other.bits = 16
-        other.encode = lambda images: np.repeat(images[:, 0, 0, :1], 2, axis=1)
+        other.full_codes = lambda images: np.repeat(images[:, 0, 0, :1], 2, axis=1)
         before = dict(index.photos)
         assert not index.migrate(other)
     with PhotoIndex.open(place, other) as index:
