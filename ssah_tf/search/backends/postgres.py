@@ -73,7 +73,7 @@ WITH near AS MATERIALIZED (
     SELECT number, {distance} AS distance FROM {s}.codes ORDER BY distance, first LIMIT %(k)s
 ), counted AS (
     SELECT distance, (
-        SELECT count(*) FROM (SELECT FROM {s}.postings WHERE code = near.number LIMIT %(k)s) AS some
+        SELECT count(*) FROM (SELECT FROM {s}.postings WHERE code = near.number LIMIT %(k)s) AS few
     ) AS owners FROM near
 ), reached AS (
     SELECT distance, sum(owners) OVER (ORDER BY distance) AS owners FROM counted

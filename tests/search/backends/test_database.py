@@ -223,7 +223,7 @@ def test_an_older_index_is_brought_up_to_date_with_its_labels(postgres, encoder,
     set_about(format=4)
     with pytest.raises(SsahError, match="made by a newer version"):
         PhotoIndex.open(place, encoder)
-    run("UPDATE {s}.about SET layout = 3")
+    run("UPDATE {s}.about SET layout = 4")
     with pytest.raises(SsahError, match="made by a newer version"):
         PhotoIndex.open(place, encoder)
     index.close()
