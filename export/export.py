@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -123,7 +124,7 @@ def make(
         }
         with open(making / REFERENCE, "wb") as stream:
             width = code_bytes(hnet.bits)
-            arrays = {"codes": expected[some, :width], "logits": logits[0][some]}
+            arrays: dict[str, Any] = {"codes": expected[some, :width], "logits": logits[0][some]}
             if hnet.appearance_bits:
                 arrays |= {"appearance": expected[some, width:]}
                 arrays |= {"appearance_logits": logits[1][some]}

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -110,7 +111,7 @@ def evaluate(
         metrics["missing"] = missing
         keep_complete(run)
     with atomic_path(run.codes_path) as path:
-        codes = {"query": query_codes, "database": database_codes, **appearance}
+        codes: dict[str, Any] = {"query": query_codes, "database": database_codes, **appearance}
         np.savez(path, decode_rule=np.int64(RULE), **codes)
     write_atomically(run.metrics_path, json.dumps(metrics, indent=1).encode())
     if not missing:

@@ -68,7 +68,9 @@ def write_npz(path: Path, records: Records) -> None:
     """Write records as arrays; names and reasons as JSON, in bytes."""
     text = json.dumps({**about_of(records), "paths": records.paths, "bad": records.bad})
     width = code_bytes(records.bits)
-    appearance = {"appearance": records.codes[:, width:]} if records.appearance_bits else {}
+    appearance: dict[str, Any] = {}
+    if records.appearance_bits:
+        appearance["appearance"] = records.codes[:, width:]
     np.savez(
         path,
         codes=records.codes[:, :width],

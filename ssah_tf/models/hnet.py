@@ -74,7 +74,8 @@ class HNet(keras.Model):
         other.build_from_config(self.get_build_config())
         other.hash_layer.set_weights(self.hash_layer.get_weights())
         other.hash_norm.set_weights(self.hash_norm.get_weights())
-        other.appearance_layer.set_weights([kernel, bias])
+        if other.appearance_layer is not None:
+            other.appearance_layer.set_weights([kernel, bias])
         return other
 
     def logits(self, images, training=False):

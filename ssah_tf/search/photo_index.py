@@ -25,7 +25,6 @@ from ssah_tf.search.photo_table import Photo, PhotoTable
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import printable
 
-
 #: What photos of one distance are ordered by.
 Order = Literal["appearance", "id"]
 

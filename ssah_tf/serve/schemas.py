@@ -29,7 +29,7 @@ class Asked(BaseModel):
     """What was searched for."""
 
     code: str = Field(description="Hexadecimal.")
-    appearance: str = Field(description="Its appearance code, hexadecimal; \"\" for none.")
+    appearance: str = Field(description='Its appearance code, hexadecimal; "" for none.')
     photo: PhotoAnswer | None = Field(description="The photo of the index, if it is one.")
 
 
@@ -40,14 +40,16 @@ class SearchAnswer(BaseModel):
     bits: int
     photos: int = Field(description="Photos in the index.")
     query: Asked
-    neighbours: list[Neighbour] = Field(description="By distance, appearance and id, or as `order` says.")
+    neighbours: list[Neighbour] = Field(
+        description="By distance, appearance and id, or as `order` says."
+    )
 
 
 class Code(BaseModel):
     """The code of an image."""
 
     code: str = Field(description="Hexadecimal.")
-    appearance: str = Field(description="The appearance code, hexadecimal; \"\" for none.")
+    appearance: str = Field(description='The appearance code, hexadecimal; "" for none.')
     bits: int
     model_id: str = Field(description="Codes of two ids must not be compared.")
 

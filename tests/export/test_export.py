@@ -282,7 +282,9 @@ def test_undecided_bits_alone_may_differ(exported):
     total = 3 * (12 + encoder.appearance_bits)
     with pytest.raises(SsahError, match=rf"encoder\.onnx: 1 of {total} bits differ from the"):
         compare(folder, pixels, turned, decided(logits, appearance), False)
-    with pytest.raises(SsahError, match=r"encoder\.onnx: codes of \d+ bytes instead of 2, those of"):
+    with pytest.raises(
+        SsahError, match=r"encoder\.onnx: codes of \d+ bytes instead of 2, those of"
+    ):
         compare(folder, pixels, turned[:, :2], decided(logits), False)
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from ssah_tf.metrics.hamming import code_bytes, full_bytes
 from ssah_tf.search.backends.address import Address
 from ssah_tf.search.backends.stored import CodesOf
-from ssah_tf.search.code_index import CodeIndex, distances_to
+from ssah_tf.search.code_index import CodeIndex
+from ssah_tf.search.groups import distances_to
 from ssah_tf.search.index import IdsCodes, IdsDistances, Index
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.reading import parse_json
@@ -96,8 +97,9 @@ class MilvusIndex(Index):
     """A collection of Milvus whose entities are *pages*: a code, and ids that have it.
 
     A page holds the ids of one code in one block of `BLOCK` ids, with their appearance codes, and
-    its key is the smallest of them. So equal codes are mostly compared once; the page of an id is found by the range of its
-    block; and a block is changed by one request, whole or not at all. Milvus gives no more than
+    its key is the smallest of them. So equal codes are mostly compared once; the page of an id is
+    found by the range of its block; and a block is changed by one request, whole or not at all.
+    Milvus gives no more than
     `HITS` pages and orders ties as it likes: the search asks again by radius, and by halves where
     even these are too many, until it has all pages up to the distance of the k-th id.
 

@@ -113,9 +113,9 @@ WHERE number = ANY(%(codes)s)
 class PostgresIndex(Index):
     """A schema of a PostgreSQL database; each call is one transaction.
 
-    Distinct codes are one table, the ids that have them another, with appearance codes. Distances are taken by pgvector
-    where it is there, by `bit_count` otherwise. One process writes at a time, the others wait;
-    readers wait for nobody. A call sees one state of the index.
+    Distinct codes are one table, the ids that have them another, with appearance codes. Distances
+    are taken by pgvector where it is there, by `bit_count` otherwise. One process writes at a time,
+    the others wait; readers wait for nobody. A call sees one state of the index.
 
     Args:
         address: Where it is.
@@ -126,9 +126,7 @@ class PostgresIndex(Index):
         connection: For what else is kept there.
     """
 
-    def __init__(
-        self, address: Address, connection: "Connection[tuple[Any, ...]]", codes: CodesOf
-    ):
+    def __init__(self, address: Address, connection: "Connection[tuple[Any, ...]]", codes: CodesOf):
         self.address = address
         self.connection = connection
         self.take(codes)
@@ -264,8 +262,8 @@ class PostgresIndex(Index):
         """Distance of a column to a value as SQL: by pgvector if it is there, or by the core."""
         from psycopg import sql
 
-        ours, given = sql.SQL(column), sql.SQL("{}::bit({})")
-        given = given.format(sql.Placeholder(query), sql.Literal(bits))
+        ours = sql.SQL(column)
+        given = sql.SQL("{}::bit({})").format(sql.Placeholder(query), sql.Literal(bits))
         if self.vectors is None:
             return sql.SQL("bit_count({} # {})").format(ours, given)
         operator = sql.SQL("({} OPERATOR({}.<~>) {})")
@@ -294,9 +292,7 @@ class PostgresIndex(Index):
         self, connection: "Connection[tuple[Any, ...]]", ids: np.ndarray, codes: np.ndarray
     ) -> None:
         incoming = "(id bigint, code bit({bits}){appearance_column})"
-        connection.execute(
-            self.sql(f"CREATE TEMPORARY TABLE incoming {incoming} ON COMMIT DROP")
-        )
+        connection.execute(self.sql(f"CREATE TEMPORARY TABLE incoming {incoming} ON COMMIT DROP"))
         with connection.cursor() as cursor:
             with cursor.copy("COPY incoming FROM STDIN") as copy:
                 for row in zip(map(str, ids.tolist()), *self.columns(codes), strict=True):
@@ -426,9 +422,7 @@ def faults(address: Address) -> Iterator[None]:
         raise SsahError(f"{address}: {first_line(error)}") from None
 
 
-def about(
-    connection: "Connection[tuple[Any, ...]]", address: Address
-) -> About | None:
+def about(connection: "Connection[tuple[Any, ...]]", address: Address) -> About | None:
     """What the index says of itself, None if there is none.
 
     Raises:
@@ -456,9 +450,7 @@ def about(
     return layout, metric, CodesOf(*codes)
 
 
-def make(
-    connection: "Connection[tuple[Any, ...]]", address: Address, codes: CodesOf
-) -> About:
+def make(connection: "Connection[tuple[Any, ...]]", address: Address, codes: CodesOf) -> About:
     """Make the tables of an index; give what `about` does."""
     from psycopg import sql
 

@@ -43,7 +43,7 @@ def test_learned_codes_stay(rng):
     both = with_appearance(hnet, features, 0)
     np.testing.assert_array_equal(both.encode([features]), before)
     np.testing.assert_array_equal(both.full_codes([features])[:, :2], before)
-    assert not any(v is w for v in both.trainable_variables for w in both.appearance_layer.variables)
+    assert not both.appearance_layer.trainable_variables
 
 
 def test_no_more_bits_than_directions(rng):
