@@ -40,6 +40,6 @@ def encoder_function(hnet: HNet, size: int) -> tf.types.experimental.Polymorphic
     def encode(images):
         logits, *appearance = hnet.all_logits(images)
         found = {"codes": pack(logits), "logits": logits}
-        return found | {"appearance": pack(part) for part in appearance}
+        return found | ({"appearance": pack(*appearance)} if appearance else {})
 
     return encode
