@@ -42,7 +42,11 @@ def test_search_by_image(shared, client):
     assert pairs(answer) == expected
     found = answer.json()
     assert (found["bits"], found["photos"], found["model_id"]) == (24, 10, "hand-made")
-    assert found["query"] == {"code": shared.code_of(*colour), "photo": None}
+    assert found["query"] == {
+        "code": shared.code_of(*colour),
+        "appearance": "",
+        "photo": None,
+    }
     first = found["neighbours"][0]
     assert first["labels"] == ["red"]
     assert first["thumbnail"].startswith(f"/photos/{first['id']}/thumbnail?v=")
