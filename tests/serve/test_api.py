@@ -96,7 +96,8 @@ def test_encode(shared, client):
     http = client(shared)
     answer = http.post("/encode", content=shared.body(1, 130, 250))
     code = shared.code_of(1, 130, 250)
-    assert answer.json() == {"code": code, "bits": 24, "model_id": "hand-made"}
+    expected = {"code": code, "appearance": "", "bits": 24, "model_id": "hand-made"}
+    assert answer.json() == expected
 
 
 @pytest.mark.parametrize(
@@ -312,7 +313,7 @@ def test_description(shared, client):
     }  # fmt: skip
     search = api["paths"]["/search"]["post"]
     assert {p["name"] for p in search["parameters"]} == {
-        "id", "path", "code", "k", "radius", "filter"
+        "id", "path", "code", "k", "radius", "filter", "order"
     }  # fmt: skip
     assert set(search["requestBody"]["content"]) == {"image/*", "multipart/form-data"}
     answer = search["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
