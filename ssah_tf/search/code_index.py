@@ -87,10 +87,14 @@ class CodeIndex(Index):
         """Full codes at some positions."""
         if not self.appearance_bits:
             return np.asarray(self.codes[positions])
-        appearance = self.groups.appearance
-        if (owners := self.groups.owners) is None:
-            return np.concatenate([self.codes[positions], appearance[positions]], axis=1)
-        return np.concatenate([self.codes[positions], appearance[owners.rows[positions]]], axis=1)
+        appearance, groups = self._appearance, self._groups  # in this order: see `groups`
+        if groups is not None:
+            appearance, owners = groups.appearance, groups.owners
+            if owners is not None:
+                return np.concatenate(
+                    [self.codes[positions], appearance[owners.rows[positions]]], axis=1
+                )
+        return np.concatenate([self.codes[positions], appearance[positions]], axis=1)
 
     @property
     def nbytes(self) -> int:
@@ -206,9 +210,9 @@ class CodeIndex(Index):
         if self._groups is None:
             found = group(np.asarray(self.codes))
             distinct, owners = (self.codes, None) if found is None else found
-            if owners is not None:
-                self._appearance = self._appearance[owners.members]
-            self._groups = Groups(self.engine_name, distinct, owners, self._appearance)
+            looks = self._appearance if owners is None else self._appearance[owners.members]
+            self._groups = Groups(self.engine_name, distinct, owners, looks)
+            self._appearance = self._appearance[:0].copy()  # the groups have them now
         return self._groups
 
     def save(self, folder: Path) -> None:
