@@ -181,7 +181,7 @@ def search(
         Order | None,
         typer.Option(
             show_default=False,
-            help="Order photos of one distance by appearance, then by id; or by id alone. By "
+            help="Put photos of one distance in the order of appearance, or in that of ids. By "
             "default by appearance, where the encoder gives appearance codes.",
         ),
     ] = None,
