@@ -18,7 +18,7 @@ Chosen at epoch {epoch} by a validation mAP of {validation:.4f} ± {error:.4f}; 
 
 - `encoder.onnx`: input `images`, uint8 `(batch, {size}, {size}, 3)`, RGB; outputs `codes`, uint8 `(batch, {octets})`, bits in the order of
   `numpy.packbits`{padding}, and `logits`, float32 `(batch, {bits})`, whose signs are the bits (at least 0 is 1).
-{saved_model}{int8}- {proof}
+{saved_model}{appearance}{int8}- {proof}
 - Images of other sizes are cropped to their central square and resized by the rule of `ssah_tf.data.decode`; `ssah_tf.Encoder` does that.
 {asks}
 ## Data, licence, limits
@@ -33,6 +33,11 @@ Chosen at epoch {epoch} by a validation mAP of {validation:.4f} ± {error:.4f}; 
 INT8 = """- `encoder.int8.onnx`: the same in 8-bit integers, model id `{model_id}`. {bits_changed:.2%} of the bits are others, mAP@all is {map:.4f} instead of
   {map_float:.4f} over {queries:,} queries and {database:,} images; calibrated on {calibration_images} training images. Codes of the two must not
   be mixed.
+"""
+
+
+APPEARANCE = """- `appearance`, a third output of `encoder.onnx` and of `logits`, uint8 `(batch, {octets})`, packed: the appearance code of {bits} bits, made of what the
+  backbone sees, without labels. It orders images of one distance; `appearance_bytes` gives both codes of JPEG or PNG files.
 """
 
 
@@ -102,6 +107,11 @@ def model_card(about: dict, report: dict) -> str:
         asks=ASKS.format("; ".join(about["preprocessing"])) if about["preprocessing"] else "",
         proof=PROOF.format(which="It" if "saved_model" in about else "Both", **about["verified"]),
         photos=PHOTOS.format(size=about["image_size"], **about["photos"]),
+        appearance=APPEARANCE.format(
+            bits=about["appearance_bits"], octets=code_bytes(about["appearance_bits"])
+        )
+        if about["appearance_bits"]
+        else "",
         int8=INT8.format(**about["int8"]) if "int8" in about else "",
     )
 

@@ -4,8 +4,10 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from ssah_tf.data import ImageSet
 from ssah_tf.data.pipeline import fitting
@@ -18,8 +20,9 @@ from ssah_tf.export.made_up import made_up
 from ssah_tf.export.manifest import write_manifest
 from ssah_tf.export.onnx_model import save_encoder, write_onnx
 from ssah_tf.export.saved_model import write_saved_model
-from ssah_tf.export.verify import REFERENCE, compare
+from ssah_tf.export.verify import REFERENCE, compare, decided
 from ssah_tf.export.warmup import write_warmup
+from ssah_tf.metrics.hamming import code_bytes
 from ssah_tf.models import HNet
 from ssah_tf.models.backbones import OnnxBackbone, first_weights
 from ssah_tf.models.backbones.onnx_file import self_contained
@@ -94,6 +97,7 @@ def make(
         "model_id": model_id(hnet, size),
         "decode_rule": DECODE_RULE,
         "bits": hnet.bits,
+        "appearance_bits": hnet.appearance_bits,
         "image_size": size,
         "backbone": named(recipe.model.backbone),
         "weights": Path(first_weights(recipe.model.backbone, recipe.model.options)).name,
@@ -117,23 +121,27 @@ def make(
         about["preprocessing"] = asked(hnet, size)
         pictures = Pictures(run, images)
         pixels, sources = compared_on(run, pictures)
-        expected = hnet.encode(batches_of(pixels))
-        logits = np.concatenate([encode(part)["logits"].numpy() for part in batches_of(pixels)])
-        found = compare(making, pixels, expected, logits, tensorflow=True)
+        expected = hnet.full_codes(batches_of(pixels))
+        logits = logits_of(hnet, pixels)
+        found = compare(making, pixels, expected, decided(*logits), tensorflow=True)
         if not in_onnx(hnet):
-            write_warmup(making / "saved_model" / "1", pixels)
+            write_warmup(making / "saved_model" / "1", pixels, bool(hnet.appearance_bits))
         if int8:
             about["int8"] = add_int8(making, run, pictures, max_drop, force)
         some = slice(TRAVELLING)
-        about["verified"] = {"artefacts": found, "bits": logits.size, **sources}
+        bits = sum(part.size for part in logits)
+        about["verified"] = {"artefacts": found, "bits": bits, **sources}
         about["photos"] = {
             "travelling": 0 if sources["made_up"] else min(TRAVELLING, len(pixels)),
             "in_run": len(pictures.sample),
         }
         with open(making / REFERENCE, "wb") as stream:
-            np.savez_compressed(
-                stream, images=pixels[some], codes=expected[some], logits=logits[some]
-            )
+            width = code_bytes(hnet.bits)
+            arrays: dict[str, Any] = {"codes": expected[some, :width], "logits": logits[0][some]}
+            if hnet.appearance_bits:
+                arrays |= {"appearance": expected[some, width:]}
+                arrays |= {"appearance_logits": logits[1][some]}
+            np.savez_compressed(stream, images=pixels[some], **arrays)
         (making / "MODEL_CARD.md").write_text(model_card(about, report), encoding="utf-8")
         card = {**about, **{key: report[key] for key in ("protocol", "classes", "retrieval")}}
         (making / "model_card.json").write_text(json.dumps(card, indent=1), encoding="utf-8")
@@ -189,6 +197,13 @@ def compared_on(run: Run, pictures: Pictures) -> tuple[np.ndarray, dict[str, int
     if made:
         pixels = np.concatenate([made_up(made, size), pixels])
     return pixels, {"images": len(pixels), "kept": len(kept), "made_up": made}
+
+
+def logits_of(hnet: HNet, pixels: np.ndarray) -> list[np.ndarray]:
+    """Logits of the code and, if there is one, of the appearance code; float32 `(n, bits)` each."""
+    call = tf.function(hnet.all_logits, reduce_retracing=True)
+    parts = [[part.numpy() for part in call(batch)] for batch in batches_of(pixels)]
+    return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
 
 def batches_of(pixels: np.ndarray) -> list[np.ndarray]:

@@ -8,6 +8,8 @@ import tensorflow as tf
 from ssah_tf.export.conversion import to_onnx
 from ssah_tf.system.errors import SsahError
 
+#: Outputs in their order; not every encoder has all of them.
+OUTPUTS = ("codes", "logits", "appearance")
 #: Opsets that can be asked for; the last one is the newest that tf2onnx 1.17 writes.
 OPSETS = tuple(range(13, 19))
 
@@ -39,6 +41,9 @@ def write_onnx(
 def save_encoder(model: onnx.ModelProto, path: Path, about: dict[str, str]) -> None:
     """Check an encoder fully and write it. See `write_onnx`."""
     model.producer_name = "ssah-tf"
+    outputs = sorted(model.graph.output, key=lambda value: OUTPUTS.index(value.name))
+    del model.graph.output[:]
+    model.graph.output.extend(outputs)
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].Clear()
         value.type.tensor_type.shape.dim[0].dim_param = "batch"

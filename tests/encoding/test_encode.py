@@ -27,6 +27,7 @@ class FakeEncoder:
     """A code is the first byte of the image: what the arithmetic of shards can be seen by."""
 
     model_id, bits, image_size = "abc", 8, 4
+    appearance_bits = 0
 
     def __init__(self):
         self.runs = 0
@@ -34,6 +35,9 @@ class FakeEncoder:
     def encode(self, images):
         self.runs += 1
         return images[:, 0, 0, :1].copy()
+
+    def full_codes(self, images):
+        return self.encode(images)
 
 
 @pytest.fixture

@@ -416,7 +416,7 @@ def other_encoder(fake_encoder):
         new.images += len(images)
         return np.stack([255 - images[:, 0, 0, 0], images[:, 0, 0, 0]], axis=1)
 
-    new.encode = encode
+    new.full_codes = new.encode = encode
     return new
 
 
@@ -492,10 +492,16 @@ def test_command_line(exported, fashion, tmp_path):
     done = ssah("search", tmp_path / "index", query, "-k", 5, "--json", "--html", page)
     (found,) = json.loads(done.stdout)
     paths = sorted(fashion.iterdir())
-    codes = Encoder.load(export).encode(paths)
-    far = np.bitwise_count(codes ^ codes[7]).sum(axis=1)
-    expected = sorted(zip(far.tolist(), range(60), strict=True))[:5]
+    codes = Encoder.load(export).full_codes(paths)
+    apart = np.bitwise_count(codes ^ codes[7])
+    far, near = apart[:, :2].sum(axis=1), apart[:, 2:].sum(axis=1)  # codes of 12 bits
+    expected = sorted(zip(far.tolist(), near.tolist(), range(60), strict=True))[:5]
     assert [(n["distance"], n["path"]) for n in found["neighbours"]] == [
+        (d, str(paths[i])) for d, _, i in expected
+    ]
+    done = ssah("search", tmp_path / "index", query, "-k", 5, "--json", "--order", "id")
+    expected = sorted(zip(far.tolist(), range(60), strict=True))[:5]
+    assert [(n["distance"], n["path"]) for n in json.loads(done.stdout)[0]["neighbours"]] == [
         (d, str(paths[i])) for d, i in expected
     ]
     text = page.read_text()

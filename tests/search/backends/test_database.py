@@ -171,7 +171,7 @@ def test_refusals(place, encoder, tmp_path, fake_encoder):
                 index.migrate(other)
             return
         other.bits = 16
-        other.encode = lambda images: np.repeat(images[:, 0, 0, :1], 2, axis=1)
+        other.full_codes = lambda images: np.repeat(images[:, 0, 0, :1], 2, axis=1)
         before = dict(index.photos)
         assert not index.migrate(other)
     with PhotoIndex.open(place, other) as index:
@@ -223,7 +223,7 @@ def test_an_older_index_is_brought_up_to_date_with_its_labels(postgres, encoder,
     set_about(format=4)
     with pytest.raises(SsahError, match="made by a newer version"):
         PhotoIndex.open(place, encoder)
-    run("UPDATE {s}.about SET layout = 3")
+    run("UPDATE {s}.about SET layout = 4")
     with pytest.raises(SsahError, match="made by a newer version"):
         PhotoIndex.open(place, encoder)
     index.close()
