@@ -140,7 +140,7 @@ class HNet(keras.Model):
             **super().get_config(),
             "backbone": keras.saving.serialize_keras_object(self.backbone),
             "bits": self.bits,
-            **({"appearance_bits": self.appearance_bits} if self.appearance_bits else {}),
+            "appearance_bits": self.appearance_bits,
         }
 
     @classmethod

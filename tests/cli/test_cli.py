@@ -240,7 +240,7 @@ def started(monkeypatch):
     """The recipe and folder with which a training would start; it stops there."""
     seen = []
 
-    def start(recipe, folder):
+    def start(recipe, folder, check):
         seen.append((recipe, folder))
         raise SsahError("stopped by the test")
 
@@ -288,7 +288,7 @@ def test_interrupted(ssah, monkeypatch):
 
     bad = {"cat/1.png": "cat/1.png: empty, or not an image"}
     loaded = Loaded(load_fashion(), bad, [f"{k}.jpg" for k in range(3)])
-    monkeypatch.setattr("ssah_tf.training.start.start", lambda recipe, folder: (FakeRun, loaded))
+    monkeypatch.setattr("ssah_tf.training.start.start", lambda *given: (FakeRun, loaded))
     monkeypatch.setattr(training, "train", interrupted)
     code, out, err = ssah("train")
     assert code == 130
@@ -475,7 +475,7 @@ def test_excluded_in_training(ssah, photos, monkeypatch):
     """The recipe keeps the patterns, also as they are meant from here."""
     chosen = []
 
-    def start(recipe, folder):
+    def start(recipe, folder, check):
         chosen.append(recipe)
         raise SsahError("enough")
 

@@ -218,6 +218,7 @@ def follow(page, folder, monkeypatch, capsys, in_database=str):
     return printed
 
 
+@pytest.mark.slow
 def test_readme(world, tmp_path, monkeypatch, capsys):
     """Five lines of shell, five of Python, on photos alone."""
     folder = shutil.copytree(world, tmp_path / "world")

@@ -66,6 +66,7 @@ def test_codes_equal_for_every_backbone(name, evaluated, tmp_path, monkeypatch):
     assert len(np.unique(expected, axis=0)) > 3
 
 
+@pytest.mark.slow
 def test_a_run_in_bfloat16(evaluated, tmp_path):
     """Trained in half precision; saved, evaluated and exported in float32, like any other."""
     run = evaluated(tmp_path / "run", "train.precision=bfloat16", "model.options.width=8")
@@ -126,6 +127,7 @@ def test_onnx_file(exported):
     assert about["model_id"] == model_id(run.encoder(), 28)
 
 
+@pytest.mark.slow
 def test_oldest_opset(exported, tmp_path):
     run, _ = exported
     export(run, load_fashion(), tmp_path / "out", opset=13)
@@ -288,6 +290,7 @@ def test_undecided_bits_alone_may_differ(exported):
         compare(folder, pixels, turned[:, :2], decided(logits), False)
 
 
+@pytest.mark.slow
 def test_export_that_fails_leaves_the_old_one(exported, tmp_path, monkeypatch):
     """Codes that differ stop the export; so does a folder that is something else."""
     run, _ = exported

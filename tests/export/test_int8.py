@@ -81,6 +81,7 @@ def test_card_and_verify_tell(exported):
         assert about["verified"]["int8_bits"] == bits_apart(codes, arrays["codes"])
 
 
+@pytest.mark.slow
 def test_a_fall_beyond_the_bound_is_refused(exported, tmp_path, monkeypatch):
     """An integer file that computes nonsense: refused, and the old export stays; or forced."""
     run, _ = exported

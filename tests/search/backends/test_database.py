@@ -68,6 +68,7 @@ def answers(index):
     ]
 
 
+@pytest.mark.slow
 def test_step_by_step_as_in_a_folder(place, encoder, tmp_path):
     photos = tmp_path / "photos"
     for k in range(20):
