@@ -60,8 +60,8 @@ def check_convertible(recipe: Recipe) -> None:
     except ValueError as error:
         raise RecipeError(
             f"model.backbone: {recipe.model.backbone} cannot be exported at "
-            f"{recipe.data.image_size} px, so it is not trained ({first_line(error)}); choose another "
-            "backbone"
+            f"{recipe.data.image_size} px, so it is not trained ({first_line(error)}); choose "
+            "another backbone"
         ) from None
 
 
