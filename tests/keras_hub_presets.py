@@ -204,8 +204,6 @@ CONVERTED = {
     "efficientnet": (efficientnet, 32),
     "hgnet": (hgnet, 32),
 }
-#: The one that `make test` looks at; the others are slow.
-QUICK = ("vit",)
 
 
 def save_preset(folder, backbone, **converter):

@@ -99,13 +99,8 @@ def test_hard_swish_leaves_the_layout_to_the_optimizer(caplog):
     assert not caplog.records
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        n if n in presets.QUICK else pytest.param(n, marks=pytest.mark.slow)
-        for n in presets.CONVERTED
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", presets.CONVERTED)
 def test_codes_equal(name, tmp_path):
     """Trained encoder, saved encoder, ONNX Runtime and SavedModel: no decided bit differs."""
     make, side = presets.CONVERTED[name]

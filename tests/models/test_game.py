@@ -182,6 +182,7 @@ def test_teacher_is_h_net_with_its_averaged_weights():
     np.testing.assert_array_equal(without.teacher(images), without.hnet(images))
 
 
+@pytest.mark.slow
 def test_a_net_makes_the_task_of_a_frozen_h_net_harder_and_more_so_at_higher_rho():
     """On real images: A-Net alone is trained, the loss of H-Net on new hard samples compared."""
     images = FASHION

@@ -157,6 +157,7 @@ def test_a_thousand_copies_and_likes_are_no_thousand_searches(tmp_path, monkeypa
     assert sum(pairs) == 29
 
 
+@pytest.mark.slow
 def test_hashes_that_collapse_as_codes_do(tmp_path, monkeypatch):
     """Flat pictures have one hash; of those that are not alike, only so many are compared."""
     from ssah_tf.search import duplicates as module

@@ -271,6 +271,7 @@ def test_command_line(exported, fashion, place, tmp_path):
     assert "no index; make one with" in done.stderr
 
 
+@pytest.mark.slow
 def test_commands_close_their_connections(
     exported, fashion, postgres, connections, tmp_path, monkeypatch
 ):

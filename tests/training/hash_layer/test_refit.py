@@ -100,6 +100,7 @@ def test_labels_of_the_validation_images_count(runs):
     assert not same(own, parts(encoder)[1])
 
 
+@pytest.mark.slow
 def test_more_bits_than_directions_leave_the_layer(tmp_path, capsys):
     """The backbone has 64 features. A line says what was left out and why."""
     run, images = trained(tmp_path / "run", "model.bits=65", "train.refit=false")
