@@ -27,10 +27,8 @@ KNOWN = {
     "MobileNetBackbone",
     "ResNetBackbone",
     "SigLIPVisionEncoder",
-    "SwinTransformerBackbone",
     "VGGBackbone",
     "ViTBackbone",
-    "XceptionBackbone",
 }
 #: How far features may be apart, relative to their largest.
 TOLERANCE = 1e-3

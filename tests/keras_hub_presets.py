@@ -72,17 +72,6 @@ def clip():
     return models.CLIPBackbone(tower, texts, projection_dim=16)
 
 
-def swin():
-    return models.SwinTransformerBackbone(
-        image_shape=(32, 32, 3),
-        embed_dim=16,
-        depths=(2, 2),
-        num_heads=(2, 4),
-        window_size=4,
-        patch_size=2,
-    )
-
-
 def mobilenet_v3():
     return models.MobileNetBackbone(
         stackwise_expansion=[[16, 32], [32, 48]],
@@ -121,13 +110,6 @@ def densenet():
 
 def vgg():
     return models.VGGBackbone(stackwise_num_repeats=[1, 1], stackwise_num_filters=[16, 32])
-
-
-def xception():
-    return models.XceptionBackbone(
-        stackwise_conv_filters=[[16, 16], [16, 32], [32, 32]],
-        stackwise_pooling=[True, True, False],
-    )
 
 
 def efficientnet():
@@ -195,12 +177,10 @@ CONVERTED = {
     "dinov3": (dinov3, 32),
     "deit": (deit, 32),
     "clip": (clip, 32),
-    "swin": (swin, 32),
     "resnet": (resnet, 32),
     "resnet_v2": (lambda: resnet(use_pre_activation=True), 32),
     "densenet": (densenet, 32),
     "vgg": (vgg, 32),
-    "xception": (xception, 64),
     "efficientnet": (efficientnet, 32),
     "hgnet": (hgnet, 32),
 }

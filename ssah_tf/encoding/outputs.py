@@ -26,7 +26,8 @@ def list_bad(path: Path, bad: dict[str, str]) -> Path | None:
 
 def write_summary(kept: Shards, images: int, bad: int) -> None:
     """Say that a folder of shards is whole, and what is in it."""
-    about = {"model_id": kept.model_id, "bits": kept.bits, "images": images, "bad": bad}
+    about = {"model_id": kept.model_id, "bits": kept.bits, "appearance_bits": kept.appearance_bits}
+    about |= {"images": images, "bad": bad}
     text = json.dumps({**about, "shards": len(kept)}, indent=1)
     write_atomically(kept.folder / SUMMARY, text.encode() + b"\n")
 

@@ -417,7 +417,7 @@ def test_train_on_two_devices(tmp_path):
         capture_output=True,
         text=True,
     )
-    assert "0 of 288,000 bits differ from the trained encoder on 6,000 images" in done.stdout
+    assert "0 of 384,000 bits differ from the trained encoder on 6,000 images" in done.stdout
 
 
 def test_what_is_passed_over_is_told(ssah, photos, exported):

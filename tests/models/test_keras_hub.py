@@ -89,7 +89,6 @@ def test_tokens_are_those_of_keras_hub(vit):
         pytest.param("dinov3", lambda output: output[:, 0], marks=pytest.mark.slow),
         pytest.param("deit", lambda output: output[:, 0], marks=pytest.mark.slow),
         pytest.param("clip", lambda output: output[:, 0], marks=pytest.mark.slow),
-        pytest.param("swin", lambda output: output.mean(axis=1), marks=pytest.mark.slow),
     ],
 )
 def test_vectors_maps_and_towers(name, pooled, tmp_path):
