@@ -44,7 +44,7 @@ PARTS = {
     "metrics": (["ssah_tf/metrics/*.py"], ["tests/metrics"]),
     "losses": (["ssah_tf/losses/*.py"], ["tests/losses", "tests/test_life_cycle.py", *OF_LOSSES]),
     "code_index": (
-        ["ssah_tf/search/code_index.py"],
+        ["ssah_tf/search/code_index.py", "ssah_tf/search/groups.py"],
         ["tests/search/test_code_index.py", "tests/search/test_contract.py", *EMBEDDED],
     ),
     "split": (

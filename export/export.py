@@ -4,21 +4,28 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from ssah_tf.data import ImageSet
+from ssah_tf.data.pipeline import fitting
 from ssah_tf.export.card import model_card
 from ssah_tf.export.graph import encoder_function
+from ssah_tf.export.hash_layer import with_hash_layer
 from ssah_tf.export.identity import DECODE_RULE, model_id
 from ssah_tf.export.int8 import add_int8
 from ssah_tf.export.made_up import made_up
 from ssah_tf.export.manifest import write_manifest
-from ssah_tf.export.onnx_model import write_onnx
+from ssah_tf.export.onnx_model import save_encoder, write_onnx
 from ssah_tf.export.saved_model import write_saved_model
-from ssah_tf.export.verify import REFERENCE, compare
+from ssah_tf.export.verify import REFERENCE, compare, decided
 from ssah_tf.export.warmup import write_warmup
-from ssah_tf.models.backbones import first_weights
+from ssah_tf.metrics.hamming import code_bytes
+from ssah_tf.models import HNet
+from ssah_tf.models.backbones import OnnxBackbone, first_weights
+from ssah_tf.models.backbones.onnx_file import self_contained
 from ssah_tf.system.errors import RunError
 from ssah_tf.system.lock import only_one
 from ssah_tf.training.run import Run
@@ -27,6 +34,8 @@ from ssah_tf.version import __version__
 
 #: Images on which an export is compared with the trained encoder, at most.
 SAMPLE = 10_000
+#: Why there is no SavedModel of an encoder whose backbone is an ONNX file.
+NO_SAVED_MODEL = "the backbone is an ONNX file, which TensorFlow cannot run"
 #: Images that travel with an export.
 TRAVELLING = 64
 BATCH = 256
@@ -88,38 +97,51 @@ def make(
         "model_id": model_id(hnet, size),
         "decode_rule": DECODE_RULE,
         "bits": hnet.bits,
+        "appearance_bits": hnet.appearance_bits,
         "image_size": size,
-        "backbone": recipe.model.backbone,
+        "backbone": named(recipe.model.backbone),
         "weights": Path(first_weights(recipe.model.backbone, recipe.model.options)).name,
         "recipe_hash": hashlib.sha256(run.recipe_path.read_bytes()).hexdigest()[:16],
         "product_version": __version__,
-        "opset": opset,
+        "opset": opset_of(hnet, opset),
     }
     making = folder.with_name(f".{folder.name}.new")
     try:
         shutil.rmtree(making, ignore_errors=True)  # of an export that was killed
-        (making / "saved_model").mkdir(parents=True)
+        making.mkdir(parents=True)
         encode = encoder_function(hnet, size)
-        write_onnx(encode, making / "encoder.onnx", opset, {key: str(about[key]) for key in about})
-        write_saved_model(encode, hnet, size, making / "saved_model" / "1")
+        metadata = {key: str(about[key]) for key in about}
+        if in_onnx(hnet):
+            save_encoder(with_hash_layer(hnet, size), making / "encoder.onnx", metadata)
+            about["saved_model"] = NO_SAVED_MODEL
+        else:
+            write_onnx(encode, making / "encoder.onnx", opset, metadata)
+            (making / "saved_model").mkdir()
+            write_saved_model(encode, hnet, size, making / "saved_model" / "1")
+        about["preprocessing"] = asked(hnet, size)
         pictures = Pictures(run, images)
         pixels, sources = compared_on(run, pictures)
-        expected = hnet.encode(batches_of(pixels))
-        logits = np.concatenate([encode(part)["logits"].numpy() for part in batches_of(pixels)])
-        found = compare(making, pixels, expected, logits, tensorflow=True)
-        write_warmup(making / "saved_model" / "1", pixels)
+        expected = hnet.full_codes(batches_of(pixels))
+        logits = logits_of(hnet, pixels)
+        found = compare(making, pixels, expected, decided(*logits), tensorflow=True)
+        if not in_onnx(hnet):
+            write_warmup(making / "saved_model" / "1", pixels, bool(hnet.appearance_bits))
         if int8:
             about["int8"] = add_int8(making, run, pictures, max_drop, force)
         some = slice(TRAVELLING)
-        about["verified"] = {"artefacts": found, "bits": logits.size, **sources}
+        bits = sum(part.size for part in logits)
+        about["verified"] = {"artefacts": found, "bits": bits, **sources}
         about["photos"] = {
             "travelling": 0 if sources["made_up"] else min(TRAVELLING, len(pixels)),
             "in_run": len(pictures.sample),
         }
         with open(making / REFERENCE, "wb") as stream:
-            np.savez_compressed(
-                stream, images=pixels[some], codes=expected[some], logits=logits[some]
-            )
+            width = code_bytes(hnet.bits)
+            arrays: dict[str, Any] = {"codes": expected[some, :width], "logits": logits[0][some]}
+            if hnet.appearance_bits:
+                arrays |= {"appearance": expected[some, width:]}
+                arrays |= {"appearance_logits": logits[1][some]}
+            np.savez_compressed(stream, images=pixels[some], **arrays)
         (making / "MODEL_CARD.md").write_text(model_card(about, report), encoding="utf-8")
         card = {**about, **{key: report[key] for key in ("protocol", "classes", "retrieval")}}
         (making / "model_card.json").write_text(json.dumps(card, indent=1), encoding="utf-8")
@@ -130,6 +152,32 @@ def make(
     finally:
         shutil.rmtree(making, ignore_errors=True)
     return about
+
+
+def in_onnx(hnet: HNet) -> bool:
+    """Whether the backbone of an encoder is an ONNX file, which TensorFlow cannot run."""
+    return isinstance(hnet.backbone, OnnxBackbone)
+
+
+def opset_of(hnet: HNet, opset: int) -> int:
+    """The opset that is asked for; a backbone in ONNX keeps its own."""
+    if not in_onnx(hnet):
+        return opset
+    versions = self_contained(hnet.backbone.graph).opset_import
+    return next(entry.version for entry in versions if entry.domain in ("", "ai.onnx"))
+
+
+def named(backbone: str) -> str:
+    """The backbone of a recipe, without the folder that its file lies in."""
+    kind, colon, file = backbone.partition(":")
+    return f"{kind}{colon}{Path(file).name}"
+
+
+def asked(hnet: HNet, size: int) -> list[str]:
+    """What the backbone's own preprocessing asks for and does not get, one phrase each."""
+    backbone = hnet.backbone
+    other = backbone.made_for not in (None, size)
+    return [*backbone.asks, *([f"images of {backbone.made_for} px"] if other else [])]
 
 
 def compared_on(run: Run, pictures: Pictures) -> tuple[np.ndarray, dict[str, int]]:
@@ -151,9 +199,17 @@ def compared_on(run: Run, pictures: Pictures) -> tuple[np.ndarray, dict[str, int
     return pixels, {"images": len(pixels), "kept": len(kept), "made_up": made}
 
 
+def logits_of(hnet: HNet, pixels: np.ndarray) -> list[np.ndarray]:
+    """Logits of the code and, if there is one, of the appearance code; float32 `(n, bits)` each."""
+    call = tf.function(hnet.all_logits, reduce_retracing=True)
+    parts = [[part.numpy() for part in call(batch)] for batch in batches_of(pixels)]
+    return [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+
 def batches_of(pixels: np.ndarray) -> list[np.ndarray]:
     """The images in batches."""
-    return [pixels[i : i + BATCH] for i in range(0, len(pixels), BATCH)]
+    batch = fitting(BATCH, pixels.shape[1])
+    return [pixels[i : i + batch] for i in range(0, len(pixels), batch)]
 
 
 def swap(new: Path, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The encoder as a graph: uint8 images in, packed codes and logits out, preprocessing inside."""
+"""The encoder as a graph: uint8 images in, packed codes out, preprocessing inside."""
 
 import tensorflow as tf
 
@@ -24,7 +24,7 @@ def pack(logits: tf.Tensor) -> tf.Tensor:
 
 
 def encoder_function(hnet: HNet, size: int) -> tf.types.experimental.PolymorphicFunction:
-    """What is exported: `images` to `codes` and `logits`.
+    """What is exported: `images` to `codes`, `logits` and, if there is one, `appearance`.
 
     Args:
         hnet: The encoder.
@@ -32,12 +32,14 @@ def encoder_function(hnet: HNet, size: int) -> tf.types.experimental.Polymorphic
 
     Returns:
         A `tf.function` of uint8 `(batch, size, size, 3)` that gives `codes`, uint8 `(batch,
-        ceil(bits / 8))`, and `logits`, float32 `(batch, bits)`, whose signs are the code.
+        ceil(bits / 8))`, `logits`, float32 `(batch, bits)`, whose signs are the code, and of an
+        encoder with appearance codes these as `appearance`, packed likewise.
     """
 
     @tf.function(input_signature=[tf.TensorSpec((None, size, size, 3), tf.uint8, "images")])
     def encode(images):
-        logits = hnet.logits(images, training=False)
-        return {"codes": pack(logits), "logits": logits}
+        logits, *appearance = hnet.all_logits(images)
+        found = {"codes": pack(logits), "logits": logits}
+        return found | ({"appearance": pack(*appearance)} if appearance else {})
 
     return encode

@@ -12,7 +12,9 @@ from ssah_tf.models import HNet
 def model_id(hnet: HNet, size: int) -> str:
     """A hash of weights and preprocessing, 16 hexadecimal digits.
 
-    Codes of encoders with different ids must not be compared.
+    Codes of encoders with different ids must not be compared. The appearance layer is among the
+    weights, since appearance codes are compared, too; an encoder without one has the id that it
+    always had.
 
     Args:
         hnet: The encoder.
@@ -23,9 +25,7 @@ def model_id(hnet: HNet, size: int) -> str:
         "decode_rule": DECODE_RULE,
         "size": size,
         "bits": hnet.bits,
-        "backbone": type(hnet.backbone).__name__,
-        "mean": hnet.backbone.mean,
-        "std": hnet.backbone.std,
+        **hnet.backbone.identity(),
     }
     digest.update(json.dumps(what, sort_keys=True).encode())
     for variable in hnet.variables:

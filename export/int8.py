@@ -27,7 +27,7 @@ from ssah_tf.training.sample import Pictures
 #: Training images from which the ranges of activations are found.
 CALIBRATION = 512
 BATCH = 64
-#: What is computed in integers. The hash layer stays in floats: its small weights make bits.
+#: What is computed in integers. The layers that make bits stay in floats.
 OPERATORS = ["Conv", "MatMul", "Gemm", "Add", "Relu", "Clip", "MaxPool"]
 
 
@@ -64,7 +64,9 @@ def write_int8(source: Path, target: Path, images: np.ndarray) -> str:
             Calibration(images),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=OPERATORS,
-            nodes_to_exclude=[node.name for node in nodes if node.name.startswith("hash")],
+            nodes_to_exclude=[
+                node.name for node in nodes if node.name.startswith(("hash", "appearance"))
+            ],
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import onnx
 import tensorflow as tf
-import tf2onnx
 
+from ssah_tf.export.conversion import to_onnx
 from ssah_tf.system.errors import SsahError
 
+#: Outputs in their order; not every encoder has all of them.
+OUTPUTS = ("codes", "logits", "appearance")
 #: Opsets that can be asked for; the last one is the newest that tf2onnx 1.17 writes.
 OPSETS = tuple(range(13, 19))
 
@@ -33,10 +35,15 @@ def write_onnx(
     """
     if opset not in OPSETS:
         raise SsahError(f"opset {opset}: choose from {OPSETS[0]} to {OPSETS[-1]}")
-    model, _ = tf2onnx.convert.from_function(
-        encode, input_signature=encode.input_signature, opset=opset
-    )
+    save_encoder(to_onnx(encode, opset), path, about)
+
+
+def save_encoder(model: onnx.ModelProto, path: Path, about: dict[str, str]) -> None:
+    """Check an encoder fully and write it. See `write_onnx`."""
     model.producer_name = "ssah-tf"
+    outputs = sorted(model.graph.output, key=lambda value: OUTPUTS.index(value.name))
+    del model.graph.output[:]
+    model.graph.output.extend(outputs)
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].Clear()
         value.type.tensor_type.shape.dim[0].dim_param = "batch"

@@ -11,12 +11,13 @@ from ssah_tf.models import HNet
 def write_saved_model(
     encode: tf.types.experimental.PolymorphicFunction, hnet: HNet, size: int, folder: Path
 ) -> None:
-    """Write a SavedModel with three signatures; each refuses other shapes with a message.
+    """Write a SavedModel with a few signatures; each refuses other shapes with a message.
 
     - `serving_default`: `images` uint8 `(batch, size, size, 3)` to `codes`.
     - `serving_bytes`: `bytes` strings `(batch,)`, JPEG or PNG files, to `codes`; see
       `decode_bytes` for the rule.
-    - `logits`: as `serving_default`, to `codes` and `logits`.
+    - `logits`: as `serving_default`, to `codes`, `logits` and, if there is one, `appearance`.
+    - `appearance_bytes`: as `serving_bytes`, to `codes` and `appearance`; if there is one.
 
     Args:
         encode: See `encoder_function`.
@@ -36,12 +37,19 @@ def write_saved_model(
 
         @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, "bytes")])
         def serving_bytes(self, bytes):
-            images = tf.map_fn(
+            return {"codes": encode(self.decoded(bytes))["codes"]}
+
+        @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, "bytes")])
+        def appearance_bytes(self, bytes):
+            found = encode(self.decoded(bytes))
+            return {name: found[name] for name in ("codes", "appearance") if name in found}
+
+        def decoded(self, bytes):
+            return tf.map_fn(
                 lambda content: decode_bytes(content, size),
                 bytes,
                 fn_output_signature=tf.TensorSpec((size, size, 3), tf.uint8),
             )
-            return {"codes": encode(images)["codes"]}
 
         def checked(self, images):
             message = f"images must be uint8 (batch, {size}, {size}, 3), RGB"
@@ -51,12 +59,11 @@ def write_saved_model(
 
     module = Serving()
     module.hnet = hnet
-    tf.saved_model.save(
-        module,
-        str(folder),
-        signatures={
-            "serving_default": module.serving_default,
-            "serving_bytes": module.serving_bytes,
-            "logits": module.logits,
-        },
-    )
+    signatures = {
+        "serving_default": module.serving_default,
+        "serving_bytes": module.serving_bytes,
+        "logits": module.logits,
+    }
+    if hnet.appearance_bits:
+        signatures["appearance_bytes"] = module.appearance_bytes
+    tf.saved_model.save(module, str(folder), signatures=signatures)

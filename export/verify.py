@@ -25,22 +25,34 @@ def bits_apart(codes: np.ndarray, expected: np.ndarray) -> int:
     return int(np.bitwise_count(codes ^ expected).sum())
 
 
-def decided(logits: np.ndarray) -> np.ndarray:
-    """Which bits do not hang on rounding: packed like codes, a 1 where |logit| > `UNDECIDED`."""
-    return np.packbits(np.abs(logits) > UNDECIDED, axis=1)
+def decided(*logits: np.ndarray) -> np.ndarray:
+    """Which bits do not hang on rounding: packed like codes, a 1 where |logit| > `UNDECIDED`.
+
+    Args:
+        logits: Of the code and, if there is one, of the appearance code.
+    """
+    return np.concatenate([np.packbits(np.abs(x) > UNDECIDED, axis=1) for x in logits], axis=1)
 
 
 def saved_model_codes(folder: Path, images: np.ndarray) -> np.ndarray:
-    """Codes of images by `serving_default` of the SavedModel in an export."""
+    """Full codes of images by the SavedModel in an export."""
     import tensorflow as tf
 
-    served = tf.saved_model.load(str(folder / "saved_model" / "1")).signatures["serving_default"]
-    parts = [images[i : i + BATCH] for i in range(0, len(images), BATCH)]
-    return np.concatenate([served(images=tf.constant(part))["codes"].numpy() for part in parts])
+    from ssah_tf.data.pipeline import fitting
+
+    signatures = tf.saved_model.load(str(folder / "saved_model" / "1")).signatures
+    default, whole = signatures["serving_default"], signatures["logits"]
+    batch, found = fitting(BATCH, images.shape[1]), []
+    for part in (tf.constant(images[i : i + batch]) for i in range(0, len(images), batch)):
+        codes = [default(images=part)["codes"].numpy()]
+        if "appearance" in whole.structured_outputs:
+            codes.append(whole(images=part)["appearance"].numpy())
+        found.append(np.concatenate(codes, axis=1))
+    return np.concatenate(found)
 
 
 def compare(
-    folder: Path, images: np.ndarray, codes: np.ndarray, logits: np.ndarray, tensorflow: bool
+    folder: Path, images: np.ndarray, codes: np.ndarray, sure: np.ndarray, tensorflow: bool
 ) -> dict[str, int]:
     """Bits in which the artefacts of an export differ from the codes of the trained encoder.
 
@@ -50,9 +62,9 @@ def compare(
     Args:
         folder: The export.
         images: uint8 `(n, size, size, 3)`.
-        codes: Packed codes by the trained encoder, uint8 `(n, bytes)`.
-        logits: Its logits, float32 `(n, bits)`.
-        tensorflow: Whether to run the SavedModel, too.
+        codes: Full codes by the trained encoder, uint8 `(n, bytes)`.
+        sure: Which of their bits must be equal; see `decided`.
+        tensorflow: Whether to run the SavedModel, too, if the export has one.
 
     Returns:
         Artefact -> number of bits that differ.
@@ -60,14 +72,21 @@ def compare(
     Raises:
         SsahError: A bit differs whose logit is further than `UNDECIDED` from 0.
     """
-    found = {"encoder.onnx": Encoder.load(folder).encode(images)}
-    if tensorflow:
+    encoder = Encoder.load(folder)
+    total = len(images) * (encoder.bits + encoder.appearance_bits)
+    found = {"encoder.onnx": encoder.full_codes(images)}
+    if tensorflow and (folder / "saved_model").is_dir():
         found["saved_model/1"] = saved_model_codes(folder, images)
     for name, other in found.items():
-        wrong = int(np.bitwise_count((other ^ codes) & decided(logits)).sum())
+        if other.shape != codes.shape:
+            raise SsahError(
+                f"{name}: codes of {other.shape[1]} bytes instead of {codes.shape[1]}, those of "
+                "appearance included; export again"
+            )
+        wrong = int(np.bitwise_count((other ^ codes) & sure).sum())
         if wrong:
             raise SsahError(
-                f"{name}: {wrong:,} of {logits.size:,} bits differ from the trained encoder, "
+                f"{name}: {wrong:,} of {total:,} bits differ from the trained encoder, "
                 f"though their logits are not within {UNDECIDED} of 0"
             )
     return {name: bits_apart(other, codes) for name, other in found.items()}
@@ -80,8 +99,9 @@ def check_identity(folder: Path, about: dict) -> None:
         SsahError: Model id, bits or image size differ.
     """
     encoder = Encoder.load(folder)
-    for key in ("model_id", "bits", "image_size"):
-        if about.get(key) != getattr(encoder, key):
+    for key in ("model_id", "bits", "appearance_bits", "image_size"):
+        # Exports of older versions have no appearance codes, and do not speak of them.
+        if about.get(key, 0) != getattr(encoder, key):
             raise SsahError(
                 f"{folder}: {key} is {about.get(key)!r} in the manifest and "
                 f"{getattr(encoder, key)!r} in {encoder.path.name}; export again"
@@ -106,13 +126,17 @@ def verify(folder: Path) -> dict:
     check_identity(folder, about)
     try:
         arrays = read_arrays(folder / REFERENCE)
-        images, expected, logits = arrays["images"], arrays["codes"], arrays["logits"]
+        images, expected = arrays["images"], arrays["codes"]
+        logits = [arrays[key] for key in ("logits", "appearance_logits") if key in arrays]
+        sure = decided(*logits)
+        if "appearance" in arrays:
+            expected = np.concatenate([expected, arrays["appearance"]], axis=1)
     except (OSError, ValueError, KeyError) as error:
         raise SsahError(f"{folder / REFERENCE}: missing or damaged ({error})") from None
     tensorflow = importlib.util.find_spec("tensorflow") is not None
-    found = compare(folder, images, expected, logits, tensorflow)
-    verified = {"artefacts": found, "bits": logits.size}
+    found = compare(folder, images, expected, sure, tensorflow)
+    verified = {"artefacts": found, "bits": sum(part.size for part in logits)}
     if "int8" in about:  # its codes may differ, and by processor
         codes = Encoder.load(folder / INT8).encode(images)
-        verified["int8_bits"] = bits_apart(codes, expected)
+        verified["int8_bits"] = bits_apart(codes, arrays["codes"])
     return {**about, "verified": verified}

@@ -31,12 +31,13 @@ def predict_request(signature: str, name: str, values: np.ndarray) -> predict_pb
     return request
 
 
-def write_warmup(saved_model: Path, images: np.ndarray) -> None:
+def write_warmup(saved_model: Path, images: np.ndarray, appearance: bool) -> None:
     """Write requests to every signature, each with one image and with several.
 
     Args:
         saved_model: Folder of one version of a SavedModel.
         images: uint8 `(n, size, size, 3)`.
+        appearance: Whether there is the signature `appearance_bytes`.
     """
     path = saved_model / PLACE
     path.parent.mkdir()
@@ -44,11 +45,14 @@ def write_warmup(saved_model: Path, images: np.ndarray) -> None:
         for batch in BATCHES:
             some = images[np.arange(batch) % len(images)]
             files = np.array([png(image) for image in some], dtype=object)
-            for request in (
+            requests = [
                 predict_request("serving_default", "images", some),
                 predict_request("logits", "images", some),
                 predict_request("serving_bytes", "bytes", files),
-            ):
+            ]
+            if appearance:
+                requests.append(predict_request("appearance_bytes", "bytes", files))
+            for request in requests:
                 log = prediction_log_pb2.PredictionLog()
                 log.predict_log.request.CopyFrom(request)
                 writer.write(log.SerializeToString())

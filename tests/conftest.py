@@ -117,6 +117,8 @@ def evaluated(logical_cpus):
     """Makes a run of the built-in images at 12 bits: its encoder untrained, its history made up."""
     from ssah_tf.training.build import build_game
     from ssah_tf.training.evaluate import evaluate
+    from ssah_tf.training.hash_layer.appearance import with_appearance
+    from ssah_tf.training.hash_layer.features import features_of, training_positions
     from ssah_tf.training.recipe import load_recipe
     from ssah_tf.training.start import start
 
@@ -126,7 +128,9 @@ def evaluated(logical_cpus):
         pixels = loaded.images.read(np.arange(64), run.recipe.data.image_size)
         for _ in range(3):  # batch statistics are those of data
             game.hnet(pixels, training=True)
-        game.hnet.save(run.model_path)
+        positions = training_positions(run.split, loaded.images)[:400]
+        features = features_of(game.hnet, loaded.images, positions, run.recipe.data.image_size)
+        with_appearance(game.hnet, features, run.recipe.seed).save(run.model_path)
         epoch = {"epoch": 0, "stage": "joint", "seconds": 1.0, "rho": 0.1}
         run.save_history([{**epoch, "validation_map": 0.5, "validation_error": 0.1}])
         evaluate(run, loaded.images)
@@ -244,3 +248,13 @@ def milvus(tmp_path_factory):
     server.stdin.close()
     server.wait()
     server.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def files():
+    """Makes image files of every format that is read: see `picture_files.py`."""
+    place = Path(__file__).with_name("picture_files.py")
+    spec = importlib.util.spec_from_file_location("picture_files", place)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -105,6 +105,22 @@ def game():
     }
 
 
+def hub_network():
+    """A small ResNet of KerasHub, as a saved encoder describes it."""
+    keras_hub = pytest.importorskip("keras_hub")
+    network = keras_hub.models.ResNetBackbone(
+        input_conv_filters=[64],
+        input_conv_kernel_sizes=[3],
+        stackwise_num_filters=[64],
+        stackwise_num_blocks=[1],
+        stackwise_num_strides=[1],
+        block_type="basic_block",
+        image_shape=(32, 32, 3),
+    )
+    config = json.loads(json.dumps(keras.saving.serialize_keras_object(network)))
+    return {"network": config, "order": "bgr", "made_for": 40, "asks": ("a crop",)}
+
+
 def convolution():
     return keras.layers.Conv2D(5, 3, padding="same", use_bias=False)
 
@@ -129,6 +145,8 @@ CASES = {
         {"conv": convolution(), "activation": False}, (MAP,), [(6, 8, 8, 5)], True
     ),
     "EfficientNetLite0": lambda: backbone(1280, 32, weights="none", frozen_stages=2),
+    "EfficientNetLite1": lambda: backbone(1280, 32, weights="none", frozen_stages=1),
+    "EfficientNetLite2": lambda: backbone(1280, 32, weights="none"),
     "FixedThreshold": lambda: pseudo_labels(threshold=0.6),
     "HNet": lambda: Case(
         {"backbone": made("ConvNet", width=8), "bits": 12}, (pixels(28),), [(6, 12)], True
@@ -140,6 +158,7 @@ CASES = {
         True,
     ),
     "KerasApplication": lambda: backbone(1280, 64, network="MobileNetV2", weights="none"),
+    "KerasHub": lambda: backbone(64, 32, saved=hub_network(), preset="small", pool="mean"),
     "Likelihood": loss,
     "OrthoHash": lambda: loss(scale=4.0, margin=0.1, seed=2),
     "PseudoLabels": pseudo_labels,
@@ -164,12 +183,19 @@ MIXED = [
     "ConvNet",
     "ConvNorm",
     "EfficientNetLite0",
+    "EfficientNetLite1",
+    "EfficientNetLite2",
     "InvertedResidual",
     "KerasApplication",
+    "KerasHub",
     "ReplicaDropout",
     "ResNet20",
     "ResidualBlock",
 ]
+
+
+#: Classes that no description alone can make; the module that checks them.
+BY_FILE = {"OnnxBackbone": "tests/models/test_onnx_backbone.py"}
 
 
 @pytest.fixture(params=CASES)
@@ -240,8 +266,8 @@ def test_every_class_is_registered_and_checked():
     names = {
         one.__name__ for one in classes if keras.saving.get_registered_name(one) != one.__name__
     }
-    assert names == set(CASES)
-    bases = {"Backbone", "Deformer", "Pace", "StagedModel"}
+    assert names == {*CASES, *BY_FILE}
+    bases = {"Backbone", "Deformer", "EfficientNetLite", "Pace", "StagedModel"}
     bases |= {"PairLoss", "SupervisedLoss", "TargetLoss"}
     assert {one.__name__ for one in classes} - names == bases
 

@@ -2,11 +2,17 @@
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from ssah_tf.data import ImageSet
+from ssah_tf.models.backbones import with_file
+from ssah_tf.models.backbones.keras_hub_preset import open_preset
+from ssah_tf.models.backbones.onnx_network import read_network
+from ssah_tf.system.errors import RecipeError
+from ssah_tf.training.build import make
 from ssah_tf.training.hash_layer.features import SAMPLE as UNLABELLED
 from ssah_tf.training.recipe import Recipe
 
@@ -20,6 +26,8 @@ FROZEN_SIZES = (96, 128, 160, 224)
 ENLARGED = 5
 #: Pixels that such a backbone should look at, without a GPU: 2 to 7 minutes on 2 cores.
 FROZEN_PIXELS = 540_000_000
+#: Sides that a recipe can have.
+SMALLEST, LARGEST = 28, 1024
 #: Images whose size is looked at.
 SAMPLE = 200
 
@@ -30,17 +38,27 @@ def resolve(recipe: Recipe, images: ImageSet) -> Recipe:
     - `data.image_size`: the largest of 32 and 48 px (with a GPU also 64, 96, 128) that at least
       half of the photos fill with their shorter side; 32 if none. With `train.cached_features` of
       96, 128, 160 and 224 px the largest that enlarges them no more than five times and, without a
-      GPU, lets the backbone be done with all images in minutes.
+      GPU, lets the backbone be done with all images in minutes. An ONNX file and a preset of
+      KerasHub take the side that they were made for, if that is known.
     - `model.bits`: 48 for up to 20 classes, else 64.
     - `train.batch`: 64 labelled images, 32 if fewer than 100 images have a label.
     - `train.joint`: epochs in which every image is seen twice, at least 26, at most 60.
 
+    An ONNX file is named by its absolute path, its SHA-256 and all that was found out about it; the
+    folder of a preset by its absolute path.
+
     Args:
         recipe: Any recipe.
         images: Its images.
+
+    Raises:
+        SsahError: The ONNX file or the preset of the recipe cannot be used.
     """
     values = recipe.model_dump()
     data, model, train = values["data"], values["model"], values["train"]
+    made_for = resolve_onnx(model, train["cached_features"]) or resolve_preset(model)
+    if data["image_size"] == "auto" and made_for in range(SMALLEST, LARGEST + 1):
+        data["image_size"] = made_for
     if data["image_size"] == "auto":
         sizes: Sequence[int] = SIZES + (GPU_SIZES if has_gpu() else ())
         enlarged = 1
@@ -60,6 +78,45 @@ def resolve(recipe: Recipe, images: ImageSet) -> Recipe:
         a_pass = len(images) / (train["batch"] * max(1, train["ratio"]) * train["steps_per_epoch"])
         train["joint"] = int(np.clip(np.ceil(2 * a_pass), 26, 60))
     return Recipe.model_validate(values)
+
+
+def resolve_onnx(model: dict, cached_features: bool) -> int | None:
+    """Pin the ONNX file of a recipe, if it has one, in place.
+
+    Args:
+        model: The section `model` of the recipe.
+        cached_features: Whether the backbone is frozen.
+
+    Returns:
+        The side in pixels that the network is made for, if that is known.
+
+    Raises:
+        RecipeError: The backbone is to be trained, or an option does not fit.
+        SsahError: The file cannot be used.
+    """
+    if not model["backbone"].startswith("onnx:"):
+        return None
+    if not cached_features:
+        raise RecipeError(
+            "model.backbone: an ONNX file is not trained: take the recipe frozen or baseline, or "
+            "set train.cached_features"
+        )
+    kind, options = with_file(model["backbone"], model["options"])
+    network = make("model.backbone", {kind: read_network}, kind, options)
+    model["backbone"] = f"{kind}:{Path(options['file']).resolve()}"
+    model["options"] = {**model["options"], **network.options()}
+    return network.side or network.preprocessing.size
+
+
+def resolve_preset(model: dict) -> int | None:
+    """Pin the preset of KerasHub of a recipe, if it has one, in place. See `resolve_onnx`."""
+    kind, options = with_file(model["backbone"], model["options"])
+    if kind != "keras_hub":
+        return None
+    preset = open_preset(options.get("preset", ""))
+    if Path(preset.name).is_dir():
+        model["backbone"] = f"{kind}:{Path(preset.name).resolve()}"
+    return preset.size
 
 
 def short_sides(images: ImageSet) -> list[int]:

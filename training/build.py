@@ -1,8 +1,7 @@
 """From a recipe to the things it names: images, split, networks, game."""
 
 import inspect
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -13,16 +12,20 @@ from ssah_tf.data.protocols import split_by_protocol
 from ssah_tf.data.sampling import evenly
 from ssah_tf.losses import SUPERVISED_LOSSES
 from ssah_tf.models import SSAH, ANet, CompetencePace, HNet, RandomDeformation, SchedulePace
-from ssah_tf.models.backbones import BACKBONES
+from ssah_tf.models.backbones import BACKBONES, with_file
 from ssah_tf.models.backbones.backbone import Backbone
 from ssah_tf.models.deformation import Deformer
 from ssah_tf.models.pace import Pace
+from ssah_tf.models.precision import default_policy
 from ssah_tf.models.pseudo_labels import PSEUDO_LABELS, PseudoLabels
 from ssah_tf.models.strong_view import StrongView
 from ssah_tf.system.errors import RecipeError
 from ssah_tf.system.renamed import renamed_option
 from ssah_tf.training.optimizers import LAYERWISE
 from ssah_tf.training.recipe_sections import OptimizerSection, Recipe
+
+#: Policy of Keras for each `train.precision`; weights are float32 in both.
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
 def build_images(recipe: Recipe) -> Loaded:
@@ -121,20 +124,9 @@ def build_backbone(recipe: Recipe, images: ImageSet, split: Split) -> Backbone:
         RecipeError: A name or an option that is not there.
     """
     mean, std = channel_statistics(images, split, recipe.data.image_size)
-    model = recipe.model
-    with computing_in(recipe.train.precision):
-        return make("model.backbone", BACKBONES, model.backbone, model.options, mean=mean, std=std)
-
-
-@contextmanager
-def computing_in(precision: str) -> Iterator[None]:
-    """Layers made in this block compute in "float32" or "bfloat16"; their weights are float32."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else precision)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
+    name, options = with_file(recipe.model.backbone, recipe.model.options)
+    with default_policy(POLICIES[recipe.train.precision]):
+        return make("model.backbone", BACKBONES, name, options, mean=mean, std=std)
 
 
 def channel_statistics(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from ssah_tf.metrics import (
     evaluate_retrieval,
     relevant_counts,
 )
+from ssah_tf.metrics.hamming import code_bytes
 from ssah_tf.models import HNet
 from ssah_tf.system.errors import RunError
 from ssah_tf.system.files import atomic_path, write_atomically
@@ -65,9 +67,17 @@ def evaluate(
     encoder = run.encoder()
     selected = epoch_of_encoder(run)
     query, database = images.positions(split.query), images.positions(split.database)
-    query_codes, database_codes = (
-        codes_of(encoder, images, part, recipe.data.image_size) for part in (query, database)
-    )
+    size = recipe.data.image_size
+    full = [
+        encoder.full_codes(encoding_batches(images, part, size=size, batch=BATCH))
+        for part in (query, database)
+    ]
+    width = code_bytes(encoder.bits)
+    query_codes, database_codes = (np.ascontiguousarray(part[:, :width]) for part in full)
+    appearance = {}
+    if encoder.appearance_bits:
+        names = "query_appearance", "database_appearance"
+        appearance = {name: part[:, width:] for name, part in zip(names, full, strict=True)}
     every = LabelLists.of(images.labels)
     labels = [every.take(part) for part in (query, database)]
     result = evaluate_retrieval(
@@ -101,7 +111,8 @@ def evaluate(
         metrics["missing"] = missing
         keep_complete(run)
     with atomic_path(run.codes_path) as path:
-        np.savez(path, query=query_codes, database=database_codes, decode_rule=np.int64(RULE))
+        codes: dict[str, Any] = {"query": query_codes, "database": database_codes, **appearance}
+        np.savez(path, decode_rule=np.int64(RULE), **codes)
     write_atomically(run.metrics_path, json.dumps(metrics, indent=1).encode())
     if not missing:
         run.complete_metrics_path.unlink(missing_ok=True)

@@ -27,7 +27,8 @@ def load_recipe(name: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
 
     Args:
         name: Name of a built-in recipe or one of `ALIASES`, or path of a YAML file.
-        overrides: `key.key=value` each, the value in YAML; they win over the file.
+        overrides: `key.key=value` each, the value in YAML; they win over the file. A backbone that
+            they name with a preset or a file takes images of its own size, unless they name one.
 
     Returns:
         The checked recipe.
@@ -42,8 +43,13 @@ def load_recipe(name: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
         raise RecipeError(f"{path}: not a YAML file ({' '.join(str(error).split())})") from None
     if not isinstance(values, dict):
         raise RecipeError(f"{path}: a recipe is a YAML mapping, not {type(values).__name__}")
+    before = backbone_of(values)
     for override in (*of_name, *overrides):
         apply_override(values, override)
+    after = backbone_of(values)
+    sized = any(override.startswith("data.image_size=") for override in overrides)
+    if after != before and ":" in after and not sized:
+        apply_override(values, "data.image_size=auto")  # that of the file was for its own backbone
     renamed = renamed_keys(values)
     if renamed:
         raise RecipeError(f"{path}: {'; '.join(renamed)}")
@@ -51,6 +57,12 @@ def load_recipe(name: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
         return Recipe.model_validate(values)
     except ValidationError as error:
         raise RecipeError(f"{path}: {explain(error)}") from None
+
+
+def backbone_of(values: dict) -> str:
+    """The backbone that a recipe names, "" if it names none."""
+    model = values.get("model")
+    return str(model.get("backbone", "")) if isinstance(model, dict) else ""
 
 
 def find_recipe(name: str | Path) -> tuple[Path, tuple[str, ...]]:

@@ -30,7 +30,7 @@ class DataSection(Section):
     labels: str | None = None  # label file of a folder; without one it holds class folders
     exclude: list[str] = []  # patterns of files and folders that are passed over; see docs/data.md
     protocol: str = "n-per-class"  # see docs/data.md
-    image_size: Annotated[int, Field(ge=28, le=512)] | Auto = 28
+    image_size: Annotated[int, Field(ge=28, le=1024)] | Auto = 28
     labelled_per_class: Positive | Literal["all"] = 30  # validation included
     labelled_share: Annotated[float, Field(gt=0, le=1)] | None = None  # protocol fraction only
     validation_per_class: Positive = 5
@@ -46,7 +46,7 @@ class DataSection(Section):
 class ModelSection(Section):
     """H-Net."""
 
-    backbone: str = "convnet"
+    backbone: str = "convnet"  # or keras_hub:PRESET, onnx:FILE; see docs/backbones.md
     options: dict[str, Any] = {}  # further arguments of the backbone
     bits: Annotated[int, Field(ge=1, le=1024)] | Auto = 48
     # itq: the hash layer begins with PCA and rotation of the backbone's features, and class

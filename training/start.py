@@ -1,5 +1,6 @@
 """The start of a training: a run folder with its recipe and its split."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from ssah_tf.data import Loaded
@@ -12,7 +13,9 @@ from ssah_tf.training.run import Run
 from ssah_tf.training.self_training import check_teacher
 
 
-def start(recipe: Recipe, folder: Path) -> tuple[Run, Loaded]:
+def start(
+    recipe: Recipe, folder: Path, check: Callable[[Recipe], None] | None = None
+) -> tuple[Run, Loaded]:
     """Scan the images, resolve what the recipe leaves to them, draw the split, make the folder.
 
     Of several workers the chief makes the folder; the others find it there when they train.
@@ -20,6 +23,8 @@ def start(recipe: Recipe, folder: Path) -> tuple[Run, Loaded]:
     Args:
         recipe: What to train.
         folder: The run folder to make.
+        check: Called with the recipe when all its values are known, before the folder is made; for
+            what only a later stage can say about it.
 
     Returns:
         The run, and its images with what was left out of them.
@@ -31,6 +36,8 @@ def start(recipe: Recipe, folder: Path) -> tuple[Run, Loaded]:
     if not is_chief():
         return Run(folder), loaded
     recipe = resolve(recipe, loaded.images)
+    if check is not None:
+        check(recipe)
     split = build_split(recipe, loaded.images)
     if recipe.pseudo_labels.self_train:
         check_teacher(Run.open(Path(recipe.pseudo_labels.self_train)), split)

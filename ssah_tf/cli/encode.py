@@ -55,6 +55,7 @@ def encode(
     from ssah_tf.encoding.encode import choose_engine, encode_files, find_images
     from ssah_tf.encoding.encoder import Encoder
     from ssah_tf.encoding.records import encode_readable
+    from ssah_tf.metrics.hamming import code_bytes
 
     chosen = choose_engine(engine, address, threads)
     loaded = Encoder.load(encoder, threads=threads)
@@ -68,7 +69,8 @@ def encode(
             if reasons[0]:
                 typer.echo(f"skipped: {printable(reasons[0])}", err=True)
             else:
-                typer.echo(f"{codes[0].tobytes().hex()} {printable(path)}")
+                code = codes[0, : code_bytes(loaded.bits)]
+                typer.echo(f"{code.tobytes().hex()} {printable(path)}")
         print_passed_over(found.passed)
         return
     with resumable(SAME_AGAIN), progress_bar("encoding") as bar:

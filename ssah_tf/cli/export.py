@@ -30,6 +30,8 @@ def export(
 ) -> None:
     """Turn a run into an ONNX file and a SavedModel, proven equal to the trained encoder.
 
+    Of a backbone that is an ONNX file no SavedModel is made, and the opset is that of the file.
+
     Without its photos, it is proven on those images that the run keeps.
     """
     need("train", "ssah export")
@@ -63,6 +65,8 @@ def export(
             f"differ, mAP@all {integers['map']:.4f} instead of {integers['map_float']:.4f} "
             f"over {integers['queries']:,} queries and {integers['database']:,} images"
         )
+    if "saved_model" in about:
+        typer.echo(f"no SavedModel: {about['saved_model']}", err=True)
     rule = measured_by_rule(opened)
     if rule != RULE and images is not None and images.root is not None:
         typer.echo(

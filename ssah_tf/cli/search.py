@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -20,6 +20,14 @@ app = typer.Typer()
 
 #: Neighbours of a query, where neither a number nor a radius is asked for.
 NEIGHBOURS = 20
+
+#: What is said where photos cannot be ordered by appearance.
+NO_APPEARANCE = (
+    "its encoder gives no appearance codes, so photos of one distance come by id; train and export "
+    "anew, then run `ssah migrate INDEX EXPORT`"
+)
+#: See `ssah_tf.search.photo_index.Order`.
+Order = Literal["appearance", "id"]
 
 Index = Annotated[str, typer.Argument(help="Open the index in this folder, or at this address.")]
 Threads = Annotated[
@@ -169,6 +177,14 @@ def search(
             help="Find only photos with label=NAME|NAME or path=PATTERN; may come several times.",
         ),
     ] = None,
+    order: Annotated[
+        Order | None,
+        typer.Option(
+            show_default=False,
+            help="Put photos of one distance in the order of appearance, or in that of ids. By "
+            "default by appearance, where the encoder gives appearance codes.",
+        ),
+    ] = None,
     exclude: Exclude = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     page: Page = None,
@@ -191,8 +207,11 @@ def search(
             raise SsahError("none of the queries can be read")
         if k is None and radius is None:
             k = NEIGHBOURS
-        found = opened.neighbours(codes, k, radius, where or ())
+        found = opened.neighbours(codes, k, radius, where or (), order or "appearance")
+        if order == "appearance" and not opened.codes.appearance_bits:
+            typer.echo(f"{opened.storage}: {NO_APPEARANCE}", err=True)
         photos, bits, missing = len(opened), opened.codes.bits, len(opened.missing)
+        by_appearance = order != "id" and opened.codes.appearance_bits > 0
     if missing:
         typer.echo(f"{missing:,} photos of the index are missing and left out", err=True)
     results = list(zip(good, found, strict=True))
@@ -208,7 +227,7 @@ def search(
     if page is not None or show:
         from ssah_tf.search.pages import write_gallery
 
-        make_page(lambda path: write_gallery(path, results, bits), page, show)
+        make_page(lambda path: write_gallery(path, results, bits, by_appearance), page, show)
 
 
 @app.command()

@@ -254,6 +254,7 @@ def start_run(
         SsahError: Labels without images, images beside a run that has its own; or see
             `training.start.start`.
     """
+    from ssah_tf.export.convertible import check_convertible
     from ssah_tf.training.recipe import load_recipe
     from ssah_tf.training.run import new_run_folder
     from ssah_tf.training.start import start
@@ -276,7 +277,7 @@ def start_run(
     if no_sample:
         changes.append("data.keep_sample=false")
     chosen = load_recipe(recipe, tuple(changes))
-    return start(chosen, output or new_run_folder(Path("runs"), chosen.name))
+    return start(chosen, output or new_run_folder(Path("runs"), chosen.name), check_convertible)
 
 
 def quoted(source: str) -> str:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 #: Transforms that are kept.
 KEPT = 16
+#: Formats of Pillow whose files are boxes.
+IN_BOXES = ("AVIF", "HEIF")
 #: Modes that a profile of grey is for.
 GREY = ("L", "LA")
 #: Modes with transparency.
@@ -32,6 +34,10 @@ def profile_of(image: Image.Image) -> bytes | None:
     if image.format == "PNG":
         stream = getattr(image, "fp", None) if getattr(image, "tile", None) else None
         return png_profile(image, cicp(stream) if stream is not None else None)
+    if image.format in IN_BOXES:
+        from ssah_tf.data.boxes import boxed_profile  # not needed for most photos
+
+        return boxed_profile(image)
     profile = image.info.get("icc_profile")
     return profile if isinstance(profile, bytes) else None
 

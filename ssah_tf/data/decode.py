@@ -5,26 +5,22 @@ import os
 import stat
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from ssah_tf.data.colour import profile_of, to_srgb
-from ssah_tf.data.formats import HEAD, begins_as, not_read
 from ssah_tf.data.levels import Levels
+from ssah_tf.data.open_picture import open_picture
 from ssah_tf.system.errors import ImageError
 from ssah_tf.system.text import first_line, printable
 
 #: Version of the rule below; it rises when any pixel changes. Rule 1 knew no colour profiles, and
 #: kept the highest byte of more than 8 bits.
 RULE = 2
-
-#: The only decoders of Pillow that are used, whatever a file is called: others are less looked
-#: after, and that of EPS runs Ghostscript.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF")
 
 #: Images with more pixels than this are refused before they are decoded.
 MAX_PIXELS = 150_000_000
@@ -41,10 +37,11 @@ def decode(
 ) -> np.ndarray:
     """Decode an image file, crop it to its central square and resize that.
 
-    The rule, in this order: Pillow's decoder, the first frame, EXIF orientation applied,
-    transparency laid on white, RGB, centre crop to a square, bilinear resize with antialiasing. A
-    JPEG of four times `size` or more is decoded at 1/2, 1/4 or 1/8 of its size, which libjpeg
-    does much quicker, but never below twice `size` on its shorter side.
+    The rule, in this order: the decoder of its format, of a raw file the preview, the first frame
+    or primary image, turned upright by EXIF or by what the format has for that, transparency laid
+    on white, sRGB, centre crop to a square, bilinear resize with antialiasing. A JPEG of four times
+    `size` or more is decoded at 1/2, 1/4 or 1/8 of its size, which libjpeg does much quicker, but
+    never below twice `size` on its shorter side.
 
     Args:
         source: Path of the file, its bytes, or the open file.
@@ -108,14 +105,19 @@ def readable(
         if isinstance(source, str | Path):
             regular(source, name)
         file = io.BytesIO(source) if isinstance(source, bytes) else source
-        with Image.open(file, formats=FORMATS) as image:
+        try:
+            opened = open_picture(file)
+        except ImageError as error:
+            raise ImageError(f"{name}: {error}") from None
+        with opened as image:
             if image.width * image.height > limit:
                 raise ImageError(
                     f"{name}: {image.width} x {image.height} pixels, the limit is {limit:,}"
                 )
-            image.draft(None, (2 * size, 2 * size))  # JPEG only
+            if image.format in ("JPEG", "MPO"):  # a draft of HEIC is another picture
+                image.draft(None, (2 * size, 2 * size))
             try:
-                rgb = to_rgb(image, lambda: Image.open(file, formats=FORMATS), keep=False, cut=cut)
+                rgb = to_rgb(image, lambda: open_picture(file), keep=False, cut=cut)
             except ImageError as error:
                 raise ImageError(f"{name}: {error}") from None
             yield rgb
@@ -123,8 +125,6 @@ def readable(
         raise
     except FileNotFoundError:
         raise ImageError(f"{name}: no such file") from None
-    except UnidentifiedImageError:
-        raise ImageError(f"{name}: {unidentified(file)}") from None
     except Image.DecompressionBombError:
         raise ImageError(f"{name}: more than {limit:,} pixels, the limit") from None
     except MemoryError:
@@ -133,22 +133,6 @@ def readable(
     except Exception as error:
         reason = first_line(error)
         raise ImageError(f"{name}: cannot be read as an image ({reason})") from None
-
-
-def unidentified(source: str | Path | BinaryIO) -> str:
-    """What a file is that is none of `FORMATS`, as far as its first bytes and tags say."""
-    from ssah_tf.data.tiff import unread
-
-    try:
-        with open(source, "rb") if isinstance(source, str | Path) else nullcontext(source) as file:
-            file.seek(0)
-            head = file.read(HEAD)
-            what, why = begins_as(head), unread(file)
-    except OSError as error:
-        return error.strerror or str(error)
-    if what is not None:
-        return why or f"begins as a {what} image, but is damaged or of a kind that is not read"
-    return not_read(head) or "empty, or not an image"
 
 
 def square(image: Image.Image, size: int) -> np.ndarray:

@@ -8,6 +8,9 @@ from ssah_tf.data.image_set import ImageSet
 from ssah_tf.data.sampling import BatchPlan
 from ssah_tf.data.split import Split
 
+#: Side in pixels up to which a batch may have as many images as it is said to.
+USUAL = 224
+
 
 def training_batches(
     images: ImageSet,
@@ -90,11 +93,12 @@ def training_batches(
 def encoding_batches(
     images: ImageSet, positions: np.ndarray, *, size: int, batch: int
 ) -> tf.data.Dataset:
-    """The images at `positions` in order, in batches; the last one may be smaller.
+    """The images at `positions` in order, in batches of `fitting(batch, size)`, or a rest of it.
 
     Returns:
         A dataset of uint8 `(<= batch, size, size, 3)`.
     """
+    batch = fitting(batch, size)
     starts = tf.data.Dataset.range(0, len(positions), batch)
 
     def load(start):
@@ -105,6 +109,15 @@ def encoding_batches(
 
     data = starts.map(load, num_parallel_calls=2, deterministic=True)
     return not_tuned(data.prefetch(2))
+
+
+def fitting(batch: int, size: int) -> int:
+    """A batch in images of a side of `size` px, smaller where they are larger than `USUAL`.
+
+    In a transformer every part of an image looks at every other, so that the memory of an image
+    grows with the fourth power of its side.
+    """
+    return max(1, batch * USUAL**4 // max(size, USUAL) ** 4)
 
 
 def not_tuned(data: tf.data.Dataset) -> tf.data.Dataset:

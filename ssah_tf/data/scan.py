@@ -4,12 +4,19 @@ import fnmatch
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ssah_tf.data.formats import PASSED_OVER, SUFFIXES
+from ssah_tf.data.formats import (
+    BESIDE_RAW,
+    OF_ENDING,
+    RAW_ENDINGS,
+    ending_of,
+    endings_read,
+    what_to_install,
+)
 from ssah_tf.system.errors import DataError
 from ssah_tf.system.text import as_unicode, printable
 
@@ -28,8 +35,10 @@ SYSTEM = frozenset(
 )
 #: Reasons that are no name or ending.
 EXCLUDED, HIDDEN, LINKED = "excluded", "hidden", "linked"
+#: The reason for a raw file beside the picture that the camera made of it: they are one photo.
+PAIRED = "raw beside a picture of the same name"
 #: Reasons that nobody has to be warned of: somebody asked for them, or they are a convention.
-EXPECTED = frozenset({EXCLUDED, HIDDEN})
+EXPECTED = frozenset({EXCLUDED, HIDDEN, PAIRED})
 
 
 @dataclass(frozen=True)
@@ -37,7 +46,7 @@ class PassedOver:
     """What a scan has left out.
 
     Attributes:
-        files: Reason (".heic", "hidden", "excluded", ...) -> image files.
+        files: Reason (".psd", "hidden", "excluded", ...) -> image files.
         folders: Reason ("@eaDir", "linked", "excluded") -> folders that were not looked into.
         unlisted: Folder that cannot be listed -> why.
     """
@@ -63,12 +72,15 @@ class PassedOver:
         return bool(self.files.keys() - EXPECTED or self.unlisted)
 
     def line(self) -> str:
-        """All of it on a line, such as "17 image files passed over: 12 .avif, 5 .heic"; or ""."""
+        """All of it on a line, such as "17 image files passed over: 12 .psd, 5 .jxl"; or ""."""
         parts = [
             f"{number_of(total, what)} passed over: {listed(found)}"
             for found, what in ((self.files, "image file"), (self.folders, "folder"))
             if (total := found.total())
         ]
+        known = (OF_ENDING[reason] for reason in self.files if reason in OF_ENDING)
+        if command := what_to_install(known):
+            parts[0] += f" (to read more of them: {command})"
         if self.unlisted:
             folder, why = next(iter(self.unlisted.items()))
             example = "for example " if len(self.unlisted) > 1 else ""
@@ -160,6 +172,7 @@ class Scan:
 def scan(folder: str | Path, exclude: Sequence[str] = (), counted: set[str] | None = None) -> Scan:
     """Image files below a folder by their ending, sorted, as paths relative to it.
 
+    Of a raw file and a picture (JPEG or HEIC) of the same name beside it the picture is taken.
     Links to folders are not followed; hidden files and folders, and those of systems, are passed
     over, as is a folder that cannot be listed.
 
@@ -173,7 +186,7 @@ def scan(folder: str | Path, exclude: Sequence[str] = (), counted: set[str] | No
     """
     root, rule, passed = os.fspath(folder), Exclude(exclude), PassedOver()
     paths: list[str] = []
-    above = os.path.join(root, "")
+    above, read = os.path.join(root, ""), endings_read()
 
     def unlisted(error: OSError) -> None:
         if error.filename == root:
@@ -184,13 +197,15 @@ def scan(folder: str | Path, exclude: Sequence[str] = (), counted: set[str] | No
         below = "" if parent == root else parent[len(above) :] + "/"
         why = {name: why_not_into(root, below + name, rule) for name in folders}
         folders[:] = sorted(name for name in folders if why[name] is None)
+        ending = {name: name[name.rfind(".") :].lower() for name in files}
         taken = [
             name
             for name in sorted(files)
-            if name[name.rfind(".") :].lower() in SUFFIXES
-            and name[0] != "."
-            and not (rule and rule(root, below + name))
+            if ending[name] in read and name[0] != "." and not (rule and rule(root, below + name))
         ]
+        pictures = () if RAW_ENDINGS.isdisjoint(ending.values()) else stems(taken)
+        if pictures:
+            taken = [name for name in taken if not is_paired(name, pictures)]
         paths += [below + name for name in taken]
         if counted is not None:
             place = os.path.abspath(parent)
@@ -202,9 +217,19 @@ def scan(folder: str | Path, exclude: Sequence[str] = (), counted: set[str] | No
             passed.files.update(
                 reason
                 for name in set(files).difference(taken)
-                if (reason := why_not_taken(root, below + name, rule))
+                if (reason := why_not_taken(root, below + name, rule, pictures))
             )
     return Scan(paths, passed)
+
+
+def stems(names: Iterable[str]) -> frozenset[str]:
+    """Names, without their endings, of the pictures that cameras write beside raw files."""
+    return frozenset(name[: name.rfind(".")] for name in names if ending_of(name) in BESIDE_RAW)
+
+
+def is_paired(name: str, pictures: Collection[str]) -> bool:
+    """Whether a file is the raw file of one of some pictures; see `stems`."""
+    return ending_of(name) in RAW_ENDINGS and name[: name.rfind(".")] in pictures
 
 
 def why_not_into(root: str, path: str, rule: Exclude) -> str | None:
@@ -219,15 +244,26 @@ def why_not_into(root: str, path: str, rule: Exclude) -> str | None:
     return LINKED if os.path.islink(os.path.join(root, path)) else None
 
 
-def why_not_taken(root: str, path: str, rule: Exclude) -> str | None:
-    """Why a file is not taken that is an image by its ending; `None` for other files."""
+def why_not_taken(
+    root: str, path: str, rule: Exclude, pictures: Collection[str] = ()
+) -> str | None:
+    """Why a file is not taken that is an image by its ending; `None` for other files.
+
+    Args:
+        root: The folder that is scanned.
+        path: The file, relative to it.
+        rule: What is excluded.
+        pictures: `stems` of the pictures beside it.
+    """
     name = os.path.basename(path)
     ending = os.path.splitext(name)[1].lower()
-    if (ending not in SUFFIXES and ending not in PASSED_OVER) or name.startswith("._"):
+    if ending not in OF_ENDING or name.startswith("._"):
         return None
     if name.startswith("."):
         return HIDDEN
-    return EXCLUDED if rule and rule(root, path) else ending
+    if rule and rule(root, path):
+        return EXCLUDED
+    return PAIRED if is_paired(name, pictures) else ending
 
 
 def why_missing(root: str, path: str, exclude: Sequence[str], passed: PassedOver) -> str | None:
@@ -251,4 +287,16 @@ def why_missing(root: str, path: str, exclude: Sequence[str], passed: PassedOver
         why = why_not_into(root, "/".join(folders[:depth]), rule)
         if why is not None:
             return f"in a folder that is {why or HIDDEN}" if why in ("", EXCLUDED, LINKED) else why
-    return why_not_taken(root, path, rule) or "no image by its ending"
+    return why_not_taken(root, path, rule, beside(whole, rule, root)) or "no image by its ending"
+
+
+def beside(file: str, rule: Exclude, root: str) -> frozenset[str]:
+    """`stems` of the pictures in the folder of a raw file that are taken; none for another file."""
+    if ending_of(file) not in RAW_ENDINGS:
+        return frozenset()
+    folder, read = os.path.dirname(file), endings_read()
+    names = (name for name in os.listdir(folder) if ending_of(name) in read and name[0] != ".")
+    if rule:
+        below = os.path.relpath(folder, root)
+        names = (n for n in names if not rule(root, n if below == "." else f"{below}/{n}"))
+    return stems(names)

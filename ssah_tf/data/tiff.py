@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from PIL.TiffImagePlugin import OPEN_INFO, ImageFileDirectory_v2, TiffImageFile
 
@@ -15,6 +15,12 @@ SMALLEST, LARGEST, COLOURS, EXTRA, FORMAT, S_SMALLEST, S_LARGEST = (
     280, 281, 320, 338, 339, 340, 341,
 )  # fmt: skip
 SUBSAMPLING = 530
+#: Tags of raw files: of all of them, and of DNG alone.
+SUBFILE, MAKE, SUB_IFDS, DNG = 254, 271, 330, 50706
+#: Photometric interpretations of what a sensor saw: a mosaic of colours, linear colours.
+SENSOR = (32803, 34892)
+#: Where a CR2 file says what it is.
+CR2 = slice(8, 10)
 #: Names of the sample formats.
 FORMATS = {1: "unsigned", 2: "signed", 3: "float", 4: "undefined", 5: "complex", 6: "complex"}
 #: What Pillow calls big-endian numbers that libtiff has turned already.
@@ -107,16 +113,51 @@ def for_planes(image: TiffImageFile) -> None:
         change_raw_mode(image, lambda old: old + ending)
 
 
-def unread(stream: BinaryIO) -> str:
-    """Why a TIFF file is not opened: its kind of numbers; "" if it is no TIFF file."""
+def first_tags(stream: IO[bytes]) -> ImageFileDirectory_v2:
+    """The tags of the first picture of a TIFF file; none for another file.
+
+    Raises:
+        Exception: Almost any, on a damaged file.
+    """
     stream.seek(0)
     head = stream.read(8)
     if head[:4] not in (b"II*\0", b"MM\0*"):
-        return ""
+        return ImageFileDirectory_v2()
+    tags = ImageFileDirectory_v2(head)
+    stream.seek(tags.next)
+    tags.load(stream)
+    return tags
+
+
+def is_raw(stream: IO[bytes]) -> bool:
+    """Whether a file is a TIFF file as cameras write it: what a sensor saw, beside a preview.
+
+    That is DNG and CR2 by their own marks; of others (NEF, ARW) the first picture is a small copy,
+    of a camera that is named, and what it is a copy of lies in a directory below.
+
+    Args:
+        stream: The file; its place is kept.
+    """
+    place = stream.tell()
     try:
-        tags = ImageFileDirectory_v2(head)
-        stream.seek(tags.next)
-        tags.load(stream)
+        tags = first_tags(stream)
+        stream.seek(0)
+        if stream.read(CR2.stop)[CR2] == b"CR":
+            return bool(tags)
+        is_copy = tags.get(SUBFILE) == 1 and SUB_IFDS in tags and MAKE in tags
+        return DNG in tags or is_copy or tags.get(PHOTOMETRIC) in SENSOR
+    except Exception:  # damaged
+        return False
+    finally:
+        stream.seek(place)
+
+
+def unread(stream: BinaryIO) -> str:
+    """Why a TIFF file is not opened: its kind of numbers; "" if it is no TIFF file."""
+    try:
+        tags = first_tags(stream)
+        if not tags:
+            return ""
         bits, forms = numbers(tags.get(BITS, 1)), numbers(tags.get(FORMAT, 1))
         kind = " or ".join(sorted({FORMATS.get(int(form), "unknown") for form in forms}))
         return (
@@ -124,5 +165,5 @@ def unread(stream: BinaryIO) -> str:
             f"{max(bits):.0f} bits, photometric {tags.get(PHOTOMETRIC)}: not read; save it as 8 or "
             "16 bits, grey or RGB"
         )
-    except Exception:  # damaged: Pillow raises almost anything
+    except Exception:  # damaged
         return "a damaged TIFF file"

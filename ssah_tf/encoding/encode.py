@@ -130,8 +130,9 @@ def encode_files(
     """Write the codes of image files to `output`, with the model id and the paths.
 
     - `.npy`: uint8 `(n, ceil(bits / 8))`, and `<output>.json` with `model_id`, `bits`, `paths`.
-    - `.parquet`: columns `path`, `code` (binary), of the file `digest` (SHA-256), `size` and
-      `mtime_ns`, and `perceptual_hash`; `model_id` and `bits` in its metadata.
+    - `.parquet`: columns `path`, `code` and `appearance` (binary), of the file `digest` (SHA-256),
+      `size` and `mtime_ns`, and `perceptual_hash`; `model_id`, `bits` and `appearance_bits` in its
+      metadata.
     - a folder, for what does not fit into one file: shards of that form, `000000.parquet`, ... (or
       `.npz` where PyArrow is not installed), `_encoded.json` with the numbers at the end.
 

@@ -15,7 +15,8 @@ from ssah_tf.data.decode import RULE, decode, square, to_rgb
 from ssah_tf.data.threads import in_batches
 from ssah_tf.metrics.hamming import code_bytes
 from ssah_tf.system.errors import SsahError
-from ssah_tf.system.text import first_line, printable
+from ssah_tf.system.onnx_session import open_session
+from ssah_tf.system.text import printable
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -33,6 +34,7 @@ class Encoder:
     Attributes:
         model_id: Names weights and preprocessing; codes of two ids must not be mixed.
         bits: Length of a code.
+        appearance_bits: Length of the appearance code; 0 for an export that has none.
         image_size: Side in pixels to which images are cropped and resized.
         path: The ONNX file.
     """
@@ -53,6 +55,7 @@ class Encoder:
         self.path = path
         self.model_id = about["model_id"]
         self.bits = int(about["bits"])
+        self.appearance_bits = int(about.get("appearance_bits", "0"))
         self.image_size = int(about["image_size"])
 
     @classmethod
@@ -71,26 +74,15 @@ class Encoder:
         Raises:
             SsahError: No such file, or not an encoder.
         """
-        import onnxruntime
-
         path = Path(path)
         if path.is_dir():
             path = path / "encoder.onnx"
         if not path.is_file():
             raise SsahError(f"{path}: no such file; make one with `ssah export RUN`")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
         try:
-            session = onnxruntime.InferenceSession(
-                str(path),
-                options,
-                providers=list(providers or onnxruntime.get_available_providers()),
-            )
-        except Exception as error:  # ONNX Runtime's own classes derive from Exception alone
-            reason = first_line(error)
-            raise SsahError(f"{path}: cannot be loaded ({reason})") from None
+            session = open_session(path, threads=threads, providers=providers)
+        except ValueError as error:
+            raise SsahError(f"{path}: cannot be loaded ({error})") from None
         return cls(session, path)
 
     def encode(self, images: Picture | Iterable[Picture], batch: int = 64) -> npt.NDArray[np.uint8]:
@@ -111,24 +103,40 @@ class Encoder:
             ImageError: An image cannot be read.
             SsahError: An array of another form.
         """
-        return self._run("codes", images, batch)
+        return self._run(("codes",), images, batch)
+
+    def full_codes(
+        self, images: Picture | Iterable[Picture], batch: int = 64
+    ) -> npt.NDArray[np.uint8]:
+        """Packed codes, each with the packed appearance code behind it, if there is one.
+
+        By the appearance code a search orders photos of one distance. See `encode`.
+
+        Returns:
+            uint8 `(n, ceil(bits / 8) + ceil(appearance_bits / 8))`.
+        """
+        return self._run(("codes", "appearance")[: 1 + bool(self.appearance_bits)], images, batch)
 
     def logits(
         self, images: Picture | Iterable[Picture], batch: int = 64
     ) -> npt.NDArray[np.float32]:
         """Logits of images, float32 `(n, bits)`: their signs are the code. See `encode`."""
-        return self._run("logits", images, batch)
+        return self._run(("logits",), images, batch)
 
     def _run(
-        self, output: str, images: Picture | Iterable[Picture], batch: int
+        self, outputs: tuple[str, ...], images: Picture | Iterable[Picture], batch: int
     ) -> npt.NDArray[Any]:
+        """Outputs of the network side by side."""
         found = [
-            self.session.run([output], {"images": part})[0] for part in self._batches(images, batch)
+            np.concatenate(self.session.run(list(outputs), {"images": part}), axis=1)
+            for part in self._batches(images, batch)
         ]
         if found:
             return np.concatenate(found)
-        width = self.bits if output == "logits" else code_bytes(self.bits)
-        return np.zeros((0, width), np.float32 if output == "logits" else np.uint8)
+        if outputs == ("logits",):
+            return np.zeros((0, self.bits), np.float32)
+        widths = {"codes": code_bytes(self.bits), "appearance": code_bytes(self.appearance_bits)}
+        return np.zeros((0, sum(widths[name] for name in outputs)), np.uint8)
 
     def _batches(
         self, images: Picture | Iterable[Picture], batch: int

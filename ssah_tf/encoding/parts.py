@@ -90,7 +90,12 @@ class Parts:
         """
         for file in self.files():
             records = read_records(file, f"remove {self.folder}, what is in it is encoded again")
-            if records is not None and records.model_id == self.encoder.model_id:
+            ours = self.encoder.model_id, self.encoder.bits, self.encoder.appearance_bits
+            if records is not None and ours == (
+                records.model_id,
+                records.bits,
+                records.appearance_bits,
+            ):
                 yield from records
 
     def in_shards(self, folder: Path) -> Iterator[Record]:

@@ -66,11 +66,15 @@ def read_records(path: Path, if_older: str = "encode again into a new --output")
 
 def write_npz(path: Path, records: Records) -> None:
     """Write records as arrays; names and reasons as JSON, in bytes."""
-    about = {"model_id": records.model_id, "bits": records.bits}
-    text = json.dumps({**about, "paths": records.paths, "bad": records.bad})
+    text = json.dumps({**about_of(records), "paths": records.paths, "bad": records.bad})
+    width = code_bytes(records.bits)
+    appearance: dict[str, Any] = {}
+    if records.appearance_bits:
+        appearance["appearance"] = records.codes[:, width:]
     np.savez(
         path,
-        codes=records.codes,
+        codes=records.codes[:, :width],
+        **appearance,
         digests=records.digests,
         sizes=records.sizes,
         mtime_ns=records.mtime_ns,
@@ -89,11 +93,14 @@ def read_npz(path: Path) -> Records:
     about = parse_json(arrays.pop("about").tobytes())
     if RENAMED.keys() & arrays.keys() or "photos" in about:  # parts of an index had no columns
         raise OlderFile
+    codes, rows = arrays["codes"], len(about["paths"])
+    none = np.zeros((rows, 0), np.uint8)  # what an older version wrote has no appearance codes
     return Records(
         about["model_id"],
         int(about["bits"]),
+        int(about.get("appearance_bits", 0)),
         list(about["paths"]),
-        arrays["codes"],
+        np.concatenate([codes, arrays.get("appearance", none)], axis=1),
         arrays["digests"],
         arrays["sizes"],
         arrays["mtime_ns"],
@@ -106,17 +113,19 @@ def write_parquet(path: Path, records: Records) -> None:
     """Write records as a table of the images with a code; the bad ones stand in its metadata."""
     pyarrow = import_pyarrow()
     bad = {as_unicode(name): as_unicode(reason) for name, reason in records.bad.items()}
-    about = {"model_id": records.model_id, "bits": records.bits, "bad": json.dumps(bad)}
+    width = code_bytes(records.bits)
+    columns = {"appearance": [row.tobytes() for row in records.codes[:, width:]]}
     table = pyarrow.table(
         {
             "path": [as_unicode(name) for name in records.paths],
-            "code": [row.tobytes() for row in records.codes],
+            "code": [row.tobytes() for row in records.codes[:, :width]],
+            **(columns if records.appearance_bits else {}),
             "digest": [row.tobytes() for row in records.digests],
             "size": records.sizes,
             "mtime_ns": records.mtime_ns,
             "perceptual_hash": [row.tobytes() for row in records.perceptual_hash],
         },
-        schema=parquet_schema(about),
+        schema=parquet_schema({**about_of(records), "bad": json.dumps(bad)}),
     )
     pyarrow.parquet.write_table(table, path, write_page_checksum=True)
 
@@ -127,12 +136,16 @@ def read_parquet(path: Path) -> Records:
     if RENAMED.keys() & set(table.column_names):
         raise OlderFile
     about = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
-    bits = int(about["bits"])
+    bits, appearance_bits = int(about["bits"]), int(about.get("appearance_bits", 0))
+    codes = [as_rows(table["code"].to_pylist(), code_bytes(bits))]
+    if appearance_bits:
+        codes.append(as_rows(table["appearance"].to_pylist(), code_bytes(appearance_bits)))
     return Records(
         about["model_id"],
         bits,
+        appearance_bits,
         table["path"].to_pylist(),
-        as_rows(table["code"].to_pylist(), code_bytes(bits)),
+        np.concatenate(codes, axis=1),
         as_rows(table["digest"].to_pylist(), DIGEST_BYTES),
         table["size"].to_numpy(),
         table["mtime_ns"].to_numpy(),
@@ -141,13 +154,24 @@ def read_parquet(path: Path) -> Records:
     )
 
 
+def about_of(records: Records) -> dict[str, Any]:
+    """What a file says of the codes in it."""
+    return {
+        "model_id": records.model_id,
+        "bits": records.bits,
+        "appearance_bits": records.appearance_bits,
+    }
+
+
 def parquet_schema(about: dict[str, Any]) -> Any:
     """Columns of a Parquet file of records, and what its metadata says."""
     pyarrow = import_pyarrow()
+    appearance = {"appearance": pyarrow.binary()} if about["appearance_bits"] else {}
     return pyarrow.schema(
         {
             "path": pyarrow.string(),
             "code": pyarrow.binary(),
+            **appearance,
             "digest": pyarrow.binary(),
             "size": pyarrow.int64(),
             "mtime_ns": pyarrow.int64(),

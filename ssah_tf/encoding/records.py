@@ -18,7 +18,7 @@ from ssah_tf.data.perceptual_hash import BYTES as HASH_BYTES
 from ssah_tf.data.perceptual_hash import NOTHING, is_flat, perceptual_hash
 from ssah_tf.data.threads import in_batches
 from ssah_tf.encoding.encoder import Encoder
-from ssah_tf.metrics.hamming import code_bytes
+from ssah_tf.metrics.hamming import full_bytes
 from ssah_tf.system.errors import ImageError
 from ssah_tf.system.text import printable
 
@@ -27,7 +27,7 @@ BATCH = 64
 #: Bytes of a digest, SHA-256.
 DIGEST_BYTES = 32
 
-#: A code `(ceil(bits / 8),)`, or codes `(n, ceil(bits / 8))`, or pixels `(side, side, 3)`.
+#: A full code, or full codes, or pixels `(side, side, 3)`.
 Uint8 = npt.NDArray[np.uint8]
 #: Digest of a content -> its perceptual hash and its code.
 Known = Mapping[bytes, tuple[bytes, Uint8]]
@@ -43,7 +43,7 @@ class Record:
         size: Bytes of the file.
         mtime_ns: Time of the last change, nanoseconds.
         perceptual_hash: See `data.perceptual_hash`; empty if the code alone was asked for.
-        code: Packed, uint8 `(ceil(bits / 8),)`.
+        code: Full code: packed code, and behind it the packed appearance code, if there is one.
     """
 
     path: str
@@ -113,7 +113,7 @@ def encode_records(
     for batch in in_batches(read, paths, BATCH):
         good = [one for one in batch if not isinstance(one, Unreadable)]
         pixels = [value for _, value in good if value.ndim == 3]
-        codes = iter(encoder.encode(np.stack(pixels)) if pixels else ())
+        codes = iter(encoder.full_codes(np.stack(pixels)) if pixels else ())
         yield [
             one
             if isinstance(one, Unreadable)
@@ -130,13 +130,13 @@ def encode_readable(encoder: Encoder, paths: list[str]) -> tuple[Uint8, list[str
         paths: Image files.
 
     Returns:
-        The codes of those that can be read, uint8 `(n, ceil(bits / 8))`, and for each path "" or
-        why it cannot be read.
+        The full codes of those that can be read, uint8 `(n, bytes)`, and for each path "" or why it
+        cannot be read.
     """
     found = [one for batch in encode_records(encoder, paths, code_only=True) for one in batch]
     codes = [one.code for one in found if isinstance(one, Record)]
     reasons = [one.reason if isinstance(one, Unreadable) else "" for one in found]
-    return stacked(codes, encoder.bits), reasons
+    return stacked(codes, encoder.bits, encoder.appearance_bits), reasons
 
 
 def flat_pictures(size: int, seen: Iterable[tuple[str, bytes]]) -> list[str]:
@@ -171,8 +171,9 @@ class Records:
     Attributes:
         model_id: Of the encoder.
         bits: Of a code.
+        appearance_bits: Of an appearance code, 0 for none.
         paths: Of the files with a code, in order.
-        codes: Packed codes, uint8 `(n, ceil(bits / 8))`.
+        codes: Full codes, uint8 `(n, ceil(bits / 8) + ceil(appearance_bits / 8))`.
         digests: SHA-256 of the files' contents, uint8 `(n, DIGEST_BYTES)`.
         sizes: Of the files in bytes, int64 `(n,)`.
         mtime_ns: Times of their last changes in nanoseconds, int64 `(n,)`.
@@ -183,6 +184,7 @@ class Records:
 
     model_id: str
     bits: int
+    appearance_bits: int
     paths: list[str]
     codes: Uint8
     digests: Uint8
@@ -200,8 +202,9 @@ class Records:
         return cls(
             encoder.model_id,
             encoder.bits,
+            encoder.appearance_bits,
             [one.path for one in good],
-            stacked([one.code for one in good], encoder.bits),
+            stacked([one.code for one in good], encoder.bits, encoder.appearance_bits),
             as_rows([one.digest for one in good], DIGEST_BYTES),
             np.array([one.size for one in good], np.int64),
             np.array([one.mtime_ns for one in good], np.int64),
@@ -222,9 +225,9 @@ class Records:
 
     def whole(self) -> bool:
         """Whether the columns have the forms that they should have: a stranger's may not."""
-        rows = len(self.paths)
+        rows, width = len(self.paths), full_bytes(self.bits, self.appearance_bits)
         forms = (
-            (self.codes, np.uint8, (rows, code_bytes(self.bits))),
+            (self.codes, np.uint8, (rows, width)),
             (self.digests, np.uint8, (rows, DIGEST_BYTES)),
             (self.sizes, np.int64, (rows,)),
             (self.mtime_ns, np.int64, (rows,)),
@@ -246,6 +249,6 @@ def as_rows(values: Sequence[bytes], width: int) -> Uint8:
     return np.frombuffer(b"".join(values), np.uint8).reshape(len(values), width)
 
 
-def stacked(codes: Sequence[Uint8], bits: int) -> Uint8:
-    """Codes as rows, uint8 `(n, ceil(bits / 8))`; there may be none."""
-    return np.array(codes, np.uint8).reshape(len(codes), code_bytes(bits))
+def stacked(codes: Sequence[Uint8], bits: int, appearance_bits: int) -> Uint8:
+    """Full codes as rows, uint8 `(n, bytes)`; there may be none."""
+    return np.array(codes, np.uint8).reshape(len(codes), full_bytes(bits, appearance_bits))

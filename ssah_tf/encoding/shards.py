@@ -55,6 +55,7 @@ class Shards:
     def __init__(self, folder: Path, paths: list[str], encoder: Encoder, size: int, suffix: str):
         self.folder, self.paths, self.size, self.suffix = folder, paths, size, suffix
         self.model_id, self.bits = encoder.model_id, encoder.bits
+        self.appearance_bits = encoder.appearance_bits
         listing = hashlib.sha256()
         for path in paths:
             listing.update(path.encode("utf-8", "surrogateescape") + b"\0")
@@ -113,7 +114,8 @@ class Shards:
             return None
         names = [self.as_kept(name) for name in self.names(number)]
         fits = (
-            (records.model_id, records.bits) == (self.model_id, self.bits)
+            (records.model_id, records.bits, records.appearance_bits)
+            == (self.model_id, self.bits, self.appearance_bits)
             and [name for name in names if name not in records.bad] == records.paths
             and len(records) + len(records.bad) == len(names)
         )

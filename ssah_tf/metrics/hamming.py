@@ -11,6 +11,11 @@ def code_bytes(bits: int) -> int:
     return -(-bits // 8)
 
 
+def full_bytes(bits: int, appearance_bits: int) -> int:
+    """Bytes of a packed code with the packed appearance code behind it; that may have 0 bits."""
+    return code_bytes(bits) + code_bytes(appearance_bits)
+
+
 def pack_codes(u: np.ndarray) -> np.ndarray:
     """Packs real-valued network outputs, or codes in {-1, +1}, into bits by their sign.
 

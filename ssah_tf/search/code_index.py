@@ -3,13 +3,12 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ssah_tf.metrics.hamming import bit_words, code_bytes
-from ssah_tf.search.engines import make_engine
+from ssah_tf.metrics.hamming import code_bytes
+from ssah_tf.search.groups import Groups, Owners, group
 from ssah_tf.search.index import IdsCodes, IdsDistances, Index
 from ssah_tf.system.errors import NewerError, SsahError
 from ssah_tf.system.files import atomic_path, write_atomically
@@ -18,8 +17,9 @@ from ssah_tf.system.text import first_line
 
 #: File that says what an index is; it is written last.
 MANIFEST = "index.json"
-#: Of what is saved; another one is named, not read.
-FORMAT = 2
+#: Of what is saved; 3 can have appearance codes. 2 is read, too: it has none.
+FORMAT = 3
+READ = 2
 #: Arrays that a saved index can have, each in a file of its own, and their types.
 ARRAYS = {
     "ids": (np.uint32, np.int64),
@@ -27,6 +27,7 @@ ARRAYS = {
     "distinct": (np.uint8,),
     "starts": (np.uint32,),
     "members": (np.uint32,),
+    "appearance": (np.uint8,),
 }
 #: Bytes of a file that are read at a time.
 PIECE = 1 << 20
@@ -38,24 +39,27 @@ class CodeIndex(Index):
     """An index in memory and in files.
 
     Learned codes collapse: thousands of images of a class share one. So the distinct codes are
-    searched, and each answer is expanded to the ids that have that code. Results come in the order
-    of (distance, id).
+    searched, and each answer is expanded to the ids that have that code, nearest in appearance
+    first.
 
     Args:
         bits: Length of a code.
         model_id: Of the encoder that the codes come from.
         engine: "auto", "numpy" or "faiss". See `make_engine`.
+        appearance_bits: Length of an appearance code; 0 for none.
 
     Attributes:
         ids: int64 `(n,)`, ascending.
-        codes: Their packed codes, uint8 `(n, ceil(bits / 8))`.
+        codes: Their packed codes, uint8 `(n, ceil(bits / 8))`, without appearance.
     """
 
-    def __init__(self, bits: int, model_id: str, engine: str = "auto"):
+    def __init__(self, bits: int, model_id: str, engine: str = "auto", appearance_bits: int = 0):
         self.bits = bits
         self.model_id = model_id
         self.engine_name = engine
+        self.appearance_bits = appearance_bits
         self.codes = np.zeros((0, code_bytes(bits)), np.uint8)
+        self._appearance = np.zeros((0, code_bytes(appearance_bits)), np.uint8)
         self._ids: np.ndarray | None = None
         self._first = 0
         self._groups: Groups | None = None
@@ -75,12 +79,30 @@ class CodeIndex(Index):
         return found.astype(np.int64)
 
     @property
+    def full_codes(self) -> np.ndarray:
+        """Full codes in the order of `ids`, uint8 `(n, bytes)`."""
+        return self.full_at(slice(None))
+
+    def full_at(self, positions: np.ndarray | slice) -> np.ndarray:
+        """Full codes at some positions."""
+        if not self.appearance_bits:
+            return np.asarray(self.codes[positions])
+        appearance, groups = self._appearance, self._groups  # in this order: see `groups`
+        if groups is not None:
+            appearance, owners = groups.appearance, groups.owners
+            if owners is not None:
+                return np.concatenate(
+                    [self.codes[positions], appearance[owners.rows[positions]]], axis=1
+                )
+        return np.concatenate([self.codes[positions], appearance[positions]], axis=1)
+
+    @property
     def nbytes(self) -> int:
         """Bytes of its arrays, in memory or mapped."""
         held = [self.codes] if self._ids is None else [self.codes, self._ids]
         if (owners := self.groups.owners) is not None:
             held += [self.groups.codes, owners.starts, owners.members]
-        return sum(array.nbytes for array in held)
+        return sum(array.nbytes for array in held) + self.groups.appearance.nbytes
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -95,7 +117,7 @@ class CodeIndex(Index):
         """See `Index.items`."""
         for start in range(0, len(self), BLOCK):
             end = min(start + BLOCK, len(self))
-            yield self.ids_at(np.arange(start, end)), self.codes[start:end]
+            yield self.ids_at(np.arange(start, end)), self.full_at(slice(start, end))
 
     def whole(self) -> "CodeIndex":
         """All codes, in memory: these."""
@@ -103,9 +125,9 @@ class CodeIndex(Index):
 
     def subset(self, ids: np.ndarray) -> "CodeIndex":
         """See `Index.subset`; the codes are grouped anew, for many searches."""
-        part = CodeIndex(self.bits, self.model_id, self.engine_name)
+        part = self._empty()
         at = self._positions(ids)
-        part._take(self.ids_at(at), self.codes[at])
+        part._take(self.ids_at(at), self.full_at(at))
         part.groups  # noqa: B018  found now, not by several threads at once
         return part
 
@@ -114,17 +136,17 @@ class CodeIndex(Index):
         if there.any():
             raise SsahError(f"id {ids[there][0]} is in the index already")
         ids = np.concatenate([self.ids, ids])
-        codes = np.concatenate([self.codes, codes])
+        codes = np.concatenate([self.full_codes, codes])
         order = np.argsort(ids, kind="stable")
         self._take(ids[order], codes[order])
 
     def _remove(self, ids: np.ndarray) -> None:
         keep = np.ones(len(self.ids), bool)
         keep[self._positions(ids)] = False
-        self._take(self.ids[keep], self.codes[keep])
+        self._take(self.ids[keep], self.full_codes[keep])
 
     def _update(self, ids: np.ndarray, codes: np.ndarray) -> None:
-        changed = np.array(self.codes)
+        changed = np.array(self.full_codes)
         changed[self._positions(ids)] = codes
         self._take(self.ids, changed)
 
@@ -135,17 +157,22 @@ class CodeIndex(Index):
         if not k:
             return np.zeros((len(queries), 0), np.int64), np.zeros((len(queries), 0), np.int32)
         groups = self.groups
+        queries, appearance = self.split(queries)
+        if appearance.shape[1]:
+            found = groups.by_appearance(queries, appearance, k)
+            ids, distances = (np.stack(parts) for parts in zip(*found, strict=True))
+            return self.ids_at(ids), distances
         # The codes are in the order of their smallest ids, so whatever comes behind the k nearest
         # of them has k ids before it.
         nearest, distances = groups.engine.nearest(queries, min(k, len(groups.codes)))
         if groups.owners is None:
             return self.ids_at(nearest), distances
         ids = np.empty((len(queries), k), np.int64)
-        found = np.empty((len(queries), k), np.int32)
+        far = np.empty((len(queries), k), np.int32)
         for row in range(len(queries)):
             one = nearest[row], distances[row]
-            ids[row], found[row] = groups.owners.ids(self.ids_at, *one, k)
-        return ids, found
+            ids[row], far[row] = groups.owners.ids(self.ids_at, *one, k)
+        return ids, far
 
     def _within(
         self, queries: np.ndarray, radius: int, among: np.ndarray | None
@@ -155,7 +182,12 @@ class CodeIndex(Index):
         if not len(self):
             return [(np.zeros(0, np.int64), np.zeros(0, np.int32)) for _ in queries]
         groups = self.groups
+        queries, appearance = self.split(queries)
         found = groups.engine.within(queries, radius)
+        if appearance.shape[1]:
+            rows = zip(found, appearance, strict=True)
+            ordered = (groups.ordered(*one, look, None) for one, look in rows)
+            return [(self.ids_at(positions), far) for positions, far in ordered]
         if groups.owners is None:
             return [(self.ids_at(nearest), distances) for nearest, distances in found]
         return [groups.owners.ids(self.ids_at, nearest, far, None) for nearest, far in found]
@@ -163,10 +195,14 @@ class CodeIndex(Index):
     def _part(self, among: np.ndarray) -> "CodeIndex":
         """An index of those of these ids that are there; its codes are compared as they are."""
         at = np.flatnonzero(np.isin(self.ids, among, assume_unique=True))
-        part = CodeIndex(self.bits, self.model_id, self.engine_name)
-        part._take(self.ids_at(at), self.codes[at])
-        part._groups = Groups(self.engine_name, part.codes)
+        part = self._empty()
+        part._take(self.ids_at(at), self.full_at(at))
+        part._groups = Groups(self.engine_name, part.codes, None, part._appearance)
         return part
+
+    def _empty(self) -> "CodeIndex":
+        """An index of such codes, without any."""
+        return CodeIndex(self.bits, self.model_id, self.engine_name, self.appearance_bits)
 
     @property
     def groups(self) -> "Groups":
@@ -174,7 +210,9 @@ class CodeIndex(Index):
         if self._groups is None:
             found = group(np.asarray(self.codes))
             distinct, owners = (self.codes, None) if found is None else found
-            self._groups = Groups(self.engine_name, distinct, owners)
+            looks = self._appearance if owners is None else self._appearance[owners.members]
+            self._groups = Groups(self.engine_name, distinct, owners, looks)
+            self._appearance = self._appearance[:0].copy()  # the groups have them now
         return self._groups
 
     def save(self, folder: Path) -> None:
@@ -193,6 +231,8 @@ class CodeIndex(Index):
         if (owners := self.groups.owners) is not None:
             arrays |= {"distinct": self.groups.codes}
             arrays |= {"starts": owners.starts, "members": owners.members}
+        if self.appearance_bits:
+            arrays["appearance"] = self.groups.appearance
         files = {}
         for name, array in arrays.items():
             digest = hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
@@ -205,6 +245,7 @@ class CodeIndex(Index):
             "format": FORMAT,
             "model_id": self.model_id,
             "bits": self.bits,
+            "appearance_bits": self.appearance_bits,
             "metric": "hamming",
             "codes": len(self),
             "first_id": self._first,
@@ -228,9 +269,10 @@ class CodeIndex(Index):
             made = int(about.get("format", 1))
             if made > FORMAT:
                 raise NewerError(folder, made, FORMAT)
-            if made < FORMAT:
+            if made < READ:
                 raise ValueError("made by an older version: make it anew")
-            index, count = cls(int(about["bits"]), str(about["model_id"]), engine), about["codes"]
+            looks, count = int(about.get("appearance_bits", 0)), about["codes"]
+            index = cls(int(about["bits"]), str(about["model_id"]), engine, looks)
             width = code_bytes(index.bits)
 
             def array(
@@ -255,23 +297,27 @@ class CodeIndex(Index):
             index._first = int(about["first_id"])
             if "ids" in about["files"]:
                 index._ids = array("ids", (count,), Ascending())
+            if looks:
+                index._appearance = array("appearance", (count, code_bytes(looks)))
             if "distinct" in about["files"]:
                 distinct = array("distinct", (-1, width))
                 starts = array("starts", (len(distinct) + 1,), Ascending())
                 members = array("members", (count,), lambda part: bool((part < count).all()))
                 if starts[0] != 0 or starts[-1] != count:
                     raise ValueError("arrays of other contents")
-                index._groups = Groups(engine, distinct, Owners(starts, members))
+                owners = Owners(starts, members)
+                index._groups = Groups(engine, distinct, owners, index._appearance)
             else:
-                index._groups = Groups(engine, index.codes)
+                index._groups = Groups(engine, index.codes, None, index._appearance)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             reason = first_line(error)
             raise SsahError(f"{folder}: not an index of ssah-tf ({reason})") from None
         return index
 
     def _take(self, ids: np.ndarray, codes: np.ndarray) -> None:
-        """Hold ids, ascending, and their codes; ids that follow one another need no array."""
-        self.codes, self._groups = codes, None
+        """Hold ids, ascending, and their full codes; ids that follow one another need no array."""
+        self.codes, self._appearance = self.split(codes)
+        self._groups = None
         self._first, last = (int(ids[0]), int(ids[-1])) if len(ids) else (0, -1)
         if last - self._first + 1 == len(ids):
             self._ids = None
@@ -319,90 +365,3 @@ class Ascending:
         """See the next part."""
         before, self.last = self.last, int(part[-1])
         return bool((part[1:] > part[:-1]).all() and (before is None or before < part[0]))
-
-
-@dataclass(frozen=True)
-class Owners:
-    """Who has each of the distinct codes.
-
-    Attributes:
-        starts: uint32 `(d + 1,)`, where each code's owners begin in `members`.
-        members: uint32 `(n,)`, positions of the first code's owners, then the second's, ...
-    """
-
-    starts: np.ndarray
-    members: np.ndarray
-
-    def ids(
-        self,
-        ids_at: Callable[[np.ndarray], np.ndarray],
-        nearest: np.ndarray,
-        distances: np.ndarray,
-        k: int | None,
-    ) -> IdsDistances:
-        """Ids of codes and their distances in the order of (distance, id), the first k of them.
-
-        Args:
-            ids_at: The ids at positions.
-            nearest: int64 `(m,)`, numbers of distinct codes, by distance.
-            distances: Of these, int32 `(m,)`.
-            k: How many; all if `None`.
-        """
-        starts = self.starts[nearest].astype(np.int64)
-        sizes = self.starts[nearest + 1] - starts
-        if k is not None:
-            sizes = np.minimum(sizes, k)  # more of one code cannot be among the first k
-            enough = int(np.searchsorted(np.cumsum(sizes), k)) + 1
-            if enough < len(nearest):  # whole distances only: ids of equal distance mix
-                enough = int(np.searchsorted(distances, distances[enough - 1], side="right"))
-                starts, sizes, distances = starts[:enough], sizes[:enough], distances[:enough]
-        ends = np.cumsum(sizes)
-        within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - sizes, sizes)
-        found = ids_at(self.members[np.repeat(starts, sizes) + within])
-        far = np.repeat(distances, sizes)
-        order = np.lexsort((found, far))[:k]
-        return found[order], far[order].astype(np.int32)
-
-
-def group(codes: np.ndarray) -> tuple[np.ndarray, Owners] | None:
-    """The distinct codes in the order of their first position, and who has them.
-
-    Args:
-        codes: uint8 `(n, bytes)`.
-
-    Returns:
-        The distinct codes and their owners; `None` if half of the codes or more are distinct: then
-        groups save little time, and cost memory.
-    """
-    words = bit_words(codes)
-    order = np.lexsort(words)  # stable: positions ascend within equal codes
-    new = np.ones(len(codes), bool)
-    ordered = words[:, order]
-    new[1:] = (ordered[:, 1:] != ordered[:, :-1]).any(axis=0)
-    del words, ordered
-    first = order[new]
-    if 2 * len(first) >= len(codes):
-        return None
-    rank = np.empty(len(first), np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    of = np.empty(len(codes), np.int64)
-    of[order] = rank[np.cumsum(new) - 1]
-    starts = np.concatenate([[0], np.cumsum(np.bincount(of))])
-    members = np.argsort(of, kind="stable")
-    return codes[np.sort(first)], Owners(starts.astype(np.uint32), members.astype(np.uint32))
-
-
-class Groups:
-    """What an index searches: its distinct codes with their owners, or, if few are equal, all.
-
-    Attributes:
-        codes: uint8 `(d, bytes)`.
-        owners: Of each of them; `None` if all codes are searched: then a code's owner is its
-            position.
-        engine: Searches `codes`.
-    """
-
-    def __init__(self, engine: str, codes: np.ndarray, owners: Owners | None = None):
-        self.codes = codes
-        self.owners = owners
-        self.engine = make_engine(engine, codes)

@@ -1,4 +1,7 @@
-"""What every index of codes can do, wherever it keeps them."""
+"""What every index of codes can do, wherever it keeps them.
+
+A *full code* is a packed code with the packed appearance code behind it, if the index has those.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -7,27 +10,31 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from ssah_tf.metrics.hamming import check_codes, code_bytes
+from ssah_tf.metrics.hamming import check_codes, code_bytes, full_bytes
 from ssah_tf.system.errors import SsahError
 
 #: Ids int64 `(m,)` and distances int32 `(m,)` of one query.
 IdsDistances = tuple[np.ndarray, np.ndarray]
-#: Ids int64 `(m,)` and their codes uint8 `(m, bytes)`.
+#: Ids int64 `(m,)` and their full codes uint8 `(m, bytes)`.
 IdsCodes = tuple[np.ndarray, np.ndarray]
 
 
 class Index(ABC):
-    """Finds the nearest codes by Hamming distance, always exactly, in the order (distance, id).
+    """Finds the nearest codes by Hamming distance, always exactly.
 
-    This class checks what it is given; a subclass keeps codes and finds them.
+    Queries with appearance codes get results in the order of (distance, appearance distance, id),
+    others in that of (distance, id). This class checks what it is given; a subclass keeps codes and
+    finds them.
 
     Attributes:
         bits: Length of a code.
         model_id: Of the encoder that the codes come from.
+        appearance_bits: Length of an appearance code; 0 for none.
     """
 
     bits: int
     model_id: str
+    appearance_bits: int = 0
 
     @abstractmethod
     def __len__(self) -> int:
@@ -39,7 +46,7 @@ class Index(ABC):
 
     @abstractmethod
     def items(self) -> Iterator[IdsCodes]:
-        """Ids int64 `(m,)`, ascending, and their codes uint8 `(m, bytes)`, some at a time."""
+        """Ids int64 `(m,)`, ascending, and their full codes uint8 `(m, bytes)`, some at a time."""
 
     def subset(self, ids: np.ndarray) -> "Index | None":
         """An index in memory of some ids, for many searches; `None` where the codes are elsewhere.
@@ -64,7 +71,7 @@ class Index(ABC):
 
         Args:
             ids: int64 `(m,)`, each once, none of them in the index.
-            codes: Packed codes, uint8 `(m, ceil(bits / 8))`.
+            codes: Full codes, uint8 `(m, bytes)`.
 
         Raises:
             SsahError: An id is there already or comes twice, or the codes do not fit.
@@ -99,18 +106,18 @@ class Index(ABC):
         """The k nearest of the index for each query.
 
         Args:
-            queries: Packed codes, uint8 `(q, ceil(bits / 8))`.
+            queries: Full codes, uint8 `(q, bytes)`; or packed codes alone, for the order of ids.
             k: How many; no more than there are come back.
             among: The only ids to look at; those that are not in the index are passed over.
 
         Returns:
             ids int64 `(q, min(k, n))` and distances int32 of that shape, each row ordered by
-            (distance, id).
+            (distance, appearance distance, id), or by (distance, id).
 
         Raises:
             SsahError: The codes do not fit, or k is below 1.
         """
-        queries = self._fitting(queries)
+        queries = self._queries(queries)
         if k < 1:
             raise SsahError(f"k must be at least 1. Received: {k}")
         if not len(queries):
@@ -123,17 +130,17 @@ class Index(ABC):
         """Everything up to a distance, the radius included.
 
         Args:
-            queries: Packed codes, uint8 `(q, ceil(bits / 8))`.
+            queries: As for `search`.
             radius: Largest distance, in bits.
             among: As for `search`.
 
         Returns:
-            For each query ids int64 and distances int32, ordered by (distance, id).
+            For each query ids int64 and distances int32, ordered as those of `search`.
 
         Raises:
             SsahError: The codes do not fit, or the radius is negative.
         """
-        queries = self._fitting(queries)
+        queries = self._queries(queries)
         if radius < 0:
             raise SsahError(f"radius must be at least 0. Received: {radius}")
         radius = min(radius, self.bits)
@@ -165,12 +172,36 @@ class Index(ABC):
             raise SsahError(f"{len(numbers)} ids, but {len(codes)} codes")
         return numbers, codes
 
-    def _fitting(self, codes: np.ndarray) -> np.ndarray:
+    def split(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Full codes taken apart: packed codes, and appearance codes, of which there may be none.
+
+        Returns:
+            uint8 `(n, ceil(bits / 8))` and `(n, the other bytes)`.
+        """
+        width = code_bytes(self.bits)
+        return np.ascontiguousarray(codes[:, :width]), np.ascontiguousarray(codes[:, width:])
+
+    def _queries(self, codes: np.ndarray) -> np.ndarray:
         codes = np.asarray(codes)
-        if codes.shape == (0, code_bytes(self.bits)):
+        code_alone = codes.ndim == 2 and codes.shape[1] == code_bytes(self.bits)
+        return self._fitting(codes, 0 if code_alone else self.appearance_bits)
+
+    def _fitting(self, codes: np.ndarray, appearance_bits: int | None = None) -> np.ndarray:
+        appearance_bits = self.appearance_bits if appearance_bits is None else appearance_bits
+        codes, width = np.asarray(codes), full_bytes(self.bits, appearance_bits)
+        if codes.shape == (0, width):
             return codes.astype(np.uint8)
         try:
-            return check_codes("codes", codes, self.bits)
+            if not appearance_bits:
+                return check_codes("codes", codes, self.bits)
+            if codes.ndim != 2 or codes.shape[1] != width:
+                raise ValueError(
+                    f"codes: received shape {codes.shape}, expected {width} bytes a code for "
+                    f"{self.bits} bits and {appearance_bits} of appearance"
+                )
+            check_codes("codes", codes[:, : code_bytes(self.bits)], self.bits)
+            check_codes("appearance", codes[:, code_bytes(self.bits) :], appearance_bits)
+            return codes
         except ValueError as error:
             raise SsahError(str(error)) from None
 

@@ -73,13 +73,16 @@ class Figure:
     marked: bool = False
 
 
-def write_gallery(path: Path, results: list[tuple[str, list[Hit]]], bits: int) -> None:
+def write_gallery(
+    path: Path, results: list[tuple[str, list[Hit]]], bits: int, by_appearance: bool = False
+) -> None:
     """Write the page of a search.
 
     Args:
         path: The file.
         results: Each query's path, and what it finds.
         bits: Length of a code.
+        by_appearance: Whether photos of one distance are in the order of appearance.
 
     Raises:
         RunError: The file cannot be written.
@@ -93,6 +96,8 @@ def write_gallery(path: Path, results: list[tuple[str, list[Hit]]], bits: int) -
         note = f"The nearest {MOST} of {len(near):,}" if len(near) > MOST else ""
         sections.append((note, figures))
     intro = f"The query first, then its neighbours by Hamming distance, of {bits} bits."
+    if by_appearance:
+        intro += " Of photos at one distance those that look most alike come first."
     write_page(path, "What the search finds", intro, sections)
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from ssah_tf.encoding.encode import NoImages, find_images
 from ssah_tf.encoding.encoder import Encoder
 from ssah_tf.encoding.parts import Parts
 from ssah_tf.encoding.records import flat_pictures
+from ssah_tf.metrics.hamming import code_bytes, full_bytes
 from ssah_tf.search.backends.schemes import open_storage
 from ssah_tf.search.backends.storage import State, Storage
 from ssah_tf.search.code_index import CodeIndex
@@ -23,6 +24,9 @@ from ssah_tf.search.moved import inherited, moved
 from ssah_tf.search.photo_table import Photo, PhotoTable
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import printable
+
+#: What photos of one distance are ordered by.
+Order = Literal["appearance", "id"]
 
 
 @dataclass(frozen=True)
@@ -222,7 +226,7 @@ class PhotoIndex:
         to_read = [path for path in paths if not as_it_was(path)]
         known = {
             bytes.fromhex(photos[number].digest): (photos[number].perceptual_hash, code)
-            for number, code in zip(self.codes.ids.tolist(), self.codes.codes, strict=True)
+            for number, code in zip(self.codes.ids.tolist(), self.codes.full_codes, strict=True)
         }
         for one in aside.values():
             if one.code:
@@ -239,7 +243,7 @@ class PhotoIndex:
         again: dict[int, np.ndarray] = {}
         # What is there no longer.
         gone = [n for p, n in by_path.items() if p not in wanted or p in bad]
-        rows = self.codes.codes[np.searchsorted(self.codes.ids, np.array(gone, np.int64))]
+        rows = self.codes.full_codes[np.searchsorted(self.codes.ids, np.array(gone, np.int64))]
         for number, code in zip(gone, rows, strict=True):
             aside[number] = Aside(photos.pop(number), code.tobytes())
         self.codes.remove(gone)
@@ -285,7 +289,7 @@ class PhotoIndex:
             for number, one in aside.items():
                 labelled = named.get(one.photo.path, () if replace_labels else one.photo.labels)
                 aside[number] = replace(one, photo=replace(one.photo, labels=labelled))
-        width = self.codes.codes.shape[1]
+        width = full_bytes(encoder.bits, encoder.appearance_bits)
         for put, change in ((self.codes.add, new), (self.codes.update, again)):
             put(list(change), np.array(list(change.values()), np.uint8).reshape(-1, width))
         self.table, self.roots = PhotoTable.of(photos), tuple(map(os.path.abspath, sources))
@@ -393,8 +397,11 @@ class PhotoIndex:
             )
         kept = [number for number, photo in photos.items() if photo.path in found]
         codes = np.array([found[photos[number].path].code for number in kept], np.uint8)
-        self.codes = CodeIndex(encoder.bits, encoder.model_id, self.codes.engine_name)
-        self.codes.add(kept, codes.reshape(len(kept), self.codes.codes.shape[1]))
+        self.codes = CodeIndex(
+            encoder.bits, encoder.model_id, self.codes.engine_name, encoder.appearance_bits
+        )
+        width = full_bytes(encoder.bits, encoder.appearance_bits)
+        self.codes.add(kept, codes.reshape(len(kept), width))
         self.table = PhotoTable.of(
             {
                 number: replace(Photo.of(found[photos[number].path]), labels=photos[number].labels)
@@ -419,9 +426,14 @@ class PhotoIndex:
         """
         ids, new = self.codes.ids, other.codes.ids
         both = np.isin(new, ids), np.isin(ids, new)
-        changed = int((other.codes.codes[both[0]] != self.codes.codes[both[1]]).any(axis=1).sum())
-        self.codes = CodeIndex(other.codes.bits, other.codes.model_id)
-        self.codes.add(new, other.codes.codes)
+        codes, before = other.codes.full_codes, self.codes.full_codes
+        changed = int((codes[both[0]] != before[both[1]]).any(axis=1).sum())
+        self.codes = CodeIndex(
+            other.codes.bits,
+            other.codes.model_id,
+            appearance_bits=other.codes.appearance_bits,
+        )
+        self.codes.add(new, codes)
         self.table, self.image_size = other.photos, other.image_size
         self.roots, self.next_id = other.roots, other.next_id
         gone = np.setdiff1d(ids, np.array([*new, *other.missing.rows], np.int64))
@@ -469,20 +481,25 @@ class PhotoIndex:
         k: int | None = None,
         radius: int | None = None,
         where: Sequence[str] = (),
+        order: Order = "appearance",
     ) -> list[list[Hit]]:
-        """The nearest photos of each code, by (distance, id).
+        """The nearest photos of each code.
 
         Args:
-            queries: Packed codes, uint8 `(q, bytes)`.
+            queries: Full codes, uint8 `(q, bytes)`; packed codes alone come in the order of ids.
             k: How many at most; by default all within the radius.
             radius: Largest distance, included; any by default.
             where: Conditions (see `filters.matching`): neighbours are the nearest of the photos
                 that meet all of them.
+            order: Of photos at one distance: by appearance, then by id; or by id alone. An index
+                of an encoder without appearance codes has the latter only.
 
         Raises:
             SsahError: Neither k nor a radius is given, or a condition cannot be met.
         """
         codes, among = self.searched(where)
+        if order == "id":
+            queries = queries[:, : code_bytes(codes.bits)]
         if k is not None:
             limit = codes.bits if radius is None else radius
             rows = list(zip(*codes.search(queries, k, among), strict=True))

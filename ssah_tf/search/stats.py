@@ -46,6 +46,7 @@ class Stats:
 
     Attributes:
         model_id: Of its encoder.
+        appearance_bits: Of its appearance codes; 0 for none.
         photos: Number of photos.
         labelled: Those with a label.
         classes: Number of different labels.
@@ -60,6 +61,7 @@ class Stats:
     """
 
     model_id: str
+    appearance_bits: int
     photos: int
     labelled: int
     classes: int
@@ -112,6 +114,7 @@ def index_stats(index: PhotoIndex) -> Stats:
     labels = label_rows(index.photos)
     return Stats(
         model_id=index.codes.model_id,
+        appearance_bits=index.codes.appearance_bits,
         photos=len(index),
         labelled=int(labels.any(axis=1).sum()),
         classes=labels.shape[1],
@@ -183,7 +186,8 @@ def as_lines(stats: Stats) -> list[str]:
         f"photos             {stats.photos:,}, {stats.labelled:,} with a label, "
         f"{stats.classes:,} classes",
         *missing,
-        f"model              {stats.model_id}, {codes.bits} bits",
+        f"model              {stats.model_id}, {codes.bits} bits, "
+        f"{stats.appearance_bits or 'none'} of appearance",
         f"distinct codes     {codes.distinct_codes:,} "
         f"({codes.distinct_codes / codes.codes:.1%} of the photos)",
         f"largest bucket     {codes.largest_bucket:,} photos with one code",

@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from ssah_tf.data.decode import decode
-from ssah_tf.search.photo_index import Hit
+from ssah_tf.search.photo_index import Hit, Order
 from ssah_tf.serve.library import Library, LiveLibrary
 from ssah_tf.serve.metrics import Metrics
 from ssah_tf.serve.middleware import Gate, TooLarge, drain, too_large
@@ -71,7 +71,7 @@ class Service:
             raise HTTPException(503, "the answer took too long", {"retry-after": "5"}) from None
 
     def encode(self, library: Library, content: bytes) -> np.ndarray:
-        """The code of an uploaded image, `(1, bytes)`.
+        """The full code of an uploaded image, `(1, bytes)`.
 
         Raises:
             ImageError: It cannot be read, or is too large.
@@ -80,7 +80,7 @@ class Service:
             size = library.encoder.image_size
             pixels = decode(content, size, "the image", self.settings.max_pixels)
         with self.metrics.work.labels("encode").time():
-            return library.encoder.encode(pixels[None])
+            return library.encoder.full_codes(pixels[None])
 
     def search(
         self,
@@ -89,11 +89,12 @@ class Service:
         k: int,
         radius: int | None,
         filters: Sequence[str],
+        order: Order,
     ) -> tuple[np.ndarray, list[Hit]]:
-        """The code of an image, or a code as it is, and its neighbours."""
+        """The full code of an image, or a code as it is, and its neighbours."""
         code = self.encode(library, source) if isinstance(source, bytes) else source
         with self.metrics.work.labels("search").time():
-            return code, library.index.neighbours(code, k, radius, filters)[0]
+            return code, library.index.neighbours(code, k, radius, filters, order)[0]
 
     async def watch(self) -> None:
         """Take the index anew whenever it was saved again."""

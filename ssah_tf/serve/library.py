@@ -62,15 +62,17 @@ class Library:
     def warm_up(self) -> None:
         """Do what the first search would have to wait for."""
         size = self.encoder.image_size
-        self.index.neighbours(self.encoder.encode(np.zeros((1, size, size, 3), np.uint8)), 1)
+        code = self.encoder.full_codes(np.zeros((1, size, size, 3), np.uint8))
+        self.index.neighbours(code, 1)
+        self.index.codes.whole().full_at(slice(1))
 
     def __len__(self) -> int:
         return len(self.index)
 
     def code(self, number: int) -> np.ndarray:
-        """The code of a photo of the index, uint8 `(1, bytes)`."""
-        row = np.searchsorted(self.index.photos.ids, number)
-        return np.array(self.index.codes.codes[row : row + 1])
+        """The full code of a photo of the index, uint8 `(1, bytes)`."""
+        row = int(np.searchsorted(self.index.photos.ids, number))
+        return self.index.codes.whole().full_at(slice(row, row + 1))
 
     def photo(self, number: int) -> Photo | None:
         """A photo by its number."""

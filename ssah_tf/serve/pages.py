@@ -1,9 +1,10 @@
-"""The pages of the service: plain files of this package, read once."""
+"""The pages of the service: files of this package, read once."""
 
 import hashlib
 from dataclasses import dataclass
 from importlib import resources
 
+from ssah_tf.data.formats import media_read
 from ssah_tf.serve.limits import OPEN, PAGE, Limits
 
 #: Path -> file below `web`, its media type, and its limits: what the page for the token needs is
@@ -44,9 +45,10 @@ class Page:
 
 
 def read_pages() -> list[Page]:
-    """All files that are served."""
+    """All files that are served; the file chooser offers the images that are read here."""
     folder = resources.files(__package__) / "web"
+    offered = ",".join(media_read()).encode()
     return [
-        Page(path, (folder / name).read_bytes(), kind, limits)
+        Page(path, (folder / name).read_bytes().replace(b"{accept}", offered), kind, limits)
         for path, (name, kind, limits) in FILES.items()
     ]

@@ -8,8 +8,8 @@ import numpy as np
 from fastapi import FastAPI, HTTPException, Path, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
-from ssah_tf.metrics.hamming import code_bytes
-from ssah_tf.search.photo_index import Hit
+from ssah_tf.metrics.hamming import code_bytes, full_bytes
+from ssah_tf.search.photo_index import Hit, Order
 from ssah_tf.serve.library import Library
 from ssah_tf.serve.limits import OPEN, PICTURE, SEARCH, limits
 from ssah_tf.serve.middleware import COOKIE, Gate, session_of
@@ -68,13 +68,20 @@ def add_search(app: FastAPI, service: "Service") -> None:
             str | None, Query(description="Instead of an image: the path of a photo, as shown.")
         ] = None,
         code: Annotated[
-            str | None, Query(description="Instead of an image: a code, hexadecimal.")
+            str | None,
+            Query(
+                description="Instead of an image: a code, hexadecimal; with its appearance code "
+                "behind it photos of one distance are in the order of appearance."
+            ),
         ] = None,
         k: Annotated[int, Query(ge=1, le=settings.max_k, description="Neighbours, at most.")] = 20,
         radius: Annotated[
             int | None, Query(ge=0, le=2**16, description="Largest distance in bits, included.")
         ] = None,
         filters: Filters = [],  # noqa: B006  FastAPI's way to say that it may be missing
+        order: Annotated[
+            Order, Query(description="Of photos of one distance: by appearance and id, or by id.")
+        ] = "appearance",
     ) -> JSONResponse:
         """Neighbours of an image, or of a photo of the index, nearest first."""
         library = service.live.current
@@ -90,8 +97,9 @@ def add_search(app: FastAPI, service: "Service") -> None:
         else:
             source = await upload(request, settings)
         found_code, hits = await service.run(
-            service.work, service.search, library, source, k, radius, filters
+            service.work, service.search, library, source, k, radius, filters, order
         )
+        own, appearance = in_words(library, found_code)
         # Checked by FastAPI once more it would cost more than the search.
         return JSONResponse(
             {
@@ -99,7 +107,8 @@ def add_search(app: FastAPI, service: "Service") -> None:
                 "bits": library.encoder.bits,
                 "photos": len(library),
                 "query": {
-                    "code": found_code.tobytes().hex(),
+                    "code": own,
+                    "appearance": appearance,
                     "photo": None if photo is None else described(library, photo),
                 },
                 "neighbours": [
@@ -115,8 +124,10 @@ def add_search(app: FastAPI, service: "Service") -> None:
         library = service.live.current
         content = await upload(request, settings)
         code = await service.run(service.work, service.encode, library, content)
+        own, appearance = in_words(library, code)
         return Code(
-            code=code.tobytes().hex(),
+            code=own,
+            appearance=appearance,
             bits=library.encoder.bits,
             model_id=library.encoder.model_id,
         )
@@ -187,6 +198,7 @@ def add_state(app: FastAPI, service: "Service") -> None:
             version=__version__,
             model_id=library.encoder.model_id,
             bits=library.encoder.bits,
+            appearance_bits=library.encoder.appearance_bits,
             photos=len(library),
             missing=len(library.index.missing),
             labels=library.labels,
@@ -282,9 +294,17 @@ def parse_code(text: str, library: Library) -> np.ndarray:
         code = np.frombuffer(bytes.fromhex(text), np.uint8)
     except ValueError:
         raise HTTPException(422, "code: not hexadecimal") from None
-    if len(code) != code_bytes(library.encoder.bits):
+    encoder = library.encoder
+    widths = code_bytes(encoder.bits), full_bytes(encoder.bits, encoder.appearance_bits)
+    if len(code) not in widths:
         raise HTTPException(422, f"code: a code of {library.encoder.bits} bits is expected")
     return code[None]
+
+
+def in_words(library: Library, code: np.ndarray) -> tuple[str, str]:
+    """The code of a full code `(1, bytes)` and its appearance code, hexadecimal."""
+    text, digits = code.tobytes().hex(), 2 * code_bytes(library.encoder.bits)
+    return text[:digits], text[digits:]
 
 
 def described(library: Library, hit: Hit) -> dict[str, Any]:

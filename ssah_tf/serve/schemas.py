@@ -29,6 +29,7 @@ class Asked(BaseModel):
     """What was searched for."""
 
     code: str = Field(description="Hexadecimal.")
+    appearance: str = Field(description='Its appearance code, hexadecimal; "" for none.')
     photo: PhotoAnswer | None = Field(description="The photo of the index, if it is one.")
 
 
@@ -39,13 +40,16 @@ class SearchAnswer(BaseModel):
     bits: int
     photos: int = Field(description="Photos in the index.")
     query: Asked
-    neighbours: list[Neighbour] = Field(description="By distance, then by id.")
+    neighbours: list[Neighbour] = Field(
+        description="By distance, appearance and id, or as `order` says."
+    )
 
 
 class Code(BaseModel):
     """The code of an image."""
 
     code: str = Field(description="Hexadecimal.")
+    appearance: str = Field(description='The appearance code, hexadecimal; "" for none.')
     bits: int
     model_id: str = Field(description="Codes of two ids must not be compared.")
 
@@ -65,6 +69,7 @@ class About(BaseModel):
     version: str
     model_id: str
     bits: int
+    appearance_bits: int = Field(description="0 for an encoder without appearance codes.")
     photos: int
     missing: int = Field(description="Photos that are kept, but not found: see `ssah index`.")
     labels: dict[str, int] = Field(description="Label -> number of photos.")

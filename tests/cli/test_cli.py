@@ -240,7 +240,7 @@ def started(monkeypatch):
     """The recipe and folder with which a training would start; it stops there."""
     seen = []
 
-    def start(recipe, folder):
+    def start(recipe, folder, check):
         seen.append((recipe, folder))
         raise SsahError("stopped by the test")
 
@@ -288,7 +288,7 @@ def test_interrupted(ssah, monkeypatch):
 
     bad = {"cat/1.png": "cat/1.png: empty, or not an image"}
     loaded = Loaded(load_fashion(), bad, [f"{k}.jpg" for k in range(3)])
-    monkeypatch.setattr("ssah_tf.training.start.start", lambda recipe, folder: (FakeRun, loaded))
+    monkeypatch.setattr("ssah_tf.training.start.start", lambda *given: (FakeRun, loaded))
     monkeypatch.setattr(training, "train", interrupted)
     code, out, err = ssah("train")
     assert code == 130
@@ -417,23 +417,23 @@ def test_train_on_two_devices(tmp_path):
         capture_output=True,
         text=True,
     )
-    assert "0 of 288,000 bits differ from the trained encoder on 6,000 images" in done.stdout
+    assert "0 of 384,000 bits differ from the trained encoder on 6,000 images" in done.stdout
 
 
 def test_what_is_passed_over_is_told(ssah, photos, exported):
     """In a line on stderr, so that JSON on stdout stays whole; in JSON of `data check`, too."""
-    (photos / "cat" / "x.avif").write_bytes(b"")
-    (photos / "dog" / "y.HEIC").write_bytes(b"")
+    (photos / "cat" / "x.jxl").write_bytes(b"")
+    (photos / "dog" / "y.PSD").write_bytes(b"")
     (photos / "loose.png").write_bytes((photos / "cat" / "0.png").read_bytes())
-    line = "2 image files passed over: 1 .avif, 1 .heic"
+    line = "2 image files passed over: 1 .jxl, 1 .psd"
     code, out, err = ssah("data", "check", "photos", "--no-near")
     assert (code, err) == (0, "")
-    all_of_it = "3 image files passed over: 1 .avif, 1 .heic, 1 beside class folders"
+    all_of_it = "3 image files passed over: 1 .jxl, 1 .psd, 1 beside class folders"
     assert f"warning: {all_of_it}\n" in out
     assert ssah("data", "check", "photos", "--no-near", "--strict")[0] == 3
     code, out, err = ssah("data", "check", "photos", "--no-near", "--json")
     passed = json.loads(out)["passed_over"]
-    assert passed["files"] == {".avif": 1, ".heic": 1, "beside class folders": 1}
+    assert passed["files"] == {".jxl": 1, ".psd": 1, "beside class folders": 1}
     assert (passed["line"], err) == (all_of_it, all_of_it + "\n")
 
     code, out, err = ssah("encode", exported[1], "photos", "--output", "codes")
@@ -448,7 +448,7 @@ def test_what_is_passed_over_is_told(ssah, photos, exported):
     code, out, err = ssah("search", "index", "photos", "-k", "1", "--json")
     assert (code, len(json.loads(out)), err.splitlines()[-1]) == (0, 13, line)
     words = ("search", "index", "photos", "-k", "1", "--json", "--exclude", "dog")
-    code, out, err = ssah(*words, "--exclude", "*.avif", "--exclude", "photos/cat/[2-9].png")
+    code, out, err = ssah(*words, "--exclude", "*.jxl", "--exclude", "photos/cat/[2-9].png")
     queries = [row["query"] for row in json.loads(out)]
     assert queries == ["photos/loose.png", "photos/cat/0.png", "photos/cat/10.png"]
     excluded = "5 image files passed over: 5 excluded; 1 folder passed over: 1 excluded"
@@ -456,18 +456,18 @@ def test_what_is_passed_over_is_told(ssah, photos, exported):
 
 
 def test_labels_of_files_that_are_passed_over(ssah, photos, refused):
-    (photos / "cat" / "x.avif").write_bytes(b"")
+    (photos / "cat" / "x.jxl").write_bytes(b"")
     table = photos.parent / "l.csv"
     rows = [f"cat/{k}.png,cat\ndog/{k + 1}.png,dog\n" for k in range(0, 6, 2)]
-    table.write_text("path,label\n" + "".join(rows) + "cat/x.avif,cat\nnone.png,dog\n")
+    table.write_text("path,label\n" + "".join(rows) + "cat/x.jxl,cat\nnone.png,dog\n")
     code, out, _ = ssah("data", "check", "photos", "--labels", "l.csv", "--no-near")
     assert code == 0
     assert "\nlabels without a file: 1\n  none.png\n" in out
-    assert "\nlabels of files that are passed over: 1\n  cat/x.avif\n" in out
-    assert "warning: 1 labels are of files that are passed over: 1 .avif\n" in out
-    table.write_text("path,label\ncat/x.avif,cat\n")
+    assert "\nlabels of files that are passed over: 1\n  cat/x.jxl\n" in out
+    assert "warning: 1 labels are of files that are passed over: 1 .jxl\n" in out
+    table.write_text("path,label\ncat/x.jxl,cat\n")
     told = refused("data", "check", "photos", "--labels", "l.csv")
-    assert told.endswith("; files that are passed over: 1 .avif")
+    assert told.endswith("; files that are passed over: 1 .jxl")
     assert refused("data", "check", "fashion", "--exclude", "x").endswith("leave --exclude out")
 
 
@@ -475,7 +475,7 @@ def test_excluded_in_training(ssah, photos, monkeypatch):
     """The recipe keeps the patterns, also as they are meant from here."""
     chosen = []
 
-    def start(recipe, folder):
+    def start(recipe, folder, check):
         chosen.append(recipe)
         raise SsahError("enough")
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 from PIL import Image
 
 from ssah_tf.data import ImageSet, Split, load_class_folders, make_split
-from ssah_tf.data.pipeline import encoding_batches, training_batches
+from ssah_tf.data.pipeline import encoding_batches, fitting, training_batches
 
 SIDE = 6
 PLAIN = {"flip": False, "shift": 0.0}
@@ -202,3 +202,9 @@ def test_encoding_exactly_full_and_empty(images):
     for count, expected in ((6, [3, 3]), (2, [2]), (0, [])):
         data = encoding_batches(images, np.arange(count), size=SIDE, batch=3)
         assert [len(batch) for batch in data.as_numpy_iterator()] == expected
+
+
+def test_batches_of_large_images_are_smaller():
+    """Batch times the fourth power of the side stays within what it is at 224 px."""
+    assert [fitting(256, size) for size in (28, 224, 225, 448, 1024)] == [256, 256, 251, 16, 1]
+    assert [fitting(64, size) for size in (160, 384, 518)] == [64, 7, 2]

@@ -36,12 +36,19 @@ SMALLER = f"{SMALL} --set data.image_size=64"
 HOSTS = "several hosts: tests/training/test_workers.py"
 CLUSTER = "--engine ray --address 10.0.0.1:6379"
 RAY = "a cluster of Ray: tests/encoding/test_ray.py has one"
+FROZEN = "ssah train frozen --data photos/ --labels labels.csv"
+ON_PHOTOS = "--data photos/ --labels labels.csv --output"
+PRESET = "--set model.backbone=keras_hub:dinov2_small"
 #: Commands of `ssah` that are parsed, not run -> why.
 PARSED = {
     "ssah serve index --host 0.0.0.0 --token-file token": "listens on all addresses of the machine",
     "ssah train --devices 4": "several GPUs: tests/models/test_devices.py",
     "ssah train fashion --output /shared/runs/fashion": HOSTS,
     f"ssah encode runs/folder/export photos/ --output codes/ {CLUSTER}": RAY,
+    f"{FROZEN} --set model.backbone=onnx:vit/model.onnx": "tests/export/test_onnx_backbone.py",
+    f"ssah train frozen {ON_PHOTOS} runs/photos-dinov2 {PRESET}": (
+        "a preset is downloaded: tests/models/test_keras_hub.py has local ones"
+    ),
     "ssah load index milvus://localhost:19530/holidays": "a Milvus: tests/search/backends",
 }
 #: Beginnings of commands of other programs -> why they are not run.
@@ -211,6 +218,7 @@ def follow(page, folder, monkeypatch, capsys, in_database=str):
     return printed
 
 
+@pytest.mark.slow
 def test_readme(world, tmp_path, monkeypatch, capsys):
     """Five lines of shell, five of Python, on photos alone."""
     folder = shutil.copytree(world, tmp_path / "world")

@@ -27,6 +27,7 @@ class FakeEncoder:
     """A code is the first byte of the image: what the arithmetic of shards can be seen by."""
 
     model_id, bits, image_size = "abc", 8, 4
+    appearance_bits = 0
 
     def __init__(self):
         self.runs = 0
@@ -34,6 +35,9 @@ class FakeEncoder:
     def encode(self, images):
         self.runs += 1
         return images[:, 0, 0, :1].copy()
+
+    def full_codes(self, images):
+        return self.encode(images)
 
 
 @pytest.fixture
@@ -206,7 +210,8 @@ def test_folder_of_shards(photos, tmp_path, monkeypatch, suffix):
     assert codes == expected_of(names)
     assert bad_of(folder / "_bad.jsonl") == ["07bad.jpg", "zero.png"]
     about = json.loads((folder / "_encoded.json").read_bytes())
-    assert about == {"model_id": "abc", "bits": 8, "images": 20, "bad": 2, "shards": 4}
+    model = {"model_id": "abc", "bits": 8, "appearance_bits": 0}
+    assert about == {**model, "images": 20, "bad": 2, "shards": 4}
     assert sorted(os.listdir(folder)) == sorted(
         [f"{k:06d}{suffix}" for k in range(4)] + ["_bad.jsonl", "_encoded.json", "_plan.json"]
     )

@@ -28,11 +28,11 @@ IMAGES, SHARD = 4000, 40
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
-    """Folder of the programs of an environment with the extra `scale`."""
+    """Folder of the programs of an environment with the extra `scale`, and those of formats."""
     place = tmp_path_factory.mktemp("scale") / "venv"
     subprocess.run([sys.executable, "-m", "venv", place], check=True)
     install = [place / "bin" / "pip", "install", "-q", "-c", ROOT / "constraints.txt"]
-    subprocess.run([*install, f"{ROOT}[scale]"], check=True, capture_output=True)
+    subprocess.run([*install, f"{ROOT}[scale,heic,raw]"], check=True, capture_output=True)
     return place / "bin"
 
 
@@ -286,3 +286,20 @@ def test_refusals(environment, exported, photos, tmp_path, cluster):
     done = encode(*words, address, env={**variables, "PYTHONPATH": str(other.parent)})
     assert "this machine ssah-tf 0.1.0, Pillow 0.0.1," in last_line(done)
     assert "install the same versions" in done.stderr
+
+
+def test_every_format(environment, exported, files, tmp_path):
+    """Workers decode what threads decode."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    picture = Image.linear_gradient("L").resize((320, 240)).convert("RGB")
+    for kind in files.KINDS:
+        (photos / f"{kind}.{kind}").write_bytes(files.picture_file(kind, picture))
+    found = []
+    for engine in ("threads", "ray"):
+        done = encode(environment, exported, photos, tmp_path / engine, "--engine", engine)
+        assert done.returncode == 0, done.stderr
+        assert not (tmp_path / engine / "_bad.jsonl").exists()
+        found.append(pyarrow.parquet.read_table(tmp_path / engine).to_pydict())
+    assert found[0] == found[1]
+    assert len(found[0]["path"]) == len(files.KINDS)

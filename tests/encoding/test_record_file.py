@@ -13,14 +13,15 @@ from ssah_tf.encoding.records import Records
 from ssah_tf.system.errors import SsahError
 
 
-@pytest.fixture
-def records(rng):
+@pytest.fixture(params=[0, 20])
+def records(rng, request):
     """Three files with a code, and two without, of which one could not be opened."""
     return Records(
         "abc",
         12,
+        request.param,
         ["a.png", "é.png", "c\n.png"],
-        rng.integers(0, 256, (3, 2), np.uint8),
+        rng.integers(0, 256, (3, 2 + -(-request.param // 8)), np.uint8),
         rng.integers(0, 256, (3, 32), np.uint8),
         np.array([1, 2**40, 3]),
         np.array([2**60, -1, 0]),

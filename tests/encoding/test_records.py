@@ -26,6 +26,7 @@ class FakeEncoder:
     """A code is the first two bytes of the image."""
 
     model_id, bits, image_size = "abc", 12, 4
+    appearance_bits = 0
 
     def __init__(self):
         self.images = 0
@@ -33,6 +34,9 @@ class FakeEncoder:
     def encode(self, images):
         self.images += len(images)
         return images[:, 0, 0, :2].copy()
+
+    def full_codes(self, images):
+        return self.encode(images)
 
 
 class Calls:
@@ -187,6 +191,7 @@ def test_columns(photos):
         ("paths", ["a", 1]),
         ("bad", {"a": None}),
         ("model_id", 3),
+        ("appearance_bits", 1),
     ],
 )
 def test_columns_of_a_stranger(photos, column, value):

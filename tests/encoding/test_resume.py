@@ -17,12 +17,12 @@ from ssah_tf.encoding.resume import Resumed
 class FakeEncoder:
     """A code is the first byte of the image."""
 
-    model_id, bits, image_size = "abc", 8, 4
+    model_id, bits, appearance_bits, image_size = "abc", 8, 0, 4
 
     def __init__(self):
         self.images = 0
 
-    def encode(self, images):
+    def full_codes(self, images):
         self.images += len(images)
         return images[:, 0, 0, :1].copy()
 

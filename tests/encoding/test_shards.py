@@ -21,7 +21,7 @@ class FakeEncoder:
     image_size = 4
 
     def __init__(self, model_id="m", bits=8):
-        self.model_id, self.bits = model_id, bits
+        self.model_id, self.bits, self.appearance_bits = model_id, bits, 0
 
 
 def records_of(paths, bad=(), model_id="m", bits=8):
@@ -30,6 +30,7 @@ def records_of(paths, bad=(), model_id="m", bits=8):
     return Records(
         model_id,
         bits,
+        0,
         good,
         np.uint8([[ord(path[0])] for path in good]).reshape(len(good), 1),
         np.zeros((len(good), 32), np.uint8),

@@ -106,3 +106,15 @@ def test_grey_jpeg(graph):
 def test_garbage_is_an_error(graph):
     with pytest.raises(tf.errors.InvalidArgumentError):
         graph(tf.constant(b"no image"))
+
+
+def test_other_formats_are_refused(graph, files):
+    """In one line that names those that are read: never another picture of the same file."""
+    for kind in files.KINDS:
+        content = files.picture_file(kind, Image.new("RGB", (320, 240), "red"))
+        if kind in ("jpg", "png"):
+            assert_equal(graph, content)
+            continue
+        with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+            graph(tf.constant(content))
+        assert "serving_bytes reads JPEG and PNG files" in str(caught.value).splitlines()[0]

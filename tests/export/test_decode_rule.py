@@ -79,6 +79,7 @@ def test_index_of_rule_one(exported, tmp_path, photos):
     assert len(PhotoIndex.open(place)) == 3
 
 
+@pytest.mark.slow
 def test_run_of_rule_one(exported, tmp_path):
     """Its encoder can be exported; the numbers on the card are known to be older."""
     run = exported[0]

@@ -37,7 +37,7 @@ SMALL = {
 #: Those that `make test` exports.
 QUICK = ("convnet",)
 #: Networks of so many layers that rounding can turn up to five bits in a hundred thousand.
-DEEP = ("efficientnet_lite0", "keras")
+DEEP = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "keras")
 
 
 @pytest.mark.parametrize("bits", [8, 12, 48, 63])
@@ -58,7 +58,7 @@ def test_codes_equal_for_every_backbone(name, evaluated, tmp_path, monkeypatch):
     about = export(run, images, tmp_path / "out", int8=True, force=True)
     assert name in DEEP or about["int8"]["bits_changed"] < 0.1
     assert about["verified"]["images"] == 300
-    assert about["verified"]["bits"] == 12 * 300
+    assert about["verified"]["bits"] == (12 + run.encoder().appearance_bits) * 300
     encoder = Encoder.load(tmp_path / "out")
     pixels = images.read(np.arange(5000, 5200), encoder.image_size)
     expected = run.encoder().encode([pixels])
@@ -66,6 +66,7 @@ def test_codes_equal_for_every_backbone(name, evaluated, tmp_path, monkeypatch):
     assert len(np.unique(expected, axis=0)) > 3
 
 
+@pytest.mark.slow
 def test_a_run_in_bfloat16(evaluated, tmp_path):
     """Trained in half precision; saved, evaluated and exported in float32, like any other."""
     run = evaluated(tmp_path / "run", "train.precision=bfloat16", "model.options.width=8")
@@ -79,7 +80,7 @@ def test_a_run_in_bfloat16(evaluated, tmp_path):
 @pytest.mark.parametrize("name", BACKBONES)
 def test_no_decided_bit_of_480_000_differs(name, tmp_path):
     """At its own width, 48 bits, 10,000 images: all built-in ones, and 4,000 of them mirrored."""
-    size = {"alexnet": 64, "resnet20": 32, "efficientnet_lite0": 64, "keras": 64}.get(name, 28)
+    size = 64 if name in DEEP else {"alexnet": 64, "resnet20": 32}.get(name, 28)
     options = {"network": "MobileNetV2", "weights": "none"} if name == "keras" else {}
     pixels = load_fashion().read(np.arange(6000), size)
     pixels = np.concatenate([pixels, pixels[:4000, :, ::-1]])
@@ -115,15 +116,18 @@ def test_onnx_file(exported):
         28,
         3,
     ]
-    codes, logits = model.graph.output
+    codes, logits, appearance = model.graph.output
     assert [d.dim_param or d.dim_value for d in codes.type.tensor_type.shape.dim] == ["batch", 2]
-    assert (codes.name, logits.name) == ("codes", "logits")
+    assert (codes.name, logits.name, appearance.name) == ("codes", "logits", "appearance")
+    assert appearance.type.tensor_type.elem_type == onnx.TensorProto.UINT8
     about = {p.key: p.value for p in model.metadata_props}
     assert about["bits"] == "12"
+    assert about["appearance_bits"] == str(run.encoder().appearance_bits) != "0"
     assert about["image_size"] == "28"
     assert about["model_id"] == model_id(run.encoder(), 28)
 
 
+@pytest.mark.slow
 def test_oldest_opset(exported, tmp_path):
     run, _ = exported
     export(run, load_fashion(), tmp_path / "out", opset=13)
@@ -146,9 +150,9 @@ def test_padding_bits_are_zero(exported):
 
 
 def test_saved_model_signatures(exported, tmp_path):
-    _, folder = exported
+    run, folder = exported
     served = tf.saved_model.load(str(folder / "saved_model" / "1")).signatures
-    assert set(served) == {"serving_default", "serving_bytes", "logits"}
+    assert set(served) == {"serving_default", "serving_bytes", "logits", "appearance_bytes"}
     pixels = load_fashion().pixels[:5]
     encoder = Encoder.load(folder)
     expected = encoder.encode(pixels)
@@ -156,6 +160,10 @@ def test_saved_model_signatures(exported, tmp_path):
     both = served["logits"](images=pixels)
     np.testing.assert_array_equal(both["codes"], expected)
     np.testing.assert_allclose(both["logits"], encoder.logits(pixels), atol=1e-4)
+    assert set(served["serving_default"].structured_outputs) == {"codes"}  # REST answers in rows
+    full = np.concatenate([both["codes"], both["appearance"]], axis=1)
+    np.testing.assert_array_equal(full, encoder.full_codes(pixels))
+    np.testing.assert_array_equal(full, run.encoder().full_codes([pixels]))
     files = []
     for k, kind in enumerate(("JPEG", "PNG", "JPEG")):
         path = tmp_path / f"{k}.{kind.lower()}"
@@ -166,6 +174,9 @@ def test_saved_model_signatures(exported, tmp_path):
     np.testing.assert_array_equal(
         served["serving_bytes"](bytes=content)["codes"], encoder.encode(files)
     )
+    both = served["appearance_bytes"](bytes=content)
+    full = np.concatenate([both["codes"], both["appearance"]], axis=1)
+    np.testing.assert_array_equal(full, encoder.full_codes(files))
     with pytest.raises(
         tf.errors.InvalidArgumentError, match=r"images must be uint8 \(batch, 28, 28"
     ):
@@ -196,7 +207,7 @@ def test_card_and_manifest(exported):
     assert about["model_id"] in card
     assert "the last 4 of them 0" in card
     assert about["verified"]["artefacts"] == {"encoder.onnx": 0, "saved_model/1": 0}
-    assert about["verified"]["bits"] == 64 * 12
+    assert about["verified"]["bits"] == 64 * (12 + run.encoder().appearance_bits)
     files = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     assert set(about["files"]) == files - {"encoder.json"}
 
@@ -262,23 +273,31 @@ def test_undecided_bits_alone_may_differ(exported):
     _, folder = exported
     pixels = load_fashion().pixels[:3]
     encoder = Encoder.load(folder)
-    codes, logits = encoder.encode(pixels), encoder.logits(pixels)
-    turned = codes.copy()
+    logits, appearance = encoder.logits(pixels), np.ones((3, encoder.appearance_bits))
+    turned = encoder.full_codes(pixels)
     turned[1, 0] ^= 0b0100_0000
     logits[1, 1] = 0.9e-4
-    assert compare(folder, pixels, turned, logits, False) == {"encoder.onnx": 1}
+    assert compare(folder, pixels, turned, decided(logits, appearance), False) == {
+        "encoder.onnx": 1
+    }
     logits[1, 1] = -1.1e-4
-    with pytest.raises(SsahError, match=r"encoder\.onnx: 1 of 36 bits differ from the trained"):
-        compare(folder, pixels, turned, logits, False)
+    total = 3 * (12 + encoder.appearance_bits)
+    with pytest.raises(SsahError, match=rf"encoder\.onnx: 1 of {total} bits differ from the"):
+        compare(folder, pixels, turned, decided(logits, appearance), False)
+    with pytest.raises(
+        SsahError, match=r"encoder\.onnx: codes of \d+ bytes instead of 2, those of"
+    ):
+        compare(folder, pixels, turned[:, :2], decided(logits), False)
 
 
+@pytest.mark.slow
 def test_export_that_fails_leaves_the_old_one(exported, tmp_path, monkeypatch):
     """Codes that differ stop the export; so does a folder that is something else."""
     run, _ = exported
     folder = tmp_path / "out"
     export(run, load_fashion(), folder)
     before = (folder / "encoder.json").read_bytes()
-    right = Encoder.encode
+    right = Encoder.full_codes
 
     def others(encoder, images):
         codes = right(encoder, images)
@@ -287,8 +306,8 @@ def test_export_that_fails_leaves_the_old_one(exported, tmp_path, monkeypatch):
             codes[row, bit // 8] ^= 128 >> bit % 8
         return codes
 
-    monkeypatch.setattr(Encoder, "encode", lambda self, images: others(self, images))
-    with pytest.raises(SsahError, match=r"encoder\.onnx: 3 of 72,000 bits differ from the trained"):
+    monkeypatch.setattr(Encoder, "full_codes", lambda self, images: others(self, images))
+    with pytest.raises(SsahError, match=r"encoder\.onnx: 3 of [\d,]+ bits differ from the trained"):
         export(run, load_fashion(), folder)
     assert (folder / "encoder.json").read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
@@ -318,8 +337,10 @@ def test_command_line_from_run_to_codes(exported, tmp_path, monkeypatch, capsys)
         return capsys.readouterr()
 
     out = ssah("export", run.folder, "--output", tmp_path / "out").out
-    assert "0 of 72,000 bits differ" in out
-    assert "files unchanged; 0 of 768 bits differ" in ssah("verify", tmp_path / "out").out
+    bits = 12 + run.encoder().appearance_bits
+    assert f"0 of {6000 * bits:,} bits differ" in out
+    line = f"files unchanged; 0 of {64 * bits:,} bits differ"
+    assert line in ssah("verify", tmp_path / "out").out
     done = ssah("encode", tmp_path / "out", photos, "--output", tmp_path / "codes.npy")
     assert "10 codes of 12 bits" in done.out
     assert "bad.jpg: empty, or not an image" in done.err

@@ -352,10 +352,10 @@ def test_table_of_photos(fuzz, tmp_path):
 def test_shard(fuzz, tmp_path, suffix):
     """Whatever is in a shard of codes, it is read or to be encoded again."""
     file = tmp_path / f"seed{suffix}"
-    facts = np.arange(6, dtype=np.uint8).reshape(3, 2), np.zeros((3, 32), np.uint8)
+    facts = np.arange(9, dtype=np.uint8).reshape(3, 3), np.zeros((3, 32), np.uint8)
     about = np.arange(3), np.arange(3), np.zeros((3, HASH_BYTES), np.uint8)
     paths, bad = ["a.png", "é.png", "c.png"], {"d.png": "d.png: empty"}
-    write_records(file, Records("abc", 12, paths, *facts, *about, bad))
+    write_records(file, Records("abc", 12, 5, paths, *facts, *about, bad))
     found = read_records(file)
     assert (found.model_id, found.bits, found.paths, found.bad) == ("abc", 12, paths, bad)
 

@@ -9,7 +9,7 @@ from ssah_tf.losses import SUPERVISED_LOSSES, Likelihood
 from ssah_tf.models import SSAH, ANet, CompetencePace, HNet, RandomDeformation, SchedulePace
 from ssah_tf.models.backbones import ConvNet
 from ssah_tf.models.game import labelled_rows, unlabelled_rows
-from ssah_tf.training.build import computing_in
+from ssah_tf.models.precision import default_policy
 
 CLASSES, SIZE, BATCH = 10, 28, 8
 
@@ -32,7 +32,7 @@ def make_game(
         "random": lambda: RandomDeformation(SIZE),
         "none": lambda: None,
     }
-    with computing_in(precision):
+    with default_policy("mixed_bfloat16" if precision == "bfloat16" else precision):
         backbone = ConvNet(width=4)
     game = SSAH(
         HNet(backbone, 8),
@@ -182,6 +182,7 @@ def test_teacher_is_h_net_with_its_averaged_weights():
     np.testing.assert_array_equal(without.teacher(images), without.hnet(images))
 
 
+@pytest.mark.slow
 def test_a_net_makes_the_task_of_a_frozen_h_net_harder_and_more_so_at_higher_rho():
     """On real images: A-Net alone is trained, the loss of H-Net on new hard samples compared."""
     images = FASHION

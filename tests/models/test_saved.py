@@ -51,6 +51,21 @@ def test_an_honest_copy_loads(saved, tmp_path):
         np.testing.assert_array_equal(one.numpy(), other.numpy())
 
 
+def test_an_appearance_layer_comes_back(saved, tmp_path):
+    """An older file has none, and says nothing of it."""
+    older = load_hnet(saved)
+    assert (older.appearance_bits, older.appearance_layer) == (0, None)
+    rng = np.random.default_rng(0)
+    kernel = rng.normal(size=(older.backbone.feature_size, 20)).astype(np.float32)
+    both = older.with_appearance(kernel, np.zeros(20, np.float32))
+    both.save(tmp_path / "both.keras")
+    again = load_hnet(tmp_path / "both.keras")
+    images = rng.integers(0, 256, (9, 28, 28, 3)).astype(np.uint8)
+    assert again.appearance_bits == 20
+    np.testing.assert_array_equal(again.full_codes([images]), both.full_codes([images]))
+    np.testing.assert_array_equal(again.encode([images]), older.encode([images]))
+
+
 def layer(name, **config):
     return {
         "module": "keras.layers",

@@ -12,6 +12,7 @@ class FakeEncoder:
     """
 
     bits, image_size = 8, 4
+    appearance_bits = 0
 
     def __init__(self, folder, model_id="abc"):
         self.model_id = model_id
@@ -22,6 +23,9 @@ class FakeEncoder:
     def encode(self, images):
         self.images += len(images)
         return images[:, 0, 0, :1].copy()
+
+    def full_codes(self, images):
+        return self.encode(images)
 
 
 @pytest.fixture

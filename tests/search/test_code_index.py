@@ -77,9 +77,9 @@ def test_damaged_files_are_refused(tmp_path, rng):
         (tmp_path / MANIFEST).write_text(json.dumps(about))
         with pytest.raises(SsahError, match="made by an older version: make it anew"):
             CodeIndex.load(tmp_path)
-    (tmp_path / MANIFEST).write_text(json.dumps(json.loads(saved) | {"format": 3}))
+    (tmp_path / MANIFEST).write_text(json.dumps(json.loads(saved) | {"format": 4}))
     line = (
-        r"made by a newer version of ssah-tf \(format 3, .* up to 2\): pip install --upgrade ssah"
+        r"made by a newer version of ssah-tf \(format 4, .* up to 3\): pip install --upgrade ssah"
     )
     with pytest.raises(SsahError, match=line):
         CodeIndex.load(tmp_path)
@@ -297,7 +297,7 @@ def test_files_are_called_after_their_content_and_only_old_ones_go(tmp_path):
     index.update([5], np.uint8([[3]]))
     index.save(tmp_path)
     about = json.loads((tmp_path / MANIFEST).read_bytes())
-    assert (about["format"], about["bits"], about["codes"], about["first_id"]) == (2, 8, 2, 1)
+    assert (about["format"], about["bits"], about["codes"], about["first_id"]) == (3, 8, 2, 1)
     names = {
         name: f"{name}-{hashlib.sha256(content).hexdigest()[:16]}.npy"
         for name, content in (("codes", b"\1\3"), ("ids", np.uint32([1, 5]).tobytes()))

@@ -23,8 +23,8 @@ class Embedded:
     def __init__(self, engine, folder):
         self.engine, self.folder = engine, folder
 
-    def make(self, bits):
-        return CodeIndex(bits, "m", self.engine)
+    def make(self, bits, appearance_bits=0):
+        return CodeIndex(bits, "m", self.engine, appearance_bits)
 
     def again(self, index):
         index.save(self.folder / "index")
@@ -37,8 +37,9 @@ class Stored:
     def __init__(self, kind, address):
         self.kind, self.address = kind, address
 
-    def make(self, bits):
-        return self.kind.open(parse_address(self.address(next(NAMES))), bits, "m")
+    def make(self, bits, appearance_bits=0):
+        address = parse_address(self.address(next(NAMES)))
+        return self.kind.open(address, bits, "m", appearance_bits)
 
     def again(self, index):
         index.close()
@@ -59,32 +60,46 @@ def engine(request, tmp_path):
 
 
 class Model:
-    """A dictionary and a sort."""
+    """A dictionary and a sort.
 
-    def __init__(self):
+    Args:
+        width: Bytes of a code; what is behind them is of appearance.
+    """
+
+    def __init__(self, width):
+        self.width = width
         self.codes = {}
 
     def search(self, query, k, among):
         return self.range(query, 10**9, among)[:k]
 
     def range(self, query, radius, among):
-        value = value_of(query)
         rows = (
-            ((value ^ code).bit_count(), number)
+            (
+                distance(query[: self.width], code[: self.width]),
+                distance(query[self.width :], code[self.width : len(query)]),
+                number,
+            )
             for number, code in self.codes.items()
             if among is None or number in among
         )
-        return sorted(row for row in rows if row[0] <= radius)
+        return [(far, number) for far, _, number in sorted(rows) if far <= radius]
 
 
-def value_of(code):
-    return int.from_bytes(code.tobytes())
+def distance(one, other):
+    return (int.from_bytes(one) ^ int.from_bytes(other)).bit_count()
 
 
-def some_codes(rng, count, bits, distinct):
-    """Codes of which only so many differ, with clean padding."""
+def as_bytes(ids, codes):
+    return {int(i): c.tobytes() for i, c in zip(ids, codes, strict=True)}
+
+
+def some_codes(rng, count, bits, distinct, looks=0):
+    """Full codes, of whose codes only so many differ, with clean padding."""
     pool = np.random.default_rng([bits, distinct]).integers(0, 2, (distinct, bits), dtype=np.uint8)
-    return np.packbits(pool[rng.integers(distinct, size=count)], axis=1)
+    appearance = rng.integers(0, 2, (count, looks), dtype=np.uint8)
+    codes = pool[rng.integers(distinct, size=count)]
+    return np.concatenate([np.packbits(part, axis=1) for part in (codes, appearance)], axis=1)
 
 
 def assert_equal(rows, ids, distances):
@@ -93,11 +108,18 @@ def assert_equal(rows, ids, distances):
 
 
 @pytest.mark.parametrize("steps", [100, pytest.param(LONG, marks=pytest.mark.slow)])
-@pytest.mark.parametrize(("bits", "distinct"), [(12, 9), (48, 4), (64, 10_000), (130, 40)])
-def test_random_operations(engine, bits, distinct, steps):
-    """Random operations, 10,000 in all in the long form, each answer compared."""
+@pytest.mark.parametrize(
+    ("bits", "distinct", "looks"),
+    [(12, 9, 0), (48, 4, 0), (64, 10_000, 0), (130, 40, 0), (12, 9, 128), (48, 900, 7), (9, 2, 65)],
+)
+def test_random_operations(engine, bits, distinct, looks, steps):
+    """Random operations, 10,000 in all in the long form, each answer compared.
+
+    Every third query is a code alone: its results come in the order of ids.
+    """
     rng = np.random.default_rng([bits, distinct])
-    index, model, next_id = engine.make(bits), Model(), -20
+    width = -(-bits // 8)
+    index, model, next_id = engine.make(bits, looks), Model(width), -20
     for step in range(steps):
         what = rng.choice(["add", "remove", "update", "search", "range", "again"],
                           p=[0.3, 0.12, 0.1, 0.3, 0.15, 0.03])  # fmt: skip
@@ -107,11 +129,11 @@ def test_random_operations(engine, bits, distinct, steps):
             among = {int(i) for i in rng.choice(there, size=len(there) // 2)} | {next_id}
         if what == "add":
             count = int(rng.integers(1, 8))
-            codes = some_codes(rng, count, bits, distinct)
+            codes = some_codes(rng, count, bits, distinct, looks)
             ids = rng.permutation(np.arange(next_id, next_id + 2 * count))[:count]
             next_id += 2 * count
             index.add(ids, codes)
-            model.codes |= {int(i): value_of(c) for i, c in zip(ids, codes, strict=True)}
+            model.codes |= as_bytes(ids, codes)
         elif what == "remove" and there:
             ids = rng.choice(there, size=min(len(there), int(rng.integers(1, 6))), replace=False)
             index.remove(ids)
@@ -119,19 +141,19 @@ def test_random_operations(engine, bits, distinct, steps):
                 del model.codes[int(number)]
         elif what == "update" and there:
             ids = rng.choice(there, size=min(len(there), 3), replace=False)
-            codes = some_codes(rng, len(ids), bits, distinct)
+            codes = some_codes(rng, len(ids), bits, distinct, looks)
             index.update(ids, codes)
-            model.codes |= {int(i): value_of(c) for i, c in zip(ids, codes, strict=True)}
+            model.codes |= as_bytes(ids, codes)
         elif what == "again":
             index = engine.again(index)
         elif what == "search":
-            queries = some_codes(rng, 2, bits, distinct)
+            queries = some_codes(rng, 2, bits, distinct, looks if step % 3 else 0)
             k = int(rng.integers(1, 30))
             ids, distances = index.search(queries, k, None if among is None else list(among))
             for row, query in enumerate(queries):
                 assert_equal(model.search(query, k, among), ids[row], distances[row])
         else:
-            queries = some_codes(rng, 2, bits, distinct)
+            queries = some_codes(rng, 2, bits, distinct, looks if step % 3 else 0)
             radius = int(rng.integers(0, bits // 2))
             rows = index.range_search(queries, radius, None if among is None else list(among))
             for query, found in zip(queries, rows, strict=True):
@@ -145,8 +167,8 @@ def test_random_operations(engine, bits, distinct, steps):
 
 
 def content(index):
-    """Id -> code of all that is there; ids ascend."""
-    found = [(int(i), value_of(c)) for part in index.items() for i, c in zip(*part, strict=True)]
+    """Id -> full code of all that is there; ids ascend."""
+    found = [pair for part in index.items() for pair in as_bytes(*part).items()]
     assert found == sorted(found)
     return dict(found)
 
@@ -217,5 +239,48 @@ def test_refusals(engine):
         index.search(np.zeros((1, 2), np.uint8), 0)
     with pytest.raises(SsahError, match="radius must be at least 0"):
         index.range_search(np.zeros((1, 2), np.uint8), -1)
-    assert content(index) == {1: value_of(np.array([1, 16], np.uint8))}
+    assert content(index) == {1: bytes([1, 16])}
+    index.close()
+
+
+def test_ties_at_the_last_place_are_of_all_that_share_the_distance(engine):
+    """Whatever the number of codes and of their owners, and however many there are to choose from.
+
+    One code has half of the ids; and codes of one owner each, more than are asked for at first, lie
+    at one distance.
+    """
+    rng = np.random.default_rng(1)
+    many = np.unpackbits(np.arange(2**13, dtype=">u2").view(np.uint8)).reshape(-1, 16)[:, 3:]
+    apart = many[many.sum(axis=1) == 3][:250]  # 13 bits, three of them set
+    codes = np.packbits(np.concatenate([np.zeros((250, 13), np.uint8), apart]), axis=1)
+    looks = rng.integers(0, 256, (500, 16), dtype=np.uint8)
+    full, ids = np.concatenate([codes, looks], axis=1), rng.permutation(9000)[:500]
+    index = engine.make(13, 128)
+    index.add(ids, full)
+    model = Model(2)
+    model.codes = as_bytes(ids, full)
+    for query in full[[0, 300]]:
+        for k in (1, 20, 251, 499, 600):
+            found = index.search(query[None], k)
+            assert_equal(model.search(query, k, None), found[0][0], found[1][0])
+    index.close()
+
+
+def test_appearance_refusals(engine):
+    index = engine.make(12, 20)
+    good = np.array([[1, 16, 7, 7, 16]], np.uint8)
+    index.add([1], good)
+    for codes in (good[:, :2], good[:, :4], np.zeros((1, 6), np.uint8), good[0]):
+        with pytest.raises(SsahError, match="expected 5 bytes a code for 12 bits and 20 of appear"):
+            index.add([2], codes)
+    for codes, name in (([[1, 1, 7, 7, 16]], "codes"), ([[1, 16, 7, 7, 1]], "appearance")):
+        with pytest.raises(SsahError, match=f"{name}: received ones in the padding"):
+            index.add([2], np.array(codes, np.uint8))
+    assert index.search(good[:, :2], 3)[0].tolist() == index.search(good, 3)[0].tolist() == [[1]]
+    for wrong in (good[:, :1], good[:, :3]):
+        with pytest.raises(SsahError, match="expected 5 bytes a code"):
+            index.search(wrong, 3)
+    assert content(index) == {1: good.tobytes()}
+    index = engine.again(index)
+    assert index.appearance_bits == 20
     index.close()

@@ -19,13 +19,13 @@ from ssah_tf.search.photo_index import PhotoIndex
 class Collapsed:
     """One code for all images, but for those that are bright at the first pixel."""
 
-    bits, image_size, model_id = 8, 64, "abc"
+    bits, appearance_bits, image_size, model_id = 8, 0, 64, "abc"
 
     def __init__(self, folder):
         self.path = folder / "fake.onnx"
         self.path.write_bytes(b"fake")
 
-    def encode(self, images):
+    def full_codes(self, images):
         return np.where(images[:, 0, 0, :1] > 250, 255, 0).astype(np.uint8)
 
 
@@ -157,6 +157,7 @@ def test_a_thousand_copies_and_likes_are_no_thousand_searches(tmp_path, monkeypa
     assert sum(pairs) == 29
 
 
+@pytest.mark.slow
 def test_hashes_that_collapse_as_codes_do(tmp_path, monkeypatch):
     """Flat pictures have one hash; of those that are not alike, only so many are compared."""
     from ssah_tf.search import duplicates as module

@@ -24,13 +24,13 @@ PICTURES = 12
 class OneCode:
     """All images have one code, so that the pixels alone tell them apart."""
 
-    bits, image_size, model_id = 8, 16, "abc"
+    bits, appearance_bits, image_size, model_id = 8, 0, 16, "abc"
 
     def __init__(self, folder):
         self.path = folder / "fake.onnx"
         self.path.write_bytes(b"fake")
 
-    def encode(self, images):
+    def full_codes(self, images):
         return np.zeros((len(images), 1), np.uint8)
 
 

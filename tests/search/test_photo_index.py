@@ -313,7 +313,7 @@ def test_what_is_passed_over_is_counted_and_what_cannot_be_listed_stays(
     """A folder whose rights are gone: its photos are not known to be gone, nor are their labels."""
     index = PhotoIndex.open(tmp_path / "index", encoder)
     index.sync(encoder, [photos], labels=PhotoLabels("folders", [photos]))
-    (photos / "c.heic").write_bytes(b"")
+    (photos / "c.psd").write_bytes(b"")
     photo(photos, "@eaDir/x.png", 1)
     (photos / "b" / "01.png").unlink()
 
@@ -324,7 +324,7 @@ def test_what_is_passed_over_is_counted_and_what_cannot_be_listed_stays(
 
     monkeypatch.setattr(os, "scandir", scandir)
     done = index.sync(encoder, [photos], labels=PhotoLabels("folders", [photos]))
-    assert done.passed.files == {".heic": 1}
+    assert done.passed.files == {".psd": 1}
     assert done.passed.folders == {"@eaDir": 1}
     assert done.passed.unlisted == {str(photos / "a"): "Permission denied"}
     assert (done.missing, done.kept, len(index)) == (1, 19, 19)
@@ -416,7 +416,7 @@ def other_encoder(fake_encoder):
         new.images += len(images)
         return np.stack([255 - images[:, 0, 0, 0], images[:, 0, 0, 0]], axis=1)
 
-    new.encode = encode
+    new.full_codes = new.encode = encode
     return new
 
 
@@ -492,10 +492,16 @@ def test_command_line(exported, fashion, tmp_path):
     done = ssah("search", tmp_path / "index", query, "-k", 5, "--json", "--html", page)
     (found,) = json.loads(done.stdout)
     paths = sorted(fashion.iterdir())
-    codes = Encoder.load(export).encode(paths)
-    far = np.bitwise_count(codes ^ codes[7]).sum(axis=1)
-    expected = sorted(zip(far.tolist(), range(60), strict=True))[:5]
+    codes = Encoder.load(export).full_codes(paths)
+    apart = np.bitwise_count(codes ^ codes[7])
+    far, near = apart[:, :2].sum(axis=1), apart[:, 2:].sum(axis=1)  # codes of 12 bits
+    expected = sorted(zip(far.tolist(), near.tolist(), range(60), strict=True))[:5]
     assert [(n["distance"], n["path"]) for n in found["neighbours"]] == [
+        (d, str(paths[i])) for d, _, i in expected
+    ]
+    done = ssah("search", tmp_path / "index", query, "-k", 5, "--json", "--order", "id")
+    expected = sorted(zip(far.tolist(), range(60), strict=True))[:5]
+    assert [(n["distance"], n["path"]) for n in json.loads(done.stdout)[0]["neighbours"]] == [
         (d, str(paths[i])) for d, i in expected
     ]
     text = page.read_text()

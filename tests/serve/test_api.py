@@ -42,7 +42,11 @@ def test_search_by_image(shared, client):
     assert pairs(answer) == expected
     found = answer.json()
     assert (found["bits"], found["photos"], found["model_id"]) == (24, 10, "hand-made")
-    assert found["query"] == {"code": shared.code_of(*colour), "photo": None}
+    assert found["query"] == {
+        "code": shared.code_of(*colour),
+        "appearance": "",
+        "photo": None,
+    }
     first = found["neighbours"][0]
     assert first["labels"] == ["red"]
     assert first["thumbnail"].startswith(f"/photos/{first['id']}/thumbnail?v=")
@@ -92,7 +96,8 @@ def test_encode(shared, client):
     http = client(shared)
     answer = http.post("/encode", content=shared.body(1, 130, 250))
     code = shared.code_of(1, 130, 250)
-    assert answer.json() == {"code": code, "bits": 24, "model_id": "hand-made"}
+    expected = {"code": code, "appearance": "", "bits": 24, "model_id": "hand-made"}
+    assert answer.json() == expected
 
 
 @pytest.mark.parametrize(
@@ -308,7 +313,7 @@ def test_description(shared, client):
     }  # fmt: skip
     search = api["paths"]["/search"]["post"]
     assert {p["name"] for p in search["parameters"]} == {
-        "id", "path", "code", "k", "radius", "filter"
+        "id", "path", "code", "k", "radius", "filter", "order"
     }  # fmt: skip
     assert set(search["requestBody"]["content"]) == {"image/*", "multipart/form-data"}
     answer = search["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]

@@ -26,7 +26,11 @@ assert run.album_path.is_file() and not run.picture_path.exists()
 
 
 @pytest.mark.parametrize(
-    "code", ["import ssah_tf.export.export, ssah_tf.cli.app", TRAINING], ids=["export", "train"]
+    "code",
+    [
+        pytest.param("import ssah_tf.export.export, ssah_tf.cli.app", id="export"),
+        pytest.param(TRAINING, id="train", marks=pytest.mark.slow),
+    ],
 )
 def test_without_what_draws(tmp_path, code):
     """An export, and a training with its album of hard samples and its numbers."""

@@ -112,7 +112,7 @@ def test_damaged_sample(run, arrays):
         read_sample(run)
 
 
-@pytest.mark.parametrize("what", ["gone", "moved"])
+@pytest.mark.parametrize("what", ["gone", pytest.param("moved", marks=pytest.mark.slow)])
 def test_export_without_photos(run, tmp_path, what):
     """Compared, quantised and measured on the images that the run keeps; the card says so."""
     before = export(run, some_images(photos_of(run)[1]), tmp_path / "with", int8=True, force=True)
@@ -141,6 +141,7 @@ def test_export_without_photos(run, tmp_path, what):
         assert about["verified"]["images"] == 75
 
 
+@pytest.mark.slow
 def test_int8_on_a_part_is_compared_with_the_same_part(run, tmp_path):
     """Both numbers are over the images that are there."""
     from sklearn.metrics import average_precision_score
@@ -171,6 +172,7 @@ def test_int8_on_a_part_is_compared_with_the_same_part(run, tmp_path):
     assert about["map_float"] == pytest.approx(found_map, abs=0.01)
 
 
+@pytest.mark.slow
 def test_no_sample(made, tmp_path):
     """Neither the run nor an export of it holds a photo; the proof is by made-up images."""
     folder = tmp_path / "run"
@@ -269,6 +271,7 @@ def test_report_without_photos(run):
     assert page.count("): not there") == 2 * page.count('class="hit ')
 
 
+@pytest.mark.slow
 def test_a_run_of_an_older_version(run, tmp_path):
     """Its split knows neither digests nor labels, and there is no sample: as far as photos go."""
     values = json.loads(run.split_path.read_bytes())
@@ -287,13 +290,15 @@ def test_a_run_of_an_older_version(run, tmp_path):
         write_report(old, None)
 
 
-@pytest.mark.parametrize("command", ["evaluate", "report", "export"])
+@pytest.mark.parametrize(
+    "command", ["evaluate", "report", pytest.param("export", marks=pytest.mark.slow)]
+)
 def test_commands_take_the_folder_that_the_photos_moved_to(run, tmp_path, capsys, command):
     photos(run).rename(tmp_path / "elsewhere")
-    (tmp_path / "elsewhere" / "ant" / "x.avif").write_bytes(b"")
+    (tmp_path / "elsewhere" / "ant" / "x.jxl").write_bytes(b"")
     app([command, str(run.folder), "--data", str(tmp_path / "elsewhere")], standalone_mode=False)
     out, err = capsys.readouterr()
-    assert err == "1 image file passed over: 1 .avif\n"
+    assert err == "1 image file passed over: 1 .jxl\n"
     assert str(run.folder) in out
     if command == "evaluate":
         with pytest.raises(RunError, match="name their folder with --data"):

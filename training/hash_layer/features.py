@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from ssah_tf.data import ImageSet
+from ssah_tf.data import ImageSet, Split
 from ssah_tf.data.pipeline import encoding_batches
 from ssah_tf.data.sampling import evenly
 from ssah_tf.models import HNet
@@ -17,6 +17,12 @@ BATCH = 64
 def sample_of(positions: np.ndarray) -> np.ndarray:
     """Some of the images, spread evenly, where there are very many."""
     return evenly(positions, SAMPLE)
+
+
+def training_positions(split: Split, images: ImageSet) -> np.ndarray:
+    """Images that an encoder may learn from, never queries: those with a label come first."""
+    known = images.positions(split.labelled + split.validation)
+    return np.concatenate([known, sample_of(images.positions(split.unlabelled))])
 
 
 def features_of(hnet: HNet, images: ImageSet, positions: np.ndarray, size: int) -> np.ndarray:

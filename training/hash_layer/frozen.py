@@ -16,7 +16,8 @@ from ssah_tf.system.errors import RecipeError
 from ssah_tf.system.files import atomic_path
 from ssah_tf.training.build import assemble_game, build_backbone, build_optimizer
 from ssah_tf.training.callbacks import StopOnNaN, Validate
-from ssah_tf.training.hash_layer.features import features_of, sample_of
+from ssah_tf.training.hash_layer.appearance import with_appearance
+from ssah_tf.training.hash_layer.features import features_of, training_positions
 from ssah_tf.training.hash_layer.itq import begin_game_with_itq, begin_with_itq
 from ssah_tf.training.hash_layer.label_propagation import propagate_labels_by_encoder
 from ssah_tf.training.progress import Progress
@@ -52,9 +53,8 @@ def train_on_frozen_backbone(run: Run, images: ImageSet) -> None:
         hnet.build((None, recipe.data.image_size, recipe.data.image_size, 3))
     except ValueError as error:
         raise RecipeError(f"data.image_size, model.backbone: {error}") from None
-    parts = (split.labelled, split.validation, split.unlabelled)
-    labelled, validation, unlabelled = (images.positions(part) for part in parts)
-    positions = np.concatenate([labelled, validation, sample_of(unlabelled)])
+    labelled, validation = map(images.positions, (split.labelled, split.validation))
+    positions = training_positions(split, images)
     features = features_of(hnet, images, positions, recipe.data.image_size)
     validate = Validate(run, images, range(1))
     held_out = np.isin(positions, validation)
@@ -67,7 +67,7 @@ def train_on_frozen_backbone(run: Run, images: ImageSet) -> None:
         begin_with_itq(hnet, features, recipe.seed)
         score, deviation = validate.validation_map(hnet)
     with atomic_path(run.model_path) as path:
-        hnet.save(path)
+        with_appearance(hnet, features, recipe.seed).save(path)
     stage = "joint" if recipe.train.joint else "hnet_warmup"
     entry = {"epoch": 0, "stage": stage, "seconds": round(time.monotonic() - began, 2), "rho": 0.0}
     run.save_history([{**entry, "validation_map": score, "validation_error": deviation}])

@@ -67,18 +67,48 @@ def itq(features: np.ndarray, bits: int, seed: int = 0) -> tuple[np.ndarray, np.
     Raises:
         ValueError: The features have fewer than K directions.
     """
+    mean, principal = principal_directions(features)
+    known = principal.shape[1]
+    if bits > known:
+        raise ValueError(f"{bits} bits need as many directions; the features have {known}")
+    principal = principal[:, :bits]
+    projected = (np.asarray(features, np.float64) - mean) @ principal
+    directions = principal @ itq_rotation(projected, seed)
+    return directions.astype(np.float32), mean.astype(np.float32)
+
+
+def principal_directions(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mean of features, and the directions of their variance, the largest first.
+
+    Args:
+        features: float `(n, d)`.
+
+    Returns:
+        float64 `(d,)`, and orthonormal columns float64 `(d, directions)`: those in which the
+        features vary at all.
+    """
     features = np.asarray(features, np.float64)
     mean = features.mean(axis=0)
     centred = features - mean
     values, vectors = np.linalg.eigh(centred.T @ centred / len(features))
-    known = int((values > 1e-9 * values[-1]).sum())
-    if bits > known:
-        raise ValueError(f"{bits} bits need as many directions; the features have {known}")
-    principal = vectors[:, ::-1][:, :bits]
-    projected = centred @ principal
+    known = int((values > max(1e-9 * values[-1], 0)).sum())
+    return mean, vectors[:, ::-1][:, :known]
+
+
+def itq_rotation(projected: np.ndarray, seed: int) -> np.ndarray:
+    """The rotation R that minimises |sign(V R) - V R|. See `itq`.
+
+    Args:
+        projected: V, float `(n, K)`.
+        seed: Seed of the first rotation.
+
+    Returns:
+        float64 `(K, K)`.
+    """
+    bits = projected.shape[1]
     rotation, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(bits, bits)))
     for _ in range(ITERATIONS):
         signs = np.where(projected @ rotation >= 0, 1.0, -1.0)
         left, _, right = np.linalg.svd(projected.T @ signs)
         rotation = left @ right
-    return (principal @ rotation).astype(np.float32), mean.astype(np.float32)
+    return rotation

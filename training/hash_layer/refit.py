@@ -8,14 +8,13 @@ from ssah_tf.data import ImageSet
 from ssah_tf.models import HNet
 from ssah_tf.system.errors import RecipeError
 from ssah_tf.system.text import plain_console
-from ssah_tf.training.hash_layer.features import features_of, sample_of
 from ssah_tf.training.hash_layer.frozen import fit_on_features
 from ssah_tf.training.recipe import load_recipe
 from ssah_tf.training.recipe_sections import AdversarySection, PseudoLabelsSection, Recipe
 from ssah_tf.training.run import Run
 
 
-def refit_hash_layer(hnet: HNet, run: Run, images: ImageSet) -> None:
+def refit_hash_layer(hnet: HNet, run: Run, features: np.ndarray, images: ImageSet) -> None:
     """Train the hash layer of an encoder once more, on the features of its backbone.
 
     The validation images have done their work, so their labels count, too: the encoder is selected
@@ -31,12 +30,11 @@ def refit_hash_layer(hnet: HNet, run: Run, images: ImageSet) -> None:
     Args:
         hnet: The encoder.
         run: Its run.
+        features: Of its backbone and the images of `training_positions`, float32 `(n, d)`.
         images: The images of the run.
     """
     recipe, split = refit_recipe(run.recipe), run.split
     known = images.positions(split.labelled + split.validation)
-    positions = np.concatenate([known, sample_of(images.positions(split.unlabelled))])
-    features = features_of(hnet, images, positions, recipe.data.image_size)
     try:
         fit_on_features(hnet, recipe, features, images.labels[known], "refit")
     except RecipeError as error:

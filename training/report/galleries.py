@@ -81,6 +81,7 @@ class Evaluated:
         try:
             arrays = read_arrays(run.codes_path)
             codes = arrays["query"], arrays["database"]
+            looks = [arrays.get(f"{part}_appearance") for part in ("query", "database")]
         except (OSError, ValueError, KeyError) as error:
             raise RunError(f"{run.codes_path}: missing or damaged ({error})") from None
         precision = np.array(run.metrics()["average_precision"], np.float64)
@@ -97,7 +98,12 @@ class Evaluated:
         every = LabelLists.of(known.labels)
         labels = [every.take(known.positions(ids)) for ids in (query, database)]
         bits = run.recipe.model.bits
-        space = CodeSpace(codes[0][rows[0]], labels[0], codes[1][rows[1]], labels[1], bits)
+        appearance = [
+            np.zeros((len(chosen), 0), np.uint8) if look is None else look[chosen]
+            for look, chosen in zip(looks, rows, strict=True)
+        ]
+        ours = codes[0][rows[0]], labels[0], codes[1][rows[1]], labels[1], bits
+        space = CodeSpace(*ours, *appearance)
         return cls(known, query, database, precision[rows[0]], space)
 
     @cached_property

@@ -1,7 +1,7 @@
 """What the report shows of the code space: neighbours, confusions, distances, shorter codes."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -49,6 +49,9 @@ class CodeSpace:
         database_codes: Packed, uint8 `(n, bytes)`.
         database_labels: Their classes.
         bits: Length of a code.
+        query_appearance: Packed appearance codes, uint8 `(q, bytes)`; of no bytes if there are
+            none.
+        database_appearance: Likewise, `(n, bytes)`.
     """
 
     query_codes: np.ndarray
@@ -56,6 +59,8 @@ class CodeSpace:
     database_codes: np.ndarray
     database_labels: LabelLists
     bits: int
+    query_appearance: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
+    database_appearance: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
 
     @cached_property
     def shuffled(self) -> np.ndarray:
@@ -82,13 +87,20 @@ class CodeSpace:
         return self.shuffled[np.argsort(distances[self.shuffled], kind="stable")[:k]]
 
     def ranked(self, query: int, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """The k nearest of the database to a query, ties in random order.
+        """The k nearest of the database to a query, as a search has them.
+
+        Those of one distance come by appearance; what that leaves open is in random order.
 
         Returns:
             Positions in the database and their distances, both `(k,)`.
         """
-        distances = hamming_distances(self.query_codes[query : query + 1], self.database_codes)[0]
-        order = self.nearest(distances, k)
+        one = slice(query, query + 1)
+        distances = hamming_distances(self.query_codes[one], self.database_codes)[0]
+        width = self.query_appearance.shape[1]
+        key = distances.astype(np.int64) * (8 * width + 1)
+        if width:
+            key += hamming_distances(self.query_appearance[one], self.database_appearance)[0]
+        order = self.nearest(key, k)
         return order, distances[order]
 
     def relevant(self, query: int, positions: np.ndarray) -> np.ndarray:

@@ -18,6 +18,11 @@ class Backbone(keras.layers.Layer):
 
     #: Smallest side of an image that the network can take.
     min_size = 16
+    #: What the preprocessing that came with it asks for beyond scale, mean, deviation, order of
+    #: channels and size; our one rule of crop and resize stands in its place.
+    asks: tuple[str, ...] = ()
+    #: Side in pixels that this preprocessing names, `None` if it names none.
+    made_for: int | None = None
 
     def __init__(
         self,
@@ -57,6 +62,10 @@ class Backbone(keras.layers.Layer):
         x = keras.KerasTensor((None, *input_shape[1:]), self.compute_dtype)
         output = self.features(x, False)
         self.feature_size = output.shape[-1]
+
+    def identity(self) -> dict:
+        """What makes two backbones the same, beside their variables."""
+        return {"backbone": type(self).__name__, "mean": self.mean, "std": self.std}
 
     def compute_output_shape(self, input_shape):
         """`(batch, features)`."""

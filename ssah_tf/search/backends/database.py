@@ -19,6 +19,7 @@ from ssah_tf.search.backends.stored import (
     ABOUT,
     ENCODER,
     Change,
+    CodesOf,
     PhotoStore,
     StoredCodes,
     StoredTable,
@@ -149,7 +150,7 @@ class DatabaseStorage:
             self.store.write(change)
         self.about, self.revision = change.files[ABOUT], self.revision + 1
         self.codes = StoredCodes(self.store.index)
-        self.codes.read = state.codes.ids, state.codes.codes
+        self.codes.read = state.codes.ids, state.codes.full_codes
         self.table = StoredTable(self.store, self.codes)
         self.table.read = state.table.whole().in_memory()
         self.missing = Missing.of(state.missing.rows)
@@ -160,18 +161,19 @@ class DatabaseStorage:
         saved, codes = self.codes.read
         before = self.table.read
         ids = saved
-        if (self.codes.bits, self.codes.model_id) != (new.bits, new.model_id):
-            codes_of = new.bits, new.model_id
-            ids, codes = ids[:0], np.array(new.codes[:0])
+        full, of = new.full_codes, CodesOf(new.bits, new.model_id, new.appearance_bits)
+        if of != CodesOf(self.codes.bits, self.codes.model_id, self.codes.appearance_bits):
+            codes_of = of
+            ids, codes = ids[:0], full[:0]
         fresh, stays = ~np.isin(new.ids, ids), np.isin(ids, new.ids)
         changed = np.zeros(len(new.ids), bool)
-        changed[~fresh] = (new.codes[~fresh] != codes[stays]).any(axis=1)
+        changed[~fresh] = (full[~fresh] != codes[stays]).any(axis=1)
         gone = np.concatenate([saved, np.array(list(before), np.int64)])
         photos = state.table.whole().in_memory()
         aside = state.missing.rows
         return Change(
-            (new.ids[fresh], new.codes[fresh]),
-            (new.ids[changed], new.codes[changed]),
+            (new.ids[fresh], full[fresh]),
+            (new.ids[changed], full[changed]),
             np.setdiff1d(gone, new.ids),
             {n: p for n, p in photos.items() if codes_of or before.get(n) != p},
             missing=to_bytes(aside) if codes_of or aside != self.missing.rows else None,

@@ -69,7 +69,8 @@ class FolderStorage:
                 raise SsahError(f"{self}: not an index of photos; make one with `ssah index`")
             if about is None and not self.is_ours():
                 raise SsahError(f"{self} holds something that is no index: name another --output")
-            codes = CodeIndex(encoder.bits, encoder.model_id, self.engine)
+            looks = encoder.appearance_bits
+            codes = CodeIndex(encoder.bits, encoder.model_id, self.engine, looks)
             empty = State(codes, PhotoTable.of({}), encoder.image_size)
             return empty if about is None else replace(empty, **self.older(about))
         try:

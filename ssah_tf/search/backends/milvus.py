@@ -4,14 +4,17 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
-from ssah_tf.metrics.hamming import code_bytes
+from ssah_tf.metrics.hamming import code_bytes, full_bytes
 from ssah_tf.search.backends.address import Address
+from ssah_tf.search.backends.stored import CodesOf
 from ssah_tf.search.code_index import CodeIndex
+from ssah_tf.search.groups import distances_to
 from ssah_tf.search.index import IdsCodes, IdsDistances, Index
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.reading import parse_json
@@ -22,8 +25,10 @@ if TYPE_CHECKING:
 
 #: Distance, key and number of ids of a page that a search finds.
 PageHit = tuple[int, int, int]
-#: The form of our collections.
-LAYOUT = 1
+#: The form of our collections; 2 can have appearance codes. 1 is read, too: it has none.
+LAYOUT = 2
+#: Field of the appearance codes of a page, a 64-bit word of each; its number follows.
+WORD = "appearance_"
 #: Ids of a block follow on each other; a page never reaches over its end.
 BLOCK = 4096
 #: What Milvus gives at most for a query.
@@ -91,9 +96,10 @@ class Collection:
 class MilvusIndex(Index):
     """A collection of Milvus whose entities are *pages*: a code, and ids that have it.
 
-    A page holds the ids of one code in one block of `BLOCK` ids, and its key is the smallest of
-    them. So equal codes are mostly compared once; the page of an id is found by the range of its
-    block; and a block is changed by one request, whole or not at all. Milvus gives no more than
+    A page holds the ids of one code in one block of `BLOCK` ids, with their appearance codes, and
+    its key is the smallest of them. So equal codes are mostly compared once; the page of an id is
+    found by the range of its block; and a block is changed by one request, whole or not at all.
+    Milvus gives no more than
     `HITS` pages and orders ties as it likes: the search asks again by radius, and by halves where
     even these are too many, until it has all pages up to the distance of the k-th id.
 
@@ -105,15 +111,22 @@ class MilvusIndex(Index):
         client: A `pymilvus.MilvusClient`.
     """
 
-    def __init__(self, address: Address, client: "MilvusClient", bits: int, model_id: str):
+    def __init__(self, address: Address, client: "MilvusClient", codes: CodesOf):
         self.address = address
         self.client = client
         self.pages = Collection(address, client, address.name)
-        self.bits = bits
-        self.model_id = model_id
+        self.bits, self.model_id = codes.bits, codes.model_id
+        self.appearance_bits = codes.appearance_bits
+        self.words = words_of(codes.appearance_bits)
 
     @classmethod
-    def open(cls, address: Address, bits: int | None = None, model_id: str | None = None) -> Self:
+    def open(
+        cls,
+        address: Address,
+        bits: int | None = None,
+        model_id: str | None = None,
+        appearance_bits: int = 0,
+    ) -> Self:
         """Open an index, or begin one if `bits` and `model_id` are given and there is none.
 
         Raises:
@@ -125,10 +138,10 @@ class MilvusIndex(Index):
                 if not client.has_collection(address.name, timeout=TIMEOUT):
                     if bits is None or model_id is None:
                         raise SsahError(f"{address}: no index; make one with `ssah index`")
-                    make(client, address.name, bits, model_id)
+                    make(client, address.name, CodesOf(bits, model_id, appearance_bits))
                 found = about(client, address)
                 client.load_collection(address.name, timeout=TIMEOUT)
-            return cls(address, client, int(found["bits"]), str(found["model_id"]))
+            return cls(address, client, found)
         except BaseException:
             client.close()
             raise
@@ -152,7 +165,8 @@ class MilvusIndex(Index):
         """Ids of blocks, ascending, and their codes."""
         low, high = int(blocks.min()) * BLOCK, int(blocks.max() + 1) * BLOCK
         which = f"size > 0 and first >= {low} and first < {high}"
-        empty = np.zeros(0, np.int64), np.zeros((0, code_bytes(self.bits)), np.uint8)
+        width = full_bytes(self.bits, self.appearance_bits)
+        empty = np.zeros(0, np.int64), np.zeros((0, width), np.uint8)
         ids, codes = zip(empty, *self.parts(which, blocks), strict=True)
         return np.concatenate(ids), np.concatenate(codes)
 
@@ -166,13 +180,23 @@ class MilvusIndex(Index):
         for ranges in grouped(here, counts, here if blocks is None else blocks):
             condition = " or ".join(f"(first >= {low} and first < {high})" for low, high in ranges)
             owners, copies = [], []
-            for page in self.pages.query(f"size > 0 and ({condition})", "ids", "code"):
+            fields = "ids", "code", *self.words
+            for page in self.pages.query(f"size > 0 and ({condition})", *fields):
                 owners.append(np.array(page["ids"], np.int64))
                 code = np.frombuffer(page["code"][0], np.uint8)
-                copies.append(np.broadcast_to(code, (len(owners[-1]), len(code))))
+                rows = np.broadcast_to(code, (len(owners[-1]), len(code)))
+                copies.append(np.concatenate([rows, self.looks(page)], axis=1))
             ids, codes = np.concatenate(owners), np.concatenate(copies)
             order = np.argsort(ids)
             yield ids[order], codes[order]
+
+    def looks(self, page: dict[str, Any]) -> np.ndarray:
+        """Appearance codes of a page, uint8 `(ids, bytes)`."""
+        shape = len(self.words), len(page["ids"])
+        words = np.array([page[word] for word in self.words], np.int64).reshape(shape)
+        packed = np.ascontiguousarray(words.T).view(np.uint8)
+        looks: np.ndarray = packed[:, : code_bytes(self.appearance_bits)]
+        return looks
 
     def _add(self, ids: np.ndarray, codes: np.ndarray) -> None:
         here, its = self.content(np.unique(ids // BLOCK))
@@ -205,8 +229,9 @@ class MilvusIndex(Index):
 
         A page whose key is no more is written empty in the same request, and deleted afterwards.
         """
-        old, new = pages(ids, codes), pages(new_ids, new_codes)
+        old, new = self.as_pages(ids, codes), self.as_pages(new_ids, new_codes)
         nothing = {"size": 0, "ids": [], "code": bytes(code_bytes(self.bits))}
+        nothing |= {word: [] for word in self.words}
         gone = list(old.keys() - new.keys())
         empty = [{"first": first, **nothing} for first in gone]
         rows = [page for first, page in new.items() if old.get(first) != page] + empty
@@ -222,6 +247,11 @@ class MilvusIndex(Index):
             self.pages.upsert(request)
         self.pages.delete(gone)
 
+    def as_pages(self, ids: np.ndarray, codes: np.ndarray) -> dict[int, dict[str, Any]]:
+        """The pages of ids and their full codes, by key."""
+        packed, appearance = self.split(codes)
+        return pages(ids, packed, appearance)
+
     def _search(self, queries: np.ndarray, k: int, among: np.ndarray | None) -> IdsDistances:
         if among is not None:
             return self._part(among).search(queries, k)
@@ -231,6 +261,7 @@ class MilvusIndex(Index):
         return np.stack([ids for ids, _ in found]), np.stack([far for _, far in found])
 
     def _nearest(self, queries: np.ndarray, k: int) -> list[IdsDistances]:
+        queries, appearance = self.split(queries)
         limit = min(HITS, k + MORE)
         found = self.hits(queries, limit)
         again: dict[int, list[int]] = {}
@@ -246,7 +277,7 @@ class MilvusIndex(Index):
                     beyond += 1
                     (hits,) = self.within(queries[[at]], beyond)
                 found[at] = hits
-        return self.expand(found, k)
+        return self.expand(found, k, appearance)
 
     def _within(
         self, queries: np.ndarray, radius: int, among: np.ndarray | None
@@ -255,17 +286,17 @@ class MilvusIndex(Index):
             return self._part(among).range_search(queries, radius)
         found = []
         for start in range(0, len(queries), RANGED):
-            found += self.expand(self.within(queries[start : start + RANGED], radius), None)
+            part, appearance = self.split(queries[start : start + RANGED])
+            found += self.expand(self.within(part, radius), None, appearance)
         return found
 
     def _part(self, among: np.ndarray) -> CodeIndex:
         """The codes of some ids, to be searched here."""
-        if not len(among):
-            return CodeIndex(self.bits, self.model_id)
-        ids, codes = self.content(np.unique(among // BLOCK))
-        keep = np.isin(ids, among)
-        part = CodeIndex(self.bits, self.model_id)
-        part.add(ids[keep], codes[keep])
+        part = CodeIndex(self.bits, self.model_id, appearance_bits=self.appearance_bits)
+        if len(among):
+            ids, codes = self.content(np.unique(among // BLOCK))
+            keep = np.isin(ids, among)
+            part.add(ids[keep], codes[keep])
         return part
 
     def hits(
@@ -307,49 +338,75 @@ class MilvusIndex(Index):
                 found[at] = sorted(lower + upper)
         return found
 
-    def expand(self, found: list[list[PageHit]], k: int | None) -> list[IdsDistances]:
-        """Ids of pages and their distances in the order of (distance, id), the first k of them."""
-        tables = [needed(np.array(hits, np.int64).reshape(-1, 3), k) for hits in found]
-        postings = self.postings(np.concatenate(tables))
+    def expand(
+        self, found: list[list[PageHit]], k: int | None, appearance: np.ndarray
+    ) -> list[IdsDistances]:
+        """Ids of pages and their distances in the order of a search, the first k of them.
+
+        Args:
+            found: Pages of each query.
+            k: How many ids; all if `None`.
+            appearance: Appearance codes of the queries; of no bytes for the order of ids.
+        """
+        looks = appearance.shape[1] > 0
+        tables = [needed(np.array(hits, np.int64).reshape(-1, 3), k, looks) for hits in found]
+        postings = self.postings(np.concatenate(tables), looks)
+        none = np.zeros(0, np.int64), np.zeros((0, appearance.shape[1]), np.uint8)
         results = []
-        for table in tables:
+        for table, look in zip(tables, appearance, strict=True):
             # Of a page that went meanwhile there are none.
-            owners = [postings.get(first, table[:0, 0]) for _, first, _ in table.tolist()]
-            far = np.repeat(table[:, 0], [len(some) for some in owners])
-            ids = np.concatenate([np.zeros(0, np.int64), *owners])
-            order = np.lexsort((ids, far))[:k]
+            owners = [postings.get(first, none) for _, first, _ in table.tolist()]
+            far = np.repeat(table[:, 0], [len(some) for some, _ in owners])
+            ids, codes = (np.concatenate(parts) for parts in zip(none, *owners, strict=True))
+            near = distances_to(look, codes) if looks else np.zeros(len(ids), np.uint8)
+            order = np.lexsort((ids, near, far))[:k]
             results.append((ids[order], far[order].astype(np.int32)))
         return results
 
-    def postings(self, table: np.ndarray) -> dict[int, np.ndarray]:
-        """Ids of pages, by key; those of one id need not be asked for."""
-        single = table[:, 2] < 2
+    def postings(self, table: np.ndarray, looks: bool) -> dict[int, IdsCodes]:
+        """Ids of pages, by key, with their appearance codes if `looks`.
+
+        Without these, pages of one id need not be asked for.
+        """
+        single = (table[:, 2] < 2) & (not looks)
+        none = np.zeros((0, 0), np.uint8)
         found = {
-            first: np.array([first][:size], np.int64) for _, first, size in table[single].tolist()
+            first: (np.array([first][:size], np.int64), none)
+            for _, first, size in table[single].tolist()
         }
+        fields = "first", "ids", *(self.words if looks else ())
         firsts, at = np.unique(table[~single, 1], return_index=True)
         part = np.cumsum(table[~single, 2][at]) // IDS
         for number in np.unique(part):
             which = f"first in {firsts[part == number].tolist()}"
-            for page in self.pages.query(which, "first", "ids"):
-                found[page["first"]] = np.array(page["ids"], np.int64)
+            for page in self.pages.query(which, *fields):
+                ids = np.array(page["ids"], np.int64)
+                codes = self.looks(page) if looks else np.zeros((len(ids), 0), np.uint8)
+                found[page["first"]] = ids, codes
         return found
 
 
-def needed(table: np.ndarray, k: int | None) -> np.ndarray:
+def words_of(appearance_bits: int) -> tuple[str, ...]:
+    """Fields of appearance codes."""
+    return tuple(f"{WORD}{number}" for number in range(-(-appearance_bits // 64)))
+
+
+def needed(table: np.ndarray, k: int | None, looks: bool) -> np.ndarray:
     """Those of the pages of a query that can have one of its k nearest ids.
 
-    Blocks are ranges of ids: at the distance where k ids are reached, later blocks are not needed.
+    Blocks are ranges of ids: at the distance where k ids are reached, later blocks are not needed,
+    unless ids of one distance are ordered by appearance.
 
     Args:
         table: Distance, key and size of all pages up to some distance, by distance and key.
         k: How many; all if `None`.
+        looks: Whether they are.
     """
     at = len(table) if k is None else np.searchsorted(np.cumsum(table[:, 2]), k)
     if at == len(table):
         return table
     far, block = table[at, 0], table[at, 1] // BLOCK
-    same = (table[:, 0] == far) & (table[:, 1] // BLOCK <= block)
+    same = (table[:, 0] == far) & (looks | (table[:, 1] // BLOCK <= block))
     rows: np.ndarray = table[(table[:, 0] < far) | same]
     return rows
 
@@ -380,15 +437,22 @@ def grouped(
         yield ranges
 
 
-def pages(ids: np.ndarray, codes: np.ndarray) -> dict[int, dict[str, Any]]:
-    """The pages of ids and their codes, by key."""
+def pages(ids: np.ndarray, codes: np.ndarray, appearance: np.ndarray) -> dict[int, dict[str, Any]]:
+    """The pages of ids, their codes and their appearance codes, by key."""
+    padding = -appearance.shape[1] % 8
+    fields = words_of(8 * appearance.shape[1])
+    words = np.ascontiguousarray(np.pad(appearance, ((0, 0), (0, padding))))
+    words = words.view(np.int64).reshape(len(ids), len(fields))
     found: dict[tuple[int, bytes], list[int]] = {}
-    for number, code in sorted(zip(ids.tolist(), map(bytes, codes), strict=True)):
-        found.setdefault((number // BLOCK, code), []).append(number)
-    return {
-        owners[0]: {"first": owners[0], "size": len(owners), "ids": owners, "code": code}
-        for (_, code), owners in found.items()
-    }
+    for row in np.argsort(ids, kind="stable").tolist():
+        found.setdefault((int(ids[row]) // BLOCK, bytes(codes[row])), []).append(row)
+    made = {}
+    for (_, code), rows in found.items():
+        owners = ids[rows].tolist()
+        page = {"first": owners[0], "size": len(owners), "ids": owners, "code": code}
+        looks = {name: words[rows, at].tolist() for at, name in enumerate(fields)}
+        made[owners[0]] = page | looks
+    return made
 
 
 def radius_of(hits: list[PageHit], k: int) -> int | None:
@@ -442,8 +506,8 @@ def faults(address: Address) -> Iterator[None]:
         raise SsahError(f"{address}: {error.code().name.lower()}") from None
 
 
-def about(client: "MilvusClient", address: Address) -> dict[str, Any]:
-    """What the index says of itself.
+def about(client: "MilvusClient", address: Address) -> CodesOf:
+    """What the codes of an index are, as it says itself.
 
     Raises:
         SsahError: The name is taken by something else.
@@ -451,27 +515,30 @@ def about(client: "MilvusClient", address: Address) -> dict[str, Any]:
     described = client.describe_collection(address.name, timeout=TIMEOUT)
     try:
         found: dict[str, Any] = parse_json(described["description"])
-        if found["layout"] != LAYOUT or found["metric"] != "hamming":
+        if found["layout"] > LAYOUT or found["metric"] != "hamming":
             raise SsahError(
                 f"{address} was made by a newer version of ssah-tf: pip install --upgrade ssah-tf"
             )
-        return found
+        looks = int(found.get("appearance_bits", 0))
+        return CodesOf(int(found["bits"]), str(found["model_id"]), looks)
     except (ValueError, KeyError, TypeError):
         raise SsahError(
             f"{address}: the collection {address.name} is no index: choose another name"
         ) from None
 
 
-def make(client: "MilvusClient", name: str, bits: int, model_id: str) -> None:
+def make(client: "MilvusClient", name: str, codes: CodesOf) -> None:
     """Make the collection of an index."""
     from pymilvus import DataType
 
-    about = {"layout": LAYOUT, "model_id": model_id, "bits": bits, "metric": "hamming"}
+    about = {"layout": LAYOUT, "metric": "hamming", **asdict(codes)}
     schema = client.create_schema(description=json.dumps(about), enable_dynamic_field=False)
     schema.add_field("first", DataType.INT64, is_primary=True)
     schema.add_field("size", DataType.INT64)
     schema.add_field("ids", DataType.ARRAY, element_type=DataType.INT64, max_capacity=BLOCK)
-    schema.add_field("code", DataType.BINARY_VECTOR, dim=8 * code_bytes(bits))
+    for word in words_of(codes.appearance_bits):
+        schema.add_field(word, DataType.ARRAY, element_type=DataType.INT64, max_capacity=BLOCK)
+    schema.add_field("code", DataType.BINARY_VECTOR, dim=8 * code_bytes(codes.bits))
     create(client, name, schema)
 
 

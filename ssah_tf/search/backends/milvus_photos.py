@@ -55,9 +55,15 @@ class MilvusPhotos:
                 client.load_collection(collection.name, timeout=TIMEOUT)
 
     @classmethod
-    def open(cls, address: Address, bits: int | None = None, model_id: str | None = None) -> Self:
+    def open(
+        cls,
+        address: Address,
+        bits: int | None = None,
+        model_id: str | None = None,
+        appearance_bits: int = 0,
+    ) -> Self:
         """See `MilvusIndex.open`."""
-        index = MilvusIndex.open(address, bits, model_id)
+        index = MilvusIndex.open(address, bits, model_id, appearance_bits)
         try:
             return cls(index)
         except BaseException:

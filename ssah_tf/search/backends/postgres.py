@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, LiteralString, Self
 
 import numpy as np
 
 from ssah_tf.metrics.hamming import code_bytes
 from ssah_tf.search.backends.address import Address, older
+from ssah_tf.search.backends.stored import CodesOf
 from ssah_tf.search.index import IdsCodes, IdsDistances, Index
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import first_line
@@ -16,8 +17,13 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.sql import Composable, Composed
 
-#: The form of our tables; 2 has the columns `mtime_ns` and `perceptual_hash` of photos.
-LAYOUT = 2
+#: The form of our tables; 2 has the columns `mtime_ns` and `perceptual_hash` of photos, 3 can have
+#: appearance codes.
+LAYOUT = 3
+#: The oldest that is read as it is.
+READ = 2
+#: Layout, metric, and what codes are.
+About = tuple[int, str, CodesOf]
 #: Name of the lock under which an index is begun.
 LOCK = "ssah-tf: new index"
 #: Rows that `items` reads at a time.
@@ -25,7 +31,7 @@ BLOCK = 1 << 16
 
 TABLES = """
 CREATE SCHEMA {s};
-CREATE TABLE {s}.about (layout int, model_id text, bits int, metric text);
+CREATE TABLE {s}.about (layout int, model_id text, bits int, metric text, appearance_bits int);
 -- Of an index of photos: what they are, and its encoder. A path that is not UTF-8 is `raw`.
 CREATE TABLE {s}.photos (
     id bigint PRIMARY KEY, path text, raw bytea, digest bytea, size bigint, mtime_ns bigint,
@@ -38,7 +44,9 @@ CREATE TABLE {s}.codes (
     code bit({bits}) NOT NULL UNIQUE,
     first bigint NOT NULL
 );
-CREATE TABLE {s}.postings (id bigint PRIMARY KEY, code bigint NOT NULL REFERENCES {s}.codes);
+CREATE TABLE {s}.postings (
+    id bigint PRIMARY KEY, code bigint NOT NULL REFERENCES {s}.codes{appearance_column}
+);
 CREATE INDEX ON {s}.postings (code, id);
 """
 
@@ -57,21 +65,38 @@ WITHIN = """
 SELECT id, near.distance::int
 FROM (SELECT number, {distance} AS distance FROM {s}.codes) AS near
 JOIN {s}.postings ON postings.code = near.number
-WHERE near.distance <= %(radius)s ORDER BY near.distance, id
+WHERE near.distance <= %(radius)s ORDER BY near.distance, {apart}id
+"""
+# All codes of the distance at which k ids are reached have to be looked at.
+SEARCH_BY_APPEARANCE = """
+WITH near AS MATERIALIZED (
+    SELECT number, {distance} AS distance FROM {s}.codes ORDER BY distance, first LIMIT %(k)s
+), counted AS (
+    SELECT distance, (
+        SELECT count(*) FROM (SELECT FROM {s}.postings WHERE code = near.number LIMIT %(k)s) AS few
+    ) AS owners FROM near
+), reached AS (
+    SELECT distance, sum(owners) OVER (ORDER BY distance) AS owners FROM counted
+)
+SELECT id, near.distance::int
+FROM (SELECT number, {distance} AS distance FROM {s}.codes) AS near
+JOIN {s}.postings ON postings.code = near.number
+WHERE near.distance <= (
+    SELECT coalesce(min(distance) FILTER (WHERE owners >= %(k)s), {bits}) FROM reached
+)
+ORDER BY near.distance, {apart}id LIMIT %(k)s
 """
 AMONG = """
-SELECT id, distance::int FROM (
-    SELECT id, {distance} AS distance FROM {s}.postings JOIN {s}.codes ON number = postings.code
-    WHERE id = ANY(%(among)s)
-) AS allowed
-WHERE distance <= %(radius)s ORDER BY distance, id LIMIT %(k)s
+SELECT id, ({distance})::int FROM {s}.postings JOIN {s}.codes ON number = postings.code
+WHERE id = ANY(%(among)s) AND {distance} <= %(radius)s
+ORDER BY {distance}, {apart}id LIMIT %(k)s
 """
 
 ADD = """
 INSERT INTO {s}.codes (code, first) SELECT code, min(id) FROM incoming GROUP BY code ORDER BY 2
     ON CONFLICT (code) DO UPDATE SET first = least(codes.first, excluded.first);
-INSERT INTO {s}.postings (id, code)
-    SELECT id, number FROM incoming JOIN {s}.codes USING (code) ORDER BY id;
+INSERT INTO {s}.postings (id, code{appearance})
+    SELECT id, number{appearance} FROM incoming JOIN {s}.codes USING (code) ORDER BY id;
 """
 REMOVE = "DELETE FROM {s}.postings WHERE id = ANY(%s) RETURNING id, code"
 # First the codes that nobody has any more, then the smallest ids of the others.
@@ -88,9 +113,9 @@ WHERE number = ANY(%(codes)s)
 class PostgresIndex(Index):
     """A schema of a PostgreSQL database; each call is one transaction.
 
-    Distinct codes are one table, the ids that have them another. Distances are taken by pgvector
-    where it is there, by `bit_count` otherwise. One process writes at a time, the others wait;
-    readers wait for nobody. A call sees one state of the index.
+    Distinct codes are one table, the ids that have them another, with appearance codes. Distances
+    are taken by pgvector where it is there, by `bit_count` otherwise. One process writes at a time,
+    the others wait; readers wait for nobody. A call sees one state of the index.
 
     Args:
         address: Where it is.
@@ -101,17 +126,25 @@ class PostgresIndex(Index):
         connection: For what else is kept there.
     """
 
-    def __init__(
-        self, address: Address, connection: "Connection[tuple[Any, ...]]", bits: int, model_id: str
-    ):
+    def __init__(self, address: Address, connection: "Connection[tuple[Any, ...]]", codes: CodesOf):
         self.address = address
         self.connection = connection
-        self.bits = bits
-        self.model_id = model_id
-        self.distance = self.distance_by(self.pgvector())
+        self.take(codes)
+
+    def take(self, codes: CodesOf) -> None:
+        """Be an index of such codes."""
+        self.bits, self.model_id = codes.bits, codes.model_id
+        self.appearance_bits = codes.appearance_bits
+        self.vectors = self.pgvector()
 
     @classmethod
-    def open(cls, address: Address, bits: int | None = None, model_id: str | None = None) -> Self:
+    def open(
+        cls,
+        address: Address,
+        bits: int | None = None,
+        model_id: str | None = None,
+        appearance_bits: int = 0,
+    ) -> Self:
         """Open an index, or begin one if `bits` and `model_id` are given and there is none.
 
         Raises:
@@ -125,26 +158,23 @@ class PostgresIndex(Index):
                     # One process at a time; another may have been first.
                     connection.execute("SELECT pg_advisory_lock(hashtext(%s))", [LOCK])
                     with connection.transaction():
-                        found = about(connection, address) or make(
-                            connection, address, bits, model_id
-                        )
+                        new = CodesOf(bits, model_id, appearance_bits)
+                        found = about(connection, address) or make(connection, address, new)
                     connection.execute("SELECT pg_advisory_unlock(hashtext(%s))", [LOCK])
             if found is None:
                 raise SsahError(f"{address}: no index; make one with `ssah index`")
-            layout, *_ = found
-            if layout < LAYOUT:
+            layout, metric, codes = found
+            if layout < READ:
                 if bits is None:
                     raise older(address)
                 with faults(address):
                     upgrade(connection, address)
-                layout = LAYOUT
-            _, bits, model_id, metric = found
-            if (layout, metric) != (LAYOUT, "hamming"):
+            if layout > LAYOUT or metric != "hamming":
                 raise SsahError(
                     f"{address} was made by a newer version of ssah-tf: "
                     "pip install --upgrade ssah-tf"
                 )
-            return cls(address, connection, bits, model_id)
+            return cls(address, connection, codes)
         except BaseException:
             connection.close()
             raise
@@ -165,13 +195,15 @@ class PostgresIndex(Index):
         with self.transaction() as connection, connection.cursor("items") as cursor:
             cursor.execute(
                 self.sql(
-                    "SELECT id, codes.code::text FROM {s}.postings JOIN {s}.codes "
+                    "SELECT id, codes.code::text{appearance_text} FROM {s}.postings JOIN {s}.codes "
                     "ON number = postings.code ORDER BY id"
                 )
             )
+            lengths = [bits for bits in (self.bits, self.appearance_bits) if bits]
             while rows := cursor.fetchmany(BLOCK):
-                ids, texts = zip(*rows, strict=True)
-                yield np.array(ids, np.int64), packed("".join(texts), self.bits)
+                ids, *columns = zip(*rows, strict=True)
+                codes = [packed("".join(c), n) for c, n in zip(columns, lengths, strict=True)]
+                yield np.array(ids, np.int64), np.concatenate(codes, axis=1)
 
     @contextmanager
     def transaction(self) -> Iterator["Connection[tuple[Any, ...]]"]:
@@ -193,23 +225,30 @@ class PostgresIndex(Index):
         with self.transaction() as connection:
             return connection.execute(self.sql(text), values).fetchall()
 
-    def sql(self, text: str) -> "Composed":
-        """A statement with our names in it."""
+    def sql(self, text: str, by_appearance: bool = False) -> "Composed":
+        """A statement with our names in it.
+
+        Args:
+            text: The statement.
+            by_appearance: Whether ids of one distance are ordered by appearance.
+        """
         from psycopg import sql
 
-        name, bits = sql.Identifier(self.address.name), sql.Literal(self.bits)
-        parts: dict[str, Composable] = {"s": name, "bits": bits}
+        parts = names_of(self.address, self.bits, self.appearance_bits)
+        parts["apart"] = sql.SQL("")
         if "{distance}" in text:
-            parts["distance"] = self.distance
+            parts["distance"] = self.distance("codes.code", "query", self.bits)
+        if by_appearance:
+            look = self.distance("postings.appearance", "look", self.appearance_bits)
+            parts["apart"] = sql.SQL("{}, ").format(look)
         return sql.SQL(text).format(**parts)
 
-    def begin_anew(self, bits: int, model_id: str) -> None:
+    def begin_anew(self, codes: CodesOf) -> None:
         """Empty the index, of all that it holds, for codes of another model; see `transaction`."""
         with self.writing() as connection:
             connection.execute(self.sql("DROP SCHEMA {s} CASCADE"))
-            make(connection, self.address, bits, model_id)
-            self.bits, self.model_id = bits, model_id
-            self.distance = self.distance_by(self.pgvector())
+            make(connection, self.address, codes)
+            self.take(codes)
 
     def pgvector(self) -> str | None:
         """The schema of the extension, None if it is not there or cannot do bits."""
@@ -219,15 +258,22 @@ class PostgresIndex(Index):
         )
         return found[0][0] if found else None
 
-    def distance_by(self, schema: str | None) -> "Composed":
-        """Distance of a code to the query as SQL: by pgvector in a schema, or by the core."""
+    def distance(self, column: LiteralString, query: LiteralString, bits: int) -> "Composed":
+        """Distance of a column to a value as SQL: by pgvector if it is there, or by the core."""
         from psycopg import sql
 
-        query = sql.SQL("%(query)s::bit({})").format(sql.Literal(self.bits))
-        if schema is None:
-            return sql.SQL("bit_count(codes.code # {})").format(query)
-        operator = sql.SQL("codes.code OPERATOR({}.<~>) {}")
-        return operator.format(sql.Identifier(schema), query)
+        ours = sql.SQL(column)
+        given = sql.SQL("{}::bit({})").format(sql.Placeholder(query), sql.Literal(bits))
+        if self.vectors is None:
+            return sql.SQL("bit_count({} # {})").format(ours, given)
+        operator = sql.SQL("({} OPERATOR({}.<~>) {})")
+        return operator.format(ours, sql.Identifier(self.vectors), given)
+
+    def columns(self, codes: np.ndarray) -> list[list[str]]:
+        """Full codes as text: codes, and appearance codes if they are there."""
+        code, appearance = self.split(codes)
+        found = [texts(code, self.bits)]
+        return [*found, texts(appearance, self.appearance_bits)] if appearance.shape[1] else found
 
     def _add(self, ids: np.ndarray, codes: np.ndarray) -> None:
         with self.writing() as connection:
@@ -245,13 +291,12 @@ class PostgresIndex(Index):
     def _insert(
         self, connection: "Connection[tuple[Any, ...]]", ids: np.ndarray, codes: np.ndarray
     ) -> None:
-        connection.execute(
-            self.sql("CREATE TEMPORARY TABLE incoming (id bigint, code bit({bits})) ON COMMIT DROP")
-        )
+        incoming = "(id bigint, code bit({bits}){appearance_column})"
+        connection.execute(self.sql(f"CREATE TEMPORARY TABLE incoming {incoming} ON COMMIT DROP"))
         with connection.cursor() as cursor:
             with cursor.copy("COPY incoming FROM STDIN") as copy:
-                for number, text in zip(ids.tolist(), texts(codes, self.bits), strict=True):
-                    copy.write(f"{number}\t{text}\n")
+                for row in zip(map(str, ids.tolist()), *self.columns(codes), strict=True):
+                    copy.write("\t".join(row) + "\n")
             cursor.execute("ANALYZE incoming")
             there = "SELECT min(id) FROM incoming JOIN {s}.postings USING (id)"
             [(first,)] = cursor.execute(self.sql(there)).fetchall()
@@ -271,11 +316,13 @@ class PostgresIndex(Index):
             connection.execute(self.sql(statement), codes)
 
     def _search(self, queries: np.ndarray, k: int, among: np.ndarray | None) -> IdsDistances:
+        looks = queries.shape[1] > code_bytes(self.bits)
         with self.transaction() as connection:
             if among is None:
-                statement, values = self.sql(SEARCH), {"k": k}
+                statement = self.sql(SEARCH_BY_APPEARANCE if looks else SEARCH, looks)
+                values: dict[str, Any] = {"k": k}
             else:
-                statement = self.sql(AMONG)
+                statement = self.sql(AMONG, looks)
                 values = {"k": k, "among": among.tolist(), "radius": self.bits}
             found = self._each(connection, statement, values, queries)
         # The k nearest, or all that there are: as many for each query.
@@ -284,12 +331,13 @@ class PostgresIndex(Index):
     def _within(
         self, queries: np.ndarray, radius: int, among: np.ndarray | None
     ) -> list[IdsDistances]:
+        looks = queries.shape[1] > code_bytes(self.bits)
         with self.transaction() as connection:
             if among is None:
-                statement = self.sql(WITHIN)
+                statement = self.sql(WITHIN, looks)
                 values: dict[str, Any] = {"radius": radius}
             else:
-                statement = self.sql(AMONG)
+                statement = self.sql(AMONG, looks)
                 values = {"k": None, "among": among.tolist(), "radius": radius}
             return self._each(connection, statement, values, queries)
 
@@ -301,8 +349,9 @@ class PostgresIndex(Index):
         queries: np.ndarray,
     ) -> list[IdsDistances]:
         found = []
-        for text in texts(queries, self.bits):
-            rows = connection.execute(statement, {**values, "query": text}).fetchall()
+        for row in zip(*self.columns(queries), strict=True):
+            given = dict(zip(("query", "look"), row, strict=False))
+            rows = connection.execute(statement, values | given).fetchall()
             table = np.array(rows, np.int64).reshape(-1, 2)
             found.append((table[:, 0], table[:, 1].astype(np.int32)))
         return found
@@ -313,7 +362,7 @@ RENAMED = {"changed": "mtime_ns", "looks": "perceptual_hash"}
 
 
 def upgrade(connection: "Connection[tuple[Any, ...]]", address: Address) -> None:
-    """Bring the tables of an older version into the form of this one, in one transaction."""
+    """Bring the tables of an older version into a form that is read, in one transaction."""
     from psycopg import sql
 
     name = sql.Identifier(address.name)
@@ -331,7 +380,7 @@ def upgrade(connection: "Connection[tuple[Any, ...]]", address: Address) -> None
                 parts = name, sql.Identifier(old), sql.Identifier(new)
                 rename = sql.SQL("ALTER TABLE {}.photos RENAME COLUMN {} TO {}")
                 connection.execute(rename.format(*parts))
-        connection.execute(sql.SQL("UPDATE {}.about SET layout = %s").format(name), [LAYOUT])
+        connection.execute(sql.SQL("UPDATE {}.about SET layout = %s").format(name), [READ])
 
 
 def connect(address: Address) -> "Connection[tuple[Any, ...]]":
@@ -373,10 +422,8 @@ def faults(address: Address) -> Iterator[None]:
         raise SsahError(f"{address}: {first_line(error)}") from None
 
 
-def about(
-    connection: "Connection[tuple[Any, ...]]", address: Address
-) -> tuple[int, int, str, str] | None:
-    """What the index says of itself (layout, bits, model id, metric), None if there is none.
+def about(connection: "Connection[tuple[Any, ...]]", address: Address) -> About | None:
+    """What the index says of itself, None if there is none.
 
     Raises:
         SsahError: The name is taken by something else.
@@ -393,26 +440,41 @@ def about(
         return None
     if not found[0]:
         raise SsahError(f"{address}: the schema {address.name} is no index: choose another name")
-    statement = "SELECT layout, bits, model_id, metric FROM {}.about"
+    # An index of an older version has no such column.
+    looks = "coalesce((to_jsonb(about) ->> 'appearance_bits')::int, 0)"
+    statement = f"SELECT layout, metric, bits, model_id, {looks} FROM {{}}.about"
     row = connection.execute(sql.SQL(statement).format(sql.Identifier(address.name))).fetchone()
     if row is None:
         return None
-    layout, bits, model_id, metric = row
-    return layout, bits, model_id, metric
+    layout, metric, *codes = row
+    return layout, metric, CodesOf(*codes)
 
 
-def make(
-    connection: "Connection[tuple[Any, ...]]", address: Address, bits: int, model_id: str
-) -> tuple[int, int, str, str]:
+def make(connection: "Connection[tuple[Any, ...]]", address: Address, codes: CodesOf) -> About:
     """Make the tables of an index; give what `about` does."""
     from psycopg import sql
 
-    name = sql.Identifier(address.name)
-    parts: dict[str, Composable] = {"s": name, "bits": sql.Literal(bits)}
+    parts = names_of(address, codes.bits, codes.appearance_bits)
     connection.execute(sql.SQL(TABLES).format(**parts))
-    insert = sql.SQL("INSERT INTO {s}.about VALUES (%s, %s, %s, 'hamming')").format(**parts)
-    connection.execute(insert, [LAYOUT, model_id, bits])
-    return LAYOUT, bits, model_id, "hamming"
+    insert = sql.SQL("INSERT INTO {s}.about VALUES (%s, %s, %s, 'hamming', %s)").format(**parts)
+    connection.execute(insert, [LAYOUT, codes.model_id, codes.bits, codes.appearance_bits])
+    return LAYOUT, "hamming", codes
+
+
+def names_of(address: Address, bits: int, appearance_bits: int) -> "dict[str, Composable]":
+    """What our statements name; nothing for appearance codes where there are none."""
+    from psycopg import sql
+
+    name, length = sql.Identifier(address.name), sql.Literal(bits)
+    column = sql.SQL(", appearance bit({}) NOT NULL").format(sql.Literal(appearance_bits))
+    none = sql.SQL("")
+    return {
+        "s": name,
+        "bits": length,
+        "appearance_column": column if appearance_bits else none,
+        "appearance": sql.SQL(", appearance") if appearance_bits else none,
+        "appearance_text": sql.SQL(", appearance::text") if appearance_bits else none,
+    }
 
 
 def texts(codes: np.ndarray, bits: int) -> list[str]:

@@ -33,9 +33,15 @@ class PostgresPhotos:
         self.address = index.address
 
     @classmethod
-    def open(cls, address: Address, bits: int | None = None, model_id: str | None = None) -> Self:
+    def open(
+        cls,
+        address: Address,
+        bits: int | None = None,
+        model_id: str | None = None,
+        appearance_bits: int = 0,
+    ) -> Self:
         """See `PostgresIndex.open`."""
-        return cls(PostgresIndex.open(address, bits, model_id))
+        return cls(PostgresIndex.open(address, bits, model_id, appearance_bits))
 
     def photos(self, ids: Iterable[int] | None = None) -> dict[int, Photo]:
         """See `PhotoStore.photos`."""
@@ -80,7 +86,7 @@ class PostgresPhotos:
         with self.writing() as connection:
             sql = self.index.sql
             if change.codes_of is not None:
-                self.index.begin_anew(*change.codes_of)
+                self.index.begin_anew(change.codes_of)
             here = "SELECT id FROM {s}.postings WHERE id = ANY(%s)"
             gone = self.index.rows(here, [change.removed.tolist()])
             self.index.remove([number for (number,) in gone])

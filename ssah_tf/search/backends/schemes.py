@@ -11,7 +11,7 @@ from ssah_tf.search.backends.address import Address, is_address, take_apart
 from ssah_tf.search.backends.database import DatabaseStorage, cache_folder
 from ssah_tf.search.backends.folder import FolderStorage
 from ssah_tf.search.backends.storage import Storage
-from ssah_tf.search.backends.stored import PhotoStore
+from ssah_tf.search.backends.stored import CodesOf, PhotoStore
 from ssah_tf.search.index import Index
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.lock import only_one
@@ -57,19 +57,21 @@ class Database:
     Attributes:
         form: What an address looks like.
         databases: How many parts of its path may stand before the name of the index.
-        index: Opens an index of codes at an address, or begins one of some bits and a model id.
+        index: Opens an index of codes at an address, or begins one of such codes.
         photos: The same for an index of photos.
     """
 
     form: str
     databases: Container[int]
-    index: Callable[[Address, int | None, str | None], Index]
-    photos: Callable[[Address, int | None, str | None], PhotoStore]
+    index: Callable[[Address, CodesOf | None], Index]
+    photos: Callable[[Address, CodesOf | None], PhotoStore]
 
     def open_storage(self, place: str, encoder: Encoder | None, engine: str) -> Storage:
         """See `Scheme.open_storage`."""
-        bits, model_id = (None, None) if encoder is None else (encoder.bits, encoder.model_id)
-        return DatabaseStorage(self.photos(parse_address(place), bits, model_id))
+        codes = None
+        if encoder is not None:
+            codes = CodesOf(encoder.bits, encoder.model_id, encoder.appearance_bits)
+        return DatabaseStorage(self.photos(parse_address(place), codes))
 
     def shown(self, place: str) -> str:
         """See `Scheme.shown`."""
@@ -80,32 +82,37 @@ class Database:
         return cache_folder(parse_address(place))
 
 
-def postgres_index(address: Address, bits: int | None, model_id: str | None) -> Index:
+def given(codes: CodesOf | None) -> tuple[int | None, str | None, int]:
+    """What an index is opened with."""
+    return (None, None, 0) if codes is None else (codes.bits, codes.model_id, codes.appearance_bits)
+
+
+def postgres_index(address: Address, codes: CodesOf | None) -> Index:
     """See `PostgresIndex.open`."""
     from ssah_tf.search.backends.postgres import PostgresIndex
 
-    return PostgresIndex.open(address, bits, model_id)
+    return PostgresIndex.open(address, *given(codes))
 
 
-def postgres_photos(address: Address, bits: int | None, model_id: str | None) -> PhotoStore:
+def postgres_photos(address: Address, codes: CodesOf | None) -> PhotoStore:
     """See `PostgresPhotos.open`."""
     from ssah_tf.search.backends.postgres_photos import PostgresPhotos
 
-    return PostgresPhotos.open(address, bits, model_id)
+    return PostgresPhotos.open(address, *given(codes))
 
 
-def milvus_index(address: Address, bits: int | None, model_id: str | None) -> Index:
+def milvus_index(address: Address, codes: CodesOf | None) -> Index:
     """See `MilvusIndex.open`."""
     from ssah_tf.search.backends.milvus import MilvusIndex
 
-    return MilvusIndex.open(address, bits, model_id)
+    return MilvusIndex.open(address, *given(codes))
 
 
-def milvus_photos(address: Address, bits: int | None, model_id: str | None) -> PhotoStore:
+def milvus_photos(address: Address, codes: CodesOf | None) -> PhotoStore:
     """See `MilvusPhotos.open`."""
     from ssah_tf.search.backends.milvus_photos import MilvusPhotos
 
-    return MilvusPhotos.open(address, bits, model_id)
+    return MilvusPhotos.open(address, *given(codes))
 
 
 FOLDERS = Folders()
@@ -173,13 +180,18 @@ def open_storage(
     return scheme_of(place).open_storage(str(place), encoder, engine)
 
 
-def open_index(address: str, bits: int | None = None, model_id: str | None = None) -> Index:
+def open_index(
+    address: str, bits: int | None = None, model_id: str | None = None, appearance_bits: int = 0
+) -> Index:
     """Open an index of codes in a database, or begin it if `bits` and `model_id` are given.
 
     Raises:
         SsahError: No connection, no index, or one of other codes.
     """
-    return database_of(address).index(parse_address(address), bits, model_id)
+    codes = None
+    if bits is not None and model_id is not None:
+        codes = CodesOf(bits, model_id, appearance_bits)
+    return database_of(address).index(parse_address(address), codes)
 
 
 def shown(place: str) -> str:

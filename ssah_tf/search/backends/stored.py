@@ -18,6 +18,21 @@ from ssah_tf.system.errors import SsahError
 ABOUT, ENCODER, MISSING = "about", "encoder", "missing"
 
 
+@dataclass(frozen=True)
+class CodesOf:
+    """What the codes of an index are.
+
+    Attributes:
+        bits: Length of a code.
+        model_id: Of the encoder that they come from.
+        appearance_bits: Length of an appearance code; 0 for none.
+    """
+
+    bits: int
+    model_id: str
+    appearance_bits: int = 0
+
+
 @dataclass
 class Change:
     """What turns a saved state into another.
@@ -29,7 +44,7 @@ class Change:
         photos: New photos, and those of which anything is another.
         files: Name -> content.
         missing: What is kept of missing photos, if that is another; see `missing.to_bytes`.
-        codes_of: Bits and model id, if all codes are of another model from now on.
+        codes_of: What codes are, if all are of another model from now on.
     """
 
     added: IdsCodes
@@ -38,7 +53,7 @@ class Change:
     photos: dict[int, Photo]
     files: dict[str, bytes] = field(default_factory=dict)
     missing: bytes | None = None
-    codes_of: tuple[int, str] | None = None
+    codes_of: CodesOf | None = None
 
 
 class PhotoStore(Protocol):
@@ -99,19 +114,24 @@ class StoredCodes(Index):
     def __init__(self, stored: Index):
         self.stored = stored
         self.bits, self.model_id = stored.bits, stored.model_id
+        self.appearance_bits = stored.appearance_bits
         self._whole: CodeIndex | None = None
 
     @cached_property
     def read(self) -> IdsCodes:
-        """Ids, ascending, and codes as they are in the database; read once."""
-        none = CodeIndex(self.bits, self.model_id)
-        ids, codes = zip((none.ids, none.codes), *self.stored.items(), strict=True)
+        """Ids, ascending, and full codes as they are in the database; read once."""
+        none = self.none()
+        ids, codes = zip((none.ids, none.full_codes), *self.stored.items(), strict=True)
         return np.concatenate(ids), np.concatenate(codes)
+
+    def none(self) -> CodeIndex:
+        """An index of such codes in memory, without any."""
+        return CodeIndex(self.bits, self.model_id, self.engine_name, self.appearance_bits)
 
     def whole(self) -> CodeIndex:
         """All codes, in memory."""
         if self._whole is None:
-            self._whole = CodeIndex(self.bits, self.model_id, self.engine_name)
+            self._whole = self.none()
             self._whole.add(*self.read)
         return self._whole
 
@@ -124,6 +144,11 @@ class StoredCodes(Index):
     def codes(self) -> np.ndarray:
         """See `CodeIndex.codes`."""
         return self.whole().codes
+
+    @property
+    def full_codes(self) -> np.ndarray:
+        """See `CodeIndex.full_codes`."""
+        return self.whole().full_codes
 
     @property
     def nbytes(self) -> int:

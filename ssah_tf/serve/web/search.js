@@ -22,6 +22,7 @@ function readAddress() {
     model: query.get("model"), // whose code that is
     k: Math.max(1, Math.min(whole("k") ?? STEP, about.max_k)),
     radius: whole("radius"),
+    order: query.get("order") === "id" ? "id" : "appearance",
     labels: query.getAll("label"),
     path: query.get("path") ?? "",
   };
@@ -36,6 +37,7 @@ function address(asked) {
   }
   if (asked.k !== STEP) query.set("k", asked.k);
   if (asked.radius !== null) query.set("radius", asked.radius);
+  if (asked.order === "id") query.set("order", "id");
   for (const label of asked.labels) query.append("label", label);
   if (asked.path) query.set("path", asked.path);
   const text = query.toString();
@@ -147,6 +149,7 @@ async function search(asked, file = null) {
   }
   const query = filters(asked);
   if (asked.radius !== null) query.set("radius", asked.radius);
+  if (asked.order === "id") query.set("order", "id");
   // A photo of the index finds itself: one more, and it is left out.
   query.set("k", Math.min(asked.k + (asked.id !== null), about.max_k));
   if (asked.id !== null) query.set("id", asked.id);
@@ -161,7 +164,7 @@ async function search(asked, file = null) {
     fillOptions(asked);
   }
   if (file) {
-    asked = { ...asked, code: found.query.code, model: found.model_id };
+    asked = { ...asked, code: found.query.code + found.query.appearance, model: found.model_id };
     const state = { name: file.name, preview: await small(file) };
     history.pushState(state, "", address(asked));
   }
@@ -397,7 +400,7 @@ function change(changes) {
 
 addEventListener("popstate", show);
 $("home").addEventListener("click", (event) => {
-  if (plainClick(event)) { event.preventDefault(); go({ id: null, code: null, k: STEP, radius: null, labels: [], path: "" }); }
+  if (plainClick(event)) { event.preventDefault(); go({ id: null, code: null, k: STEP, radius: null, order: "appearance", labels: [], path: "" }); }
 });
 $("clear").addEventListener("click", () => go({ id: null, code: null, k: STEP }));
 $("shuffle").addEventListener("click", show);
@@ -487,10 +490,11 @@ function fillOptions(asked) {
   $("k").value = asked.k;
   $("radius").value = asked.radius === null ? anyRadius() : asked.radius;
   $("radius-text").textContent = radiusText(Number($("radius").value));
+  $("order").value = asked.order;
   $("path").value = asked.path;
   for (const box of $("chips").querySelectorAll("input")) box.checked = asked.labels.includes(box.value);
   orderChips();
-  const active = asked.labels.length + (asked.radius !== null) + Boolean(asked.path);
+  const active = asked.labels.length + (asked.radius !== null) + (asked.order === "id") + Boolean(asked.path);
   $("active").textContent = active;
   $("active").hidden = !active;
   $("reset").hidden = !active;
@@ -528,9 +532,10 @@ $("radius").addEventListener("input", () => {
   $("radius-text").textContent = radiusText(value);
   soon(() => change({ radius: value >= anyRadius() ? null : value }));
 });
+$("order").addEventListener("change", () => change({ order: $("order").value }));
 $("path").addEventListener("input", () => soon(() => change({ path: $("path").value.trim() })));
 $("form").addEventListener("submit", (event) => event.preventDefault());
-$("reset").addEventListener("click", () => change({ radius: null, labels: [], path: "" }));
+$("reset").addEventListener("click", () => change({ radius: null, order: "appearance", labels: [], path: "" }));
 
 /* ---- Start ---- */
 
@@ -547,6 +552,7 @@ async function learn() {
   $("facts").title = `Model ${about.model_id}, ssah-tf ${about.version}`;
   $("k").max = about.max_k;
   $("radius").max = Math.ceil(about.bits / 2) + 1;
+  $("order-field").hidden = !about.appearance_bits;
   $("logout").hidden = !about.token;
   makeChips();
 }

@@ -207,17 +207,17 @@ def test_folder_that_cannot_be_listed(root, monkeypatch):
 def test_what_is_beside_class_folders_is_counted(root):
     put(root / "loose.png")
     put(root / "also.png")
-    (root / "cat" / "x.HEIC").write_bytes(b"")
+    (root / "cat" / "x.PSD").write_bytes(b"")
     loaded = load_class_folders(root)
-    assert loaded.passed.line() == "3 image files passed over: 2 beside class folders, 1 .heic"
+    assert loaded.passed.line() == "3 image files passed over: 2 beside class folders, 1 .psd"
     assert len(loaded.images) == 12
 
 
 def test_what_is_missing_is_said_where_nothing_is_left(tmp_path):
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "x.avif").write_bytes(b"")
-    assert refused(tmp_path).endswith("add --labels FILE); 2 image files passed over: 2 .avif")
+        (tmp_path / name / "x.jxl").write_bytes(b"")
+    assert refused(tmp_path).endswith("add --labels FILE); 2 image files passed over: 2 .jxl")
 
 
 def test_official_train_and_test_folders(tmp_path):

@@ -68,6 +68,7 @@ def answers(index):
     ]
 
 
+@pytest.mark.slow
 def test_step_by_step_as_in_a_folder(place, encoder, tmp_path):
     photos = tmp_path / "photos"
     for k in range(20):
@@ -171,7 +172,7 @@ def test_refusals(place, encoder, tmp_path, fake_encoder):
                 index.migrate(other)
             return
         other.bits = 16
-        other.encode = lambda images: np.repeat(images[:, 0, 0, :1], 2, axis=1)
+        other.full_codes = lambda images: np.repeat(images[:, 0, 0, :1], 2, axis=1)
         before = dict(index.photos)
         assert not index.migrate(other)
     with PhotoIndex.open(place, other) as index:
@@ -223,7 +224,7 @@ def test_an_older_index_is_brought_up_to_date_with_its_labels(postgres, encoder,
     set_about(format=4)
     with pytest.raises(SsahError, match="made by a newer version"):
         PhotoIndex.open(place, encoder)
-    run("UPDATE {s}.about SET layout = 3")
+    run("UPDATE {s}.about SET layout = 4")
     with pytest.raises(SsahError, match="made by a newer version"):
         PhotoIndex.open(place, encoder)
     index.close()
@@ -270,6 +271,7 @@ def test_command_line(exported, fashion, place, tmp_path):
     assert "no index; make one with" in done.stderr
 
 
+@pytest.mark.slow
 def test_commands_close_their_connections(
     exported, fashion, postgres, connections, tmp_path, monkeypatch
 ):

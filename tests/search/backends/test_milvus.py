@@ -49,7 +49,7 @@ def test_refusals_show_no_password():
 def test_pages():
     """Ids of one code in one block, by hand."""
     codes = np.array([[1], [2], [1], [1]], np.uint8)
-    found = module.pages(np.array([4095, 3, -1, 7]), codes)
+    found = module.pages(np.array([4095, 3, -1, 7]), codes, np.zeros((4, 0), np.uint8))
     assert {first: (page["ids"], page["code"]) for first, page in found.items()} == {
         -1: ([-1], b"\1"),
         3: ([3], b"\2"),

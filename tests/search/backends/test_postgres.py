@@ -109,7 +109,8 @@ def test_two_indexes_in_a_database(postgres):
 def test_distances_by_pgvector_where_it_is(postgres):
     for database, told in (("pgvector", "<~>"), ("plain", "bit_count")):
         index = PostgresIndex.open(parse_address(postgres("which", database)), 12, "m")
-        assert told in index.distance.as_string(index.connection)
+        distance = index.distance("codes.code", "query", 12)
+        assert told in distance.as_string(index.connection)
         index.close()
 
 

@@ -161,6 +161,7 @@ def map_of(said):
     return float(said.out.split("mAP@all, tie-aware")[1].split()[0])
 
 
+@pytest.mark.slow
 def test_baseline(photos, ssah, tmp_path):
     """A folder becomes a run with numbers, a report and an encoder like any other."""
     run = tmp_path / "run"

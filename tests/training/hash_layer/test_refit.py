@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ssah_tf.models import HNet
+from ssah_tf.training.hash_layer.features import features_of, training_positions
 from ssah_tf.training.hash_layer.refit import refit_hash_layer, refit_recipe
 from ssah_tf.training.recipe import load_recipe
 from ssah_tf.training.run import Run
@@ -36,7 +37,9 @@ def weights(run):
 def refitted(run, images):
     """The encoder of a run after one more refit."""
     encoder = run.encoder()
-    refit_hash_layer(encoder, run, images)
+    positions = training_positions(run.split, images)
+    features = features_of(encoder, images, positions, run.recipe.data.image_size)
+    refit_hash_layer(encoder, run, features, images)
     return encoder
 
 
@@ -73,6 +76,7 @@ def test_twice_is_once(runs, monkeypatch):
     """
     _, (run, images) = runs
     before = weights(run)
+    appearance = run.encoder().appearance_layer.get_weights()
     calls = []
     load, save = Run.encoder, HNet.save
     monkeypatch.setattr(Run, "encoder", lambda run: calls.append("load") or load(run))
@@ -81,6 +85,8 @@ def test_twice_is_once(runs, monkeypatch):
     assert calls == ["load", "save"]
     for one, other in zip(before, weights(run), strict=True):
         assert same(one, other)
+    monkeypatch.undo()
+    assert same(appearance, run.encoder().appearance_layer.get_weights())
 
 
 def test_labels_of_the_validation_images_count(runs):
@@ -94,6 +100,7 @@ def test_labels_of_the_validation_images_count(runs):
     assert not same(own, parts(encoder)[1])
 
 
+@pytest.mark.slow
 def test_more_bits_than_directions_leave_the_layer(tmp_path, capsys):
     """The backbone has 64 features. A line says what was left out and why."""
     run, images = trained(tmp_path / "run", "model.bits=65", "train.refit=false")

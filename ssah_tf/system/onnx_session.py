@@ -1,0 +1,41 @@
+"""Sessions of ONNX Runtime, opened in one way."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ssah_tf.system.text import first_line
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+
+def open_session(
+    model: Path | bytes, *, threads: int = 0, providers: Sequence[str] | None = None
+) -> "InferenceSession":
+    """Open a session on a model.
+
+    Args:
+        model: Its file, or what would be in it.
+        threads: Threads of ONNX Runtime, 0 for one a core. They do not spin while they wait, so
+            that other work on the machine is not held up.
+        providers: Execution providers in order of preference; by default those that are installed,
+            CPU last.
+
+    Raises:
+        ValueError: ONNX Runtime does not take it; its first line says why.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(
+            model if isinstance(model, bytes) else str(model),
+            options,
+            providers=list(providers or onnxruntime.get_available_providers()),
+        )
+    except Exception as error:  # ONNX Runtime's own classes derive from Exception alone
+        raise ValueError(first_line(error)) from None
