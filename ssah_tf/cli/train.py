@@ -1,11 +1,19 @@
 """The commands that train and measure: `train`, `baseline`, `evaluate`, `report`, `ablation`."""
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ssah_tf.cli.choose import (
+    BUDGET,
+    begin_choice,
+    finish_choice,
+    refuse_budget,
+    resume_choice,
+)
 from ssah_tf.cli.extras import import_tensorflow, need
 from ssah_tf.cli.folders import Exclude, patterns, print_passed_over
 from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable
@@ -42,19 +50,30 @@ NoSample = Annotated[
 def train(
     recipe: Annotated[
         str | None,
-        typer.Argument(help="Train this built-in recipe or YAML file; fashion by default."),
+        typer.Argument(
+            help="Train this built-in recipe or YAML file. Choose one by itself if --data is "
+            "given, else fashion."
+        ),
     ] = None,
     data: Annotated[
         str | None,
         typer.Option(
             help="Train on this folder of images, keras:NAME or tfds:NAME. "
-            "The default recipe is then folder. With --resume: the photos have moved there."
+            "With --resume: the photos have moved there."
         ),
     ] = None,
     labels: LabelFile = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Choose a recipe within this time, such as 90s, 10m or 2h; 10m by default. "
+            "The evaluation at the end comes on top."
+        ),
+    ] = None,
     exclude: Exclude = None,
     output: Annotated[
-        Path | None, typer.Option(help="Make this run folder; runs/RECIPE by default.")
+        Path | None,
+        typer.Option(help="Make this run folder; runs/RECIPE, or runs/folder, by default."),
     ] = None,
     self_train: Annotated[
         Path | None,
@@ -74,12 +93,15 @@ def train(
 ) -> None:
     """Train a recipe, then evaluate the encoder that validation selected.
 
-    Where TF_CONFIG names several workers this is one of them; --output is the same for all.
+    With --data and without a recipe, several are tried within a budget, and the one that is best on
+    validation images is taken. Where TF_CONFIG names several workers this is one of them; --output is the same for all.
     """
+    began = time.monotonic()
     need("train", "ssah train")
     import_tensorflow()
     from ssah_tf.training import tables
     from ssah_tf.training import train as training
+    from ssah_tf.training.choose.budget import Clock, parse_budget
     from ssah_tf.training.devices import is_chief, make_strategy, place_among_workers
     from ssah_tf.training.measure import measure
     from ssah_tf.training.photos import some_images
@@ -88,9 +110,19 @@ def train(
     if not (output or resume) and place_among_workers()[1] > 1:
         raise SsahError("TF_CONFIG names several workers: give all the same run folder, --output")
     make_strategy(devices)  # before anything else of TensorFlow
+    if data and not (recipe or resume or self_train):
+        clock = Clock(parse_budget(budget or BUDGET), began=began)
+        changes = overrides_of(data, labels, overrides, no_sample, exclude)
+        run, loaded, record = begin_choice(changes, output, clock)
+        print_findings(loaded)
+        print_start(run, loaded.images)
+        return finish_choice(run, loaded.images, record, clock, devices)
+    refuse_budget(budget)
     if resume is not None:
         if recipe or labels or exclude or output or self_train or no_sample or overrides:
             raise SsahError("--resume takes all from the run folder: name nothing else but --data")
+        if resume_choice(resume, data and json.loads(quoted(data)), devices):
+            return
         run, found = find_photos(Run.open(resume), data)
         if run.missing and run.metrics_path.is_file():
             typer.echo("the training is finished; its encoder stays as it is", err=True)
@@ -251,20 +283,38 @@ def start_run(
         The run, and its images with what was left out of them.
 
     Raises:
-        SsahError: Labels without images, images beside a run that has its own; or see
+        SsahError: Images beside a run that has its own; or see `overrides_of` and
             `training.start.start`.
     """
     from ssah_tf.training.recipe import load_recipe
     from ssah_tf.training.run import new_run_folder
     from ssah_tf.training.start import start
 
-    changes = list(overrides or [])
+    taught = []
     if self_train is not None:
         from ssah_tf.training.self_training import self_training_overrides
 
         if data is not None or labels is not None or exclude:
             raise SsahError("--self-train takes images and labels from the run: name no --data")
-        changes = [*self_training_overrides(self_train), *changes]
+        taught = self_training_overrides(self_train)
+    changes = (*taught, *overrides_of(data, labels, overrides, no_sample, exclude))
+    chosen = load_recipe(recipe, changes)
+    return start(chosen, output or new_run_folder(Path("runs"), chosen.name))
+
+
+def overrides_of(
+    data: str | None,
+    labels: Path | None,
+    overrides: list[str] | None,
+    no_sample: bool = False,
+    exclude: list[str] | None = None,
+) -> tuple[str, ...]:
+    """What the command line changes in a recipe, as overrides.
+
+    Raises:
+        SsahError: Labels without images.
+    """
+    changes = list(overrides or [])
     if labels is not None and data is None:
         raise SsahError("--labels belongs to a folder of images: name it with --data")
     if exclude:
@@ -275,8 +325,7 @@ def start_run(
         changes.append(f"data.labels={quoted(str(labels))}")
     if no_sample:
         changes.append("data.keep_sample=false")
-    chosen = load_recipe(recipe, tuple(changes))
-    return start(chosen, output or new_run_folder(Path("runs"), chosen.name))
+    return tuple(changes)
 
 
 def quoted(source: str) -> str:

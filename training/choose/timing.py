@@ -1,0 +1,191 @@
+"""How long the parts of a training take on this machine: each is run for a moment."""
+
+import io
+import time
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
+
+import numpy as np
+import tensorflow as tf
+
+from ssah_tf.data import ImageSet, Split
+from ssah_tf.data.sampling import evenly
+from ssah_tf.models import HNet
+from ssah_tf.system.errors import SsahError
+from ssah_tf.system.signals import raise_if_ending
+from ssah_tf.training.build import build_backbone, build_game
+from ssah_tf.training.hash_layer.frozen import CachedFeatures, fit_on_features
+from ssah_tf.training.recipe import Recipe
+from ssah_tf.training.train import stages
+
+#: Images of a timing, and steps.
+IMAGES, STEPS = 32, 3
+#: Features of a timing, and steps of its two trainings of a hash layer.
+ROWS, FEW, MORE = 1000, 5, 30
+#: Features of a small network.
+NARROW = 128
+
+
+@dataclass(frozen=True)
+class FrozenTiming:
+    """Of a frozen backbone and a hash layer on it, in seconds.
+
+    Attributes:
+        start: To build the backbone and trace it.
+        decode: Of an image, by side; at least one.
+        forward: Of the backbone for an image, by side; none if there are no weights.
+        fit: To begin a training of the hash layer.
+        step: Of that training.
+        no_weights: Why there is no backbone; `None` if there is one.
+    """
+
+    start: float
+    decode: dict[int, float]
+    forward: dict[int, float]
+    fit: float
+    step: float
+    no_weights: str | None = None
+
+    def decode_at(self, size: int) -> float:
+        """Of an image, at the nearest side that was timed."""
+        return self.decode[min(self.decode, key=lambda timed: abs(timed - size))]
+
+
+@dataclass(frozen=True)
+class GameTiming:
+    """Of a training of the backbone, in seconds.
+
+    Attributes:
+        size: Side of the images in pixels.
+        start: To build the networks and trace all steps.
+        steps: Of a step, by stage.
+        forward: To encode an image.
+    """
+
+    size: int
+    start: float
+    steps: dict[str, float]
+    forward: float
+
+    def at(self, size: int) -> "GameTiming":
+        """The same at another side: what is computed grows with its square."""
+        factor = (size / self.size) ** 2
+        steps = {stage: factor * seconds for stage, seconds in self.steps.items()}
+        return GameTiming(size, self.start, steps, factor * self.forward)
+
+
+def time_frozen(
+    recipe: Recipe, images: ImageSet, split: Split, sizes: tuple[int, ...]
+) -> FrozenTiming:
+    """Time a frozen backbone on some of the images, and a hash layer on made-up features.
+
+    Args:
+        recipe: A recipe with `train.cached_features` and joint epochs; its image size is one of
+            `sizes`.
+        images: The images.
+        split: Its parts.
+        sizes: Sides to time, in pixels.
+
+    Returns:
+        The timing; without a backbone, if its weights are not there.
+    """
+    some, classes = evenly(np.arange(len(images)), IMAGES), len(images.classes)
+    began = time.monotonic()
+    try:
+        hnet = HNet(build_backbone(recipe, images, few_of(split)), recipe.model.bits)
+    except SsahError as error:
+        decode = {min(sizes): timed(lambda: images.read(some, min(sizes)))[1] / len(some)}
+        fit, step = time_hash_layer(recipe, NARROW, classes)
+        return FrozenTiming(0.0, decode, {}, fit, step, str(error))
+    hnet.build((None, max(sizes), max(sizes), 3))
+    see = tf.function(
+        lambda batch: hnet.backbone(batch, training=False),
+        input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)],
+    )
+    see(np.zeros((1, min(sizes), min(sizes), 3), np.uint8))
+    start = time.monotonic() - began
+    decode, forward = {}, {}
+    for size in sizes:
+        raise_if_ending()
+        pixels, seconds = timed(lambda size=size: images.read(some, size))
+        decode[size] = seconds / len(some)
+        see(pixels[: len(pixels) // 4])
+        forward[size] = timed(lambda pixels=pixels: see(pixels))[1] / len(some)
+    fit, step = time_hash_layer(recipe, hnet.backbone.feature_size, classes)
+    return FrozenTiming(start, decode, forward, fit, step)
+
+
+def time_hash_layer(recipe: Recipe, width: int, classes: int) -> tuple[float, float]:
+    """Seconds to begin a training of the hash layer, and those of a step.
+
+    Args:
+        recipe: Its batches and losses.
+        width: Number of features.
+        classes: Number of classes.
+    """
+    rng = np.random.default_rng(recipe.seed)
+    features = rng.normal(size=(ROWS, width)).astype(np.float32)
+    labels = np.eye(classes, dtype=np.uint8)[np.arange(min(ROWS, 2 * classes)) % classes]
+    hnet = HNet(CachedFeatures(width), min(recipe.model.bits, ROWS // 2))
+    hnet.build((None, width))
+    spent = []
+    for steps in (FEW, MORE):
+        raise_if_ending()
+        short = recipe.train.model_copy(update={"joint": 1, "steps_per_epoch": steps})
+        brief = recipe.model_copy(update={"train": short})
+        with redirect_stdout(io.StringIO()):  # its bar is of no interest
+            seconds = timed(
+                lambda brief=brief: fit_on_features(hnet, brief, features, labels, "timing")
+            )[1]
+        spent.append(seconds)
+    step = max(1e-4, (spent[1] - spent[0]) / (MORE - FEW))
+    return max(0.0, spent[1] - MORE * step), step
+
+
+def time_game(recipe: Recipe, images: ImageSet, split: Split) -> GameTiming:
+    """Time some steps of each stage of a training, on made-up pixels.
+
+    Args:
+        recipe: A recipe that trains a backbone.
+        images: Its images.
+        split: Its parts.
+
+    Raises:
+        SsahError: The weights of the backbone are not there, or it does not take such images.
+    """
+    size, batch = recipe.data.image_size, recipe.train.batch
+    began = time.monotonic()
+    game = build_game(recipe, images, few_of(split))
+    rng = np.random.default_rng(recipe.seed)
+    shape = (batch, 1 + recipe.train.ratio, size, size, 3)
+    classes = len(images.classes)
+    made_up = {
+        "images": rng.integers(0, 256, shape, dtype=np.uint8),
+        "labels": np.eye(classes, dtype=np.float32)[np.arange(batch) % classes],
+    }
+    batches = tf.data.Dataset.from_tensors(made_up).repeat()
+    start, steps = time.monotonic() - began, {}
+    for stage in stages(recipe, game.has_adversary):
+        raise_if_ending()
+        game.begin(stage.name)
+        first = timed(lambda: game.fit(batches, steps_per_epoch=1))[1]
+        several = timed(lambda: game.fit(batches, steps_per_epoch=STEPS))[1]
+        steps[stage.name] = several / STEPS
+        start += max(0.0, first - steps[stage.name])
+    pixels = made_up["images"][:, 0]
+    start += timed(lambda: game.hnet.encode([pixels]))[1]
+    forward = timed(lambda: game.hnet.encode([pixels]))[1] / batch
+    return GameTiming(size, start, steps, forward)
+
+
+def timed(work: Callable) -> tuple:
+    """What some work gives, and the seconds that it took."""
+    began = time.monotonic()
+    result = work()
+    return result, time.monotonic() - began
+
+
+def few_of(split: Split) -> Split:
+    """A split whose mean colours are soon known."""
+    return replace(split, labelled=split.labelled[:IMAGES], unlabelled=())
