@@ -109,10 +109,10 @@ class Validate(keras.callbacks.Callback):
 
     def codes(self, hnet: HNet, positions: np.ndarray) -> np.ndarray:
         """Packed codes of images; from their features, if those of all are known."""
-        known = [self.features.get(position) for position in positions.tolist()]
-        if not known or any(row is None for row in known):
+        if not self.features.keys() >= set(positions.tolist()):
             return codes_of(hnet, self.images, positions, self.size)
-        logits = hnet.hash_norm(hnet.hash_layer(np.stack(known)), training=False)
+        known = np.stack([self.features[position] for position in positions.tolist()])
+        logits = hnet.hash_norm(hnet.hash_layer(known), training=False)
         return np.packbits(np.asarray(logits) >= 0, axis=1)
 
 

@@ -35,9 +35,9 @@ class Run:
 
     Holds `recipe.yaml`, `split.json`, `history.json`, `checkpoints/`, `model.keras` (the selected
     encoder), `metrics.json`, `codes.npz` (of queries and database), `report.html`,
-    `hard_samples.png` (made from `hard_samples.npz`), `sample.npz` (pixels of some images) and
-    `tensorboard/`; after self-training also `pseudo_labels.csv`; `validation.json`, and where one of
-    several recipes was chosen, `choice.json` and the other runs in `candidates/`.
+    `hard_samples.png` (made from `hard_samples.npz`), `sample.npz` (pixels of some images),
+    `validation.json` and `tensorboard/`; after self-training also `pseudo_labels.csv`. Where one of
+    several recipes was chosen, also `choice.json`, and the other runs in `candidates/`.
 
     Recipe and split are read once: they do not change after the start of a run.
 

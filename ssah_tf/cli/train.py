@@ -7,15 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssah_tf.cli.choose import (
-    BUDGET,
-    begin_choice,
-    finish_choice,
-    refuse_budget,
-    resume_choice,
-)
+from ssah_tf.cli.choose import BUDGET, begin_choice, finish_choice, refuse_budget, resume_choice
 from ssah_tf.cli.extras import import_tensorflow, need
-from ssah_tf.cli.folders import Exclude, patterns, print_passed_over
+from ssah_tf.cli.folders import Exclude, print_passed_over
+from ssah_tf.cli.overrides import overrides_of, quoted
 from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import printable
@@ -93,8 +88,8 @@ def train(
 ) -> None:
     """Train a recipe, then evaluate the encoder that validation selected.
 
-    With --data and without a recipe, several are tried within a budget, and the one that is best on
-    validation images is taken. Where TF_CONFIG names several workers this is one of them; --output is the same for all.
+    With --data and without a recipe, several are tried within a budget; validation chooses one.
+    Where TF_CONFIG names several workers this is one of them; --output is the same for all.
     """
     began = time.monotonic()
     need("train", "ssah train")
@@ -300,42 +295,6 @@ def start_run(
     changes = (*taught, *overrides_of(data, labels, overrides, no_sample, exclude))
     chosen = load_recipe(recipe, changes)
     return start(chosen, output or new_run_folder(Path("runs"), chosen.name))
-
-
-def overrides_of(
-    data: str | None,
-    labels: Path | None,
-    overrides: list[str] | None,
-    no_sample: bool = False,
-    exclude: list[str] | None = None,
-) -> tuple[str, ...]:
-    """What the command line changes in a recipe, as overrides.
-
-    Raises:
-        SsahError: Labels without images.
-    """
-    changes = list(overrides or [])
-    if labels is not None and data is None:
-        raise SsahError("--labels belongs to a folder of images: name it with --data")
-    if exclude:
-        changes.append(f"data.exclude={json.dumps(patterns(exclude), ensure_ascii=False)}")
-    if data is not None:
-        changes.append(f"data.source={quoted(data)}")
-    if labels is not None:
-        changes.append(f"data.labels={quoted(str(labels))}")
-    if no_sample:
-        changes.append("data.keep_sample=false")
-    return tuple(changes)
-
-
-def quoted(source: str) -> str:
-    """A source as a value in YAML, paths made absolute; a folder may be called 2024 or "a: b"."""
-    from ssah_tf.data.sources.by_name import DOWNLOADED
-
-    built_in = source == "fashion" and not Path(source).exists()
-    if not built_in and not source.startswith(DOWNLOADED):
-        source = str(Path(source).resolve())
-    return json.dumps(source, ensure_ascii=False)
 
 
 def find_photos(run: "Run", data: str | None) -> "tuple[Run, Found]":

@@ -82,6 +82,14 @@ class Costs:
             fits = self.trainings(name) * self.fit(train.joint * train.steps_per_epoch)
         return AROUND + ITQ * self.counts.seen + fits
 
+    def at_least(self, name: str, share: float) -> float:
+        """Of a training of the backbone that is not timed: its supervised steps alone, in which
+        each image goes forward and, for twice the time, back."""
+        train, size = shortened(self.recipes[name], share).train, min(self.timing.forward)
+        of_image = self.timing.forward[size] * (self.recipes[name].data.image_size / size) ** 2
+        steps = (train.hnet_warmup + train.joint) * train.steps_per_epoch
+        return steps * train.batch * 3 * of_image
+
     def training(self, name: str, size: int, share: float) -> float:
         """Of the stages of a training of the backbone, with a validation after each epoch."""
         t, n = self.games[name].at(size), self.counts

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from ssah_tf.system.errors import SsahError
-from ssah_tf.training.choose.budget import smallest_budget, written
+from ssah_tf.training.choose.budget import smallest_budget
 from ssah_tf.training.choose.candidates import CANDIDATES, Candidate, reason
 from ssah_tf.training.choose.costs import Costs
 from ssah_tf.training.choose.traits import Traits
@@ -70,7 +70,7 @@ def make_plan(
     if not plan.of:
         least = smallest_budget(min(dropped.values()))
         raise SsahError(
-            f"the budget is too small for anything: the smallest that works here is --budget {least}"
+            f"the budget is too small for anything: the smallest that works is --budget {least}"
         )
     for names in (("baseline", "frozen"), ("pretrained",)):
         plan = enlarged(plan, names, costs, sizes, room)
@@ -81,7 +81,11 @@ def make_plan(
 
 
 def enlarged(
-    plan: Choice, names: tuple[str, ...], costs: Costs, sizes: dict[str, tuple[int, ...]], room: float
+    plan: Choice,
+    names: tuple[str, ...],
+    costs: Costs,
+    sizes: dict[str, tuple[int, ...]],
+    room: float,
 ) -> Choice:
     """A plan with the largest images of some candidates that fit."""
     there = [name for name in names if name in plan.of]
@@ -98,8 +102,3 @@ def reason_of(candidate: Candidate, traits: Traits, share: float) -> str:
     """Why a candidate is tried, and at which length."""
     why = reason(candidate, traits)
     return why if share == 1 else f"{why}; {share:.0%} of its length"
-
-
-def times(seconds: float) -> str:
-    """An estimated time."""
-    return f"about {written(seconds)}"

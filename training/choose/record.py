@@ -89,7 +89,7 @@ class Record(Part):
 
     def todo(self) -> list[Planned]:
         """What is planned, neither done nor given up, the cheapest first."""
-        over = {part.name for part in (*self.results, *self.left_out)}
+        over = {result.name for result in self.results} | {part.name for part in self.left_out}
         return [planned for planned in self.planned if planned.name not in over]
 
     def give_up(self, planned: Planned, why: str) -> None:

@@ -16,7 +16,8 @@ PRIOR = ("frozen", "baseline", "folder", "pretrained")
 
 def enough_labels(traits: Traits) -> bool:
     """Whether there are enough labels to choose by validation."""
-    return traits.validation >= FEW and traits.unmeasured <= (1 - COVERED) * traits.classes
+    measured = traits.classes - traits.unmeasured
+    return traits.validation >= FEW and measured >= COVERED * traits.classes
 
 
 def choose(results: list[Result], enough: bool) -> tuple[str, str]:

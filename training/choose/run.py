@@ -10,7 +10,7 @@ from ssah_tf.system.reading import parse_json
 from ssah_tf.training.bars import Bars, no_bar
 from ssah_tf.training.build import build_images, build_split
 from ssah_tf.training.callbacks import Diverged
-from ssah_tf.training.choose.budget import Clock
+from ssah_tf.training.choose.budget import Clock, written
 from ssah_tf.training.choose.candidates import (
     CANDIDATES,
     NAMES,
@@ -22,7 +22,7 @@ from ssah_tf.training.choose.candidates import (
 )
 from ssah_tf.training.choose.costs import Costs, Counts
 from ssah_tf.training.choose.deadline import OVERRUN, Deadline, OutOfTime
-from ssah_tf.training.choose.plan import Choice, make_plan, reason_of
+from ssah_tf.training.choose.plan import PLANNED, SHARES, Choice, make_plan, reason_of
 from ssah_tf.training.choose.record import LeftOut, Planned, Record, Result
 from ssah_tf.training.choose.rule import choose, enough_labels
 from ssah_tf.training.choose.store import FeatureStore
@@ -88,9 +88,13 @@ def plan(images: ImageSet, split: Split, overrides: tuple[str, ...], clock: Cloc
     timing = time_frozen(recipes["frozen"], images, split, sizes["frozen"])
     costs = Costs(Counts.of(split, len(images)), recipes, timing)
     against = {c.name: objection(c, traits, timing.no_weights) for c in CANDIDATES}
-    for name in ("folder", "pretrained"):
-        if against[name] is None:
-            costs.games[name] = time_game(recipes[name], images, split)
+    if against["folder"] is None:
+        costs.games["folder"] = time_game(recipes["folder"], images, split)
+    if against["pretrained"] is None:
+        if (least := costs.at_least("pretrained", SHARES[-1])) > PLANNED * clock.left:
+            against["pretrained"] = f"would take {written(least)} at least"
+        else:
+            costs.games["pretrained"] = time_game(recipes["pretrained"], images, split)
     sensible = {name: of for name, of in sizes.items() if against[name] is None}
     chosen, late = make_plan(clock.left, clock.spent, costs, sensible)
     dearest = max(costs.evaluation(name, size) for name, (size, _) in chosen.of.items())
@@ -178,10 +182,8 @@ def carry_out(
                 if share is None:
                     record.give_up(todo[-1], "no time was left for it")
                 else:
-                    size, room = todo[0].size, todo[0].recipe.data.cache_mb
-                    if held is images or held.pixels.shape[1] != size:
-                        held = images.hold(size, room)
-                    say(f"{todo[0].name}: {todo[0].what}, {size} px")
+                    say(f"{todo[0].name}: {todo[0].what}, {todo[0].size} px")
+                    held = at_size(todo[0], images, held)
                     one(run, held, record, todo[0], share, clock, devices, store)
                 note(run, record, clock)
         finally:
@@ -193,6 +195,14 @@ def carry_out(
             record.save(run)
         promote(run, record.chosen)
     return Run(run.folder, run.missing)
+
+
+def at_size(planned: Planned, images: ImageSet, held: ImageSet) -> ImageSet:
+    """The images in memory at the size of a candidate, if they fit; those of the last, if alike."""
+    pixels, size = held.pixels, planned.size
+    if held is not images and pixels is not None and pixels.shape[1] == size:
+        return held
+    return images.hold(size, planned.recipe.data.cache_mb)
 
 
 def share_left(todo: list[Planned], record: Record, clock: Clock) -> float | None:
@@ -291,4 +301,3 @@ def features_folder(run: Run) -> Path:
 def tidy(run: Run) -> None:
     """Remove what only the choice needed."""
     FeatureStore(features_folder(run)).remove()
-

@@ -35,6 +35,16 @@ def print_plan(record: Record) -> None:
         )
 
 
+def summary_of(record: Record) -> dict[str, str]:
+    """What was chosen, why, and the time that was given and taken."""
+    return {
+        "chosen": record.chosen or "nothing",
+        "why": record.why,
+        "budget": written(record.budget),
+        "spent": written(record.spent),
+    }
+
+
 def rows_of(record: Record) -> list[dict]:
     """The table of a choice: name, what, validation and time of each, those left out at the end."""
     planned = {plan.name: plan for plan in record.planned}

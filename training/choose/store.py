@@ -36,9 +36,7 @@ class FeatureStore:
         after: Is called after each part.
     """
 
-    def __init__(
-        self, folder: Path, bars: Bars = no_bar, after: Callable[[], None] = lambda: None
-    ):
+    def __init__(self, folder: Path, bars: Bars = no_bar, after: Callable[[], None] = lambda: None):
         self.folder = folder
         self.bars = bars
         self.after = after
@@ -60,10 +58,11 @@ class FeatureStore:
                 batches = told(computed, bar, len(positions) - len(missing), len(positions))
                 for number in absent:
                     count = -(-len(parts[number]) // BATCH)  # all but the last are whole batches
-                    found[number] = np.concatenate(list(islice(batches, count)))
-                    write_part(paths[number], found[number])
+                    features = np.concatenate(list(islice(batches, count)))
+                    write_part(paths[number], features)
+                    found[number] = features
                     self.after()
-        return np.concatenate(found)
+        return np.concatenate([features for features in found if features is not None])
 
     def path_of(self, backbone: str, images: ImageSet, part: np.ndarray, size: int) -> Path:
         """Where the features of a part lie."""
