@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ssah_tf.data import ImageSet, Loaded, Split
-from ssah_tf.system.errors import RecipeError, SsahError
+from ssah_tf.system.errors import RecipeError, SsahError, Stopped
 from ssah_tf.system.reading import parse_json
 from ssah_tf.training.bars import Bars, no_bar
 from ssah_tf.training.build import build_images, build_split
@@ -238,6 +238,9 @@ def one(
     )
     try:
         train(candidate, images, devices, features=store, beside=(end,))
+    except Stopped as stopped:
+        line = f"stopped; go on with: ssah train --resume {run.folder}"
+        raise Stopped(line, stopped.exit_code - 128) from None
     except (RecipeError, OutOfTime, Diverged) as error:
         if len(record.todo()) == 1 and not record.results:
             raise

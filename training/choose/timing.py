@@ -1,28 +1,25 @@
 """How long the parts of a training take on this machine: each is run for a moment."""
 
-import io
 import time
 from collections.abc import Callable
-from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from ssah_tf.data import ImageSet, Split
 from ssah_tf.data.sampling import evenly
-from ssah_tf.models import HNet
+from ssah_tf.models import SSAH, HNet, SchedulePace
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.signals import raise_if_ending
-from ssah_tf.training.build import build_backbone, build_game
-from ssah_tf.training.hash_layer.frozen import CachedFeatures, fit_on_features
+from ssah_tf.training.build import assemble_game, build_backbone, build_game, build_optimizer
+from ssah_tf.training.hash_layer.frozen import CachedFeatures, NoDeformation
 from ssah_tf.training.recipe import Recipe
 from ssah_tf.training.train import stages
 
-#: Images of a timing, and steps.
-IMAGES, STEPS = 32, 3
-#: Features of a timing, and steps of its two trainings of a hash layer.
-ROWS, FEW, MORE = 1000, 5, 30
+#: Images of a timing, and steps: of a game, and of a hash layer on features.
+IMAGES, STEPS, HASH_STEPS = 32, 3, 20
 #: Features of a small network.
 NARROW = 128
 
@@ -124,23 +121,23 @@ def time_hash_layer(recipe: Recipe, width: int, classes: int) -> tuple[float, fl
         width: Number of features.
         classes: Number of classes.
     """
-    rng = np.random.default_rng(recipe.seed)
-    features = rng.normal(size=(ROWS, width)).astype(np.float32)
-    labels = np.eye(classes, dtype=np.uint8)[np.arange(min(ROWS, 2 * classes)) % classes]
-    hnet = HNet(CachedFeatures(width), min(recipe.model.bits, ROWS // 2))
-    hnet.build((None, width))
-    spent = []
-    for steps in (FEW, MORE):
-        raise_if_ending()
-        short = recipe.train.model_copy(update={"joint": 1, "steps_per_epoch": steps})
-        brief = recipe.model_copy(update={"train": short})
-        with redirect_stdout(io.StringIO()):  # its bar is of no interest
-            seconds = timed(
-                lambda brief=brief: fit_on_features(hnet, brief, features, labels, "timing")
-            )[1]
-        spent.append(seconds)
-    step = max(1e-4, (spent[1] - spent[0]) / (MORE - FEW))
-    return max(0.0, spent[1] - MORE * step), step
+    labels = np.eye(classes, dtype=np.uint8)
+    batch, seen = recipe.train.batch, 1 + recipe.train.ratio
+    began = time.monotonic()
+    game = assemble_game(
+        recipe,
+        HNet(CachedFeatures(width), recipe.model.bits),
+        NoDeformation() if recipe.adversary.kind == "plain" else None,
+        SchedulePace(0),
+        labels,
+    )
+    game.build(((None, width), (None, classes)))
+    game.compile(build_optimizer(recipe.train.hnet, 1))
+    features = np.random.default_rng(recipe.seed).normal(size=(batch, seen, width))
+    batches = repeated(features.astype(np.float32), classes)
+    start = time.monotonic() - began
+    first, step = time_steps(game, batches, HASH_STEPS)
+    return start + first, step
 
 
 def time_game(recipe: Recipe, images: ImageSet, split: Split) -> GameTiming:
@@ -159,25 +156,49 @@ def time_game(recipe: Recipe, images: ImageSet, split: Split) -> GameTiming:
     game = build_game(recipe, images, few_of(split))
     rng = np.random.default_rng(recipe.seed)
     shape = (batch, 1 + recipe.train.ratio, size, size, 3)
-    classes = len(images.classes)
     pixels = rng.integers(0, 256, shape, dtype=np.uint8)
-    made_up = {
-        "images": pixels,
-        "labels": np.eye(classes, dtype=np.float32)[np.arange(batch) % classes],
-    }
-    batches = tf.data.Dataset.from_tensors(made_up).repeat()
+    batches = repeated(pixels, len(images.classes))
     start, steps = time.monotonic() - began, {}
     for stage in stages(recipe, game.has_adversary):
         raise_if_ending()
         game.begin(stage.name)
-        first = timed(lambda: game.fit(batches, steps_per_epoch=1))[1]
-        several = timed(lambda: game.fit(batches, steps_per_epoch=STEPS))[1]
-        steps[stage.name] = several / STEPS
-        start += max(0.0, first - steps[stage.name])
+        first, steps[stage.name] = time_steps(game, batches, STEPS)
+        start += first
     pixels = pixels[:, 0]
     start += timed(lambda: game.hnet.encode([pixels]))[1]
     forward = timed(lambda: game.hnet.encode([pixels]))[1] / batch
     return GameTiming(size, start, steps, forward)
+
+
+def repeated(images: np.ndarray, classes: int) -> tf.data.Dataset:
+    """The same batch again and again, with labels that take turns.
+
+    Args:
+        images: `(batch, 1 + ratio, ...)`, pixels or features.
+        classes: Number of classes.
+    """
+    labels = np.eye(classes, dtype=np.float32)[np.arange(len(images)) % classes]
+    return tf.data.Dataset.from_tensors({"images": images, "labels": labels}).repeat()
+
+
+def time_steps(game: SSAH, batches: tf.data.Dataset, steps: int) -> tuple[float, float]:
+    """Seconds to trace the present stage of a game, and those of a step, the median of some."""
+    watch = Watch()
+    spent = timed(lambda: game.fit(batches, steps_per_epoch=steps + 1, callbacks=[watch]))[1]
+    step = float(np.median(np.diff(watch.ends)))
+    return max(0.0, spent - (steps + 1) * step), step
+
+
+class Watch(keras.callbacks.Callback):
+    """Notes when each step ends."""
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Nothing has ended."""
+        self.ends: list[float] = []
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """A step has."""
+        self.ends.append(time.monotonic())
 
 
 def timed(work: Callable) -> tuple:
