@@ -69,7 +69,7 @@ class Costs:
     def features(self, size: int) -> float:
         """Of the features of a frozen backbone, which its candidates share."""
         t, n = self.timing, self.counts
-        return t.start + n.images * t.decode_at(size) + n.seen * t.forward[size]
+        return t.start + n.images * t.decode + n.seen * t.forward[size]
 
     def seconds(self, name: str, size: int, share: float = 1.0) -> float:
         """Of a candidate, without the shared features."""
@@ -97,7 +97,7 @@ class Costs:
         epochs = {stage: getattr(train, stage) for stage in t.steps}
         steps = sum(epochs[stage] * train.steps_per_epoch * t.steps[stage] for stage in t.steps)
         validations = sum(epochs.values()) * n.validated * t.forward
-        return AROUND + t.start + n.images * self.timing.decode_at(size) + steps + validations
+        return AROUND + t.start + n.images * self.timing.decode + steps + validations
 
     def finish(self, name: str, size: int, share: float) -> float:
         """Of what comes after the last epoch: recalibration, and the hash layer anew."""
@@ -123,4 +123,5 @@ class Costs:
         """Of the evaluation and the report of a candidate."""
         timing = self.games[name].at(size) if name in self.games else None
         forward = timing.forward if timing else self.timing.forward[size]
-        return REPORT + self.counts.measured * forward
+        n = self.counts
+        return REPORT + n.images * self.timing.decode + n.measured * forward

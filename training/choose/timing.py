@@ -30,7 +30,7 @@ class FrozenTiming:
 
     Attributes:
         start: To build the backbone and trace it.
-        decode: Of an image, by side; at least one.
+        decode: Of an image, at the largest side.
         forward: Of the backbone for an image, by side; none if there are no weights.
         fit: To begin a training of the hash layer.
         step: Of that training.
@@ -38,15 +38,11 @@ class FrozenTiming:
     """
 
     start: float
-    decode: dict[int, float]
+    decode: float
     forward: dict[int, float]
     fit: float
     step: float
     no_weights: str | None = None
-
-    def decode_at(self, size: int) -> float:
-        """Of an image, at the nearest side that was timed."""
-        return self.decode[min(self.decode, key=lambda timed: abs(timed - size))]
 
 
 @dataclass(frozen=True)
@@ -92,7 +88,7 @@ def time_frozen(
     try:
         hnet = HNet(build_backbone(recipe, images, few_of(split)), recipe.model.bits)
     except SsahError as error:
-        decode = {min(sizes): timed(lambda: images.read(some, min(sizes)))[1] / len(some)}
+        decode = timed(lambda: images.read(some, min(sizes)))[1] / len(some)
         fit, step = time_hash_layer(recipe, NARROW, classes)
         return FrozenTiming(0.0, decode, {}, fit, step, str(error))
     hnet.build((None, max(sizes), max(sizes), 3))
@@ -102,11 +98,11 @@ def time_frozen(
     )
     see(np.zeros((1, min(sizes), min(sizes), 3), np.uint8))
     start = time.monotonic() - began
-    decode, forward = {}, {}
+    largest, seconds = timed(lambda: images.read(some, max(sizes)))
+    decode, forward = seconds / len(some), {}
     for size in sizes:
         raise_if_ending()
-        pixels, seconds = timed(lambda size=size: images.read(some, size))
-        decode[size] = seconds / len(some)
+        pixels = largest[:, :size, :size]
         see(pixels[: len(pixels) // 4])
         forward[size] = timed(lambda pixels=pixels: see(pixels))[1] / len(some)
     fit, step = time_hash_layer(recipe, hnet.backbone.feature_size, classes)

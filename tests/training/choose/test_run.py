@@ -39,7 +39,7 @@ def photos(tmp_path_factory):
 @pytest.fixture(autouse=True, scope="module")
 def machine():
     """A machine whose speed is known: some ten seconds for `frozen`. Parts have 64 features."""
-    timing = FrozenTiming(1.0, {32: 0.001}, {32: 0.01}, 1.0, 0.05)
+    timing = FrozenTiming(1.0, 0.001, {32: 0.01}, 1.0, 0.05)
     game = GameTiming(32, 5.0, {"hnet_warmup": 0.1, "anet_warmup": 0.1, "joint": 0.2}, 0.001)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "time_frozen", lambda *_: timing)
