@@ -250,7 +250,7 @@ def one(
     record.results.append(
         Result(
             name=planned.name,
-            share=share * planned.share,
+            share=recipe.train.joint / whole if (whole := planned.recipe.train.joint) else 1.0,
             seconds=time.monotonic() - began,
             validation_map=entry["validation_map"],
             validation_error=entry["validation_error"],
@@ -287,7 +287,7 @@ def promote(run: Run, name: str) -> None:
     if not candidate.recipe_path.is_file():
         return  # it was done
     for path in sorted(candidate.folder.iterdir()):
-        if path != candidate.recipe_path and not path.name.startswith("."):
+        if path != candidate.recipe_path:
             there = run.folder / path.name
             if there.is_dir():
                 there.rmdir()  # the empty folder of checkpoints
