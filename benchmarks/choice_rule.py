@@ -14,8 +14,8 @@ import sys
 
 import numpy as np
 
-#: Standard errors of each rule, validation images, deviation of a paired difference, and that of the
-#: true differences: of good candidates some hundredths apart.
+#: Standard errors of each rule, validation images, deviation of a paired difference, and that of
+#: the true differences: of good candidates some hundredths apart.
 RULES, IMAGES, PAIRED, TRUE = (0.0, 0.5, 1.0, 2.0), (5, 20, 60, 100, 500), 0.2, 0.05
 DRAWS = 200_000
 

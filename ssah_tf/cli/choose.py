@@ -7,6 +7,7 @@ import typer
 
 from ssah_tf.cli.progress import progress_bar, resumable
 from ssah_tf.system.errors import SsahError
+from ssah_tf.system.text import printable
 
 if TYPE_CHECKING:
     from ssah_tf.data import ImageSet, Loaded
@@ -84,7 +85,7 @@ def resume_choice(folder: Path, data: str | None, devices: int | None) -> bool:
         return False
     run, found = photos_of(run, data, record.planned[0].recipe.data)
     for line in found.lines():
-        typer.echo(f"data: {line}", err=True)
+        typer.echo(f"data: {printable(line)}", err=True)
     clock = Clock(record.budget, record.spent)
     finish_choice(run, some_images(found), record, clock, devices)
     return True

@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from ssah_tf.data import ImageSet, Loaded, Split
-from ssah_tf.system.errors import RecipeError, SsahError, Stopped
+from ssah_tf.system.errors import RecipeError, RunError, SsahError, Stopped
 from ssah_tf.system.reading import parse_json
 from ssah_tf.training.bars import Bars, no_bar
 from ssah_tf.training.build import build_images, build_split
@@ -71,9 +72,19 @@ def begin(
     Raises:
         SsahError: The time is too small for anything, or the folder cannot be made.
     """
-    record = plan(images, split, overrides, clock)
+    new = not folder.exists()
     run = Run.create(folder)
+    try:
+        record = plan(images, split, overrides, clock)
+    except BaseException:
+        if new:
+            with suppress(OSError):
+                (folder / "checkpoints").rmdir()
+                folder.rmdir()
+        raise
     with run.alone():
+        if run.choice_path.exists() or run.recipe_path.exists():
+            raise RunError(f"{folder} was just taken by another process: name another --output")
         split.save(run.split_path)
         record.save(run)  # last: a folder with a record can be resumed
     return run, record
