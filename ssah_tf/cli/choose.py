@@ -37,7 +37,7 @@ def begin_choice(
     from ssah_tf.training.run import new_run_folder
 
     refuse_workers("ssah train without a recipe")
-    loaded, split = load(changes)
+    loaded, split, changes = load(changes)
     typer.echo("plan: timing this machine on some of the images", err=True)
     folder = output or new_run_folder(Path("runs"), "folder")
     run, record = begin(folder, loaded.images, split, changes, clock)

@@ -1,5 +1,6 @@
 """Plans candidates, trains them, and makes the run of the one that is chosen."""
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -35,15 +36,23 @@ from ssah_tf.training.run import Run
 from ssah_tf.training.selection import epoch_of_encoder
 from ssah_tf.training.train import train
 
+#: Images that are to validate, if there are labels enough, and the key that says how many a class.
+VALIDATION, HELD_OUT = 100, "data.validation_per_class"
 #: Share of its planned length below which a training is given up.
 LEAST = 0.4
 
 
-def load(overrides: tuple[str, ...]) -> tuple[Loaded, Split]:
+def load(overrides: tuple[str, ...]) -> tuple[Loaded, Split, tuple[str, ...]]:
     """The images that candidates share, and their split.
+
+    Where there are few classes, more images of each validate than recipes say: those choose. A
+    fifth of a class is the most all the same, and encoders are made with their labels at the end.
 
     Args:
         overrides: What the command line sets.
+
+    Returns:
+        The images, their split, and what is set for all candidates.
 
     Raises:
         SsahError: A key that is not for all recipes, images that cannot be used, or too few labels.
@@ -51,7 +60,10 @@ def load(overrides: tuple[str, ...]) -> tuple[Loaded, Split]:
     check_common(overrides)
     recipe = load_recipe("frozen", overrides)
     loaded = build_images(recipe)
-    return loaded, build_split(recipe, loaded.images)
+    if not any(override.startswith(f"{HELD_OUT}=") for override in overrides):
+        enough = math.ceil(VALIDATION / len(loaded.images.classes))
+        overrides += (f"{HELD_OUT}={max(enough, recipe.data.validation_per_class)}",)
+    return loaded, build_split(load_recipe("frozen", overrides), loaded.images), overrides
 
 
 def begin(

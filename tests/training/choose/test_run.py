@@ -50,7 +50,7 @@ def machine():
 
 def started(photos, folder, budget=600.0, *overrides):
     changes = (f"data.source={json.dumps(str(photos))}", *SMALL, *overrides)
-    loaded, split = load(changes)
+    loaded, split, changes = load(changes)
     clock = Clock(budget)
     run, record = begin(folder, loaded.images, split, changes, clock)
     return run, loaded.images, record, clock
@@ -132,6 +132,17 @@ def test_features_are_computed_once_and_removed_at_the_end(photos, tmp_path, mon
     assert (run.folder / "features").is_dir()  # until it is measured
     tidy(run)
     assert not (run.folder / "features").exists()
+
+
+def test_with_few_classes_more_of_each_validate(photos):
+    """Ten a class, of 2 classes, are too few to choose by; a fifth of a class is the most."""
+    source = f"data.source={json.dumps(str(photos))}"
+    _, split, changes = load((source, "data.query_per_class=1"))
+    assert changes[-1] == "data.validation_per_class=50"
+    assert len(split.validation) == 2 * (39 // 5)
+    _, split, changes = load((source, "data.validation_per_class=3"))
+    assert len(split.validation) == 6
+    assert changes == (source, "data.validation_per_class=3")
 
 
 def resumed(folder, images):
