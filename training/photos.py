@@ -35,7 +35,9 @@ def known_images(run: Run, images: ImageSet | None) -> ImageSet | None:
             version, keeps no labels.
     """
     contents, ids = run.whole_split.contents, run.whole_split.ids
-    return images if contents is None else contents.image_set(ids)
+    if contents is None or (images is not None and len(images) == len(ids)):
+        return images  # all of them, with the labels of the split
+    return contents.image_set(ids)
 
 
 def some_images(found: Found) -> ImageSet:

@@ -134,8 +134,15 @@ def match(split: Split, contents: Contents, loaded: Loaded, labels_known: bool =
         at[name] = position
     missing |= only(loaded.bad, missing)
     known = {*at.values()}
+    others = relabelled(there, contents, at) if labels_known else {}
+    as_it_was = (  # no second array of labels then: of thousands of classes it is large
+        labels_known
+        and not (missing or moved or others)
+        and len(at) == len(there)
+        and (there.name, there.classes) == (contents.name, contents.classes)
+    )
     found = Found(
-        take(there, contents, at),
+        there if as_it_was else take(there, contents, at),
         loaded,
         len(split.ids),
         missing,
@@ -152,7 +159,7 @@ def match(split: Split, contents: Contents, loaded: Loaded, labels_known: bool =
         return found
     return replace(
         found,
-        relabelled=relabelled(there, contents, at),
+        relabelled=others,
         other_classes=tuple(sorted(set(there.classes) ^ set(contents.classes))),
     )
 
