@@ -12,6 +12,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -43,6 +44,31 @@ def mirrored(logical_cpus):
 def rng():
     """A seeded generator."""
     return np.random.default_rng(0)
+
+
+class Said(NamedTuple):
+    """How a command ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def ssah(monkeypatch, capsys, tmp_path):
+    """Runs a command line in an empty folder; gives its exit code, output and errors."""
+    from ssah_tf.cli import app as cli
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["ssah", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+            raise SystemExit(0)
+        return Said(caught.value.code, *capsys.readouterr())
+
+    return run
 
 
 def icc(kind, tags, date=2000, maker=b"none", version=0x02100000):

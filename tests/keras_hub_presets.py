@@ -7,6 +7,13 @@ import numpy as np
 models = keras_hub.models
 #: Sizes that all small transformers have.
 SMALL = {"num_layers": 2, "num_heads": 2, "hidden_dim": 32}
+#: Those of the halves that see texts.
+TEXTS = {
+    "vocabulary_size": 20,
+    "embedding_dim": 32,
+    "intermediate_dim": 64,
+    "max_sequence_length": 8,
+}
 #: What the converters of the presets do by default: mean and deviation of ImageNet.
 CONVERTER = {
     "scale": [1 / 58.395, 1 / 57.12, 1 / 57.375],
@@ -47,13 +54,7 @@ def siglip():
     tower = models.SigLIPVisionEncoder(
         image_shape=(32, 32, 3), patch_size=8, intermediate_dim=64, **SMALL
     )
-    texts = models.SigLIPTextEncoder(
-        vocabulary_size=20,
-        embedding_dim=32,
-        intermediate_dim=64,
-        max_sequence_length=8,
-        **SMALL,
-    )
+    texts = models.SigLIPTextEncoder(**TEXTS, **SMALL)
     return models.SigLIPBackbone(tower, texts)
 
 
@@ -62,13 +63,7 @@ def clip():
     tower = models.CLIPVisionEncoder(
         image_shape=(32, 32, 3), patch_size=8, intermediate_dim=64, **SMALL
     )
-    texts = models.CLIPTextEncoder(
-        vocabulary_size=20,
-        embedding_dim=32,
-        intermediate_dim=64,
-        max_sequence_length=8,
-        **SMALL,
-    )
+    texts = models.CLIPTextEncoder(**TEXTS, **SMALL)
     return models.CLIPBackbone(tower, texts, projection_dim=16)
 
 

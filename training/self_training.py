@@ -6,14 +6,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from ssah_tf.data import ImageSet, Split
 from ssah_tf.system.errors import RunError
 from ssah_tf.system.files import write_atomically
 from ssah_tf.system.text import plain_console, printable
 from ssah_tf.training.build import build_images
-from ssah_tf.training.hash_layer.features import features_of, sample_of
+from ssah_tf.training.hash_layer.features import features_of, training_positions
 from ssah_tf.training.hash_layer.label_propagation import propagate_labels_by_encoder
 from ssah_tf.training.run import Run
 
@@ -97,7 +95,7 @@ def write_pseudo_labels(run: Run, teacher_folder: Path, images: ImageSet) -> Non
     # As files, or anew: at the size that the teacher has learnt.
     images = images.unheld() or build_images(teacher.recipe).images
     known = images.positions(split.labelled + split.validation)
-    positions = np.concatenate([known, sample_of(images.positions(split.unlabelled))])
+    positions = training_positions(split, images)
     features = features_of(encoder, images, positions, teacher.recipe.data.image_size)
     rows, given = propagate_labels_by_encoder(
         encoder, features, images.labels[known], spec.label_propagation

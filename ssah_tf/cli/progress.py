@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import typer
 
+from ssah_tf.system.signals import BEGIN_AGAIN
 from ssah_tf.system.signals import ends_on_signals as resumable
 from ssah_tf.system.text import plain_console, printable
 
@@ -12,8 +13,6 @@ __all__ = ["BEGIN_AGAIN", "SAME_AGAIN", "progress_bar", "resumable", "tell_flat"
 
 #: How to go on with what keeps its parts.
 SAME_AGAIN = "the same command goes on where it was"
-#: How to go on with all else: nothing is left half written.
-BEGIN_AGAIN = "give the same command again"
 
 
 @contextmanager

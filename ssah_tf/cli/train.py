@@ -269,33 +269,35 @@ def start_run(
     if labels is not None and data is None:
         raise SsahError("--labels belongs to a folder of images: name it with --data")
     if exclude:
-        changes.append(f"data.exclude={json.dumps(patterns(exclude), ensure_ascii=False)}")
+        changes.append(f"data.exclude={in_yaml(patterns(exclude))}")
     if data is not None:
-        changes.append(f"data.source={quoted(data)}")
+        changes.append(f"data.source={in_yaml(absolute(data))}")
     if labels is not None:
-        changes.append(f"data.labels={quoted(str(labels))}")
+        changes.append(f"data.labels={in_yaml(absolute(str(labels)))}")
     if no_sample:
         changes.append("data.keep_sample=false")
     chosen = load_recipe(recipe, tuple(changes))
     return start(chosen, output or new_run_folder(Path("runs"), chosen.name), check_convertible)
 
 
-def quoted(source: str) -> str:
-    """A source as a value in YAML, paths made absolute; a folder may be called 2024 or "a: b"."""
+def absolute(source: str) -> str:
+    """A source whose path, if it is one, is absolute."""
     from ssah_tf.data.sources.by_name import DOWNLOADED
 
     built_in = source == "fashion" and not Path(source).exists()
-    if not built_in and not source.startswith(DOWNLOADED):
-        source = str(Path(source).resolve())
-    return json.dumps(source, ensure_ascii=False)
+    return source if built_in or source.startswith(DOWNLOADED) else str(Path(source).resolve())
+
+
+def in_yaml(value: str | list[str]) -> str:
+    """Text as a value in YAML: a folder may be called 2024 or "a: b"."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def find_photos(run: "Run", data: str | None) -> "tuple[Run, Found]":
     """Find the images of a run again, and print what is odd about them. See `photos_of`."""
     from ssah_tf.training.photos import photos_of
 
-    moved = None if data is None else json.loads(quoted(data))
-    run, found = photos_of(run, moved)
+    run, found = photos_of(run, None if data is None else absolute(data))
     for line in found.lines():
         typer.echo(f"data: {printable(line)}", err=True)
     if found.loaded is not None:

@@ -203,6 +203,11 @@ def ending_of(name: str) -> str:
     return name[name.rfind(".") :].lower()
 
 
+def stem_of(name: str) -> str:
+    """A file name without its ending."""
+    return name[: name.rfind(".")]
+
+
 def endings_read() -> frozenset[str]:
     """Endings of the formats that are read here and now."""
     return frozenset(ending for one in TABLE if one.read for ending in one.endings)

@@ -118,6 +118,8 @@ def find_again(
 def match(split: Split, contents: Contents, loaded: Loaded, labels_known: bool = True) -> Found:
     """Find the images of a split in a set. See `find_again`."""
     there = loaded.images
+    if Contents.of(there) == contents:
+        return Found(there, loaded, len(split.ids))  # all is as it was
     place = {name: position for position, name in enumerate(there.ids)}
     by_content = {digest[:DIGITS]: i for i, digest in reversed(list(enumerate(there.digests)))}
     at: dict[str, int] = {}
@@ -134,15 +136,8 @@ def match(split: Split, contents: Contents, loaded: Loaded, labels_known: bool =
         at[name] = position
     missing |= only(loaded.bad, missing)
     known = {*at.values()}
-    others = relabelled(there, contents, at) if labels_known else {}
-    as_it_was = (  # no second array of labels then: of thousands of classes it is large
-        labels_known
-        and not (missing or moved or others)
-        and len(at) == len(there)
-        and (there.name, there.classes) == (contents.name, contents.classes)
-    )
     found = Found(
-        there if as_it_was else take(there, contents, at),
+        take(there, contents, at),
         loaded,
         len(split.ids),
         missing,
@@ -159,7 +154,7 @@ def match(split: Split, contents: Contents, loaded: Loaded, labels_known: bool =
         return found
     return replace(
         found,
-        relabelled=others,
+        relabelled=relabelled(there, contents, at),
         other_classes=tuple(sorted(set(there.classes) ^ set(contents.classes))),
     )
 

@@ -15,6 +15,7 @@ from ssah_tf.data.formats import (
     RAW_ENDINGS,
     ending_of,
     endings_read,
+    stem_of,
     what_to_install,
 )
 from ssah_tf.system.errors import DataError
@@ -197,7 +198,7 @@ def scan(folder: str | Path, exclude: Sequence[str] = (), counted: set[str] | No
         below = "" if parent == root else parent[len(above) :] + "/"
         why = {name: why_not_into(root, below + name, rule) for name in folders}
         folders[:] = sorted(name for name in folders if why[name] is None)
-        ending = {name: name[name.rfind(".") :].lower() for name in files}
+        ending = {name: ending_of(name) for name in files}
         taken = [
             name
             for name in sorted(files)
@@ -224,12 +225,12 @@ def scan(folder: str | Path, exclude: Sequence[str] = (), counted: set[str] | No
 
 def stems(names: Iterable[str]) -> frozenset[str]:
     """Names, without their endings, of the pictures that cameras write beside raw files."""
-    return frozenset(name[: name.rfind(".")] for name in names if ending_of(name) in BESIDE_RAW)
+    return frozenset(stem_of(name) for name in names if ending_of(name) in BESIDE_RAW)
 
 
 def is_paired(name: str, pictures: Collection[str]) -> bool:
     """Whether a file is the raw file of one of some pictures; see `stems`."""
-    return ending_of(name) in RAW_ENDINGS and name[: name.rfind(".")] in pictures
+    return ending_of(name) in RAW_ENDINGS and stem_of(name) in pictures
 
 
 def why_not_into(root: str, path: str, rule: Exclude) -> str | None:

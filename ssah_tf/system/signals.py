@@ -23,6 +23,8 @@ from ssah_tf.system.errors import Stopped
 CAUGHT = (signal.SIGINT, signal.SIGTERM)
 #: Seconds that the main thread may stay in other people's code after a signal.
 PATIENCE = 1.2
+#: How to go on with what leaves nothing half written, and begins anew.
+BEGIN_AGAIN = "give the same command again"
 #: Puts the cursor back, which a progress bar has hidden.
 SHOW_CURSOR = b"\033[?25h"
 
@@ -136,7 +138,7 @@ class Watch:
     def line(self, number: int) -> str:
         """What happened, and how to go on."""
         word = "stopped" if number == signal.SIGTERM else "interrupted"
-        return f"{word}; {self.how[-1] if self.how else 'give the same command again'}"
+        return f"{word}; {self.how[-1] if self.how else BEGIN_AGAIN}"
 
     def watch(self) -> None:
         """Wait for signals, in a thread of its own."""

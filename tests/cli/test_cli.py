@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 from ssah_tf import __version__
-from ssah_tf.cli import app as cli
 from ssah_tf.cli.extras import EXTRAS
 from ssah_tf.data import Loaded, load_fashion
 from ssah_tf.system.errors import SsahError
@@ -18,22 +17,6 @@ from ssah_tf.training import train as training
 from ssah_tf.training.recipe import load_recipe
 
 HEAVY = ("tensorflow", "keras", "matplotlib", "onnxruntime", "yaml", "numpy", "PIL")
-
-
-@pytest.fixture
-def ssah(monkeypatch, capsys, tmp_path):
-    """Runs a command line in an empty folder; gives its exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["ssah", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-            raise SystemExit(0)
-        out, err = capsys.readouterr()
-        return caught.value.code, out, err
-
-    return run
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from ssah_tf.search import CodeIndex
 from ssah_tf.search.backends.milvus import MilvusIndex
 from ssah_tf.search.backends.postgres import PostgresIndex
 from ssah_tf.search.backends.schemes import parse_address
+from ssah_tf.search.backends.stored import CodesOf
 from ssah_tf.system.errors import SsahError
 
 #: Operations of the long form, over the four kinds of codes.
@@ -39,7 +40,7 @@ class Stored:
 
     def make(self, bits, appearance_bits=0):
         address = parse_address(self.address(next(NAMES)))
-        return self.kind.open(address, bits, "m", appearance_bits)
+        return self.kind.open(address, CodesOf(bits, "m", appearance_bits))
 
     def again(self, index):
         index.close()

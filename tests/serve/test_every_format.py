@@ -2,14 +2,12 @@
 
 import json
 import shutil
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from ssah_tf import Encoder
-from ssah_tf.cli import app as cli
 from ssah_tf.data import formats, load_images
 from ssah_tf.data.check import check_data
 from ssah_tf.data.found import find_again
@@ -62,21 +60,6 @@ def index(photos, write_encoder):
     with PhotoIndex.open(photos.parent / "index", encoder) as index:
         index.sync(encoder, [photos])
     return photos.parent / "index", folder
-
-
-@pytest.fixture
-def ssah(monkeypatch, capsys, tmp_path):
-    """Runs a command line in an empty folder; gives its exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["ssah", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-            raise SystemExit(0)
-        return caught.value.code, *capsys.readouterr()
-
-    return run
 
 
 def expected(kind, shade=0):

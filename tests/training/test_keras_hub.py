@@ -3,12 +3,9 @@
 import importlib.util
 import json
 import shutil
-import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from ssah_tf.data import load_images
 from ssah_tf.training import auto
@@ -25,33 +22,6 @@ spec.loader.exec_module(presets)
 
 SMALL = ("--set", "model.bits=12", "--set", "data.validation_per_class=2", "--set", "train.batch=8")
 SMALL += ("--set", "train.steps_per_epoch=3", "--set", "train.joint=1")
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    """Sixty pictures of two colours."""
-    rng, root = np.random.default_rng(0), tmp_path_factory.mktemp("photos")
-    for k in range(60):
-        path = root / "ab"[k % 2] / f"{k}.png"
-        path.parent.mkdir(exist_ok=True)
-        colour = np.array([(255, 60, 30), (20, 90, 255)][k % 2])
-        pixels = np.clip(colour + rng.normal(0, 40, (40, 40, 3)), 0, 255).astype(np.uint8)
-        Image.fromarray(pixels).save(path)
-    return root
-
-
-@pytest.fixture
-def ssah(monkeypatch, capsys):
-    """Runs a command: its exit code, and what it said."""
-    from ssah_tf.cli import app as cli
-
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["ssah", *map(str, words)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        return caught.value.code, capsys.readouterr()
-
-    return call
 
 
 def test_size_and_place_of_a_preset(photos, tmp_path, monkeypatch):
@@ -91,13 +61,13 @@ def test_from_a_preset_to_an_export(photos, ssah, tmp_path, name, words):
     run = tmp_path / "run"
     backbone = ("--set", f"model.backbone=keras_hub:{folder}")
     steps = SMALL if words[0] == "train" else SMALL[:6]
-    code, said = ssah(*words, "--data", photos, "--output", run, *backbone, *steps)
-    assert code == 0, said.err
+    said = ssah(*words, "--data", photos, "--output", run, *backbone, *steps)
+    assert said.code == 0, said.err
     assert "Gradients do not exist" not in said.err
     assert Run(run).recipe.data.image_size == side
     shutil.rmtree(folder)
-    code, said = ssah("export", run)
-    assert code == 0, said.err
+    said = ssah("export", run)
+    assert said.code == 0, said.err
     about = json.loads((run / "export" / "encoder.json").read_text())
     assert set(about["verified"]["artefacts"]) == {"encoder.onnx", "saved_model/1"}
     assert about["backbone"] == f"keras_hub:{name}"
@@ -105,14 +75,14 @@ def test_from_a_preset_to_an_export(photos, ssah, tmp_path, name, words):
     assert f"Backbone `keras_hub:{name}`, which began with the weights of that preset" in card
     assert "a bicubic filter instead of a bilinear one" in card
     assert str(tmp_path) not in card
-    code, said = ssah("verify", run / "export")
-    assert code == 0, said.err
+    said = ssah("verify", run / "export")
+    assert said.code == 0, said.err
 
 
 def test_a_preset_that_is_not_there(photos, ssah, tmp_path):
     words = ("baseline", "--data", photos, "--output", tmp_path / "run")
-    code, said = ssah(*words, "--set", "model.backbone=keras_hub:dinov2_smal")
-    assert code == 1
+    said = ssah(*words, "--set", "model.backbone=keras_hub:dinov2_smal")
+    assert said.code == 1
     assert "KerasHub has no preset 'dinov2_smal'" in said.err
     assert said.err.count("\n") == said.err.count("ssah: ") + said.err.count("data: ")
     assert not (tmp_path / "run").exists()

@@ -85,6 +85,7 @@ def write_report(
         hard_samples=png_address(run),
         galleries=shown.rows,
         absent=len(shown.absent),
+        by_appearance=space.query_appearance.shape[1] > 0,
         confusion=charts.matrix(
             confusion.matrix(), classes, "class of the neighbour", "class of the query"
         )

@@ -161,8 +161,8 @@ class DatabaseStorage:
         saved, codes = self.codes.read
         before = self.table.read
         ids = saved
-        full, of = new.full_codes, CodesOf(new.bits, new.model_id, new.appearance_bits)
-        if of != CodesOf(self.codes.bits, self.codes.model_id, self.codes.appearance_bits):
+        full, of = new.full_codes, CodesOf.of(new)
+        if of != CodesOf.of(self.codes):
             codes_of = of
             ids, codes = ids[:0], full[:0]
         fresh, stays = ~np.isin(new.ids, ids), np.isin(ids, new.ids)

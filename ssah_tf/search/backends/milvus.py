@@ -99,9 +99,9 @@ class MilvusIndex(Index):
     A page holds the ids of one code in one block of `BLOCK` ids, with their appearance codes, and
     its key is the smallest of them. So equal codes are mostly compared once; the page of an id is
     found by the range of its block; and a block is changed by one request, whole or not at all.
-    Milvus gives no more than
-    `HITS` pages and orders ties as it likes: the search asks again by radius, and by halves where
-    even these are too many, until it has all pages up to the distance of the k-th id.
+    Milvus gives no more than `HITS` pages and orders ties as it likes: the search asks again by
+    radius, and by halves where even these are too many, until it has all pages up to the distance
+    of the k-th id.
 
     One process may write at a time: Milvus has no locks. It reads its own writes, and those of
     others that ended before it was opened.
@@ -120,14 +120,8 @@ class MilvusIndex(Index):
         self.words = words_of(codes.appearance_bits)
 
     @classmethod
-    def open(
-        cls,
-        address: Address,
-        bits: int | None = None,
-        model_id: str | None = None,
-        appearance_bits: int = 0,
-    ) -> Self:
-        """Open an index, or begin one if `bits` and `model_id` are given and there is none.
+    def open(cls, address: Address, codes: CodesOf | None = None) -> Self:
+        """Open an index, or begin one of such codes if there is none.
 
         Raises:
             SsahError: No connection, no index, or one of other codes.
@@ -136,9 +130,9 @@ class MilvusIndex(Index):
         try:
             with faults(address):
                 if not client.has_collection(address.name, timeout=TIMEOUT):
-                    if bits is None or model_id is None:
+                    if codes is None:
                         raise SsahError(f"{address}: no index; make one with `ssah index`")
-                    make(client, address.name, CodesOf(bits, model_id, appearance_bits))
+                    make(client, address.name, codes)
                 found = about(client, address)
                 client.load_collection(address.name, timeout=TIMEOUT)
             return cls(address, client, found)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ssah_tf.search.backends.address import Address
 from ssah_tf.search.backends.milvus import BLOCK, TIMEOUT, Collection, MilvusIndex, create, faults
-from ssah_tf.search.backends.stored import ABOUT, MISSING, Change
+from ssah_tf.search.backends.stored import ABOUT, MISSING, Change, CodesOf
 from ssah_tf.search.photo_table import Photo
 from ssah_tf.system.errors import SsahError
 
@@ -55,15 +55,9 @@ class MilvusPhotos:
                 client.load_collection(collection.name, timeout=TIMEOUT)
 
     @classmethod
-    def open(
-        cls,
-        address: Address,
-        bits: int | None = None,
-        model_id: str | None = None,
-        appearance_bits: int = 0,
-    ) -> Self:
+    def open(cls, address: Address, codes: CodesOf | None = None) -> Self:
         """See `MilvusIndex.open`."""
-        index = MilvusIndex.open(address, bits, model_id, appearance_bits)
+        index = MilvusIndex.open(address, codes)
         try:
             return cls(index)
         except BaseException:

@@ -138,14 +138,8 @@ class PostgresIndex(Index):
         self.vectors = self.pgvector()
 
     @classmethod
-    def open(
-        cls,
-        address: Address,
-        bits: int | None = None,
-        model_id: str | None = None,
-        appearance_bits: int = 0,
-    ) -> Self:
-        """Open an index, or begin one if `bits` and `model_id` are given and there is none.
+    def open(cls, address: Address, codes: CodesOf | None = None) -> Self:
+        """Open an index, or begin one of such codes if there is none.
 
         Raises:
             SsahError: No connection, no index, or one of other codes.
@@ -154,18 +148,17 @@ class PostgresIndex(Index):
         try:
             with faults(address):
                 found = about(connection, address)
-                if found is None and bits is not None and model_id is not None:
+                if found is None and codes is not None:
                     # One process at a time; another may have been first.
                     connection.execute("SELECT pg_advisory_lock(hashtext(%s))", [LOCK])
                     with connection.transaction():
-                        new = CodesOf(bits, model_id, appearance_bits)
-                        found = about(connection, address) or make(connection, address, new)
+                        found = about(connection, address) or make(connection, address, codes)
                     connection.execute("SELECT pg_advisory_unlock(hashtext(%s))", [LOCK])
             if found is None:
                 raise SsahError(f"{address}: no index; make one with `ssah index`")
-            layout, metric, codes = found
+            layout, metric, its = found
             if layout < READ:
-                if bits is None:
+                if codes is None:
                     raise older(address)
                 with faults(address):
                     upgrade(connection, address)
@@ -174,7 +167,7 @@ class PostgresIndex(Index):
                     f"{address} was made by a newer version of ssah-tf: "
                     "pip install --upgrade ssah-tf"
                 )
-            return cls(address, connection, codes)
+            return cls(address, connection, its)
         except BaseException:
             connection.close()
             raise

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ssah_tf.search.backends.address import Address
 from ssah_tf.search.backends.postgres import PostgresIndex, upgrade
-from ssah_tf.search.backends.stored import ABOUT, MISSING, Change
+from ssah_tf.search.backends.stored import ABOUT, MISSING, Change, CodesOf
 from ssah_tf.search.photo_table import Photo
 
 if TYPE_CHECKING:
@@ -33,15 +33,9 @@ class PostgresPhotos:
         self.address = index.address
 
     @classmethod
-    def open(
-        cls,
-        address: Address,
-        bits: int | None = None,
-        model_id: str | None = None,
-        appearance_bits: int = 0,
-    ) -> Self:
+    def open(cls, address: Address, codes: CodesOf | None = None) -> Self:
         """See `PostgresIndex.open`."""
-        return cls(PostgresIndex.open(address, bits, model_id, appearance_bits))
+        return cls(PostgresIndex.open(address, codes))
 
     def photos(self, ids: Iterable[int] | None = None) -> dict[int, Photo]:
         """See `PhotoStore.photos`."""

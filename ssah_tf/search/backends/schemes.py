@@ -68,9 +68,7 @@ class Database:
 
     def open_storage(self, place: str, encoder: Encoder | None, engine: str) -> Storage:
         """See `Scheme.open_storage`."""
-        codes = None
-        if encoder is not None:
-            codes = CodesOf(encoder.bits, encoder.model_id, encoder.appearance_bits)
+        codes = None if encoder is None else CodesOf.of(encoder)
         return DatabaseStorage(self.photos(parse_address(place), codes))
 
     def shown(self, place: str) -> str:
@@ -82,37 +80,32 @@ class Database:
         return cache_folder(parse_address(place))
 
 
-def given(codes: CodesOf | None) -> tuple[int | None, str | None, int]:
-    """What an index is opened with."""
-    return (None, None, 0) if codes is None else (codes.bits, codes.model_id, codes.appearance_bits)
-
-
 def postgres_index(address: Address, codes: CodesOf | None) -> Index:
     """See `PostgresIndex.open`."""
     from ssah_tf.search.backends.postgres import PostgresIndex
 
-    return PostgresIndex.open(address, *given(codes))
+    return PostgresIndex.open(address, codes)
 
 
 def postgres_photos(address: Address, codes: CodesOf | None) -> PhotoStore:
     """See `PostgresPhotos.open`."""
     from ssah_tf.search.backends.postgres_photos import PostgresPhotos
 
-    return PostgresPhotos.open(address, *given(codes))
+    return PostgresPhotos.open(address, codes)
 
 
 def milvus_index(address: Address, codes: CodesOf | None) -> Index:
     """See `MilvusIndex.open`."""
     from ssah_tf.search.backends.milvus import MilvusIndex
 
-    return MilvusIndex.open(address, *given(codes))
+    return MilvusIndex.open(address, codes)
 
 
 def milvus_photos(address: Address, codes: CodesOf | None) -> PhotoStore:
     """See `MilvusPhotos.open`."""
     from ssah_tf.search.backends.milvus_photos import MilvusPhotos
 
-    return MilvusPhotos.open(address, *given(codes))
+    return MilvusPhotos.open(address, codes)
 
 
 FOLDERS = Folders()

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from ssah_tf.encoding.encoder import Encoder
 from ssah_tf.search.backends.address import Address
 from ssah_tf.search.code_index import CodeIndex
 from ssah_tf.search.index import IdsCodes, IdsDistances, Index
@@ -31,6 +32,11 @@ class CodesOf:
     bits: int
     model_id: str
     appearance_bits: int = 0
+
+    @classmethod
+    def of(cls, source: Encoder | Index) -> "CodesOf":
+        """What the codes of an encoder or of an index are."""
+        return cls(source.bits, source.model_id, source.appearance_bits)
 
 
 @dataclass

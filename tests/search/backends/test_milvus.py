@@ -11,6 +11,7 @@ import pytest
 from ssah_tf.search.backends import milvus as module
 from ssah_tf.search.backends.milvus import MilvusIndex
 from ssah_tf.search.backends.schemes import parse_address
+from ssah_tf.search.backends.stored import CodesOf
 from ssah_tf.system.errors import SsahError
 
 pytest.importorskip("pymilvus")
@@ -76,7 +77,7 @@ def test_more_ties_than_hits(milvus, monkeypatch):
     """As if Milvus gave 8 hits at most: all are found by halves, in the order of (distance, id)."""
     monkeypatch.setattr(module, "HITS", 8)
     monkeypatch.setattr(module, "MORE", 2)
-    index = MilvusIndex.open(parse_address(milvus("halves")), 16, "m")
+    index = MilvusIndex.open(parse_address(milvus("halves")), CodesOf(16, "m"))
     rng = np.random.default_rng(0)
     codes = np.packbits(rng.random((200, 16)) < 0.15, axis=1)
     ids = rng.permutation(200) * 4096  # a page each
@@ -97,7 +98,7 @@ def test_more_ties_than_hits(milvus, monkeypatch):
 @pytest.mark.slow
 def test_more_ids_than_hits(milvus):
     """20,000 codes of which 17,000 are at one distance, truly more than 16,384."""
-    index = MilvusIndex.open(parse_address(milvus("many")), 32, "m")
+    index = MilvusIndex.open(parse_address(milvus("many")), CodesOf(32, "m"))
     codes = np.arange(20_000, dtype=">u4").view(np.uint8).reshape(-1, 4).copy()
     codes[:17_000] = [255, 255, 255, 255]
     ids = np.arange(20_000) * 4096
@@ -119,7 +120,7 @@ def test_a_client_killed_in_an_update(milvus):
     """`kill -9` at random moments, 20 times: each id is there once, all with codes of one turn."""
     where, rng, turn = milvus("killed"), np.random.default_rng(0), 0
     ids = np.arange(300)
-    index = MilvusIndex.open(parse_address(where), 8, "m")
+    index = MilvusIndex.open(parse_address(where), CodesOf(8, "m"))
     index.add(ids, (ids % 7).astype(np.uint8).reshape(-1, 1))
     index.close()
     for _ in range(20):
@@ -149,7 +150,7 @@ def test_other_collections_are_refused(milvus):
     client = module.connect(address)
     client.create_collection(address.name, dimension=8)
     with pytest.raises(SsahError, match=r"the collection other.* is no index"):
-        MilvusIndex.open(address, 8, "m")
+        MilvusIndex.open(address, CodesOf(8, "m"))
     client.close()
     with pytest.raises(SsahError, match=r"none.*: no index; make one with `ssah index`"):
         MilvusIndex.open(parse_address(milvus("none")))

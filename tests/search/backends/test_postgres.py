@@ -12,6 +12,7 @@ import pytest
 from ssah_tf.search.backends.address import is_address
 from ssah_tf.search.backends.postgres import PostgresIndex
 from ssah_tf.search.backends.schemes import parse_address
+from ssah_tf.search.backends.stored import CodesOf
 from ssah_tf.search.photo_index import PhotoIndex
 from ssah_tf.system.errors import SsahError
 
@@ -23,8 +24,9 @@ import sys
 import numpy as np
 from ssah_tf.search.backends.postgres import PostgresIndex
 from ssah_tf.search.backends.schemes import parse_address
+from ssah_tf.search.backends.stored import CodesOf
 
-index = PostgresIndex.open(parse_address(sys.argv[1]), 32, "m")
+index = PostgresIndex.open(parse_address(sys.argv[1]), CodesOf(32, "m"))
 first = len(index)
 print("open", flush=True)
 while True:
@@ -73,7 +75,7 @@ def test_several_clients_at_once(postgres):
 
     def client(number):
         try:
-            index = PostgresIndex.open(address, 32, "m")
+            index = PostgresIndex.open(address, CodesOf(32, "m"))
             for step in range(5):
                 ids = np.arange(100) + 1000 * number + 100 * step
                 index.add(ids, codes_of(ids))
@@ -95,8 +97,8 @@ def test_several_clients_at_once(postgres):
 
 
 def test_two_indexes_in_a_database(postgres):
-    one = PostgresIndex.open(parse_address(postgres("one")), 12, "m")
-    two = PostgresIndex.open(parse_address(postgres("two")), 40, "other")
+    one = PostgresIndex.open(parse_address(postgres("one")), CodesOf(12, "m"))
+    two = PostgresIndex.open(parse_address(postgres("two")), CodesOf(40, "other"))
     one.add([1], np.zeros((1, 2), np.uint8))
     two.add([1, 2], np.zeros((2, 5), np.uint8))
     assert (len(one), len(two)) == (1, 2)
@@ -108,7 +110,7 @@ def test_two_indexes_in_a_database(postgres):
 
 def test_distances_by_pgvector_where_it_is(postgres):
     for database, told in (("pgvector", "<~>"), ("plain", "bit_count")):
-        index = PostgresIndex.open(parse_address(postgres("which", database)), 12, "m")
+        index = PostgresIndex.open(parse_address(postgres("which", database)), CodesOf(12, "m"))
         distance = index.distance("codes.code", "query", 12)
         assert told in distance.as_string(index.connection)
         index.close()
@@ -143,13 +145,13 @@ def test_refusals_show_no_password(postgres):
     with pytest.raises(SsahError, match="none: no index; make one with `ssah index`"):
         PostgresIndex.open(parse_address(postgres("none")))
     with pytest.raises(SsahError, match="the schema public is no index"):
-        PostgresIndex.open(parse_address(postgres("public")), 8, "m")
+        PostgresIndex.open(parse_address(postgres("public")), CodesOf(8, "m"))
     with pytest.raises(SsahError, match='database "nowhere" does not exist'):
-        PostgresIndex.open(parse_address(postgres("x", "nowhere")), 8, "m")
+        PostgresIndex.open(parse_address(postgres("x", "nowhere")), CodesOf(8, "m"))
 
 
 def test_a_lost_connection_is_one_line(postgres):
-    index = PostgresIndex.open(parse_address(postgres("lost")), 12, "m")
+    index = PostgresIndex.open(parse_address(postgres("lost")), CodesOf(12, "m"))
     with psycopg.connect(postgres("x").replace("/x?", "?"), autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(%s)", [index.connection.info.backend_pid])
     with pytest.raises(SsahError, match=r"terminat|closed|lost|unexpectedly"):
@@ -162,7 +164,7 @@ def test_a_lost_connection_is_one_line(postgres):
 def test_a_connection_ends_with_its_block(postgres, connections):
     """Also where an index cannot be opened once there is a connection."""
     address = parse_address(postgres("block"))
-    with PostgresIndex.open(address, 12, "m") as index:
+    with PostgresIndex.open(address, CodesOf(12, "m")) as index:
         assert len(index) == 0
         assert not connections[0].closed
     with pytest.raises(ZeroDivisionError), PostgresIndex.open(address):
@@ -176,5 +178,5 @@ def test_a_connection_ends_with_its_block(postgres, connections):
 def test_a_server_that_is_too_old(postgres, connections, monkeypatch):
     monkeypatch.setattr(psycopg.ConnectionInfo, "server_version", 130_000)
     with pytest.raises(SsahError, match="PostgreSQL 14 or newer is needed"):
-        PostgresIndex.open(parse_address(postgres("old")), 12, "m")
+        PostgresIndex.open(parse_address(postgres("old")), CodesOf(12, "m"))
     assert [connection.closed for connection in connections] == [True]

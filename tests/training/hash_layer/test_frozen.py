@@ -1,10 +1,7 @@
 """A frozen backbone: PCA, rotation and signs; a hash layer trained on its features."""
 
-import sys
-
 import numpy as np
 import pytest
-from PIL import Image
 
 from ssah_tf.metrics import evaluate_retrieval
 from ssah_tf.models import HNet
@@ -124,33 +121,6 @@ def test_features_cannot_be_deformed():
         load_recipe("fashion", ("pseudo_labels.label_propagation=0.5",))
 
 
-@pytest.fixture
-def photos(tmp_path):
-    """Sixty pictures of two colours."""
-    rng = np.random.default_rng(0)
-    for k in range(60):
-        path = tmp_path / "photos" / "ab"[k % 2] / f"{k}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        colour = np.array([(255, 60, 30), (20, 90, 255)][k % 2])
-        pixels = np.clip(colour + rng.normal(0, 40, (40, 40, 3)), 0, 255).astype(np.uint8)
-        Image.fromarray(pixels).save(path)
-    return tmp_path / "photos"
-
-
-@pytest.fixture
-def ssah(monkeypatch, capsys):
-    """Runs a command: its exit code, and what it said."""
-    from ssah_tf.cli import app as cli
-
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["ssah", *map(str, words)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        return caught.value.code, capsys.readouterr()
-
-    return call
-
-
 #: The photos are few and small.
 SMALL = ("--set", "data.image_size=32", "--set", "model.bits=12")
 SMALL += ("--set", "data.validation_per_class=2")
@@ -165,17 +135,17 @@ def map_of(said):
 def test_baseline(photos, ssah, tmp_path):
     """A folder becomes a run with numbers, a report and an encoder like any other."""
     run = tmp_path / "run"
-    code, said = ssah("baseline", "--data", photos, "--output", run, *SMALL)
-    assert code == 0, said.err
+    said = ssah("baseline", "--data", photos, "--output", run, *SMALL)
+    assert said.code == 0, said.err
     assert map_of(said) > 0.8  # colours are easy, even for signs of what ImageNet taught
     assert (run / "report.html").is_file()
     assert Run(run).encoder().bits == 12
     words = ("baseline", "--data", photos, "--output")
-    code, said = ssah(*words, tmp_path / "many", "--set", "model.bits=300")
-    assert code == 1
+    said = ssah(*words, tmp_path / "many", "--set", "model.bits=300")
+    assert said.code == 1
     assert "bits need as many directions" in said.err
-    code, said = ssah(*words, tmp_path / "small", "--set", "data.image_size=28")
-    assert code == 1
+    said = ssah(*words, tmp_path / "small", "--set", "data.image_size=28")
+    assert said.code == 1
     assert "EfficientNetLite0 takes images of 32 px or more" in said.err
 
 
@@ -184,13 +154,13 @@ def test_training_on_features(photos, ssah, tmp_path):
     """Killed before it had an encoder, it begins again, and ends alike."""
     run = tmp_path / "run"
     small = (*SMALL, "--set", "train.steps_per_epoch=4", "--set", "train.batch=16")
-    code, said = ssah("train", "frozen", "--data", photos, "--output", run, *small)
-    assert code == 0, said.err
+    said = ssah("train", "frozen", "--data", photos, "--output", run, *small)
+    assert said.code == 0, said.err
     assert "epoch  20/20  joint" in said.out
     found = map_of(said)
     assert found > 0.95
     assert Run(run).encoder().bits == 12
     (run / "model.keras").unlink()
-    code, said = ssah("train", "--resume", run)
-    assert code == 0, said.err
+    said = ssah("train", "--resume", run)
+    assert said.code == 0, said.err
     assert map_of(said) == found
