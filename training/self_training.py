@@ -12,7 +12,7 @@ from ssah_tf.system.files import write_atomically
 from ssah_tf.system.text import plain_console, printable
 from ssah_tf.training.build import build_images
 from ssah_tf.training.hash_layer.features import features_of, training_positions
-from ssah_tf.training.hash_layer.label_propagation import propagate_labels_by_encoder
+from ssah_tf.training.hash_layer.label_propagation import propagate_labels
 from ssah_tf.training.run import Run
 
 HEADER = ["path", "label"]
@@ -95,10 +95,12 @@ def write_pseudo_labels(run: Run, teacher_folder: Path, images: ImageSet) -> Non
     # As files, or anew: at the size that the teacher has learnt.
     images = images.unheld() or build_images(teacher.recipe).images
     known = images.positions(split.labelled + split.validation)
+    # The backbone of the teacher has learnt the labels of the labelled images.
+    unseen = np.arange(len(split.labelled), len(known))
     positions = training_positions(split, images)
     features = features_of(encoder, images, positions, teacher.recipe.data.image_size)
-    rows, given = propagate_labels_by_encoder(
-        encoder, features, images.labels[known], spec.label_propagation
+    rows, given = propagate_labels(
+        features, images.labels[known], spec.label_propagation, unseen
     )
     text = io.StringIO(newline="")
     writer = csv.writer(text)

@@ -19,7 +19,7 @@ from ssah_tf.training.callbacks import StopOnNaN, Validate
 from ssah_tf.training.hash_layer.appearance import with_appearance
 from ssah_tf.training.hash_layer.features import features_of, training_positions
 from ssah_tf.training.hash_layer.itq import begin_game_with_itq, begin_with_itq
-from ssah_tf.training.hash_layer.label_propagation import propagate_labels_by_encoder
+from ssah_tf.training.hash_layer.label_propagation import propagate_labels
 from ssah_tf.training.progress import Progress
 from ssah_tf.training.recipe import Recipe
 from ssah_tf.training.run import Run
@@ -76,10 +76,10 @@ def train_on_frozen_backbone(run: Run, images: ImageSet) -> None:
 def train_on_features(hnet: HNet, recipe: Recipe, features: np.ndarray, labels: np.ndarray) -> None:
     """Train the hash layer of H-Net: the game without an adversary, on features for images.
 
-    Unlabelled images take part by the consistency: what a moving average of the layer makes of all
-    features of an image, the layer learns to make of a part of them. Then labels are propagated to
-    the most certain of them, a share of `pseudo_labels.label_propagation`, by what the backbone and
-    the layer make of them, and the layer is trained anew with these labels, too.
+    Labels are propagated to the unlabelled images that are certain enough
+    (`pseudo_labels.label_propagation`), and they train as if these were known. The others take part
+    by the consistency: what a moving average of the layer makes of all features of an image, the
+    layer learns to make of a part of them.
 
     Args:
         hnet: H-Net; its hash layer is set.
@@ -87,17 +87,13 @@ def train_on_features(hnet: HNet, recipe: Recipe, features: np.ndarray, labels: 
         features: float32 `(n, d)`, of the labelled images first.
         labels: Of the labelled images, uint8 `(labelled, classes)`.
     """
+    known, certainty = len(labels), recipe.pseudo_labels.label_propagation
+    if certainty and recipe.adversary.kind != "none" and len(features) > known:
+        rows, given = propagate_labels(features, labels, certainty)
+        rest = np.setdiff1d(np.arange(known, len(features)), rows)
+        features = features[np.concatenate([np.arange(known), rows, rest])]
+        labels = np.concatenate([labels, given])
     fit_on_features(hnet, recipe, features, labels)
-    known = len(labels)
-    takes_part = recipe.adversary.kind != "none" and len(features) > known
-    if not (recipe.pseudo_labels.label_propagation and takes_part):
-        return
-    rows, given = propagate_labels_by_encoder(
-        hnet, features, labels, recipe.pseudo_labels.label_propagation
-    )
-    rest = np.setdiff1d(np.arange(known, len(features)), rows)
-    order = np.concatenate([np.arange(known), rows, rest])
-    fit_on_features(hnet, recipe, features[order], np.concatenate([labels, given]))
 
 
 def fit_on_features(
