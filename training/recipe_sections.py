@@ -106,10 +106,10 @@ class PseudoLabelsSection(Section):
     kind: Literal["soft", "fixed", "adaptive"] = "soft"
     threshold: Share = 0.95  # fixed only
     align: bool = False  # the distribution over the classes
-    # share of the unlabelled images that get a label by their neighbours, one class each: with
-    # train.cached_features for a second training, with self_train from the first step on
+    # an unlabelled image is given the classes that are more probable than this by the labelled
+    # images, and trains as if they were known: with train.cached_features, or self_train; 0 is off
     label_propagation: Share = 0.0
-    self_train: str | None = None  # run folder whose encoder gives the neighbours
+    self_train: str | None = None  # run folder whose encoder gives the features for that
 
 
 class OptimizerSection(Section):

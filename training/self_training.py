@@ -29,7 +29,7 @@ SHARED = (
     "query_per_class",
     "keep_sample",
 )
-#: Share of the unlabelled images that get a label, unless it is given.
+#: Probability above which an unlabelled image gets a class, unless it is given.
 LABEL_PROPAGATION = 0.5
 
 
@@ -77,8 +77,8 @@ def write_pseudo_labels(run: Run, teacher_folder: Path, images: ImageSet) -> Non
     """Write the labels that a run learns from, `pseudo_labels.csv`, unless they are there.
 
     The encoder of the teacher looks at the unlabelled images, or at some where there are very many,
-    and labels are propagated to the surest of them, from all labelled images, which its refitted
-    hash layer has seen, too.
+    and labels are propagated to those whose class is probable enough, from all labelled images. How
+    probable a class is, is found by the validation images, whose labels its backbone has not seen.
     (Pseudo-labels: Lee, ICML workshop 2013; a new network trained with them: Xie et al.,
     "Self-training with Noisy Student", CVPR 2020, arXiv 1911.04252.)
 
@@ -105,8 +105,8 @@ def write_pseudo_labels(run: Run, teacher_folder: Path, images: ImageSet) -> Non
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(HEADER)
-    for position, label in zip(positions[rows], given.argmax(axis=1), strict=True):
-        writer.writerow([images.ids[position], images.classes[label]])
+    for row, label in np.argwhere(given):  # an image with several classes has a line for each
+        writer.writerow([images.ids[positions[rows[row]]], images.classes[label]])
     write_atomically(run.pseudo_labels_path, text.getvalue().encode())
     plain_console().print(
         f"self-training: {len(rows):,} labels from {printable(str(teacher.folder))}: "
@@ -135,19 +135,19 @@ def with_pseudo_labels(run: Run, images: ImageSet) -> tuple[Split, ImageSet]:
     try:
         text = path.read_bytes().decode()
         header, *lines = csv.reader(io.StringIO(text, newline=""))
-        given = {name: number[label] for name, label in lines}
+        given = [(name, number[label]) for name, label in lines]
     except (OSError, ValueError, KeyError, csv.Error):
-        header, given = None, {}
-    if header != HEADER or not given.keys() <= unlabelled:
+        header, given = None, []
+    if header != HEADER or not {name for name, _ in given} <= unlabelled:
         raise RunError(
-            f"{path}: not unlabelled images with a class each; without it, it is made anew"
+            f"{path}: not unlabelled images with classes; without it, it is made anew"
         )
     there = set(split.unlabelled)
-    given = {name: label for name, label in given.items() if name in there}
+    given = [(name, label) for name, label in given if name in there]
+    named = tuple(dict.fromkeys(name for name, _ in given))
     labels = images.labels.copy()
-    positions = images.positions(tuple(given))
-    labels[positions] = 0
-    labels[positions, list(given.values())] = 1
-    rest = tuple(name for name in split.unlabelled if name not in given)
-    split = replace(split, labelled=split.labelled + tuple(given), unlabelled=rest)
+    labels[images.positions(named)] = 0
+    labels[images.positions(tuple(name for name, _ in given)), [label for _, label in given]] = 1
+    rest = tuple(name for name in split.unlabelled if name not in set(named))
+    split = replace(split, labelled=split.labelled + named, unlabelled=rest)
     return split, replace(images, labels=labels)

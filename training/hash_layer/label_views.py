@@ -27,7 +27,7 @@ ROUNDS = 10
 WEIGHT = 2.0
 #: Penalty on the squared weights of the logistic regression, and its steps.
 PENALTY = 0.01
-STEPS = 60
+STEPS = 100
 #: Rows of the images whose neighbours are searched at once.
 BLOCK = 1024
 #: No probability is taken to be smaller.
@@ -117,8 +117,9 @@ def border_scores(points: np.ndarray, known: np.ndarray, labels: np.ndarray) -> 
         float32 `(images, classes)`.
     """
     several = has_several(labels)
-    chances = sigmoid if several else softmax
-    seen = with_constant(points[known])
+    if not several:  # an image without a class is one of none of them, which softmax cannot say
+        known, labels = known[labels.any(axis=1)], labels[labels.any(axis=1)]
+    seen = with_one(points[known])
     penalty = np.full(seen.shape[1], PENALTY, np.float32)
     bound = (0.25 if several else 0.5) * seen.T @ seen + np.diag(penalty)
     step = np.linalg.inv(bound.astype(np.float64)).astype(np.float32)
@@ -126,12 +127,12 @@ def border_scores(points: np.ndarray, known: np.ndarray, labels: np.ndarray) -> 
     pace = 1.0
     for _ in range(STEPS):
         raise_if_ending()
-        slope = seen.T @ (labels - chances(seen @ ahead)) - penalty[:, None] * ahead
+        slope = seen.T @ (labels - probabilities(seen @ ahead, several)) - penalty[:, None] * ahead
         reached = ahead + step @ slope
         faster = (1 + np.sqrt(1 + 4 * pace * pace)) / 2
         ahead = reached + np.float32((pace - 1) / faster) * (reached - weights)
         weights, pace = reached, faster
-    scores = with_constant(points) @ weights
+    scores = with_one(points) @ weights
     return scores if several else np.log(softmax(scores) + FLOOR)
 
 
@@ -172,7 +173,7 @@ def neighbour_graph(points: np.ndarray) -> tf.SparseTensor:
 
 
 def whitened(features: np.ndarray) -> np.ndarray:
-    """Features in their principal directions, each less loud, of length 1: float32 `(images, d)`."""
+    """Features in their principal directions, each less loud; rows of length 1, `(images, d)`."""
     centred = features - features.mean(axis=0)
     values, vectors = np.linalg.eigh(centred.T @ centred / len(centred))
     kept = min(DIRECTIONS, max(1, int((values > 1e-6 * values[-1]).sum())))
@@ -182,11 +183,11 @@ def whitened(features: np.ndarray) -> np.ndarray:
 
 
 def has_several(labels: np.ndarray) -> bool:
-    """Whether some images have several labels."""
+    """Whether an image has several labels."""
     return bool((labels.sum(axis=1) > 1).any())
 
 
-def with_constant(points: np.ndarray) -> np.ndarray:
+def with_one(points: np.ndarray) -> np.ndarray:
     """Rows with a 1 at the end."""
     return np.concatenate([points, np.ones((len(points), 1), points.dtype)], axis=1)
 
@@ -196,12 +197,17 @@ def normalised(rows: np.ndarray) -> np.ndarray:
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
+def probabilities(scores: np.ndarray, several: bool) -> np.ndarray:
+    """Of each class by itself if images have several (logistic), else of one of them (softmax).
+
+    Args:
+        scores: `(images, classes)`.
+        several: Whether images have several classes.
+    """
+    return 0.5 * (1 + np.tanh(scores / 2)) if several else softmax(scores)
+
+
 def softmax(scores: np.ndarray) -> np.ndarray:
-    """Softmax over the last axis."""
-    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return weights / weights.sum(axis=-1, keepdims=True)
-
-
-def sigmoid(scores: np.ndarray) -> np.ndarray:
-    """The logistic function."""
-    return 0.5 * (1 + np.tanh(scores / 2))
+    """Softmax over the classes, `(images, classes)`."""
+    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return weights / weights.sum(axis=1, keepdims=True)
