@@ -74,42 +74,42 @@ def test_few_labels_find_what_pca_cannot(rng):
     assert quality(hnet) > before + 0.15
 
 
-def test_the_second_training_has_the_propagated_labels(rng, monkeypatch):
-    """Half of 90 images get a label; images and labels stay together, the known ones first."""
+def test_the_training_has_the_propagated_labels(rng, monkeypatch):
+    """Images and labels stay together, the known ones first, then those that are given some."""
     which = np.arange(100) % 5
-    features = (np.eye(12)[which] + rng.normal(0, 0.2, (100, 12))).astype(np.float32)
+    features = (np.eye(12)[which] + rng.normal(0, 0.1, (100, 12))).astype(np.float32)
     labels = np.eye(5, dtype=np.uint8)[which]
     trainings = []
 
     def fit(hnet, recipe, features, labels):
         trainings.append((features, labels))
-        begin_with_itq(hnet, features, 0)
 
     monkeypatch.setattr(frozen, "fit_on_features", fit)
 
     def train(labels, *overrides):
-        trainings.clear()
         hnet = HNet(CachedFeatures(12), 8)
-        hnet.build((None, 12))
         train_on_features(hnet, load_recipe("frozen", overrides), features, labels)
-        return list(trainings)
+        return trainings.pop()
 
-    first, second = train(labels[:10])
-    assert first[0] is features
-    assert len(second[1]) == 10 + 45
-    np.testing.assert_array_equal(second[1][:10], labels[:10])
-    np.testing.assert_array_equal(np.sort(second[0], axis=0), np.sort(features, axis=0))
-    own = [int(np.flatnonzero((features == row).all(axis=1))[0]) for row in second[0]]
+    seen, learnt = train(labels[:10], "pseudo_labels.label_propagation=0.9")
+    assert 10 + 45 < len(learnt) < 100
+    np.testing.assert_array_equal(learnt[:10], labels[:10])
+    own = [int(np.flatnonzero((features == row).all(axis=1))[0]) for row in seen]
+    assert own[:10] == list(range(10))
     assert sorted(own) == list(range(100))
-    assert (second[1].argmax(axis=1) == which[own[:55]]).mean() > 0.95
-    assert len(train(labels[:10], "pseudo_labels.label_propagation=0")) == 1
-    assert len(train(labels[:10], "adversary.kind=none")) == 1
-    assert len(train(labels)) == 1  # no image without a label
-    several = labels[:10].copy()
-    several[0, :2] = 1
-    _, second = train(several)
-    np.testing.assert_array_equal(second[1][:10], several)
-    np.testing.assert_array_equal(second[1][10:].sum(axis=1), 1)
+    assert (learnt.argmax(axis=1) == which[own[: len(learnt)]]).mean() > 0.95
+    for override in ("pseudo_labels.label_propagation=0", "adversary.kind=none"):
+        seen, learnt = train(labels[:10], override)
+        assert seen is features
+        np.testing.assert_array_equal(learnt, labels[:10])
+    assert train(labels)[0] is features  # no image without a label
+    assert not trainings
+    both = labels.copy()
+    both[::5, 1] = 1  # images of the first class are of the second, too
+    _, learnt = train(both[:25])
+    np.testing.assert_array_equal(learnt[:25], both[:25])
+    given = learnt[25:]
+    assert (given[given[:, 0] > 0, 1] == 1).mean() > 0.9
 
 
 def test_features_cannot_be_deformed():
