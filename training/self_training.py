@@ -99,9 +99,7 @@ def write_pseudo_labels(run: Run, teacher_folder: Path, images: ImageSet) -> Non
     unseen = np.arange(len(split.labelled), len(known))
     positions = training_positions(split, images)
     features = features_of(encoder, images, positions, teacher.recipe.data.image_size)
-    rows, given = propagate_labels(
-        features, images.labels[known], spec.label_propagation, unseen
-    )
+    rows, given = propagate_labels(features, images.labels[known], spec.label_propagation, unseen)
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(HEADER)
@@ -139,9 +137,7 @@ def with_pseudo_labels(run: Run, images: ImageSet) -> tuple[Split, ImageSet]:
     except (OSError, ValueError, KeyError, csv.Error):
         header, given = None, []
     if header != HEADER or not {name for name, _ in given} <= unlabelled:
-        raise RunError(
-            f"{path}: not unlabelled images with classes; without it, it is made anew"
-        )
+        raise RunError(f"{path}: not unlabelled images with classes; without it, it is made anew")
     there = set(split.unlabelled)
     given = [(name, label) for name, label in given if name in there]
     named = tuple(dict.fromkeys(name for name, _ in given))

@@ -76,10 +76,11 @@ def train_on_frozen_backbone(run: Run, images: ImageSet) -> None:
 def train_on_features(hnet: HNet, recipe: Recipe, features: np.ndarray, labels: np.ndarray) -> None:
     """Train the hash layer of H-Net: the game without an adversary, on features for images.
 
-    Labels are propagated to the unlabelled images that are certain enough
-    (`pseudo_labels.label_propagation`), and they train as if these were known. The others take part
-    by the consistency: what a moving average of the layer makes of all features of an image, the
-    layer learns to make of a part of them.
+    Unlabelled images are given the classes that are probable enough
+    (`pseudo_labels.label_propagation`), and train as if these were known. All images, with a label
+    or without, take part in the consistency: what a moving average of the layer makes of all
+    features of an image, the layer learns to make of a part of them. So where few images are
+    without a label, these few are not seen again and again.
 
     Args:
         hnet: H-Net; its hash layer is set.
@@ -87,9 +88,9 @@ def train_on_features(hnet: HNet, recipe: Recipe, features: np.ndarray, labels: 
         features: float32 `(n, d)`, of the labelled images first.
         labels: Of the labelled images, uint8 `(labelled, classes)`.
     """
-    known, certainty = len(labels), recipe.pseudo_labels.label_propagation
-    if certainty and recipe.adversary.kind != "none" and len(features) > known:
-        rows, given = propagate_labels(features, labels, certainty)
+    known, threshold = len(labels), recipe.pseudo_labels.label_propagation
+    if threshold and recipe.adversary.kind != "none" and len(features) > known:
+        rows, given = propagate_labels(features, labels, threshold)
         rest = np.setdiff1d(np.arange(known, len(features)), rows)
         features = features[np.concatenate([np.arange(known), rows, rest])]
         labels = np.concatenate([labels, given])
@@ -120,7 +121,7 @@ def fit_on_features(
     plan = BatchPlan(
         labels,
         everything[: len(labels)],
-        everything[len(labels) :],
+        everything,
         batch=spec.batch,
         ratio=spec.ratio,
         seed=recipe.seed,

@@ -112,6 +112,26 @@ def test_the_training_has_the_propagated_labels(rng, monkeypatch):
     assert (given[given[:, 0] > 0, 1] == 1).mean() > 0.9
 
 
+def test_all_images_take_part_in_the_consistency(rng, monkeypatch):
+    """So that the few without a label are not seen again and again."""
+    seen = {}
+
+    class Planned(Exception):
+        pass
+
+    def plan(labels, positions, unlabelled, **sizes):
+        seen.update(labelled=positions, unlabelled=unlabelled)
+        raise Planned
+
+    monkeypatch.setattr(frozen, "BatchPlan", plan)
+    features = rng.normal(size=(40, 12)).astype(np.float32)
+    labels = np.eye(3, dtype=np.uint8)[np.arange(30) % 3]
+    with pytest.raises(Planned):
+        frozen.fit_on_features(HNet(CachedFeatures(12), 8), load_recipe("frozen"), features, labels)
+    np.testing.assert_array_equal(seen["labelled"], np.arange(30))
+    np.testing.assert_array_equal(seen["unlabelled"], np.arange(40))
+
+
 def test_features_cannot_be_deformed():
     with pytest.raises(RecipeError, match=r"cached_features: features cannot be deformed"):
         load_recipe("frozen", ("adversary.kind=learned",))

@@ -93,7 +93,9 @@ def test_a_view_without_knowledge_has_no_weight(rng):
 @pytest.mark.parametrize("several", [False, True])
 def test_the_weights_are_the_best(rng, several):
     """No other weights that are allowed have a lower cost."""
-    labels = (rng.random((200, 4)) < 0.4).astype(np.uint8) if several else hot(np.arange(200) % 4, 4)
+    labels = (
+        (rng.random((200, 4)) < 0.4).astype(np.uint8) if several else hot(np.arange(200) % 4, 4)
+    )
     scores = with_constant(
         np.stack([labels * s + rng.normal(size=labels.shape) for s in (2, 1, -0.5)])
     )
