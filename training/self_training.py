@@ -6,6 +6,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from ssah_tf.data import ImageSet, Split
 from ssah_tf.system.errors import RunError
 from ssah_tf.system.files import write_atomically
