@@ -22,25 +22,33 @@ def propagate_labels(
     threshold: float,
     unseen: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give unlabelled images the classes that are probable enough.
+    """Give unlabelled images their most probable classes, where these are probable enough.
+
+    That is one class, or where a labelled image has several, the set of all that are more probable
+    than not: it is as probable as that each of them is there and no other.
 
     Args:
         features: float `(n, d)`, of the labelled images first.
         labels: Of the labelled images, uint8 `(labelled, classes)`, multi-hot.
-        threshold: A class is given where its probability is above this. From .5 on, an image gets
-            one class at most, unless a labelled image has several.
+        threshold: How probable they must be.
         unseen: See `class_posterior`.
 
     Returns:
         Rows of `features` in ascending order, and their labels, uint8 `(rows, classes)`, multi-hot.
-        Images without a class that is probable enough are left out.
+        Images whose classes are not probable enough, or that have none, are left out.
     """
     known = len(labels)
     classes = np.flatnonzero(labels.any(axis=0))
     given = np.zeros((len(features) - known, labels.shape[1]), labels.dtype)
     if given.size and len(classes):
         posterior = class_posterior(features, labels[:, classes], unseen)[known:]
-        given[:, classes] = posterior > threshold
+        if has_several(labels):
+            likely = posterior > 0.5
+            chance = np.maximum(posterior, 1 - posterior).prod(axis=1)
+        else:
+            likely = np.arange(len(classes)) == posterior.argmax(axis=1)[:, None]
+            chance = posterior.max(axis=1)
+        given[:, classes] = likely & (chance > threshold)[:, None]
     rows = np.flatnonzero(given.any(axis=1))
     return known + rows, given[rows]
 

@@ -188,6 +188,22 @@ def test_images_with_several_labels():
     assert ((given == truth[rows]).all(axis=1))[truth[rows].sum(axis=1) == 2].mean() > 0.85
 
 
+def test_an_image_with_a_doubtful_class_is_given_none_of_several():
+    """It shows one class for sure and a part of another: what it shows in all is not known."""
+    rng = np.random.default_rng(0)
+    kinds = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [0, 1, 1]], np.uint8)
+    truth = np.tile(kinds, (60, 1))
+    shown = truth @ np.eye(3, 10)
+    shown[103] = [1, 0.6] + 8 * [0]
+    points = (shown + 0.1 * rng.normal(size=(300, 10))).astype(np.float32)
+    doubt = class_posterior(points, truth[:60])[103]
+    assert doubt[0] > 0.8
+    assert 0.1 < doubt[1] < 0.9
+    rows, _ = propagate_labels(points, truth[:60], 0.9)
+    assert 103 not in rows
+    assert len(rows) > 0.7 * 240
+
+
 def test_an_image_without_a_class_counts_for_none():
     points, which = clusters(50)
     labels = hot(which[:9])
