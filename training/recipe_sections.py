@@ -106,8 +106,8 @@ class PseudoLabelsSection(Section):
     kind: Literal["soft", "fixed", "adaptive"] = "soft"
     threshold: Share = 0.95  # fixed only
     align: bool = False  # the distribution over the classes
-    # an unlabelled image whose most probable classes, by the labelled images, are more probable than
-    # this trains as if they were known: with train.cached_features, or self_train; 0 is off
+    # an unlabelled image trains as if its most probable classes were known, if by the labelled ones
+    # they are more probable than this: with train.cached_features, or self_train; 0 is off
     label_propagation: Share = 0.0
     self_train: str | None = None  # run folder whose encoder gives the features for that
 
