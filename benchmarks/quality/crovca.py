@@ -46,7 +46,6 @@ class SecondView(layers.Layer):
     def __init__(self, backbone: layers.Layer):
         super().__init__()
         self.backbone = backbone
-        self.feature_size = backbone.feature_size
         self.draws = keras.random.SeedGenerator(0)
         self.flip = layers.RandomFlip("horizontal", seed=0)
         self.colours = layers.RandomColorJitter(
@@ -57,6 +56,12 @@ class SecondView(layers.Layer):
             hue_factor=0.1,
             seed=0,
         )
+
+    def build(self, input_shape: tuple) -> None:
+        """Create the weights of the backbone."""
+        self.backbone.build(input_shape)
+        self.feature_size = self.backbone.feature_size
+        self.built = True
 
     def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Features of one augmentation of each image, whether training or not."""
@@ -99,8 +104,8 @@ class HashCoder(layers.Layer):
 def alignment_loss(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
     """Binary cross-entropy of each view's logits and the other's code, float32 `()`.
 
-    mean over bits and images of (BCE(sigma(z1), [z2 >= 0]) + BCE(sigma(z2), [z1 >= 0])) / 2. That
-    it is taken both ways, is a mean over bits, and has no gradient through codes is ours.
+    (BCE(sigma(z1), [z2 >= 0]) + BCE(sigma(z2), [z1 >= 0])) / 2, summed over bits, the mean over
+    images. That it is a sum, is taken both ways, and has no gradient through codes is ours.
 
     Args:
         first: Logits z1 of a view, float32 `(batch, bits)`.
@@ -111,7 +116,7 @@ def alignment_loss(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
         ops.binary_crossentropy(code, logits, from_logits=True)
         for code, logits in zip(codes, (second, first), strict=True)
     ]
-    return ops.mean(both)
+    return first.shape[1] * ops.mean(both)
 
 
 def coding_rate(logits: tf.Tensor) -> tf.Tensor:
@@ -135,9 +140,10 @@ def train_crovca(
     """Train an MLP and hash layer on features.
 
     Args:
-        recipe: Seed, bits, `train.batch`, epochs `train.joint` and optimizer.
+        recipe: Seed, bits, `train.batch`, optimizer, and epochs `train.joint`: each a pass over the
+            images, and `train.steps_per_epoch` at least.
         features: Of the first views, float32 `(n, d)`.
-        draw: Gives the features of the second views for an epoch, in the same order and shape.
+        draw: Gives the features of the second views for a pass, in the same order and shape.
 
     Returns:
         H-Net that takes features for images.
@@ -148,7 +154,8 @@ def train_crovca(
     hnet.build((None, size))
     hnet.hash_norm.gamma.trainable = hnet.hash_norm.beta.trainable = False  # even bits; ours
     batches = -(-len(features) // spec.batch)
-    optimizer = build_optimizer(spec.hnet, spec.joint * batches)
+    steps = spec.joint * max(batches, spec.steps_per_epoch)
+    optimizer = build_optimizer(spec.hnet, steps)
     optimizer.build(hnet.trainable_variables)
 
     @tf.function(input_signature=[tf.TensorSpec((None, size), tf.float32)] * 2)
@@ -160,9 +167,10 @@ def train_crovca(
         optimizer.apply(tape.gradient(loss, hnet.trainable_variables), hnet.trainable_variables)
 
     rng = np.random.default_rng(recipe.seed)
-    for _ in range(spec.joint):
+    for start in range(0, steps, batches):
         second = draw(rng)
-        for rows in np.array_split(rng.permutation(len(features)), batches):
+        shuffled = np.array_split(rng.permutation(len(features)), batches)
+        for rows in shuffled[: steps - start]:
             step(features[rows], second[rows])
     return hnet
 

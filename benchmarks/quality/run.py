@@ -148,15 +148,15 @@ def one_on_features(method: str, recipe: Recipe, folder: Path) -> dict:
     known = np.concatenate([labelled, validation])
     labels = images.labels[known]
     positions = np.concatenate([known, sample_of(unlabelled)])
-    if method == VIEWS:
+    if method.startswith(VIEWS):
         positions.sort()  # no labels: one file does for all numbers of them
         second = cached_features(recipe, images, split, positions, folder.parent, SecondView)
     keras.backend.clear_session()
     keras.utils.set_random_seed(recipe.seed)
     began = time.monotonic()
-    if method == VIEWS:
+    if method.startswith(VIEWS):
         hnet = train_crovca(recipe, features[positions], lambda rng: second)
-    elif method == CLASS:
+    elif method.startswith(CLASS):
         seen = features[known]
         hnet = train_crovca(recipe, seen, lambda rng: seen[of_its_class(labels, rng)])
     else:
