@@ -3,11 +3,11 @@
 Moummad et al., "Image Hashing via Cross-View Code Alignment in the Age of Foundation Models", 2026,
 arXiv 2510.27584: an MLP that ends in batch normalisation, on a frozen backbone; a binary
 cross-entropy that aligns the codes of two views, less a coding rate that keeps codes apart; five
-epochs. Views are two augmentations of an image, or two images of a class. Rates, batch, weights
-of the losses and the epsilon of the coding rate are the authors' published defaults. What the
-description leaves open is ours: the equations below say so. The forms differ in one thing from
-the paper's: features are computed once, so the first view is the image as it is, and the second is
-drawn once, not in each epoch.
+epochs. Views are two augmentations of an image, or two images of a class. Rate, batch, width,
+least crop, weights of the losses and the epsilon of the coding rate are the authors' published
+defaults. What the description leaves open is ours, and the docstrings below say so; it was chosen
+on training images (docs/notebook/label_efficiency.md). One thing differs: features are computed
+once, so the first view is the image as it is, and the second is drawn once, not in each epoch.
 """
 
 from collections.abc import Callable
@@ -27,14 +27,14 @@ VIEWS = "CroVCA, two views"
 CLASS = "CroVCA, two images of a class"
 #: Weight of the coding rate, and its epsilon.
 WEIGHT, EPSILON = 0.1, 0.05
-#: Widths of the MLP below the hash layer.
+#: Widths of the MLP below the hash layer; that there is but one is ours.
 HIDDEN = (2048,)
 #: Least share of an image that a random crop keeps.
 LEAST_AREA = 0.4
 
 
 class SecondView(layers.Layer):
-    """A backbone that sees a random crop of each image, perhaps mirrored, in other colours.
+    """A backbone that sees a random crop of each image, perhaps mirrored, in other colours (ours).
 
     Args:
         backbone: Layer from pixels to features. Its draws are those of seed 0.
