@@ -14,8 +14,9 @@ import argparse
 import json
 import os
 import time
+from collections.abc import Callable
 from datetime import date
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
@@ -25,12 +26,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import yaml
+from crovca import CLASS, VIEWS, SecondView, of_its_class, train_crovca
 from page import write_page
 from summary import as_text, summarise
 
 from ssah_tf.data import load_images
 from ssah_tf.metrics import evaluate_retrieval
 from ssah_tf.models import HNet
+from ssah_tf.models.backbones.backbone import Backbone
 from ssah_tf.system.files import atomic_path, write_atomically
 from ssah_tf.training.ablation import machine, one
 from ssah_tf.training.build import build_backbone, build_split
@@ -84,7 +87,7 @@ def main() -> None:
                 *given.overrides,
             )
             recipe = load_recipe(spec["recipe"], changes)
-            run = one_on_features if spec.get("features") else one
+            run = partial(one_on_features, method) if spec.get("features") else one
             if keep(given.output, name, labels, method, recipe, run):
                 write_results(given.output)
     write_results(given.output)
@@ -116,20 +119,22 @@ def keep(output: Path, name: str, labels, method: str, recipe: Recipe, run) -> b
     return True
 
 
-def one_on_features(recipe: Recipe, folder: Path) -> dict:
-    """What `ssah train frozen` would reach, on features that all runs share.
+def one_on_features(method: str, recipe: Recipe, folder: Path) -> dict:
+    """What `ssah train frozen` or CroVCA would reach, on features that all runs share.
 
     Args:
+        method: As the grid calls it.
         recipe: A recipe with `train.cached_features`.
         folder: Would be the run's; the features of all images are kept beside it.
 
     Returns:
         As the report of a run. There is no validation: all labels are trained on, as in the second
-        training of `ssah_tf.training.hash_layer.frozen.fit_on_features`.
+        training of `ssah_tf.training.hash_layer.frozen.train_on_frozen_backbone`.
     """
     images = images_of(recipe.data.source, recipe.data.labels)
     split = build_split(recipe, images)
-    features = features_of_all(recipe, images, split, folder.parent)
+    everything = np.arange(len(images))
+    features = cached_features(recipe, images, split, everything, folder.parent)
     labelled, validation, unlabelled, query, database = (
         images.positions(part)
         for part in (
@@ -141,16 +146,26 @@ def one_on_features(recipe: Recipe, folder: Path) -> dict:
         )
     )
     known = np.concatenate([labelled, validation])
-    seen = features[np.concatenate([known, sample_of(unlabelled)])]
+    labels = images.labels[known]
+    positions = np.concatenate([known, sample_of(unlabelled)])
+    if method.startswith(VIEWS):
+        positions.sort()  # no labels: one file does for all numbers of them
+        second = cached_features(recipe, images, split, positions, folder.parent, SecondView)
     keras.backend.clear_session()
     keras.utils.set_random_seed(recipe.seed)
-    hnet = HNet(CachedFeatures(features.shape[1]), recipe.model.bits)
-    hnet.build((None, features.shape[1]))
     began = time.monotonic()
-    if recipe.train.joint:
-        train_on_features(hnet, recipe, seen, images.labels[known])
+    if method.startswith(VIEWS):
+        hnet = train_crovca(recipe, features[positions], lambda rng: second)
+    elif method.startswith(CLASS):
+        seen = features[known]
+        hnet = train_crovca(recipe, seen, lambda rng: seen[of_its_class(labels, rng)])
     else:
-        begin_with_itq(hnet, seen, recipe.seed)
+        hnet = HNet(CachedFeatures(features.shape[1]), recipe.model.bits)
+        hnet.build((None, features.shape[1]))
+        if recipe.train.joint:
+            train_on_features(hnet, recipe, features[positions], labels)
+        else:
+            begin_with_itq(hnet, features[positions], recipe.seed)
     seconds = time.monotonic() - began
     codes = [hnet.encode([features[part]]) for part in (query, database)]
     labels = [images.labels[part] for part in (query, database)]
@@ -171,19 +186,37 @@ def images_of(source: str, labels: str | None):
     return load_images(source, labels).images
 
 
-def features_of_all(recipe: Recipe, images, split, output: Path) -> np.ndarray:
-    """Features of all images by a frozen backbone, float32 `(images, features)`, kept as a file.
+def cached_features(
+    recipe: Recipe,
+    images,
+    split,
+    positions: np.ndarray,
+    output: Path,
+    view: Callable[[Backbone], keras.layers.Layer] | None = None,
+) -> np.ndarray:
+    """Features by a frozen backbone, float32 `(positions, features)`, kept as a file.
 
     The file is named by what it depends on, so that no other set or network is taken for this one.
+
+    Args:
+        recipe: Backbone and image size.
+        images: The image set.
+        split: Its parts.
+        positions: Of the images.
+        output: Folder of the file.
+        view: Makes of the backbone a layer that sees changed images; as they are by default.
     """
     size = recipe.data.image_size
-    origin = [recipe.model.backbone, recipe.model.options, size, images.digests]
-    path = output / f"features-{sha256(json.dumps(origin).encode()).hexdigest()[:16]}.npy"
+    digests = [images.digests[position] for position in positions]
+    origin = [recipe.model.backbone, recipe.model.options, size, digests]
+    name = "features" if view is None else view.__name__
+    path = output / f"{name}-{sha256(json.dumps(origin).encode()).hexdigest()[:16]}.npy"
     if not path.is_file():
-        hnet = HNet(build_backbone(recipe, images, split), 1)
+        backbone = build_backbone(recipe, images, split)
+        hnet = HNet(backbone if view is None else view(backbone), 1)
         hnet.build((None, size, size, 3))
         with atomic_path(path) as temporary:
-            np.save(temporary, features_of(hnet, images, np.arange(len(images)), size))
+            np.save(temporary, features_of(hnet, images, positions, size))
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 

@@ -6,8 +6,10 @@ import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import yaml
 from PIL import Image
 
@@ -119,6 +121,70 @@ def test_mosaics_hold_what_their_labels_say(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", [*argv[:-1], "99"])
     with pytest.raises(SystemExit):
         mosaics.main()
+
+
+@pytest.fixture(scope="module")
+def crovca():
+    return load("crovca")
+
+
+def test_losses_of_crovca(crovca):
+    """Sigmoids of +-log 3 are 3/4 and 1/4; rows of unit length have Z^T Z = I or diag(2, 0)."""
+    first, second = np.log([[3, 1 / 3]]), np.log([[3, 3]])  # codes 1 0 and 1 1
+    loss = crovca.alignment_loss(*(tf.constant(z, tf.float32) for z in (first, second)))
+    np.testing.assert_allclose(loss, -(np.log(3 / 4) + np.log(1 / 4)), rtol=1e-5)
+    apart, alike = ([[3, 0], [0, -2]], [[3, 0], [2, 0]])
+    rates = [crovca.coding_rate(tf.constant(z, tf.float32)) for z in (apart, alike)]
+    np.testing.assert_allclose(rates, [np.log(401), np.log(801) / 2], rtol=1e-5)
+
+
+def test_second_image_of_crovca_shares_a_label(crovca):
+    labels = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1]], np.uint8)
+    rng = np.random.default_rng(0)
+    draws = {tuple(crovca.of_its_class(labels, rng)) for _ in range(50)}
+    assert draws == {(1, 0, 1, 3), (1, 2, 1, 3)}
+
+
+def test_second_view_of_crovca_is_another_part_in_other_colours(crovca):
+    """A backbone that gives pixels; the image brightens from left to right, red is its level."""
+
+    class Pixels(keras.layers.Layer):
+        feature_size = 3
+
+        def call(self, images, training=False):
+            return images
+
+    image = np.zeros((32, 32, 3), np.float32)
+    image[..., 0] = np.linspace(0, 255, 32)
+    view = crovca.SecondView(Pixels())
+    views = view(np.repeat(image[None], 40, axis=0)).numpy()
+    assert views.shape == (40, 32, 32, 3)
+    assert views.min() >= 0
+    assert views.max() <= 255
+    slopes = views[:, 16, 20, 0] - views[:, 16, 10, 0]
+    assert 5 < (slopes < 0).sum() < 35  # mirrored
+    boxes = view.random_boxes(1000).numpy()
+    assert boxes.min() >= 0
+    assert boxes.max() <= 1
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    assert 0.4 <= areas.min() + 1e-6 < 0.45
+    assert 0.65 < areas.mean() < 0.72
+
+
+def test_crovca_learns_codes_by_class(crovca):
+    """Two classes that differ in one of 16 directions, in which the features vary least."""
+    rng = np.random.default_rng(0)
+    classes = np.repeat([0, 1], 200)
+    features = rng.normal(size=(400, 16)).astype(np.float32)
+    features[:, 0] = 0.3 * features[:, 0] + 0.5 * (2 * classes - 1)
+    labels = np.eye(2, dtype=np.uint8)[classes]
+    changes = ["model.bits=4", "train.joint=30", "train.batch=100", "train.hnet.ema=0"]
+    changes.append("train.steps_per_epoch=1")
+    recipe = load_recipe("frozen", changes)
+    hnet = crovca.train_crovca(recipe, features, lambda r: features[crovca.of_its_class(labels, r)])
+    codes = np.unpackbits(hnet.encode([features]), axis=1)[:, :4]
+    agreement = np.abs(np.corrcoef(codes.T, classes)[-1, :-1])
+    assert agreement.max() > 0.8
 
 
 @pytest.mark.slow
