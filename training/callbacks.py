@@ -1,5 +1,6 @@
 """What happens beside the steps: validation, checkpoints, stopping, the album of hard samples."""
 
+import json
 import math
 import time
 
@@ -11,12 +12,16 @@ from ssah_tf.data.sampling import evenly
 from ssah_tf.metrics import evaluate_retrieval
 from ssah_tf.models import HNet
 from ssah_tf.system.errors import RunError, Stopped
-from ssah_tf.system.files import atomic_path
+from ssah_tf.system.files import atomic_path, write_atomically
 from ssah_tf.system.machine import need_room
 from ssah_tf.system.signals import StopSignals
 from ssah_tf.training.evaluate import VALIDATION_DATABASE, codes_of
 from ssah_tf.training.run import LOST, Run
 from ssah_tf.training.selection import selected_epoch
+
+
+class Diverged(RunError):
+    """The loss of a training is not a number any more."""
 
 
 class StopOnNaN(keras.callbacks.Callback):
@@ -26,11 +31,11 @@ class StopOnNaN(keras.callbacks.Callback):
         """Look at the running means of the losses.
 
         Raises:
-            RunError: One of them is not finite.
+            Diverged: One of them is not finite.
         """
         bad = [name for name, value in (logs or {}).items() if not math.isfinite(value)]
         if bad:
-            raise RunError(
+            raise Diverged(
                 f"{' and '.join(bad)} became NaN or infinite at step {batch + 1} of an epoch; "
                 "the last checkpoint is kept: lower train.hnet.learning_rate, or "
                 "train.anet.learning_rate if it is the adversary"
@@ -48,9 +53,17 @@ class Validate(keras.callbacks.Callback):
         run: The run.
         images: Its images.
         last_epochs: Numbers of the epochs of the last stage.
+        known: Features of images at some positions, if the backbone is frozen: those images are
+            not looked at again.
     """
 
-    def __init__(self, run: Run, images: ImageSet, last_epochs: range):
+    def __init__(
+        self,
+        run: Run,
+        images: ImageSet,
+        last_epochs: range,
+        known: tuple[np.ndarray, np.ndarray] | None = None,
+    ):
         super().__init__()
         self.run = run
         self.images = images
@@ -59,29 +72,54 @@ class Validate(keras.callbacks.Callback):
         self.queries = images.positions(split.validation)
         self.database = evenly(images.positions(split.labelled), VALIDATION_DATABASE)
         self.last_epochs = last_epochs
+        self.features = {} if known is None else dict(zip(known[0].tolist(), known[1], strict=True))
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
         """Measure and, if this is the epoch to select so far, save the encoder."""
         with self.model.averaged_weights() as hnet:
-            logs["validation_map"], logs["validation_error"] = self.validation_map(hnet)
+            precision = self.average_precision(hnet)
+            logs["validation_map"], logs["validation_error"] = mean_and_error(precision)
             if epoch not in self.last_epochs:
                 return
             before = [e for e in self.run.history if e["epoch"] in self.last_epochs]
             if selected_epoch([*before, logs]) == len(before):
                 with atomic_path(self.run.model_path) as path:
                     hnet.save(path)
+                self.keep(precision)
 
     def validation_map(self, hnet: HNet) -> tuple[float, float]:
-        """Tie-aware mAP of validation images against labelled ones, and its standard error."""
-        codes = [
-            codes_of(hnet, self.images, part, self.size) for part in (self.queries, self.database)
-        ]
+        """Tie-aware mAP of validation images, and its standard error, of the encoder to keep."""
+        precision = self.average_precision(hnet)
+        self.keep(precision)
+        return mean_and_error(precision)
+
+    def keep(self, precision: list[float]) -> None:
+        """Write what each validation image has with the selected encoder, in their order."""
+        rounded = [round(value, 6) for value in precision]
+        write_atomically(self.run.validation_path, json.dumps(rounded).encode())
+
+    def average_precision(self, hnet: HNet) -> list[float]:
+        """Tie-aware average precision of each validation image against labelled ones."""
+        codes = [self.codes(hnet, part) for part in (self.queries, self.database)]
         labels = [self.images.labels[part] for part in (self.queries, self.database)]
         found = evaluate_retrieval(
             codes[0], labels[0], codes[1], labels[1], hnet.bits, cutoffs=(), n_bootstrap=0
         )
-        deviation = np.std(found.average_precision)
-        return found.map_tie_aware, float(deviation / max(1, found.queries - 1) ** 0.5)
+        return list(found.average_precision)
+
+    def codes(self, hnet: HNet, positions: np.ndarray) -> np.ndarray:
+        """Packed codes of images; from their features, if those of all are known."""
+        if not self.features.keys() >= set(positions.tolist()):
+            return codes_of(hnet, self.images, positions, self.size)
+        known = np.stack([self.features[position] for position in positions.tolist()])
+        logits = hnet.hash_norm(hnet.hash_layer(known), training=False)
+        return np.packbits(np.asarray(logits) >= 0, axis=1)
+
+
+def mean_and_error(precision: list[float]) -> tuple[float, float]:
+    """Mean of some values, and its standard error."""
+    error = np.std(precision) / max(1, len(precision) - 1) ** 0.5
+    return float(np.mean(precision)), float(error)
 
 
 class Keep(keras.callbacks.Callback):

@@ -1,22 +1,12 @@
 """What comes after a training: numbers, the sample that is kept, the page."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-
 from ssah_tf.data import ImageSet
+from ssah_tf.training.bars import Bars, no_bar
 from ssah_tf.training.evaluate import evaluate
 from ssah_tf.training.report import write_report
 from ssah_tf.training.report.galleries import pictured
 from ssah_tf.training.run import Run
 from ssah_tf.training.sample import keep_sample
-
-#: Makes a bar for some work: a block that gives a function to tell it (done, total).
-Bars = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
-
-
-def no_bar(what: str) -> AbstractContextManager[Callable[[int, int], None]]:
-    """A bar that nobody sees."""
-    return nullcontext(lambda done, total: None)
 
 
 def measure(run: Run, images: ImageSet, bars: Bars = no_bar) -> dict:

@@ -5,15 +5,19 @@ from dataclasses import replace
 from ssah_tf.data import ImageSet
 from ssah_tf.data.found import Found, find_again
 from ssah_tf.system.errors import RunError
+from ssah_tf.training.recipe_sections import DataSection
 from ssah_tf.training.run import Run
 
 
-def photos_of(run: Run, data: str | None = None) -> tuple[Run, Found]:
+def photos_of(
+    run: Run, data: str | None = None, spec: DataSection | None = None
+) -> tuple[Run, Found]:
     """Find the images of a run again.
 
     Args:
         run: The run.
         data: Where they are now, if not where they were; see `load_images`.
+        spec: Where they were, if the run has no recipe yet.
 
     Returns:
         The run without the images that are missing, and what was found.
@@ -21,7 +25,7 @@ def photos_of(run: Run, data: str | None = None) -> tuple[Run, Found]:
     Raises:
         DataError: See `find_again`.
     """
-    spec = run.recipe.data
+    spec = spec or run.recipe.data
     found = find_again(run.whole_split, data or spec.source, spec.labels, spec.exclude)
     return replace(run, missing=frozenset(found.missing)), found
 

@@ -35,8 +35,9 @@ class Run:
 
     Holds `recipe.yaml`, `split.json`, `history.json`, `checkpoints/`, `model.keras` (the selected
     encoder), `metrics.json`, `codes.npz` (of queries and database), `report.html`,
-    `hard_samples.png` (made from `hard_samples.npz`), `sample.npz` (pixels of some images) and
-    `tensorboard/`; after self-training also `pseudo_labels.csv`.
+    `hard_samples.png` (made from `hard_samples.npz`), `sample.npz` (pixels of some images),
+    `validation.json` and `tensorboard/`; after self-training also `pseudo_labels.csv`. Where one of
+    several recipes was chosen, also `choice.json`, and the other runs in `candidates/`.
 
     Recipe and split are read once: they do not change after the start of a run.
 
@@ -76,6 +77,10 @@ class Run:
             RunError: It is not a run folder.
         """
         run = cls(folder)
+        if run.choice_path.is_file() and not run.recipe_path.is_file():
+            raise RunError(
+                f"{folder}: nothing is chosen yet; go on with `ssah train --resume {folder}`"
+            )
         for path in (run.recipe_path, run.split_path):
             if not path.is_file():
                 raise RunError(
@@ -102,6 +107,16 @@ class Run:
     def pseudo_labels_path(self) -> Path:
         """Labels that another run gave, as a label file. See `ssah_tf.training.self_training`."""
         return self.folder / "pseudo_labels.csv"
+
+    @property
+    def validation_path(self) -> Path:
+        """Average precision of each validation image, as the selected encoder has it."""
+        return self.folder / "validation.json"
+
+    @property
+    def choice_path(self) -> Path:
+        """Which recipes were tried, and which was chosen. See `ssah_tf.training.choose`."""
+        return self.folder / "choice.json"
 
     @property
     def model_path(self) -> Path:

@@ -28,7 +28,7 @@ from ssah_tf.training.devices import (
     workers_stay,
 )
 from ssah_tf.training.finish import finish_encoder
-from ssah_tf.training.hash_layer.features import features_of, sample_of
+from ssah_tf.training.hash_layer.features import Features, features_of, sample_of
 from ssah_tf.training.hash_layer.frozen import train_on_frozen_backbone
 from ssah_tf.training.hash_layer.itq import begin_game_with_itq
 from ssah_tf.training.memory import check_batch, enough_memory
@@ -38,7 +38,14 @@ from ssah_tf.training.run import LOST, Run
 from ssah_tf.training.self_training import with_pseudo_labels, write_pseudo_labels
 
 
-def train(run: Run, images: ImageSet, devices: int | None = None) -> None:
+def train(
+    run: Run,
+    images: ImageSet,
+    devices: int | None = None,
+    *,
+    features: Features = features_of,
+    beside: tuple[keras.callbacks.Callback, ...] = (),
+) -> None:
     """Train a run from where it stands to its end.
 
     The encoder, `model.keras`, is selected by validation among the epochs of the last stage (see
@@ -49,6 +56,8 @@ def train(run: Run, images: ImageSet, devices: int | None = None) -> None:
         run: A new run, or one that was interrupted.
         images: Its images.
         devices: See `make_strategy`.
+        features: Gives the features of images where the backbone is frozen.
+        beside: What else goes on beside the steps where it is not.
 
     Raises:
         RecipeError: The recipe names something that is not there.
@@ -69,21 +78,27 @@ def train(run: Run, images: ImageSet, devices: int | None = None) -> None:
                 raise RunError(f"{run.folder}: the workers see different images; share them")
             if run.recipe.train.cached_features:  # one device is enough, whatever there is
                 refuse_workers("a recipe with train.cached_features")
-                train_on_frozen_backbone(run, images)
+                train_on_frozen_backbone(run, images, features)
             else:
-                train_game(run, images, strategy)
+                train_game(run, images, strategy, beside)
             if run.missing and is_chief():  # numbers of this encoder say so
                 *before, last = run.history
                 run.save_history([*before, {**last, LOST: len(run.missing)}])
 
 
-def train_game(run: Run, images: ImageSet, strategy: tf.distribute.Strategy) -> None:
+def train_game(
+    run: Run,
+    images: ImageSet,
+    strategy: tf.distribute.Strategy,
+    beside: tuple[keras.callbacks.Callback, ...] = (),
+) -> None:
     """Train the stages of the game from where a run stands to their end, and finish the encoder.
 
     Args:
         run: The run.
         images: Its images.
         strategy: The devices.
+        beside: See `train`; one that sets `stop_training` ends the training of the stages.
 
     Raises:
         RunError, Stopped: See `train`.
@@ -106,7 +121,7 @@ def train_game(run: Run, images: ImageSet, strategy: tf.distribute.Strategy) -> 
             Progress(plan[-1].last, done, per_epoch) as progress,
             StopSignals("stopping after this batch, with a checkpoint") as signals,
         ):
-            callbacks = make_callbacks(run, images, plan[-1], progress, signals)
+            callbacks = [*make_callbacks(run, images, plan[-1], progress, signals), *beside]
             for stage in left:
                 first = max(done, stage.first * per_epoch)
                 batches = partial(training_batches_of, recipe, images, split, first)
@@ -119,6 +134,8 @@ def train_game(run: Run, images: ImageSet, strategy: tf.distribute.Strategy) -> 
                     steps_per_epoch=per_epoch,
                     callbacks=callbacks,
                 )
+                if game.stop_training:
+                    break
     if is_chief():
         finish_encoder(run, images)
 

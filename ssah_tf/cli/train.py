@@ -1,13 +1,15 @@
 """The commands that train and measure: `train`, `baseline`, `evaluate`, `report`, `ablation`."""
 
-import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ssah_tf.cli.choose import BUDGET, begin_choice, finish_choice, refuse_budget, resume_choice
 from ssah_tf.cli.extras import import_tensorflow, need
-from ssah_tf.cli.folders import Exclude, patterns, print_passed_over
+from ssah_tf.cli.folders import Exclude, print_passed_over
+from ssah_tf.cli.overrides import absolute, overrides_of
 from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import printable
@@ -42,19 +44,30 @@ NoSample = Annotated[
 def train(
     recipe: Annotated[
         str | None,
-        typer.Argument(help="Train this built-in recipe or YAML file; fashion by default."),
+        typer.Argument(
+            help="Train this built-in recipe or YAML file. Choose one by itself if --data is "
+            "given, else fashion."
+        ),
     ] = None,
     data: Annotated[
         str | None,
         typer.Option(
             help="Train on this folder of images, keras:NAME or tfds:NAME. "
-            "The default recipe is then folder. With --resume: the photos have moved there."
+            "With --resume: the photos have moved there."
         ),
     ] = None,
     labels: LabelFile = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Choose a recipe within this time, such as 90s, 10m or 2h; 10m by default. "
+            "The evaluation at the end comes on top."
+        ),
+    ] = None,
     exclude: Exclude = None,
     output: Annotated[
-        Path | None, typer.Option(help="Make this run folder; runs/RECIPE by default.")
+        Path | None,
+        typer.Option(help="Make this run folder; runs/RECIPE, or runs/folder, by default."),
     ] = None,
     self_train: Annotated[
         Path | None,
@@ -74,12 +87,15 @@ def train(
 ) -> None:
     """Train a recipe, then evaluate the encoder that validation selected.
 
+    With --data and without a recipe, several are tried within a budget; validation chooses one.
     Where TF_CONFIG names several workers this is one of them; --output is the same for all.
     """
+    began = time.monotonic()
     need("train", "ssah train")
     import_tensorflow()
     from ssah_tf.training import tables
     from ssah_tf.training import train as training
+    from ssah_tf.training.choose.budget import Clock, parse_budget
     from ssah_tf.training.devices import is_chief, make_strategy, place_among_workers
     from ssah_tf.training.measure import measure
     from ssah_tf.training.photos import some_images
@@ -88,9 +104,19 @@ def train(
     if not (output or resume) and place_among_workers()[1] > 1:
         raise SsahError("TF_CONFIG names several workers: give all the same run folder, --output")
     make_strategy(devices)  # before anything else of TensorFlow
+    if data and not (recipe or resume or self_train):
+        clock = Clock(parse_budget(budget or BUDGET), began=began)
+        changes = overrides_of(data, labels, overrides, no_sample, exclude)
+        run, loaded, record = begin_choice(changes, output, clock)
+        print_findings(loaded)
+        print_start(run, loaded.images)
+        return finish_choice(run, loaded.images, record, clock, devices)
+    refuse_budget(budget)
     if resume is not None:
         if recipe or labels or exclude or output or self_train or no_sample or overrides:
             raise SsahError("--resume takes all from the run folder: name nothing else but --data")
+        if resume_choice(resume, data and absolute(data), devices):
+            return
         run, found = find_photos(Run.open(resume), data)
         if run.missing and run.metrics_path.is_file():
             typer.echo("the training is finished; its encoder stays as it is", err=True)
@@ -251,7 +277,7 @@ def start_run(
         The run, and its images with what was left out of them.
 
     Raises:
-        SsahError: Labels without images, images beside a run that has its own; or see
+        SsahError: Images beside a run that has its own; or see `overrides_of` and
             `training.start.start`.
     """
     from ssah_tf.export.convertible import check_convertible
@@ -259,38 +285,16 @@ def start_run(
     from ssah_tf.training.run import new_run_folder
     from ssah_tf.training.start import start
 
-    changes = list(overrides or [])
+    taught = []
     if self_train is not None:
         from ssah_tf.training.self_training import self_training_overrides
 
         if data is not None or labels is not None or exclude:
             raise SsahError("--self-train takes images and labels from the run: name no --data")
-        changes = [*self_training_overrides(self_train), *changes]
-    if labels is not None and data is None:
-        raise SsahError("--labels belongs to a folder of images: name it with --data")
-    if exclude:
-        changes.append(f"data.exclude={in_yaml(patterns(exclude))}")
-    if data is not None:
-        changes.append(f"data.source={in_yaml(absolute(data))}")
-    if labels is not None:
-        changes.append(f"data.labels={in_yaml(absolute(str(labels)))}")
-    if no_sample:
-        changes.append("data.keep_sample=false")
-    chosen = load_recipe(recipe, tuple(changes))
+        taught = self_training_overrides(self_train)
+    changes = (*taught, *overrides_of(data, labels, overrides, no_sample, exclude))
+    chosen = load_recipe(recipe, changes)
     return start(chosen, output or new_run_folder(Path("runs"), chosen.name), check_convertible)
-
-
-def absolute(source: str) -> str:
-    """A source whose path, if it is one, is absolute."""
-    from ssah_tf.data.sources.by_name import DOWNLOADED
-
-    built_in = source == "fashion" and not Path(source).exists()
-    return source if built_in or source.startswith(DOWNLOADED) else str(Path(source).resolve())
-
-
-def in_yaml(value: str | list[str]) -> str:
-    """Text as a value in YAML: a folder may be called 2024 or "a: b"."""
-    return json.dumps(value, ensure_ascii=False)
 
 
 def find_photos(run: "Run", data: str | None) -> "tuple[Run, Found]":

@@ -458,13 +458,14 @@ def test_excluded_in_training(ssah, photos, monkeypatch):
     """The recipe keeps the patterns, also as they are meant from here."""
     chosen = []
 
-    def start(recipe, folder, check):
+    def build_images(recipe):
         chosen.append(recipe)
         raise SsahError("enough")
 
-    monkeypatch.setattr("ssah_tf.training.start.start", start)
-    for words in (["train"], ["baseline"]):
+    for module in ("start", "choose.run"):
+        monkeypatch.setattr(f"ssah_tf.training.{module}.build_images", build_images)
+    for words in (["train"], ["train", "frozen"], ["baseline"]):
         ssah(*words, "--data", "photos", "--exclude", "raw", "--exclude", "photos/dog/")
     dog = str(photos / "dog")
-    assert [recipe.data.exclude for recipe in chosen] == [["raw", "photos/dog/", dog]] * 2
+    assert [recipe.data.exclude for recipe in chosen] == [["raw", "photos/dog/", dog]] * 3
     assert "name nothing else" in ssah("train", "--resume", "x", "--exclude", "raw")[2]

@@ -32,6 +32,8 @@ SMALL = (
 )
 #: Beside it, where a network of some depth would look at large images.
 SMALLER = f"{SMALL} --set data.image_size=64"
+#: The same where several recipes are tried: what may be set for all of them.
+QUICK = "--set train.steps_per_epoch=2 --set train.batch=8 --set data.image_size=64"
 
 HOSTS = "several hosts: tests/training/test_workers.py"
 CLUSTER = "--engine ray --address 10.0.0.1:6379"
@@ -127,6 +129,8 @@ def run(words, monkeypatch, capsys):
 
 def made_small(words):
     """A command as it is run here: trainings of a few steps, a service on a free port."""
+    if words[1] == "train" and "--data" in words and parse(words[1:])["recipe"] is None:
+        return [*words, *shlex.split(QUICK)]
     if words[1] == "baseline" or {"frozen", "pretrained"} & set(words):
         return [*words, *shlex.split(SMALLER)]
     if words[1] == "train" and "--resume" not in words:
@@ -171,7 +175,7 @@ def trained(world, tmp_path_factory):
     """The same with a run, its export, an index, and codes."""
     world = shutil.copytree(world, tmp_path_factory.mktemp("trained") / "world")
     before = [
-        f"ssah train --data photos/ --labels labels.csv --output runs/folder {SMALL}",
+        f"ssah train folder --data photos/ --labels labels.csv --output runs/folder {SMALL}",
         "ssah export runs/folder",
         "ssah index runs/folder/export photos/ --output index --labels labels.csv",
         "ssah encode runs/folder/export photos/ --output codes/",

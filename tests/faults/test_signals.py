@@ -23,6 +23,11 @@ FROZEN = [
     *("--set", "model.bits=8", "--set", "data.image_size=28", "--set", "data.cache_mb=0"),
 ]
 BASELINE = ["baseline", "--data", "PHOTOS", "--output", "NEW", *FROZEN]
+#: Several recipes within a time.
+CHOOSE = [
+    *("train", "--data", "PHOTOS", "--output", "NEW", "--set", "data.image_size=32"),
+    *("--set", "model.bits=8", "--set", "train.steps_per_epoch=2", "--set", "train.batch=8"),
+]
 #: What is interrupted: the command, and from which call of which function on it takes long.
 LOOPS = {
     "data check, files": (["data", "check", "PHOTOS"], "ssah_tf.data.files:decode", 3),
@@ -35,6 +40,9 @@ LOOPS = {
         "ssah_tf.training.hash_layer.frozen:CachedFeatures.call",
         0,
     ),
+    "choose, plan": (CHOOSE, "ssah_tf.training.choose.timing:time_hash_layer", 0),
+    "choose, features": (CHOOSE, "ssah_tf.training.choose.store:write_part", 0),
+    "choose, second recipe": (CHOOSE, "ssah_tf.training.hash_layer.itq:itq", 1),
     "evaluate, photos": (["evaluate", "RUN"], "ssah_tf.data.image_set:decode", 30),
     "evaluate, codes": (["evaluate", "RUN"], "ssah_tf.data.image_set:ImageSet.read", 1),
     "evaluate, ranking": (["evaluate", "RUN"], "ssah_tf.metrics.retrieval:hamming_distances", 0),
@@ -142,7 +150,7 @@ def test_signal_ends_a_long_loop(forks, finished, photos, tmp_path, name, number
     assert done.status == 128 + number, done.output
     assert "Traceback" not in done.output
     word = "stopped" if number == signal.SIGTERM else "interrupted"
-    begun = (tmp_path / "new" / "recipe.yaml").exists()
+    begun = any((tmp_path / "new" / name).exists() for name in ("recipe.yaml", "choice.json"))
     how = f"go on with: ssah train --resume {tmp_path / 'new'}" if begun else (
         "give the same command again"
     )  # fmt: skip

@@ -78,6 +78,7 @@ def test_run_folder_is_complete(finished):
         "report.html",
         "hard_samples.npz",
         "hard_samples.png",
+        "validation.json",
         "tensorboard",
     }
     assert run.checkpoints() == [160, 200]  # the newest two of five epochs of 40 steps

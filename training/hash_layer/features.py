@@ -1,5 +1,7 @@
 """What the backbone of an H-Net makes of images."""
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 import tensorflow as tf
 
@@ -9,6 +11,8 @@ from ssah_tf.data.sampling import evenly
 from ssah_tf.models import HNet
 from ssah_tf.system.signals import raise_if_ending
 
+#: See `features_of`.
+Features = Callable[[HNet, ImageSet, np.ndarray, int], np.ndarray]
 #: Images on which directions and rotation are fitted, at most.
 SAMPLE = 20_000
 BATCH = 64
@@ -31,10 +35,15 @@ def features_of(hnet: HNet, images: ImageSet, positions: np.ndarray, size: int) 
     Returns:
         float32 `(positions, features)`.
     """
+    return np.concatenate(list(feature_batches(hnet, images, positions, size)))
+
+
+def feature_batches(
+    hnet: HNet, images: ImageSet, positions: np.ndarray, size: int
+) -> Iterator[np.ndarray]:
+    """The same, batch after batch: float32 `(at most BATCH, features)` each."""
     batches = encoding_batches(images, positions, size=size, batch=BATCH)
     see = tf.function(lambda batch: hnet.backbone(batch, training=False), reduce_retracing=True)
-    found = []
     for batch in batches:
         raise_if_ending()
-        found.append(see(batch).numpy())
-    return np.concatenate(found)
+        yield see(batch).numpy()

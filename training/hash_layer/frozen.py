@@ -17,7 +17,7 @@ from ssah_tf.system.files import atomic_path
 from ssah_tf.training.build import assemble_game, build_backbone, build_optimizer
 from ssah_tf.training.callbacks import StopOnNaN, Validate
 from ssah_tf.training.hash_layer.appearance import with_appearance
-from ssah_tf.training.hash_layer.features import features_of, training_positions
+from ssah_tf.training.hash_layer.features import Features, features_of, training_positions
 from ssah_tf.training.hash_layer.itq import begin_game_with_itq, begin_with_itq
 from ssah_tf.training.hash_layer.label_propagation import propagate_labels
 from ssah_tf.training.progress import Progress
@@ -28,7 +28,9 @@ from ssah_tf.training.run import Run
 DROPOUT = 0.3
 
 
-def train_on_frozen_backbone(run: Run, images: ImageSet) -> None:
+def train_on_frozen_backbone(
+    run: Run, images: ImageSet, features_of: Features = features_of
+) -> None:
     """Make the encoder of a run on a frozen backbone.
 
     The hash layer of H-Net gets the directions of PCA, turned so that signs lose least (ITQ), in
@@ -40,6 +42,7 @@ def train_on_frozen_backbone(run: Run, images: ImageSet) -> None:
     Args:
         run: A new run.
         images: Its images.
+        features_of: Gives the features of images; others may be known already.
 
     Raises:
         RecipeError: There are more bits than directions, or the images are too small.
@@ -56,7 +59,7 @@ def train_on_frozen_backbone(run: Run, images: ImageSet) -> None:
     labelled, validation = map(images.positions, (split.labelled, split.validation))
     positions = training_positions(split, images)
     features = features_of(hnet, images, positions, recipe.data.image_size)
-    validate = Validate(run, images, range(1))
+    validate = Validate(run, images, range(1), (positions, features))
     held_out = np.isin(positions, validation)
     if recipe.train.joint:
         train_on_features(hnet, recipe, features[~held_out], images.labels[labelled])

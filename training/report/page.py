@@ -8,6 +8,8 @@ import numpy as np
 from ssah_tf.data import ImageSet
 from ssah_tf.metrics import bit_correlation
 from ssah_tf.system.files import write_atomically
+from ssah_tf.training.choose.record import read_record
+from ssah_tf.training.choose.show import rows_of, summary_of
 from ssah_tf.training.report import charts
 from ssah_tf.training.report.album import draw_album
 from ssah_tf.training.report.galleries import Evaluated, Galleries
@@ -64,6 +66,7 @@ def write_report(
     confusion_k = min(CONFUSION_K, len(space.database_codes))
     confusion = space.confusion(confusion_k, progress)
     p_at_k = {int(k): value for k, value in found["precision_at_k"].items()}
+    choice = read_record(run)
     page = PAGES.get_template("page.html.j2").render(
         title=done.known.name,
         version=__version__,
@@ -79,6 +82,8 @@ def write_report(
             log_x=True,
             markers=True,
         ),
+        choice=None if choice is None else summary_of(choice),
+        tried=[] if choice is None else rows_of(choice),
         training=charts.training_curves(run.history),
         by_class=charts.bars(*shortened(by_class), "mAP, tie-aware"),
         by_class_note=class_note(by_class),

@@ -1,0 +1,124 @@
+"""What `ssah train --data DIR` chooses, beside what each candidate reaches on queries it never saw.
+
+    python benchmarks/choose.py DIR --labels 3 [--budget 10m] [--seed 0] [--images 5000]
+                                --output runs/choose-birds-3
+
+DIR holds `train/<class>/` and `test/<class>/`, all with labels. Beside the output a folder is made
+that shows the product so many labels a class; the other training images lie in `train/unlabelled`.
+Each candidate of the run is then measured: mAP@all of the images of `test` against all of `train`,
+by the labels that were hidden. Prints one line of JSON.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+
+from ssah_tf.data import ImageSet, load_images
+from ssah_tf.metrics import evaluate_retrieval
+from ssah_tf.training.choose.record import read_record
+from ssah_tf.training.evaluate import codes_of
+from ssah_tf.training.run import Run
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--labels", type=int, required=True, help="Labels a class.")
+    parser.add_argument("--budget", default="10m")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--images", type=int, help="Training images that are taken, at most.")
+    parser.add_argument("--queries", type=int, help="Queries that are taken, at most.")
+    parser.add_argument("--output", type=Path, required=True)
+    given = parser.parse_args()
+    shown = given.output.with_name(f"{given.output.name}-photos")
+    truth = hide_labels(given.folder, shown, given)
+    began = time.monotonic()
+    words = [sys.executable, "-m", "ssah_tf.cli", "train", "--data", shown]
+    words += ["--budget", given.budget, "--output", given.output, "--set", f"seed={given.seed}"]
+    subprocess.run([str(word) for word in words], check=True)
+    seconds = time.monotonic() - began
+    print(json.dumps({**judge(given.output, truth, shown), "seconds": round(seconds)}))
+
+
+def hide_labels(folder: Path, shown: Path, given: argparse.Namespace) -> dict[str, str]:
+    """Make a folder of links that shows some labels only.
+
+    Returns:
+        Class of each image, by its path in the new folder.
+    """
+    shutil.rmtree(shown, ignore_errors=True)
+    rng = np.random.default_rng(given.seed)
+    truth = {}
+    for part, most in (("train", given.images), ("test", given.queries)):
+        classes = sorted(path for path in (folder / part).iterdir() if path.is_dir())
+        for of_class in classes:
+            files = sorted(of_class.iterdir())
+            order = rng.permutation(len(files))[: most and most // len(classes)]
+            for place, number in enumerate(order):
+                file = files[number]
+                known = part == "test" or place < given.labels
+                name = f"{of_class.name if known else 'unlabelled'}/{of_class.name}-{file.name}"
+                link = shown / part / name
+                link.parent.mkdir(parents=True, exist_ok=True)
+                os.link(file, link)
+                truth[f"{part}/{name}"] = of_class.name
+    return truth
+
+
+def judge(folder: Path, truth: dict[str, str], shown: Path) -> dict:
+    """What was chosen, and mAP@all of each candidate on the queries."""
+    record = read_record(Run(folder))
+    images = load_images(str(shown)).images
+    classes = {name: column for column, name in enumerate(sorted(set(truth.values())))}
+    labels = np.zeros((len(images), len(classes)), np.uint8)
+    labels[np.arange(len(images)), [classes[truth[name]] for name in images.ids]] = 1
+    rows = {}
+    for result in record.results:
+        mine = result.name == record.chosen
+        run = Run(folder if mine else folder / "candidates" / result.name)
+        rows[result.name] = {
+            "query_map": round(query_map(run, images, labels), 4),
+            "validation_map": round(result.validation_map, 4),
+            "validation_error": round(result.validation_error, 4),
+            "size": run.recipe.data.image_size,
+            "share": result.share,
+            "seconds": round(result.seconds),
+            "planned": next(round(p.seconds) for p in record.planned if p.name == result.name),
+        }
+    return {
+        "output": folder.name,
+        "budget": record.budget,
+        "spent": round(record.spent),
+        "features": round(record.features),
+        "evaluation": round(record.evaluation),
+        "enough": record.enough,
+        "chosen": record.chosen,
+        "why": record.why,
+        "candidates": rows,
+        "left_out": {part.name: part.why for part in record.left_out},
+    }
+
+
+def query_map(run: Run, images: ImageSet, labels: np.ndarray) -> float:
+    """Tie-aware mAP@all of the queries of a run against all its training images."""
+    split, encoder = run.split, run.encoder()
+    query = images.positions(split.query)
+    database = np.setdiff1d(np.arange(len(images)), query)
+    codes = [codes_of(encoder, images, p, run.recipe.data.image_size) for p in (query, database)]
+    return evaluate_retrieval(
+        codes[0], labels[query], codes[1], labels[database], encoder.bits, cutoffs=(), n_bootstrap=0
+    ).map_tie_aware
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""`ssah train --data DIR` without a recipe: several are tried within a budget, one is chosen."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from ssah_tf.cli.progress import progress_bar, resumable
+from ssah_tf.system.errors import SsahError
+from ssah_tf.system.text import printable
+
+if TYPE_CHECKING:
+    from ssah_tf.data import ImageSet, Loaded
+    from ssah_tf.training.choose.budget import Clock
+    from ssah_tf.training.choose.record import Record
+    from ssah_tf.training.run import Run
+
+#: Time that is taken where none is given: minutes that a person waits for.
+BUDGET = "10m"
+
+
+def begin_choice(
+    changes: tuple[str, ...], output: Path | None, clock: "Clock"
+) -> "tuple[Run, Loaded, Record]":
+    """Load the images, plan within a budget, and print the plan.
+
+    Args:
+        changes: What the command line sets.
+        output: The run folder to make, runs/folder by default.
+        clock: The time that there is.
+
+    Raises:
+        SsahError: See `training.choose.run`.
+    """
+    from ssah_tf.training.choose.run import begin, load
+    from ssah_tf.training.devices import refuse_workers
+    from ssah_tf.training.run import new_run_folder
+
+    refuse_workers("ssah train without a recipe")
+    loaded, split, changes = load(changes)
+    typer.echo("plan: timing this machine on some of the images", err=True)
+    folder = output or new_run_folder(Path("runs"), "folder")
+    run, record = begin(folder, loaded.images, split, changes, clock)
+    return run, loaded, record
+
+
+def finish_choice(
+    run: "Run", images: "ImageSet", record: "Record", clock: "Clock", devices: int | None
+) -> None:
+    """Train what is planned, choose, measure, and print it all.
+
+    Raises:
+        SsahError: See `training.choose.run.carry_out`.
+    """
+    from ssah_tf.training import tables
+    from ssah_tf.training.choose.run import carry_out, tidy
+    from ssah_tf.training.choose.show import print_choice, print_plan
+    from ssah_tf.training.measure import measure
+
+    with resumable(f"go on with: ssah train --resume {run.folder}"):
+        print_plan(record)
+        run = carry_out(run, images, record, clock, devices, progress_bar, typer.echo)
+        print_choice(record)
+        spec = run.recipe.data
+        metrics = measure(run, images.hold(spec.image_size, spec.cache_mb), progress_bar)
+        tidy(run)
+    tables.print_metrics(metrics)
+    typer.echo(f"encoder: {run.model_path}\nreport: {run.report_path}")
+
+
+def resume_choice(folder: Path, data: str | None, devices: int | None) -> bool:
+    """Go on with a choice that was interrupted; whether the folder holds one.
+
+    Raises:
+        SsahError: See `finish_choice`.
+    """
+    from ssah_tf.training.choose.budget import Clock
+    from ssah_tf.training.choose.record import undecided
+    from ssah_tf.training.photos import photos_of, some_images
+    from ssah_tf.training.run import Run
+
+    run = Run(folder)
+    record = undecided(run)
+    if record is None:
+        return False
+    run, found = photos_of(run, data, record.planned[0].recipe.data)
+    for line in found.lines():
+        typer.echo(f"data: {printable(line)}", err=True)
+    clock = Clock(record.budget, record.spent)
+    finish_choice(run, some_images(found), record, clock, devices)
+    return True
+
+
+def refuse_budget(budget: str | None) -> None:
+    """Refuse a budget where one recipe is trained to its end.
+
+    Raises:
+        SsahError: There is one.
+    """
+    if budget is not None:
+        raise SsahError(
+            "--budget is for ssah train --data DIR without a recipe, which chooses by itself"
+        )

@@ -1,0 +1,64 @@
+"""The time that a person gives: how it is written, and how much of it is left."""
+
+import math
+import re
+import time
+
+from ssah_tf.system.errors import SsahError
+
+UNITS = {"h": 3600, "m": 60, "s": 1}
+WRITTEN = re.compile(r"(?:\d+(?:\.\d+)?[hms])+")
+PART = re.compile(r"(\d+(?:\.\d+)?)([hms])")
+
+
+def parse_budget(text: str) -> float:
+    """Seconds of a time such as `90s`, `10m`, `2h` or `1h30m`.
+
+    Raises:
+        SsahError: It is none, or zero.
+    """
+    written = text.strip().lower().replace(" ", "")
+    seconds = 0.0
+    if WRITTEN.fullmatch(written):
+        seconds = sum(float(number) * UNITS[unit] for number, unit in PART.findall(written))
+    if not seconds:
+        raise SsahError(f"--budget {text}: expected a time such as 90s, 10m or 2h")
+    return seconds
+
+
+def written(seconds: float) -> str:
+    """A time for a person to read: `45 s`, `8 min`, `2 h 5 min`."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def smallest_budget(seconds: float) -> str:
+    """The least time to ask for that is no less than some seconds, as `parse_budget` reads it."""
+    return f"{10 * math.ceil(seconds / 10)}s" if seconds < 300 else f"{math.ceil(seconds / 60)}m"
+
+
+class Clock:
+    """How much of a budget is left, over all processes that have worked on it.
+
+    Args:
+        budget: Seconds.
+        before: Seconds that other processes have spent.
+        began: When this one began, by `time.monotonic`; now by default.
+    """
+
+    def __init__(self, budget: float, before: float = 0.0, began: float | None = None):
+        self.budget = budget
+        self.before = before
+        self.began = time.monotonic() if began is None else began
+
+    @property
+    def spent(self) -> float:
+        """Seconds that are gone."""
+        return self.before + time.monotonic() - self.began
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left; below 0 after the end."""
+        return self.budget - self.spent
