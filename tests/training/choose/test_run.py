@@ -104,6 +104,7 @@ def test_candidates_are_measured_on_the_same_images(undisturbed):
     )
 
 
+@pytest.mark.slow
 def test_a_candidate_is_what_its_recipe_alone_gives(undisturbed, tmp_path):
     """With shared features or without, the same encoder to the bit."""
     from ssah_tf.training.start import start
@@ -117,6 +118,7 @@ def test_a_candidate_is_what_its_recipe_alone_gives(undisturbed, tmp_path):
     assert alone.history[0]["validation_map"] == run.history[0]["validation_map"]
 
 
+@pytest.mark.slow
 def test_features_are_computed_once_and_removed_at_the_end(photos, tmp_path, monkeypatch):
     seen = []
     original = store_module.feature_batches
@@ -156,6 +158,7 @@ class Killed(BaseException):
     """Stands for the end of the process."""
 
 
+@pytest.mark.slow
 def test_killed_in_the_features(photos, tmp_path, monkeypatch, undisturbed):
     """After the first of two parts: it is not computed again, and all ends alike."""
     run, images, record, clock = started(photos, tmp_path / "run")
@@ -178,6 +181,7 @@ def test_killed_in_the_features(photos, tmp_path, monkeypatch, undisturbed):
     assert encoder_of(run) == encoder_of(undisturbed[0])
 
 
+@pytest.mark.slow
 def test_killed_between_candidates(photos, tmp_path, monkeypatch, undisturbed):
     run, images, record, clock = started(photos, tmp_path / "run")
     with monkeypatch.context() as patch:
@@ -202,6 +206,7 @@ def test_killed_between_candidates(photos, tmp_path, monkeypatch, undisturbed):
     assert encoder_of(run) == encoder_of(undisturbed[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moves", [0, 1, 3])
 def test_killed_while_the_chosen_one_becomes_the_run(
     photos, tmp_path, monkeypatch, undisturbed, moves
@@ -229,6 +234,7 @@ def test_killed_while_the_chosen_one_becomes_the_run(
     assert run.recipe_path.is_file()
 
 
+@pytest.mark.slow
 def test_no_time_is_left_for_the_second(photos, tmp_path):
     """The first is made whatever it takes; the budget says when to stop."""
     run, images, record, clock = started(photos, tmp_path / "run")
@@ -344,6 +350,7 @@ def ssah(monkeypatch, capsys):
     return call
 
 
+@pytest.mark.slow
 def test_the_command(photos, ssah, tmp_path, monkeypatch):
     """Plan, table, numbers and report; evaluate and report work on what it leaves."""
     monkeypatch.setenv("COLUMNS", "160")
@@ -375,6 +382,7 @@ def test_the_command(photos, ssah, tmp_path, monkeypatch):
     assert code == 0, said.err
 
 
+@pytest.mark.slow
 def test_resume_after_a_kill_before_the_numbers(photos, ssah, tmp_path, monkeypatch):
     run = tmp_path / "run"
     words = [word for override in SMALL for word in ("--set", override)]
@@ -414,6 +422,7 @@ def test_bad_input_is_one_line(photos, ssah, tmp_path, words, line):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_labels_on_a_few_photos_only(photos, ssah, tmp_path):
     """Three labels of each of two classes are enough to begin; two are not, and that is said."""
     table = tmp_path / "labels.csv"
