@@ -122,7 +122,7 @@ class CodeIndex(Index):
 
     def codes_of(self, ids: npt.ArrayLike) -> IdsCodes:
         """See `Index.codes_of`."""
-        at = np.flatnonzero(np.isin(self.ids, np.unique(as_ids(ids)), assume_unique=True))
+        at = np.flatnonzero(np.isin(self.ids, as_ids(ids), assume_unique=True))
         return self.ids_at(at), self.full_at(at)
 
     def whole(self) -> "CodeIndex":

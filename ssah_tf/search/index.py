@@ -49,9 +49,8 @@ class Index(ABC):
         """Ids int64 `(m,)`, ascending, and their full codes uint8 `(m, bytes)`, some at a time."""
 
     def codes_of(self, ids: npt.ArrayLike) -> IdsCodes:
-        """Those of some ids that are there, int64 `(m,)`, ascending, and their full codes."""
-        wanted = np.unique(as_ids(ids))
-        width = full_bytes(self.bits, self.appearance_bits)
+        """Those of some ids, each given once, that are there, ascending, and their full codes."""
+        wanted, width = as_ids(ids), full_bytes(self.bits, self.appearance_bits)
         found = [(np.zeros(0, np.int64), np.zeros((0, width), np.uint8))]
         for some, codes in self.items():
             there = np.isin(some, wanted, assume_unique=True)

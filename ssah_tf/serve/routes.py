@@ -98,7 +98,8 @@ def add_search(app: FastAPI, service: "Service") -> None:
         if sum(value is not None for value in (id, path, code, label_like)) > 1:
             raise HTTPException(422, "give one of id, path, code and label_like")
         source: bytes | np.ndarray
-        photo, labels, where = None, list[str](), filters
+        labels: list[str] = []
+        photo, where = None, filters
         if id is not None or path is not None:
             photo = known(library, id if path is None else library.find(path))
             source = library.code(photo.id)

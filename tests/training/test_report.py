@@ -93,6 +93,17 @@ def test_search_by_label_is_measured_for_each_class(runs):
     assert sum(found["labelled_per_class"]) == len(split.labelled)
 
 
+def test_numbers_of_an_older_version_have_no_search_by_label(runs, tmp_path):
+    shutil.copytree(runs[0].folder, tmp_path / "copy")
+    run = type(runs[0]).open(tmp_path / "copy")
+    metrics = json.loads(run.metrics_path.read_bytes())
+    del metrics["label_search"]
+    run.metrics_path.write_text(json.dumps(metrics))
+    write_report(run, load_fashion())
+    assert "Search by label" in page_of(runs[0])
+    assert "Search by label" not in page_of(run)
+
+
 def test_search_by_label_by_hand():
     """Class 0 has the codes 1110 and 1100, so 1110; class 1 has 0001, and class 2 has none.
 
