@@ -23,6 +23,7 @@ from ssah_tf.system.errors import RunError
 from ssah_tf.system.files import atomic_path, write_atomically
 from ssah_tf.system.reading import read_arrays
 from ssah_tf.training.doubts import doubt_of_interval, doubts_of_split
+from ssah_tf.training.label_search import label_search
 from ssah_tf.training.run import LOST, Run
 from ssah_tf.training.selection import epoch_of_encoder
 
@@ -48,10 +49,10 @@ def evaluate(
 
     Returns:
         What was written to `metrics.json`: `protocol`, `retrieval` (see `RetrievalResult`),
-        `codes` of the database (see `CodeStatistics`), `average_precision` of each query,
-        `classes`, the epoch that validation selected, and `doubts`: what the numbers do not say. If
-        queries or images of the database are missing, `missing` names them, and numbers and codes
-        of all are kept if there are any.
+        `codes` of the database (see `CodeStatistics`), `label_search` (see there),
+        `average_precision` of each query, `classes`, the epoch that validation selected, and
+        `doubts`: what the numbers do not say. If queries or images of the database are missing,
+        `missing` names them, and numbers and codes of all are kept if there are any.
 
     Raises:
         RunError: The run has no encoder, no epoch to select from, or no images to measure.
@@ -67,17 +68,21 @@ def evaluate(
     encoder = run.encoder()
     selected = epoch_of_encoder(run)
     query, database = images.positions(split.query), images.positions(split.database)
+    labelled = images.positions(split.labelled)
+    others = np.setdiff1d(labelled, database)  # for the search by label alone
     size = recipe.data.image_size
     full = [
         encoder.full_codes(encoding_batches(images, part, size=size, batch=BATCH))
-        for part in (query, database)
+        for part in (query, database, others)
     ]
     width = code_bytes(encoder.bits)
-    query_codes, database_codes = (np.ascontiguousarray(part[:, :width]) for part in full)
+    query_codes, database_codes, other_codes = (
+        np.ascontiguousarray(part[:, :width]) for part in full
+    )
     appearance = {}
     if encoder.appearance_bits:
         names = "query_appearance", "database_appearance"
-        appearance = {name: part[:, width:] for name, part in zip(names, full, strict=True)}
+        appearance = {name: part[:, width:] for name, part in zip(names, full[:2], strict=True)}
     every = LabelLists.of(images.labels)
     labels = [every.take(part) for part in (query, database)]
     result = evaluate_retrieval(
@@ -91,6 +96,8 @@ def evaluate(
         progress=progress,
     )
     retrieval = result.to_dict()
+    encoded = np.concatenate([query, database, others])
+    known = np.union1d(labelled, images.positions(split.validation))
     metrics = {
         "protocol": f"{split.protocol}{left_out(run)}; {encoder.bits} bits; training seed "
         f"{recipe.seed}",
@@ -102,6 +109,13 @@ def evaluate(
         "classes": list(images.classes),
         "retrieval": retrieval,
         "codes": code_statistics(database_codes, encoder.bits).to_dict(),
+        "label_search": label_search(
+            np.concatenate([query_codes, database_codes, other_codes]),
+            every.take(encoded),
+            np.flatnonzero(np.isin(encoded, labelled)),
+            np.flatnonzero(~np.isin(encoded, known)),
+            encoder.bits,
+        ),
         "average_precision": list(result.average_precision),
         "doubts": doubts_of_split(labels[0], labels[1], images.classes)
         + doubt_of_interval(result.map_interval, retrieval["chance"]["map_tie_aware"]),

@@ -58,6 +58,13 @@ def print_metrics(metrics: dict) -> None:
             for word, name in zip(("best", "worst"), ends, strict=True)
         ),
     )
+    by_label = metrics["label_search"]
+    if by_label["map"] is not None:
+        table.add_row(
+            "search by label",
+            f"mAP {by_label['map']:.4f}  guessing {by_label['chance']:.4f}, of "
+            f"{by_label['photos']:,} photos whose labels training did not use",
+        )
     table.add_row(
         "queries",
         f"{found['queries']:,} of {found['query_classes']:,} of the {len(metrics['classes']):,} "

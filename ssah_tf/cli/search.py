@@ -14,7 +14,9 @@ from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import printable
 
 if TYPE_CHECKING:
-    from ssah_tf.search.photo_index import Hit
+    import numpy as np
+
+    from ssah_tf.search.photo_index import Hit, PhotoIndex
 
 app = typer.Typer()
 
@@ -154,8 +156,20 @@ def index(
 def search(
     index: Index,
     queries: Annotated[
-        list[str], typer.Argument(help="Search with these image files, and those of these folders.")
-    ],
+        list[str] | None,
+        typer.Argument(
+            show_default=False, help="Search with these image files, and those of these folders."
+        ),
+    ] = None,
+    word: Annotated[
+        str | None,
+        typer.Option(
+            "--label-like",
+            metavar="WORD",
+            help="Search with the labels that have this word, or the start of one, in their name: "
+            "find the photos without a label that are most like those with it.",
+        ),
+    ] = None,
     k: Annotated[
         int | None,
         typer.Option(
@@ -190,44 +204,46 @@ def search(
     page: Page = None,
     show: Show = False,
 ) -> None:
-    """Find the photos of an index that are most like others."""
-    from ssah_tf.encoding.encode import find_images
-    from ssah_tf.encoding.records import encode_readable
+    """Find the photos of an index that are most like others, or like those of a label."""
     from ssah_tf.search.photo_index import PhotoIndex
 
+    if bool(queries) == (word is not None):
+        raise SsahError("give image files or folders to search with, or --label-like WORD")
+    where = where or []
     with PhotoIndex.open(index) as opened:
-        scanned = find_images(queries, patterns(exclude))
-        paths = scanned.paths
-        codes, reasons = encode_readable(opened.encoder(), paths)
-        for reason in filter(None, reasons):
-            typer.echo(f"skipped: {printable(reason)}", err=True)
-        print_passed_over(scanned.passed)
-        good = [path for path, reason in zip(paths, reasons, strict=True) if not reason]
-        if not good:
-            raise SsahError("none of the queries can be read")
+        if word is None:
+            names, codes = encoded(opened, queries or [], exclude)
+        else:
+            names = opened.labels_like(word)
+            codes, where = opened.label_codes(names), opened.unlabelled(where)
+            matched = "; ".join(map(printable, names))
+            typer.echo(f"labels like {word!r}: {matched}", err=True)
         if k is None and radius is None:
             k = NEIGHBOURS
-        found = opened.neighbours(codes, k, radius, where or (), order or "appearance")
+        found = opened.neighbours(codes, k, radius, where, order or "appearance")
         if order == "appearance" and not opened.codes.appearance_bits:
             typer.echo(f"{opened.storage}: {NO_APPEARANCE}", err=True)
         photos, bits, missing = len(opened), opened.codes.bits, len(opened.missing)
         by_appearance = order != "id" and opened.codes.appearance_bits > 0
     if missing:
         typer.echo(f"{missing:,} photos of the index are missing and left out", err=True)
-    results = list(zip(good, found, strict=True))
+    results = list(zip(names, found, strict=True))
     if as_json:
-        typer.echo(json.dumps([as_object(path, near) for path, near in results], indent=1))
+        typer.echo(json.dumps([as_object(name, near) for name, near in results], indent=1))
     else:
-        for path, near in results:
-            typer.echo(f"{printable(path)}: {len(near):,} of {photos:,} photos")
+        for name, near in results:
+            typer.echo(f"{printable(name)}: {len(near):,} of {photos:,} photos")
             for hit in near:
                 labels = hit.photo.labels
-                names = f"  [{printable('; '.join(labels))}]" if labels else ""
-                typer.echo(f"{hit.distance:4d}  {printable(hit.photo.path)}{names}")
+                known = f"  [{printable('; '.join(labels))}]" if labels else ""
+                typer.echo(f"{hit.distance:4d}  {printable(hit.photo.path)}{known}")
     if page is not None or show:
         from ssah_tf.search.pages import write_gallery
 
-        make_page(lambda path: write_gallery(path, results, bits, by_appearance), page, show)
+        pictures = word is None
+        make_page(
+            lambda path: write_gallery(path, results, bits, by_appearance, pictures), page, show
+        )
 
 
 @app.command()
@@ -360,6 +376,24 @@ def load(
         f"{done.removed:,} removed\n"
         f"index: {shown(address)}"
     )
+
+
+def encoded(
+    opened: "PhotoIndex", queries: list[str], exclude: list[str] | None
+) -> tuple[list[str], "np.ndarray"]:
+    """Paths of the queries that can be read, and their full codes; tells of the others."""
+    from ssah_tf.encoding.encode import find_images
+    from ssah_tf.encoding.records import encode_readable
+
+    scanned = find_images(queries, patterns(exclude))
+    codes, reasons = encode_readable(opened.encoder(), scanned.paths)
+    for reason in filter(None, reasons):
+        typer.echo(f"skipped: {printable(reason)}", err=True)
+    print_passed_over(scanned.passed)
+    good = [path for path, reason in zip(scanned.paths, reasons, strict=True) if not reason]
+    if not good:
+        raise SsahError("none of the queries can be read")
+    return good, codes
 
 
 def make_page(write: Callable[[Path], None], page: Path | None, show: bool) -> None:

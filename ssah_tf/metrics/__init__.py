@@ -6,6 +6,7 @@ the last byte padded with zeros. Two images are relevant to each other if they s
 
 from ssah_tf.metrics.bootstrap import bootstrap_interval
 from ssah_tf.metrics.chance import chance_average_precision, chance_levels
+from ssah_tf.metrics.class_codes import class_codes, majority_code
 from ssah_tf.metrics.codes import CodeStatistics, bit_correlation, code_statistics
 from ssah_tf.metrics.hamming import hamming_distances, pack_codes
 from ssah_tf.metrics.relevance import LabelLists, relevant_counts
@@ -26,9 +27,11 @@ __all__ = [
     "bootstrap_interval",
     "chance_average_precision",
     "chance_levels",
+    "class_codes",
     "code_statistics",
     "evaluate_retrieval",
     "hamming_distances",
+    "majority_code",
     "pack_codes",
     "precision_recall_by_radius",
     "relevant_counts",

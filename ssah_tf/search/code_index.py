@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from ssah_tf.metrics.hamming import code_bytes
 from ssah_tf.search.groups import Groups, Owners, group
-from ssah_tf.search.index import IdsCodes, IdsDistances, Index
+from ssah_tf.search.index import IdsCodes, IdsDistances, Index, as_ids
 from ssah_tf.system.errors import NewerError, SsahError
 from ssah_tf.system.files import atomic_path, write_atomically
 from ssah_tf.system.reading import parse_json, read_array
@@ -119,6 +120,11 @@ class CodeIndex(Index):
             end = min(start + BLOCK, len(self))
             yield self.ids_at(np.arange(start, end)), self.full_at(slice(start, end))
 
+    def codes_of(self, ids: npt.ArrayLike) -> IdsCodes:
+        """See `Index.codes_of`."""
+        at = np.flatnonzero(np.isin(self.ids, as_ids(ids), assume_unique=True))
+        return self.ids_at(at), self.full_at(at)
+
     def whole(self) -> "CodeIndex":
         """All codes, in memory: these."""
         return self
@@ -194,9 +200,8 @@ class CodeIndex(Index):
 
     def _part(self, among: np.ndarray) -> "CodeIndex":
         """An index of those of these ids that are there; its codes are compared as they are."""
-        at = np.flatnonzero(np.isin(self.ids, among, assume_unique=True))
         part = self._empty()
-        part._take(self.ids_at(at), self.full_at(at))
+        part._take(*self.codes_of(among))
         part._groups = Groups(self.engine_name, part.codes, None, part._appearance)
         return part
 

@@ -4,7 +4,7 @@ import difflib
 import fnmatch
 import re
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -123,6 +123,11 @@ def quoted(name: str) -> str:
     return name
 
 
+def names_labels(conditions: Sequence[str]) -> bool:
+    """Whether one of the conditions is on labels."""
+    return any(condition.partition("=")[0] == "label" for condition in conditions)
+
+
 def has_label(photos: PhotoTable, value: str) -> np.ndarray:
     """Photos with one of the labels, or without any if the value is empty."""
     import pyarrow
@@ -149,6 +154,16 @@ def has_label(photos: PhotoTable, value: str) -> np.ndarray:
     found = np.zeros(len(counts), bool)
     found[rows] = True
     return found
+
+
+def label_counts(photos: PhotoTable) -> dict[str, int]:
+    """Label, as `class_name` has it -> number of photos; the most frequent first, then by name."""
+    import pyarrow.compute as compute
+
+    found: Counter[str] = Counter()
+    for one in compute.value_counts(photos.table["labels"].combine_chunks().flatten()).to_pylist():
+        found[class_name(one["values"])] += one["counts"]
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
 def has_path(photos: PhotoTable, pattern: str) -> np.ndarray:

@@ -48,6 +48,16 @@ class Index(ABC):
     def items(self) -> Iterator[IdsCodes]:
         """Ids int64 `(m,)`, ascending, and their full codes uint8 `(m, bytes)`, some at a time."""
 
+    def codes_of(self, ids: npt.ArrayLike) -> IdsCodes:
+        """Those of some ids, each given once, that are there, ascending, and their full codes."""
+        wanted, width = as_ids(ids), full_bytes(self.bits, self.appearance_bits)
+        found = [(np.zeros(0, np.int64), np.zeros((0, width), np.uint8))]
+        for some, codes in self.items():
+            there = np.isin(some, wanted, assume_unique=True)
+            found.append((some[there], codes[there]))
+        numbers, parts = zip(*found, strict=True)
+        return np.concatenate(numbers), np.concatenate(parts)
+
     def subset(self, ids: np.ndarray) -> "Index | None":
         """An index in memory of some ids, for many searches; `None` where the codes are elsewhere.
 

@@ -74,28 +74,39 @@ class Figure:
 
 
 def write_gallery(
-    path: Path, results: list[tuple[str, list[Hit]]], bits: int, by_appearance: bool = False
+    path: Path,
+    results: list[tuple[str, list[Hit]]],
+    bits: int,
+    by_appearance: bool = False,
+    pictures: bool = True,
 ) -> None:
     """Write the page of a search.
 
     Args:
         path: The file.
-        results: Each query's path, and what it finds.
+        results: Each query's path or label, and what it finds.
         bits: Length of a code.
         by_appearance: Whether photos of one distance are in the order of appearance.
+        pictures: Whether queries are pictures; labels else.
 
     Raises:
         RunError: The file cannot be written.
     """
     sections = []
     for query, near in results:
-        figures = [Figure(query, "query", marked=True)]
+        figures = [Figure(query, "query", marked=True)] if pictures else []
         figures += [
             Figure(h.photo.path, bits_apart(h.distance), h.photo.labels) for h in near[:MOST]
         ]
         note = f"The nearest {MOST} of {len(near):,}" if len(near) > MOST else ""
-        sections.append((note, figures))
-    intro = f"The query first, then its neighbours by Hamming distance, of {bits} bits."
+        named = "" if pictures else printable(query)
+        sections.append((". ".join(filter(None, (named, note))), figures))
+    intro = (
+        "The query first, then its neighbours by Hamming distance"
+        if pictures
+        else "Photos by the Hamming distance of their codes to that of the photos with a label"
+    )
+    intro += f", of {bits} bits."
     if by_appearance:
         intro += " Of photos at one distance those that look most alike come first."
     write_page(path, "What the search finds", intro, sections)

@@ -1,7 +1,8 @@
 """An index of photo files: kept in step with folders, searched by image."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Self
@@ -13,15 +14,26 @@ from ssah_tf.encoding.encode import NoImages, find_images
 from ssah_tf.encoding.encoder import Encoder
 from ssah_tf.encoding.parts import Parts
 from ssah_tf.encoding.records import flat_pictures
+from ssah_tf.metrics.class_codes import majority_code
 from ssah_tf.metrics.hamming import code_bytes, full_bytes
 from ssah_tf.search.backends.schemes import open_storage
 from ssah_tf.search.backends.storage import State, Storage
 from ssah_tf.search.code_index import CodeIndex
-from ssah_tf.search.filters import RecentFilters, Subset, UnknownLabel, matching
+from ssah_tf.search.filters import (
+    RecentFilters,
+    Subset,
+    UnknownLabel,
+    has_label,
+    label_counts,
+    matching,
+    names_labels,
+    quoted,
+)
 from ssah_tf.search.index import Index
 from ssah_tf.search.missing import Aside, Missing
 from ssah_tf.search.moved import inherited, moved
 from ssah_tf.search.photo_table import Photo, PhotoTable
+from ssah_tf.search.words import labels_like
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import printable
 
@@ -516,6 +528,52 @@ class PhotoIndex:
         # In a database a photo may have gone since its code was found.
         return [[Hit(n, photo, far) for n, photo, far in row if photo is not None] for row in found]
 
+    def labels_like(self, word: str) -> list[str]:
+        """The labels that a typed word matches, the best first; see `words.labels_like`.
+
+        Raises:
+            UnknownLabel: There is none; the message names near ones.
+            SsahError: No word is given, or no photo has a label.
+        """
+        with self.labels_may_be_missing():
+            return labels_like(word, label_counts(self.photos))
+
+    def label_codes(self, labels: Sequence[str]) -> np.ndarray:
+        """What to search with for photos that look as those with a label do.
+
+        It is the bitwise majority of the full codes of these photos; see `majority_code`.
+
+        Args:
+            labels: Some labels of the index.
+
+        Returns:
+            Full codes, uint8 `(labels, bytes)`.
+
+        Raises:
+            UnknownLabel: A label that no photo has.
+        """
+        found = []
+        for label in labels:
+            ids = self.photos.ids[has_label(self.photos, quoted(label))]
+            found.append(majority_code(self.codes.codes_of(ids)[1]))
+        return np.concatenate(found)
+
+    def unlabelled(self, where: Sequence[str] = ()) -> list[str]:
+        """Conditions that leave photos without a label, unless they name labels themselves.
+
+        Raises:
+            SsahError: Every photo has a label.
+        """
+        if names_labels(where):
+            return list(where)
+        nothing = "label="
+        if not matching(self.photos, [nothing]).any():
+            raise SsahError(
+                "every photo of the index has a label, so there is none to find by one; to rank "
+                "photos with labels, name these in a filter, for example label=beach"
+            )
+        return [*where, nothing]
+
     def ids(self, where: Sequence[str] = ()) -> np.ndarray:
         """Ids of the photos that meet all conditions, ascending, int64 `(m,)`.
 
@@ -532,16 +590,22 @@ class PhotoIndex:
         """
 
         def find() -> Subset:
-            try:
+            with self.labels_may_be_missing():
                 ids = self.photos.ids[matching(self.photos, where)]
-            except UnknownLabel as error:
-                if not len(self.missing):
-                    raise
-                count = f"{len(self.missing):,} photos of the index are missing and left out"
-                raise UnknownLabel(f"{error} ({count})") from None
             return Subset(ids, self.codes.subset(ids))
 
         return self._filters.get(tuple(where), find)
+
+    @contextmanager
+    def labels_may_be_missing(self) -> Iterator[None]:
+        """An unknown label may be that of a missing photo: the message then says so."""
+        try:
+            yield
+        except UnknownLabel as error:
+            if not len(self.missing):
+                raise
+            count = f"{len(self.missing):,} photos of the index are missing and left out"
+            raise UnknownLabel(f"{error} ({count})") from None
 
     def searched(self, where: Sequence[str]) -> tuple[Index, np.ndarray | None]:
         """What is searched for photos that meet all conditions: codes, and the ids to look at."""

@@ -26,7 +26,7 @@ from ssah_tf.serve.settings import Settings
 from ssah_tf.system.errors import ImageError, SsahError
 from ssah_tf.version import __version__
 
-DESCRIPTION = """Finds the photos of an index that are most like a picture.
+DESCRIPTION = """Finds the photos of an index that are most like a picture, or those of a label.
 
 An image is sent as the body (`curl --data-binary @cat.jpg`) or as the field `image` of a form."""
 

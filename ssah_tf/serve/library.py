@@ -2,7 +2,6 @@
 
 import os
 import threading
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -12,6 +11,7 @@ import numpy as np
 from ssah_tf.encoding.encoder import Encoder
 from ssah_tf.search.backends.schemes import open_storage
 from ssah_tf.search.backends.storage import Storage
+from ssah_tf.search.filters import label_counts
 from ssah_tf.search.photo_index import PhotoIndex
 from ssah_tf.search.photo_table import Photo
 from ssah_tf.system.errors import SsahError
@@ -35,10 +35,7 @@ class Library:
         self.roots = [os.path.realpath(root) for root in index.roots]
         folders = [root if os.path.isdir(root) else os.path.dirname(root) for root in index.roots]
         self.base = os.path.commonpath(folders) if folders else os.sep
-        counts = Counter(
-            label for labels in index.photos.table["labels"].to_pylist() for label in labels
-        )
-        self.labels = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+        self.labels = label_counts(index.photos)
         self._by_name: dict[str, int] | None = None
 
     @classmethod
@@ -88,6 +85,19 @@ class Library:
             photos = self.index.photos.in_memory()
             self._by_name = {self.name(photo): number for number, photo in photos.items()}
         return self._by_name.get(name)
+
+    def like(self, word: str, where: Sequence[str]) -> tuple[list[str], np.ndarray, list[str]]:
+        """What a search by a word comes to.
+
+        Returns:
+            The labels that it matches, the best first; the full code to search with for that one,
+            uint8 `(1, bytes)`; and the conditions, which leave photos without a label.
+
+        Raises:
+            SsahError: No label matches, or every photo has one.
+        """
+        labels = self.index.labels_like(word)
+        return labels, self.index.label_codes(labels[:1]), self.index.unlabelled(where)
 
     def sample(self, count: int, where: Sequence[str]) -> list[int]:
         """Numbers of some photos that meet all conditions, at random.

@@ -74,6 +74,16 @@ def add_search(app: FastAPI, service: "Service") -> None:
                 "behind it photos of one distance are in the order of appearance."
             ),
         ] = None,
+        label_like: Annotated[
+            str | None,
+            Query(
+                max_length=200,
+                description="Instead of an image: a word, or the start of one, in the name of a "
+                "label. Found are the photos without a label, unless a filter names labels, that "
+                "are most like those with it. Of several labels `query.labels` has all; a whole "
+                "name is searched for itself.",
+            ),
+        ] = None,
         k: Annotated[int, Query(ge=1, le=settings.max_k, description="Neighbours, at most.")] = 20,
         radius: Annotated[
             int | None, Query(ge=0, le=2**16, description="Largest distance in bits, included.")
@@ -83,21 +93,26 @@ def add_search(app: FastAPI, service: "Service") -> None:
             Order, Query(description="Of photos of one distance: by appearance and id, or by id.")
         ] = "appearance",
     ) -> JSONResponse:
-        """Neighbours of an image, or of a photo of the index, nearest first."""
+        """Neighbours of an image, of a photo of the index, or of a label, nearest first."""
         library = service.live.current
-        if sum(value is not None for value in (id, path, code)) > 1:
-            raise HTTPException(422, "give one of id, path and code")
+        if sum(value is not None for value in (id, path, code, label_like)) > 1:
+            raise HTTPException(422, "give one of id, path, code and label_like")
         source: bytes | np.ndarray
-        photo = None
+        labels: list[str] = []
+        photo, where = None, filters
         if id is not None or path is not None:
             photo = known(library, id if path is None else library.find(path))
             source = library.code(photo.id)
         elif code is not None:
             source = parse_code(code, library)
+        elif label_like is not None:
+            labels, source, where = await service.run(
+                service.work, library.like, label_like, filters
+            )
         else:
             source = await upload(request, settings)
         found_code, hits = await service.run(
-            service.work, service.search, library, source, k, radius, filters, order
+            service.work, service.search, library, source, k, radius, where, order
         )
         own, appearance = in_words(library, found_code)
         # Checked by FastAPI once more it would cost more than the search.
@@ -110,6 +125,7 @@ def add_search(app: FastAPI, service: "Service") -> None:
                     "code": own,
                     "appearance": appearance,
                     "photo": None if photo is None else described(library, photo),
+                    "labels": labels,
                 },
                 "neighbours": [
                     {**described(library, hit), "distance": hit.distance} for hit in hits

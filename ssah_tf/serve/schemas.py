@@ -31,6 +31,9 @@ class Asked(BaseModel):
     code: str = Field(description="Hexadecimal.")
     appearance: str = Field(description='Its appearance code, hexadecimal; "" for none.')
     photo: PhotoAnswer | None = Field(description="The photo of the index, if it is one.")
+    labels: list[str] = Field(
+        description="Labels that `label_like` matches; the first is the one that was searched for."
+    )
 
 
 class SearchAnswer(BaseModel):

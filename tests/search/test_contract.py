@@ -162,6 +162,8 @@ def test_random_operations(engine, bits, distinct, looks, steps):
         if step % 10 == 0:
             assert len(index) == len(model.codes), step
     assert content(index) == model.codes
+    some = [next_id, *list(model.codes)[::2]]  # one of them is not there
+    assert as_bytes(*index.codes_of(some)) == {n: model.codes[n] for n in sorted(some[1:])}
     assert all(number in index for number in list(model.codes)[:20])
     assert next_id not in index
     index.close()
@@ -197,6 +199,7 @@ def test_recall_is_1_against_all_distances(engine):
 def test_empty_and_small(engine):
     index = engine.make(16)
     query = np.zeros((3, 2), np.uint8)
+    assert [part.shape for part in index.codes_of([7])] == [(0,), (0, 2)]
     assert index.search(query, 5)[0].shape == (3, 0)
     assert index.search(query[:0], 5)[0].shape[0] == 0
     assert [len(ids) for ids, _ in index.range_search(query, 16)] == [0, 0, 0]

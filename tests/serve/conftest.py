@@ -30,6 +30,8 @@ COLOURS = {
     "green": [(0, 255, 0), (0, 200, 0), (0, 140, 0)],
     "blue": [(0, 0, 255), (0, 0, 200), (0, 0, 140)],
 }
+#: Of photos without a label; they are indexed last.
+UNLABELLED = [(190, 0, 0), (40, 40, 230), (0, 60, 160)]
 
 
 @pytest.fixture(scope="session")
@@ -155,6 +157,24 @@ def shared(tmp_path_factory):
 def own(tmp_path):
     """An index of the test alone."""
     return Index(tmp_path)
+
+
+@pytest.fixture
+def with_unlabelled(own):
+    """An index of the test alone with photos without a label, and one that is `blue sky`.
+
+    `of_blue` has the code of blue: of its photos one reaches 8 thresholds, one 6 and one 4, so that
+    two of three reach 6, as 200 does.
+    """
+    more = {"blue sky/0.png": (100, 180, 255)}
+    more |= {f"unlabelled/{n}.png": c for n, c in zip("abc", UNLABELLED, strict=True)}
+    for path, colour in more.items():
+        (own.photos / path).parent.mkdir(exist_ok=True)
+        plain(*colour).save(own.photos / path)
+    own.colours |= more
+    own.of_blue = (0, 0, 200)
+    own.sync()
+    return own
 
 
 @pytest.fixture

@@ -46,6 +46,7 @@ def test_search_by_image(shared, client):
         "code": shared.code_of(*colour),
         "appearance": "",
         "photo": None,
+        "labels": [],
     }
     first = found["neighbours"][0]
     assert first["labels"] == ["red"]
@@ -73,6 +74,42 @@ def test_search_by_photo_and_code(shared, client):
     assert "24 bits is expected" in mistake(http.post("/search?code=00"), 422)
     assert "not hexadecimal" in mistake(http.post("/search?code=xyz"), 422)
     assert "give one of" in mistake(http.post("/search?id=1&code=000000"), 422)
+
+
+def test_search_by_label(with_unlabelled, client):
+    """By the majority of its colours; `with_unlabelled` has what is worked out by hand."""
+    index = with_unlabelled
+    http = client(index)
+    answer = http.post("/search?label_like=Blu")
+    assert pairs(answer) == index.nearest(*index.of_blue, among="unlabelled")
+    code = index.code_of(*index.of_blue)
+    query = {"code": code, "appearance": "", "photo": None, "labels": ["blue", "blue sky"]}
+    assert answer.json()["query"] == query
+    sky = http.post("/search?label_like=blue%20sky&k=2")
+    assert sky.json()["query"]["labels"] == ["blue sky"]
+    assert pairs(sky) == index.nearest(100, 180, 255, among="unlabelled")[:2]
+    near = index.nearest(*index.of_blue, among="unlabelled/c")
+    assert pairs(http.post("/search?label_like=blue&filter=path=*/c*")) == near
+    red = index.nearest(*index.of_blue, among="red")
+    assert pairs(http.post("/search?label_like=blue&filter=label=red")) == red
+    assert pairs(http.post("/search?label_like=blue&radius=0")) == []
+    text = mistake(http.post("/search?label_like=blou"), 422)
+    assert text.startswith("no label of the index matches 'blou'; near are blue")
+    assert "no word to find" in mistake(http.post("/search?label_like="), 422)
+    assert "label_like: " in mistake(http.post(f"/search?label_like={'x' * 201}"), 422)
+    assert "give one of" in mistake(http.post("/search?label_like=blue&id=1"), 422)
+
+
+def test_search_by_label_where_all_or_none_have_one(shared, own, client):
+    text = mistake(client(shared).post("/search?label_like=blue"), 422)
+    assert "every photo of the index has a label" in text
+    for name in ("red", "green", "blue"):
+        (own.photos / name).rename(own.photos / f".{name}")
+    (own.photos / "unlabelled").mkdir()
+    (own.photos / "unlabelled" / "a.png").write_bytes(own.body(1, 2, 3))
+    own.sync()
+    text = mistake(client(own).post("/search?label_like=blue"), 422)
+    assert "no photo of the index has a label" in text
 
 
 def test_radius_and_filters(shared, client):
@@ -313,7 +350,7 @@ def test_description(shared, client):
     }  # fmt: skip
     search = api["paths"]["/search"]["post"]
     assert {p["name"] for p in search["parameters"]} == {
-        "id", "path", "code", "k", "radius", "filter", "order"
+        "id", "path", "code", "label_like", "k", "radius", "filter", "order"
     }  # fmt: skip
     assert set(search["requestBody"]["content"]) == {"image/*", "multipart/form-data"}
     answer = search["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]

@@ -175,6 +175,58 @@ def test_search(shared, serve, driver):
     assert person.console() == []
 
 
+def test_search_by_label(with_unlabelled, serve, driver):
+    """A word is typed; which labels it matches is said; filters, other labels and back work."""
+    from selenium.webdriver.common.keys import Keys
+
+    index, served = with_unlabelled, serve(with_unlabelled.folder)
+    person = Person(driver, served.url)
+    person.wait(lambda: len(person.tiles()) == 14)
+
+    def type_word(word):
+        person.find("#like").clear()
+        person.find("#like").send_keys(word, Keys.ENTER)
+
+    type_word(" BLU ")
+    near = index.nearest(*index.of_blue, among="unlabelled")
+    person.sees(near)
+    assert person.text("#headline") == "3 photos like those of “blue”"
+    assert person.text("#asked-name") == "blue"
+    assert person.text("#asked-labels").split("\n") == ["Also matches", "blue sky"]
+    assert driver.current_url == f"{served.url}/?like=BLU"
+    person.find("input[value=red]").click()
+    person.sees(index.nearest(*index.of_blue, among="red"))
+    person.find("#reset").click()
+    person.sees(near)
+
+    # The other label that matches, and back; the first of them, and more.
+    person.find("#asked-labels a").click()
+    person.sees(index.nearest(100, 180, 255, among="unlabelled"))
+    assert person.find("#like").get_attribute("value") == "blue sky"
+    assert person.text("#asked-labels") == ""
+    driver.back()
+    person.sees(near)
+    driver.get(f"{served.url}/?like=blue&k=1")
+    person.sees(near[:1])
+    assert person.text("#headline") == "One photo like those of “blue”"
+    person.find("#more").click()
+    person.sees(near)
+    driver.get(f"{served.url}/?like=blue&radius=0")
+    person.wait(lambda: "no photo without a label with the same code" in person.text("#message"))
+    assert person.text("#headline") == "No photos like those of “blue”"
+    assert person.console() == []
+
+    # A photo that it found is searched on with; a word that matches nothing.
+    driver.get(f"{served.url}/?like=blue")
+    person.sees(near)
+    person.find(".tile").click()
+    person.wait(lambda: person.text("#asked-name") == near[0][1])
+    assert person.find("#like").get_attribute("value") == ""
+    type_word("blau")
+    person.wait(lambda: "No label like that" in person.text("#message"))
+    assert "near are blue" in person.text("#message")
+
+
 def test_what_goes_wrong(own, serve, driver):
     """Each trouble has its words; what was there before stays to be seen."""
     (own.photos / "green" / "0.png").unlink()

@@ -48,7 +48,12 @@ def test_the_service(index, client):
     assert http.get("/about").json()["appearance_bits"] == 8 * len(index.code[0, width:]) > 0
     answer = http.post("/search?k=60", content=index.query.read_bytes())
     assert paths(answer) == expected["appearance"]
-    assert answer.json()["query"] == {"code": code, "appearance": look, "photo": None}
+    assert answer.json()["query"] == {
+        "code": code,
+        "appearance": look,
+        "photo": None,
+        "labels": [],
+    }
     number = answer.json()["neighbours"][0]["id"]
     for way in (f"id={number}", f"code={code}{look}"):
         assert paths(http.post(f"/search?k=60&{way}")) == expected["appearance"]

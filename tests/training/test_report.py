@@ -15,6 +15,7 @@ from ssah_tf.metrics.relevance import LabelLists
 from ssah_tf.system.errors import RunError
 from ssah_tf.training.build import build_game
 from ssah_tf.training.evaluate import evaluate
+from ssah_tf.training.label_search import label_search
 from ssah_tf.training.recipe import load_recipe
 from ssah_tf.training.report import write_comparison, write_report
 from ssah_tf.training.report.neighbours import CodeSpace
@@ -68,6 +69,61 @@ def test_page_is_self_contained_and_holds_the_numbers(runs):
     assert len(addresses) > 130  # 12 queries with 10 neighbours each, and the charts
     assert all(address.startswith("data:") for address in addresses)
     assert "http" not in re.sub(r'"data:[^"]*"', "", page)
+
+
+def test_search_by_label_is_measured_for_each_class(runs):
+    """The table has each class; what is searched is what training had no label of."""
+    run = runs[0]
+    found = json.loads(run.metrics_path.read_bytes())["label_search"]
+    page, names = page_of(run), json.loads(run.metrics_path.read_bytes())["classes"]
+    for name, value, guess, labelled in zip(
+        names,
+        found["map_per_class"],
+        found["chance_per_class"],
+        found["labelled_per_class"],
+        strict=True,
+    ):
+        cells = f"<td>{name}</td><td>{labelled}</td><td>{value:.3f}</td><td>{guess:.3f}</td>"
+        assert cells in page
+    assert found["map"] == pytest.approx(np.mean(found["map_per_class"]))
+    split = run.split
+    assert found["photos"] == len(
+        {*split.query, *split.database} - {*split.labelled, *split.validation}
+    )
+    assert sum(found["labelled_per_class"]) == len(split.labelled)
+
+
+def test_numbers_of_an_older_version_have_no_search_by_label(runs, tmp_path):
+    shutil.copytree(runs[0].folder, tmp_path / "copy")
+    run = type(runs[0]).open(tmp_path / "copy")
+    metrics = json.loads(run.metrics_path.read_bytes())
+    del metrics["label_search"]
+    run.metrics_path.write_text(json.dumps(metrics))
+    write_report(run, load_fashion())
+    assert "Search by label" in page_of(runs[0])
+    assert "Search by label" not in page_of(run)
+
+
+def test_search_by_label_by_hand():
+    """Class 0 has the codes 1110 and 1100, so 1110; class 1 has 0001, and class 2 has none.
+
+    Held out are 1110 of class 0 (distances 0 and 4), 0001 of classes 0 and 2 (4 and 0), 1010 of
+    none (1 and 3). Class 0: right, wrong, right, so (1 + 2/3) / 2; class 1 has none held out.
+    """
+    bits = np.array(
+        [[1, 1, 1, 0], [1, 1, 0, 0], [0, 0, 0, 1], [1, 1, 1, 0], [0, 0, 0, 1], [1, 0, 1, 0]],
+        np.uint8,
+    )
+    labels = LabelLists.of(
+        np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [1, 0, 0], [1, 0, 1], [0, 0, 0]], np.uint8)
+    )
+    found = label_search(np.packbits(bits, axis=1), labels, np.arange(3), np.arange(3, 6), 4)
+    assert found["map_per_class"] == [pytest.approx(5 / 6), None, None]
+    assert found["map"] == pytest.approx(5 / 6)
+    assert 0 < found["chance"] == found["chance_per_class"][0] < 1
+    assert (found["labelled_per_class"], found["photos"]) == ([2, 1, 0], 3)
+    none = label_search(np.packbits(bits, axis=1), labels, np.arange(2, 3), np.arange(3, 6), 4)
+    assert (none["map"], none["chance"]) == (None, None)
 
 
 def test_neighbours_are_marked_right_and_wrong(runs):

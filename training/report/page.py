@@ -1,6 +1,7 @@
 """`report.html` of one run."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import jinja2
 import numpy as np
@@ -16,6 +17,8 @@ from ssah_tf.training.report.galleries import Evaluated, Galleries
 from ssah_tf.training.report.neighbours import Confusion
 from ssah_tf.training.run import Run
 from ssah_tf.version import __version__
+
+T = TypeVar("T")
 
 #: Neighbours that a confusion is counted over.
 CONFUSION_K = 100
@@ -87,6 +90,7 @@ def write_report(
         training=charts.training_curves(run.history),
         by_class=charts.bars(*shortened(by_class), "mAP, tie-aware"),
         by_class_note=class_note(by_class),
+        label_search=label_rows(report),
         hard_samples=png_address(run),
         galleries=shown.rows,
         absent=len(shown.absent),
@@ -131,9 +135,37 @@ def png_address(run: Run) -> str | None:
 
 def shortened(by_class: list[tuple[str, float]]) -> tuple[list[str], list[float]]:
     """Names and values of the best and the worst classes, if there are too many for a chart."""
-    if len(by_class) > BAR_CLASSES:
-        by_class = by_class[: BAR_CLASSES // 2] + by_class[-BAR_CLASSES // 2 :]
+    by_class = ends(by_class)
     return [name for name, _ in by_class], [value for _, value in by_class]
+
+
+def label_rows(report: dict) -> list[dict]:
+    """What the search by label finds, best class first; none for numbers of an older version.
+
+    Of many classes the best and the worst.
+    """
+    if "label_search" not in report:
+        return []
+    found = report["label_search"]
+    columns = {
+        "name": report["classes"],
+        "labelled": found["labelled_per_class"],
+        "map": found["map_per_class"],
+        "chance": found["chance_per_class"],
+        "by_photo": report["retrieval"]["map_per_class"],
+    }
+    rows = [
+        dict(zip(columns, row, strict=True))
+        for row in zip(*columns.values(), strict=True)
+        if row[2] is not None
+    ]
+    return ends(sorted(rows, key=lambda row: -row["map"]))
+
+
+def ends(rows: list[T]) -> list[T]:
+    """The first and the last rows, if there are too many for a chart or a table."""
+    half = BAR_CLASSES // 2
+    return rows[:half] + rows[-half:] if len(rows) > BAR_CLASSES else rows
 
 
 def class_note(by_class: list[tuple[str, float]]) -> str:

@@ -5,6 +5,7 @@
 const $ = (id) => document.getElementById(id);
 const grid = $("grid"), view = $("view"), narrow = matchMedia("(max-width: 52rem)");
 const STEP = 24;
+const NOTHING = { id: null, code: null, like: "", k: STEP }; // to search for
 let about = { bits: 0, photos: 0, labels: {}, max_k: 1000, max_upload: Infinity };
 let shown = [];       // photos in the grid
 let running = null;   // the request that the page waits for
@@ -20,6 +21,7 @@ function readAddress() {
     id: whole("id"),
     code: query.get("code"),
     model: query.get("model"), // whose code that is
+    like: query.get("like") ?? "",
     k: Math.max(1, Math.min(whole("k") ?? STEP, about.max_k)),
     radius: whole("radius"),
     order: query.get("order") === "id" ? "id" : "appearance",
@@ -34,7 +36,7 @@ function address(asked) {
   else if (asked.code) {
     query.set("code", asked.code);
     query.set("model", asked.model);
-  }
+  } else if (asked.like) query.set("like", asked.like);
   if (asked.k !== STEP) query.set("k", asked.k);
   if (asked.radius !== null) query.set("radius", asked.radius);
   if (asked.order === "id") query.set("order", "id");
@@ -80,9 +82,9 @@ async function ask(url, options = {}) {
   const wait = answer.headers.get("retry-after");
   if (wait) throw new Trouble("The service is busy", `${sentence(body.error)} Wait ${wait} s, then try again.`);
   const titles = { 404: "That photo is not in the index any more", 413: "That file is too large" };
-  const picture = body.error.startsWith("the image: ");
+  const picture = body.error.startsWith("the image: "), label = body.error.startsWith("no label ");
   throw new Trouble(
-    titles[answer.status] ?? (picture ? "That file cannot be read as a picture" : "That did not work"),
+    titles[answer.status] ?? (picture ? "That file cannot be read as a picture" : label ? "No label like that" : "That did not work"),
     sentence(body.error.replace("the image: ", "")),
   );
 }
@@ -96,7 +98,7 @@ const count = (n) => n.toLocaleString("en");
 async function show() {
   const asked = readAddress();
   fillOptions(asked);
-  const searching = asked.id !== null || asked.code;
+  const searching = asked.id !== null || asked.code || asked.like;
   if (!searching) showQuery(null);
   await work(searching ? () => search(asked) : () => browse(asked));
 }
@@ -153,7 +155,8 @@ async function search(asked, file = null) {
   // A photo of the index finds itself: one more, and it is left out.
   query.set("k", Math.min(asked.k + (asked.id !== null), about.max_k));
   if (asked.id !== null) query.set("id", asked.id);
-  else if (!file) query.set("code", asked.code);
+  else if (!file && asked.code) query.set("code", asked.code);
+  else if (!file) query.set("label_like", asked.like);
   const begin = performance.now();
   const found = await ask("/search?" + query, file
     ? { method: "POST", body: file, headers: { "content-type": "application/octet-stream" } }
@@ -170,9 +173,11 @@ async function search(asked, file = null) {
   }
   showQuery(found.query);
   const near = found.neighbours.filter((photo) => photo.id !== asked.id).slice(0, asked.k);
-  const name = found.query.photo?.path ?? history.state?.name ?? "a picture";
-  $("headline").textContent = near.length
-    ? `${near.length === 1 ? "The neighbour" : `${count(near.length)} neighbours`} of ${name}` : `No neighbours of ${name}`;
+  const label = found.query.labels[0];
+  const name = nameOf(found.query) ?? "a picture";
+  $("headline").textContent = label
+    ? `${near.length === 1 ? "One photo" : near.length ? `${count(near.length)} photos` : "No photos"} like those of “${label}”`
+    : near.length ? `${near.length === 1 ? "The neighbour" : `${count(near.length)} neighbours`} of ${name}` : `No neighbours of ${name}`;
   document.title = `${name}: Search by picture`;
   if (near.length) {
     const [first, last] = [near[0].distance, near.at(-1).distance];
@@ -187,13 +192,17 @@ async function search(asked, file = null) {
   $("more").hidden = near.length < asked.k || asked.k >= about.max_k;
 }
 
+/** The photo, the label or the file that is searched for. */
+const nameOf = (query) => query.photo?.path ?? query.labels[0] ?? history.state?.name;
+
 function nothing(asked) {
   const ways = [];
   if (asked.radius !== null) ways.push(["Any distance", () => change({ radius: null })]);
   if (asked.labels.length || asked.path) ways.push(["Clear the filters", () => change({ labels: [], path: "" })]);
   const near = asked.radius === null ? "" : asked.radius ? ` within ${bitsText(asked.radius)}` : " with the same code";
   const met = asked.labels.length || asked.path ? " that the filters let through" : "";
-  message("Nothing found", `There is no other photo${near}${met}.`, ways);
+  const kind = asked.like && !asked.labels.length ? "no photo without a label" : "no other photo";
+  message("Nothing found", `There is ${kind}${near}${met}.`, ways);
 }
 
 /* ---- Drawing ---- */
@@ -239,7 +248,7 @@ function tile(photo, place, bits) {
   if (photo.labels.length) text.append(tags(element("span", { class: "labels" }), photo.labels));
   const said = [bits ? bitsText(photo.distance) : "", photo.path, photo.labels.join(", ")].filter(Boolean).join(", ");
   const link = element("a", {
-    class: "tile", href: address({ ...readAddress(), id: photo.id, code: null, k: STEP }),
+    class: "tile", href: address({ ...readAddress(), ...NOTHING, id: photo.id }),
     "aria-label": `${said}: search for it`, "data-place": place, tabindex: place ? -1 : 0,
   }, frame, text);
   const look = element("button", { class: "look", type: "button", "aria-label": `Show ${photo.path} large`, "data-place": place, tabindex: place ? -1 : 0 }, svg.cloneNode(true));
@@ -249,6 +258,15 @@ function tile(photo, place, bits) {
 function tags(place, labels) {
   place.replaceChildren(...labels.map((label) => element("span", {}, label)));
   return place;
+}
+
+/** A link to the search by a label. */
+function labelLink(label) {
+  const link = element("a", { href: address({ ...readAddress(), ...NOTHING, like: label }) }, label);
+  link.addEventListener("click", (event) => {
+    if (plainClick(event)) { event.preventDefault(); go({ ...NOTHING, like: label }); }
+  });
+  return link;
 }
 
 function skeleton() {
@@ -266,10 +284,12 @@ function showQuery(query) {
   $("choose").textContent = query ? "Choose another" : "Choose a file";
   if (!query) { $("preview").removeAttribute("src"); return; }
   if (preview) $("preview").src = preview;
-  const name = photo?.path ?? history.state?.name ?? "A picture by its code";
+  const name = nameOf(query) ?? "A picture by its code";
   $("preview").alt = `What is searched for: ${name}`;
   $("asked-name").textContent = name;
   tags($("asked-labels"), photo?.labels ?? []);
+  const others = query.labels.slice(1);
+  if (others.length) $("asked-labels").append("Also matches ", ...others.map(labelLink));
   $("hex").textContent = query.code;
   drawBits(query.code);
 }
@@ -318,7 +338,7 @@ async function take(file) {
     return;
   }
   scrollTo(0, 0);
-  const asked = { ...readAddress(), id: null, code: null, k: STEP };
+  const asked = { ...readAddress(), ...NOTHING };
   await work(() => search(asked, file), true);
 }
 
@@ -372,7 +392,7 @@ addEventListener("drop", (event) => {
   depth = 0;
   $("curtain").hidden = true;
   const id = own(event.dataTransfer.getData("text/uri-list"));
-  if (id !== null) go({ id, code: null, k: STEP });
+  if (id !== null) go({ ...NOTHING, id });
   else if (event.dataTransfer.files.length) take(event.dataTransfer.files[0]);
   else trouble("That was a link, not a file", "This page fetches nothing from elsewhere: save the picture, then drop the file.");
 });
@@ -400,9 +420,14 @@ function change(changes) {
 
 addEventListener("popstate", show);
 $("home").addEventListener("click", (event) => {
-  if (plainClick(event)) { event.preventDefault(); go({ id: null, code: null, k: STEP, radius: null, order: "appearance", labels: [], path: "" }); }
+  if (plainClick(event)) { event.preventDefault(); go({ ...NOTHING, radius: null, order: "appearance", labels: [], path: "" }); }
 });
-$("clear").addEventListener("click", () => go({ id: null, code: null, k: STEP }));
+$("clear").addEventListener("click", () => go(NOTHING));
+$("words").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const like = $("like").value.trim();
+  if (like) go({ ...NOTHING, like });
+});
 $("shuffle").addEventListener("click", show);
 $("more").addEventListener("click", () => change({ k: Math.min(readAddress().k + 2 * STEP, about.max_k) }));
 const plainClick = (event) => !(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey || event.button);
@@ -413,7 +438,7 @@ grid.addEventListener("click", (event) => {
   else if (link && link.href && plainClick(event)) {
     event.preventDefault();
     focusFirst = event.detail === 0; // by the keyboard
-    go({ id: shown[link.dataset.place].id, code: null, k: STEP });
+    go({ ...NOTHING, id: shown[link.dataset.place].id });
   }
 });
 
@@ -472,7 +497,7 @@ $("view-search").addEventListener("click", () => {
   const { id } = shown[viewed];
   focusFirst = true;
   view.close();
-  go({ id, code: null, k: STEP });
+  go({ ...NOTHING, id });
 });
 $("copy").addEventListener("click", async () => {
   try {
@@ -492,6 +517,7 @@ function fillOptions(asked) {
   $("radius-text").textContent = radiusText(Number($("radius").value));
   $("order").value = asked.order;
   $("path").value = asked.path;
+  $("like").value = asked.like;
   for (const box of $("chips").querySelectorAll("input")) box.checked = asked.labels.includes(box.value);
   orderChips();
   const active = asked.labels.length + (asked.radius !== null) + (asked.order === "id") + Boolean(asked.path);
@@ -503,6 +529,8 @@ function fillOptions(asked) {
 function makeChips() {
   const labels = Object.entries(about.labels).filter(([label]) => !label.includes("|"));
   $("labels-field").hidden = !labels.length;
+  $("words").hidden = !Object.keys(about.labels).length;
+  $("names").replaceChildren(...Object.keys(about.labels).slice(0, 1000).map((value) => element("option", { value })));
   $("label-search").hidden = labels.length <= 16;
   $("chips").replaceChildren(...labels.map(([label, photos]) => {
     const box = element("input", { type: "checkbox", value: label, "aria-label": `${label}, ${count(photos)} photos` });

@@ -249,14 +249,18 @@ def test_command_line(exported, fashion, place, tmp_path):
     """The same words with an address in place of a folder print the same."""
     _, export = exported
     folder = tmp_path / "index"
+    labels = tmp_path / "labels.csv"
+    labels.write_text("path,label\n" + "".join(f"{k:02d}.png,{'ab'[k % 2]}\n" for k in range(20)))
     for where in (folder, place):
-        told = ssah("index", export, fashion, "--output", where)
+        told = ssah("index", export, fashion, "--output", where, "--labels", labels)
         assert told.startswith(
             "60 photos: 60 new, 0 changed, 0 moved, 0 back, 0 missing, 0 removed, 0 as they were"
         )
     for words in (
         ["search", "INDEX", fashion / "07.png", fashion / "08.png", "-k", 5],
         ["search", "INDEX", fashion / "07.png", "--radius", 3, "--filter", "path=*1*", "--json"],
+        ["search", "INDEX", "--label-like", "a", "-k", 30, "--json"],
+        ["search", "INDEX", "--label-like", "b", "--radius", 3, "--filter", "path=*[13579].png"],
         ["duplicates", "INDEX", "--json"],
     ):
         one, other = ([where if w == "INDEX" else w for w in words] for where in (folder, place))
