@@ -266,7 +266,7 @@ class FakeRun:
 
 
 def test_interrupted(ssah, monkeypatch):
-    def interrupted(run, images, devices):
+    def interrupted(*given, **options):
         raise KeyboardInterrupt
 
     bad = {"cat/1.png": "cat/1.png: empty, or not an image"}
