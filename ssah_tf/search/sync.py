@@ -1,7 +1,7 @@
 """One step of an index towards its sources: what differs is found, read, then taken in."""
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,6 +82,7 @@ class Comparison:
         passed: What was passed over.
         to_read: Those of the paths whose code is not known without reading the file.
         gone: Paths of photos in results that are no file of the sources any more.
+        back: Paths of missing photos that are there again, as they were.
 
     Raises:
         NoImages: The sources have no image, and the index has none.
@@ -107,6 +108,8 @@ class Comparison:
         begun = may_be_empty or bool(self.photos or self.aside)
         self.paths, self.passed = list_images(sources, exclude, begun)
         self.to_read = [path for path in self.paths if not self.as_it_was(path)]
+        unread = set(self.to_read)
+        self.back = [path for path in self.paths if path in self.away and path not in unread]
         # What lies in a folder that cannot be listed now is not known to be gone.
         closed = tuple(os.path.abspath(folder) + "/" for folder in self.passed.unlisted)
         listed = set(self.paths)
@@ -153,7 +156,7 @@ class Comparison:
             bad: Files that cannot be read -> the reason.
             named: Path -> its labels, where any are said.
             replace_labels: Photos of which nothing is said lose their labels.
-            waiting: Those that are gone and stay as they are nevertheless.
+            waiting: Those of `gone` and `back` that stay as they are nevertheless.
         """
         photos, aside = self.photos, self.aside
         before = {n: p.labels for n, p in photos.items()}
@@ -161,7 +164,8 @@ class Comparison:
         already = set(aside)
         gone = [*set(self.gone).difference(waiting), *(p for p in self.by_path if p in bad)]
         self.put_aside(sorted({self.by_path[path] for path in gone}))
-        new = self.put_back(found, bad)
+        there = [path for path in self.back if path not in waiting]
+        new = self.put_back([*there, *(path for path in found if path in self.away)])
         back, again = len(new), dict[int, Uint8]()
         was, copies = self.recognise(found, named)
         added = 0
@@ -206,15 +210,12 @@ class Comparison:
             self.aside[number] = Aside(self.photos.pop(number), code.tobytes())
         codes.remove(numbers)
 
-    def put_back(self, found: Mapping[str, Record], bad: Mapping[str, str]) -> dict[int, Uint8]:
-        """Take missing photos whose files are there again, as they were; id -> code of each."""
-        unread = {path for path in self.to_read if path not in found}
+    def put_back(self, paths: Iterable[str]) -> dict[int, Uint8]:
+        """Take missing photos into results, as they were; id -> code of each."""
         back = {}
-        for path in self.paths:
-            if path in self.away and path not in unread and path not in bad:
-                number = self.away[path]
-                one = self.aside.pop(number)
-                self.photos[number], back[number] = one.photo, np.frombuffer(one.code, np.uint8)
+        for number in (self.away[path] for path in paths):
+            one = self.aside.pop(number)
+            self.photos[number], back[number] = one.photo, np.frombuffer(one.code, np.uint8)
         return back
 
     def recognise(self, found: Mapping[str, Record], named: Named) -> tuple[dict[str, int], Named]:

@@ -146,23 +146,23 @@ class Watcher:
         self.bad = {path: look for path, look in self.bad.items() if self.seen.get(path) == look}
         self.told = {path: why for path, why in self.told.items() if path in self.seen}
         still = {path for path, look in self.seen.items() if before.get(path, ()) == look}
-        gone = still.intersection(beside.gone)
+        settled = still.intersection((*beside.gone, *beside.back))
         ready = self.ready(beside, still)
         labels, relabelled = self.labels, False
         if labels is not None and labels.labels.source in still:
             labels, relabelled = LabelFile.read(labels.labels.source, self.sources), True
         found, bad = self.read(ready, beside.known()) if ready else ({}, {})
         done = None
-        if found or gone or relabelled or not beside.by_path.keys().isdisjoint(bad):
+        if found or settled or relabelled or not beside.by_path.keys().isdisjoint(bad):
             with locked(self.place, wait=True):
                 if index.storage.stamp() != index.stamp:  # another process has written: look again
                     return None
                 named = {} if labels is None else labels.labels(beside.known_paths())
-                waiting = set(beside.gone) - gone
+                waiting = {*beside.gone, *beside.back} - settled
                 done = beside.take_in(found, bad, named, self.replace_labels, waiting)
             self.labels = labels
             self.close()
-        left = self.seen.keys() - self.bad.keys() - found.keys() - bad.keys() - gone
+        left = self.seen.keys() - self.bad.keys() - found.keys() - bad.keys() - settled
         self.pending = bool(left - ({labels.labels.source} if labels and relabelled else set()))
         self.bad |= {path: self.seen[path] for path in bad}
         news = {path: why for path, why in bad.items() if self.told.get(path) != why}
@@ -173,7 +173,8 @@ class Watcher:
 
     def differences(self, beside: Comparison) -> dict[str, Look]:
         """What is other than the index has it, and what it looks like now."""
-        found = {path: look_at(path) for path in beside.to_read} | dict.fromkeys(beside.gone)
+        there = {path: look_at(path) for path in (*beside.to_read, *beside.back)}
+        found = there | dict.fromkeys(beside.gone)
         if (labels := self.labels) is not None and labels.labels.source != FOLDERS:
             look = look_at(labels.labels.source)
             if look != labels.seen:
