@@ -357,3 +357,39 @@ def test_what_is_heard_may_be_of_photos(in_folder):
     ):
         assert watcher.matters(root, f"{root}/{path}", is_folder) is matters, path
     assert watcher.matters(str(world.folder), str(table), False)
+
+
+class Deaf:
+    """Folders that tell nothing, as those of a network drive; notes how long was waited."""
+
+    def __init__(self, *steps):
+        self.steps, self.waited = iter(steps), []
+
+    def forget(self):
+        pass
+
+    def wait(self, seconds):
+        self.waited.append(seconds)
+        next(self.steps, lambda: None)()
+        return False
+
+
+def test_what_nobody_tells_of_is_found_by_the_sweep(in_folder, monkeypatch):
+    """And what goes wrong is told once, and tried again until it is well."""
+    monkeypatch.setattr(watch, "SETTLE", 0)
+    world = in_folder
+    away = world.folder / "away"
+    deaf = Deaf(
+        lambda: photo(world.photos / "new.png", 200),
+        lambda: world.photos.rename(away),
+        lambda: None,
+        lambda: away.rename(world.photos),
+        lambda: photo(world.photos / "newer.png", 201),
+    )
+    batches = world.watcher.batches(deaf, 999)
+    assert next(batches).added == 1
+    assert "no such file or folder" in str(next(batches))
+    assert next(batches).added == 1
+    assert deaf.waited == [999, 999, watch.AGAIN, watch.AGAIN, 999]
+    batches.close()
+    assert world.watcher.index is None
