@@ -109,23 +109,21 @@ class Watcher:
             while True:
                 events.forget()
                 began = time.monotonic()
+                done: Synced | SsahError | None = None
+                rest, before, wrong = sweep, wrong, ""
                 try:
                     done = self.look()
                 except OtherModel:
                     raise
                 except SsahError as error:
                     self.close()
-                    if str(error) != wrong:
-                        yield error
-                    wrong = str(error)
-                    events.wait(min(sweep, AGAIN))
-                    continue
-                wrong = ""
+                    rest, wrong, self.pending = min(sweep, AGAIN), str(error), False
+                    done = error if wrong != before else None
                 if done is not None:
                     yield done
                 # Half of the time at most, however large the index is.
                 pause = max(SETTLE, time.monotonic() - began)
-                if self.pending or events.wait(sweep):
+                if self.pending or events.wait(rest):
                     time.sleep(pause)
         finally:
             self.close()
