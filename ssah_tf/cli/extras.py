@@ -22,6 +22,7 @@ EXTRAS = {
         "jinja2",
         "tensorflow_serving",
     ),
+    "search": ("faiss", "pyarrow", "watchdog"),
     "serve": ("fastapi", "uvicorn", "python_multipart", "prometheus_client"),
 }
 

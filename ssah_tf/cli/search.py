@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ssah_tf.cli.extras import renamed
+from ssah_tf.cli.extras import need, renamed
 from ssah_tf.cli.folders import Exclude, patterns, print_passed_over
 from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable, tell_flat
+from ssah_tf.cli.watch import SWEEP, follow
+from ssah_tf.system.durations import parse_duration
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import printable
 
@@ -78,6 +80,21 @@ def index(
     codes: Annotated[
         Path | None, typer.Option(help="Take the codes that `ssah encode` wrote to this folder.")
     ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch", help="Go on, and take in what is new, changed or gone as it comes."
+        ),
+    ] = False,
+    sweep: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            show_default=False,
+            help="Look at all files so often while watching, since network drives do not tell of "
+            f"changes, such as 30s, 10m or 2h; {SWEEP} by default.",
+        ),
+    ] = None,
     exclude: Exclude = None,
     threads: Threads = 0,
 ) -> None:
@@ -89,22 +106,32 @@ def index(
     from ssah_tf.data.names import odd_names
     from ssah_tf.encoding.encoder import Encoder
     from ssah_tf.search.backends.schemes import locked, shown
-    from ssah_tf.search.labels import PhotoLabels
     from ssah_tf.search.photo_index import PhotoIndex
+    from ssah_tf.search.watch import LabelFile, Watcher
 
     if replace_labels and labels is None:
         raise SsahError("--replace-labels needs --labels FILE, or --labels folders")
     if yes and not prune:
         raise SsahError("--yes goes with --prune")
+    if watch:
+        need("search", "--watch")
+    if watch and prune:
+        raise SsahError("--watch never removes photos: run --prune by itself")
+    if sweep is not None and not watch:
+        raise SsahError("--sweep goes with --watch")
+    every = parse_duration(sweep or SWEEP, "--sweep")
     loaded = Encoder.load(encoder, threads=threads)
-    label = PhotoLabels(labels, sources) if labels is not None else None
+    file = LabelFile.read(labels, sources) if labels is not None else None
+    label = file.labels if file is not None else None
     with (
         resumable(SAME_AGAIN),
         locked(output),
         progress_bar("encoding") as bar,
         PhotoIndex.open(output, loaded) as opened,
     ):
-        done = opened.sync(loaded, sources, bar, label, codes, replace_labels, patterns(exclude))
+        done = opened.sync(
+            loaded, sources, bar, label, codes, replace_labels, patterns(exclude), watch
+        )
         photos = len(opened)
     for reason in done.bad.values():
         typer.echo(f"skipped: {printable(reason)}", err=True)
@@ -150,6 +177,9 @@ def index(
     if refused is not None:
         raise refused
     typer.echo(f"index: {shown(output)}")
+    if watch:
+        leave_out = patterns(exclude)
+        follow(Watcher(output, loaded, sources, leave_out, file, replace_labels, done.bad), every)
 
 
 @app.command()

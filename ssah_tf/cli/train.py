@@ -11,6 +11,7 @@ from ssah_tf.cli.extras import import_tensorflow, need
 from ssah_tf.cli.folders import Exclude, print_passed_over
 from ssah_tf.cli.overrides import absolute, overrides_of
 from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable
+from ssah_tf.system.durations import parse_duration
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import printable
 
@@ -104,7 +105,7 @@ def train(
     import_tensorflow()
     from ssah_tf.training import tables
     from ssah_tf.training import train as training
-    from ssah_tf.training.choose.budget import Clock, parse_budget
+    from ssah_tf.training.choose.budget import Clock
     from ssah_tf.training.devices import is_chief, make_strategy, place_among_workers
     from ssah_tf.training.measure import measure
     from ssah_tf.training.photos import some_images
@@ -114,7 +115,7 @@ def train(
         raise SsahError("TF_CONFIG names several workers: give all the same run folder, --output")
     make_strategy(devices)  # before anything else of TensorFlow
     if data and not (recipe or resume or self_train):
-        clock = Clock(parse_budget(budget or BUDGET), began=began)
+        clock = Clock(parse_duration(budget or BUDGET, "--budget"), began=began)
         changes = overrides_of(data, labels, overrides, no_sample, exclude)
         run, loaded, record = begin_choice(changes, output, clock)
         print_findings(loaded)

@@ -3,17 +3,14 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
 
-from ssah_tf.data.scan import PassedOver
-from ssah_tf.encoding.encode import NoImages, find_images
 from ssah_tf.encoding.encoder import Encoder
 from ssah_tf.encoding.parts import Parts
-from ssah_tf.encoding.records import flat_pictures
 from ssah_tf.metrics.class_codes import majority_code
 from ssah_tf.metrics.hamming import code_bytes, full_bytes
 from ssah_tf.search.backends.schemes import open_storage
@@ -31,14 +28,18 @@ from ssah_tf.search.filters import (
 )
 from ssah_tf.search.index import Index
 from ssah_tf.search.missing import Aside, Missing
-from ssah_tf.search.moved import inherited, moved
 from ssah_tf.search.photo_table import Photo, PhotoTable
+from ssah_tf.search.sync import Comparison, Synced
 from ssah_tf.search.words import labels_like
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import printable
 
 #: What photos of one distance are ordered by.
 Order = Literal["appearance", "id"]
+
+
+class OtherModel(SsahError):
+    """An encoder that is not that of the index."""
 
 
 @dataclass(frozen=True)
@@ -54,40 +55,6 @@ class Hit:
     id: int
     photo: Photo
     distance: int
-
-
-@dataclass(frozen=True)
-class Synced:
-    """What a `sync` did.
-
-    Attributes:
-        added: New photos.
-        changed: Photos whose content is another.
-        moved: Photos whose file has another path now.
-        back: Photos that were missing and are there again.
-        missing: Photos that are missing now, all of them.
-        missing_labelled: Those of them that have labels.
-        removed: Photos of which nothing is left.
-        kept: Photos that are as they were.
-        labels: Photos that were given labels, whose labels are others now, and whose labels were
-            taken away, by what `sync` was told of labels.
-        bad: Files that cannot be read -> the reason; they are not in results.
-        passed: What was left out of the folders.
-        flat: Those of the new and changed photos that are of one level. See `flat_pictures`.
-    """
-
-    added: int = 0
-    changed: int = 0
-    moved: int = 0
-    back: int = 0
-    missing: int = 0
-    missing_labelled: int = 0
-    removed: int = 0
-    kept: int = 0
-    labels: tuple[int, int, int] = (0, 0, 0)
-    bad: dict[str, str] = field(default_factory=dict)
-    passed: PassedOver = field(default_factory=PassedOver)
-    flat: tuple[str, ...] = field(default=(), compare=False)
 
 
 class PhotoIndex:
@@ -164,10 +131,10 @@ class PhotoIndex:
         """Refuse an encoder whose codes mean something else.
 
         Raises:
-            SsahError: It is another model than that of the index.
+            OtherModel: It is another model than that of the index.
         """
         if encoder.model_id != self.codes.model_id:
-            raise SsahError(
+            raise OtherModel(
                 f"{self.storage} was made by model {self.codes.model_id}, the encoder is "
                 f"{encoder.model_id}: their codes cannot be compared; to change the encoder of an "
                 "index use `ssah migrate`"
@@ -185,6 +152,7 @@ class PhotoIndex:
         codes: Path | None = None,
         replace_labels: bool = False,
         exclude: Sequence[str] = (),
+        may_be_empty: bool = False,
     ) -> Synced:
         """Make results those of the photos of the sources; forget nothing; then save it.
 
@@ -205,137 +173,21 @@ class PhotoIndex:
             codes: Folder of shards that `ssah encode` wrote: photos in it are not encoded again.
             replace_labels: Photos of which `labels` says nothing lose theirs.
             exclude: Patterns of what is passed over in folders; see `data.scan.Exclude`.
+            may_be_empty: An index may begin without a photo.
 
         Raises:
             SsahError: The encoder is another, or a source does not exist.
         """
         self.check(encoder)
-        photos = self.photos.in_memory()
-        by_path = {photo.path: number for number, photo in photos.items()}
-        aside = {
-            number: one
-            for number, one in self.missing.rows.items()  # in Milvus a kill may have left both
-            if number not in photos and one.photo.path not in by_path
-        }
-        away = {one.photo.path: number for number, one in aside.items()}
-        paths, passed = self.listed(sources, bool(photos or aside), exclude)
-        listed = set(paths)
-        others = [path for path in (*by_path, *away) if path not in listed]
+        beside = Comparison(self, sources, exclude, may_be_empty)
         # First: it may find a mistake.
-        named = {} if labels is None else labels([*paths, *others])
-        # What lies in a folder that cannot be listed now is not known to be gone.
-        closed = tuple(os.path.abspath(folder) + "/" for folder in passed.unlisted)
-        wanted = {*paths, *(path for path in by_path if path.startswith(closed))}
+        named = {} if labels is None else labels(beside.known_paths())
         self.storage.keep_encoder(encoder)
-
-        def as_it_was(path: str) -> bool:
-            """Whether the code of a path is known without reading the file."""
-            if path in by_path:
-                return photos[by_path[path]].unchanged()
-            one = aside[away[path]] if path in away else None
-            return one is not None and bool(one.code) and one.photo.unchanged()
-
-        to_read = [path for path in paths if not as_it_was(path)]
-        known = {
-            bytes.fromhex(photos[number].digest): (photos[number].perceptual_hash, code)
-            for number, code in zip(self.codes.ids.tolist(), self.codes.full_codes, strict=True)
-        }
-        for one in aside.values():
-            if one.code:
-                code = np.frombuffer(one.code, np.uint8)
-                known.setdefault(bytes.fromhex(one.photo.digest), (one.photo.perceptual_hash, code))
         parts = Parts(self.storage.parts(encoder.model_id), encoder)
-        found, bad = parts.encode(to_read, known, progress, codes)
-        looks = ((path, record.perceptual_hash) for path, record in found.items())
-        flat = tuple(flat_pictures(encoder.image_size, looks))
-
-        before = {n: p.labels for n, p in photos.items()}
-        before |= {n: one.photo.labels for n, one in aside.items()}
-        new: dict[int, np.ndarray] = {}
-        again: dict[int, np.ndarray] = {}
-        # What is there no longer.
-        gone = [n for p, n in by_path.items() if p not in wanted or p in bad]
-        rows = self.codes.full_codes[np.searchsorted(self.codes.ids, np.array(gone, np.int64))]
-        for number, code in zip(gone, rows, strict=True):
-            aside[number] = Aside(photos.pop(number), code.tobytes())
-        self.codes.remove(gone)
-        # What is there again, as it was.
-        back = [n for p, n in away.items() if p in wanted and p not in bad]
-        for number in back:
-            one = aside.pop(number)
-            photos[number], new[number] = one.photo, np.frombuffer(one.code, np.uint8)
-        # What was read.
-        fresh = {p: r.digest.hex() for p, r in found.items() if p not in by_path and p not in away}
-        is_gone = (
-            {n: one.photo for n, one in aside.items() if not os.path.lexists(one.photo.path)}
-            if fresh
-            else {}
-        )
-        was = moved(fresh, is_gone)
-        for path, number in was.items():
-            photos[number] = aside.pop(number).photo
-            if path not in named and photos[number].path in named:
-                named[path] = named[photos[number].path]
-        known_photos = {**photos, **{n: one.photo for n, one in aside.items()}} if fresh else {}
-        copies = inherited({p: d for p, d in fresh.items() if p not in was}, known_photos)
-        added = 0
-        for path, record in found.items():
-            photo = Photo.of(record)
-            number = by_path.get(path, away.get(path, was.get(path, -1)))
-            if number < 0:
-                number, self.next_id = self.next_id, self.next_id + 1
-                added += 1
-                photo = replace(photo, labels=copies.get(path, ()))
-            else:
-                photo = replace(photo, labels=photos[number].labels)
-            if path not in by_path:
-                new[number] = record.code
-            elif photos[number].digest != photo.digest:
-                again[number] = record.code
-            photos[number] = photo
-        if named or replace_labels:
-            for number, photo in photos.items():
-                labelled = named.get(photo.path, () if replace_labels else photo.labels)
-                if labelled != photo.labels:
-                    photos[number] = replace(photo, labels=labelled)
-            for number, one in aside.items():
-                labelled = named.get(one.photo.path, () if replace_labels else one.photo.labels)
-                aside[number] = replace(one, photo=replace(one.photo, labels=labelled))
-        width = full_bytes(encoder.bits, encoder.appearance_bits)
-        for put, change in ((self.codes.add, new), (self.codes.update, again)):
-            put(list(change), np.array(list(change.values()), np.uint8).reshape(-1, width))
-        self.table, self.roots = PhotoTable.of(photos), tuple(map(os.path.abspath, sources))
-        self.missing = Missing.of(aside)
-        self.save()
+        found, bad = parts.encode(beside.to_read, beside.known(), progress, codes)
+        done = beside.take_in(found, bad, named, replace_labels)
         parts.clear()
-        return Synced(
-            added,
-            len(again),
-            len(was),
-            len(back),
-            len(aside),
-            self.missing.labelled,
-            kept=len(photos) - len(new) - len(again),
-            labels=label_changes(before, photos, aside),
-            bad=bad,
-            passed=passed,
-            flat=flat,
-        )
-
-    def listed(
-        self, sources: Sequence[str | Path], begun: bool, exclude: Sequence[str]
-    ) -> tuple[list[str], PassedOver]:
-        """The image files of the sources, absolute, each once, and what was passed over.
-
-        None are an error at first only.
-        """
-        try:
-            scanned = find_images(sources, exclude)
-        except NoImages as none:
-            if not begun:
-                raise
-            return [], none.passed
-        return list(dict.fromkeys(map(os.path.abspath, scanned.paths))), scanned.passed
+        return done
 
     def prune(self, bad: Mapping[str, str] | None = None, yes: bool = False) -> tuple[int, int]:
         """Forget the missing photos, and save that.
@@ -613,22 +465,6 @@ class PhotoIndex:
             return self.codes, None
         subset = self.subset(where)
         return (self.codes, subset.ids) if subset.codes is None else (subset.codes, None)
-
-
-def label_changes(
-    before: Mapping[int, tuple[str, ...]],
-    photos: Mapping[int, Photo],
-    aside: Mapping[int, Aside],
-) -> tuple[int, int, int]:
-    """How many photos have labels now and had none, have others now, and have none any more."""
-    now = {n: p.labels for n, p in photos.items()} | {n: a.photo.labels for n, a in aside.items()}
-    given = changed = taken = 0
-    for number, labels in now.items():
-        had = before.get(number, ())
-        given += bool(labels and not had)
-        changed += bool(labels and had and labels != had)
-        taken += bool(had and not labels)
-    return given, changed, taken
 
 
 def may_be_there(path: str, bad: Mapping[str, str]) -> bool:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,10 +12,12 @@ from ssah_tf.system.errors import RunError
 
 #: What a file system answers that knows no locks; there the user has to take care alone.
 NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
+#: Seconds after which one that waits tries again.
+PAUSE = 0.1
 
 
 @contextmanager
-def only_one(path: Path, what: str | Path) -> Iterator[None]:
+def only_one(path: Path, what: str | Path, wait: bool = False) -> Iterator[None]:
     """Keep other processes out while the block runs.
 
     The lock is the kernel's (`flock`), so it ends with the process, however that ends. The file
@@ -23,6 +26,7 @@ def only_one(path: Path, what: str | Path) -> Iterator[None]:
     Args:
         path: The lock file; its folder is made if need be.
         what: What is locked, for the message.
+        wait: Until another process has let go, instead of an error.
 
     Raises:
         RunError: Another process holds the lock, or the file cannot be made.
@@ -41,6 +45,10 @@ def only_one(path: Path, what: str | Path) -> Iterator[None]:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            if wait:
+                stream.close()
+                time.sleep(PAUSE)
+                continue
             stream.seek(0)
             owner = stream.read().strip() or "unknown"
             stream.close()

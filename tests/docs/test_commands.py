@@ -40,6 +40,7 @@ CLUSTER = "--engine ray --address 10.0.0.1:6379"
 RAY = "a cluster of Ray: tests/encoding/test_ray.py has one"
 FROZEN = "ssah train frozen --data photos/ --labels labels.csv"
 ON_PHOTOS = "--data photos/ --labels labels.csv --output"
+WATCH = "ssah index runs/folder/export photos/ --output index"
 PRESET = "--set model.backbone=keras_hub:dinov2_small"
 #: Commands of `ssah` that are parsed, not run -> why.
 PARSED = {
@@ -51,6 +52,7 @@ PARSED = {
     f"ssah train frozen {ON_PHOTOS} runs/photos-dinov2 {PRESET}": (
         "a preset is downloaded: tests/models/test_keras_hub.py has local ones"
     ),
+    f"{WATCH} --labels labels.csv --watch": "never ends: tests/cli/test_watch.py",
     "ssah load index milvus://localhost:19530/holidays": "a Milvus: tests/search/backends",
 }
 #: Beginnings of commands of other programs -> why they are not run.

@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -38,6 +39,15 @@ def test_the_second_is_refused_by_name(other, tmp_path):
         "or name another --output"
     )
     assert (tmp_path / ".lock").exists()  # the refused one must not take it away
+
+
+def test_the_second_may_wait(other, tmp_path):
+    ender = threading.Timer(0.5, other.stdin.close)
+    ender.start()
+    with only_one(tmp_path / ".lock", "it", wait=True):
+        assert other.wait(60) == 0
+        assert (tmp_path / ".lock").read_text() == str(os.getpid())
+    ender.join()
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, None])

@@ -1,29 +1,7 @@
 """The time that a person gives: how it is written, and how much of it is left."""
 
 import math
-import re
 import time
-
-from ssah_tf.system.errors import SsahError
-
-UNITS = {"h": 3600, "m": 60, "s": 1}
-WRITTEN = re.compile(r"(?:\d+(?:\.\d+)?[hms])+")
-PART = re.compile(r"(\d+(?:\.\d+)?)([hms])")
-
-
-def parse_budget(text: str) -> float:
-    """Seconds of a time such as `90s`, `10m`, `2h` or `1h30m`.
-
-    Raises:
-        SsahError: It is none, or zero.
-    """
-    written = text.strip().lower().replace(" ", "")
-    seconds = 0.0
-    if WRITTEN.fullmatch(written):
-        seconds = sum(float(number) * UNITS[unit] for number, unit in PART.findall(written))
-    if not seconds:
-        raise SsahError(f"--budget {text}: expected a time such as 90s, 10m or 2h")
-    return seconds
 
 
 def written(seconds: float) -> str:
@@ -35,7 +13,7 @@ def written(seconds: float) -> str:
 
 
 def smallest_budget(seconds: float) -> str:
-    """The least time to ask for that is no less than some seconds, as `parse_budget` reads it."""
+    """The least time to ask for that is no less than some seconds, as `parse_duration` reads it."""
     return f"{10 * math.ceil(seconds / 10)}s" if seconds < 300 else f"{math.ceil(seconds / 60)}m"
 
 

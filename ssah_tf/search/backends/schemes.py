@@ -192,11 +192,15 @@ def shown(place: str) -> str:
     return scheme_of(place).shown(place)
 
 
-def locked(place: str) -> AbstractContextManager[None]:
+def locked(place: str, wait: bool = False) -> AbstractContextManager[None]:
     """Keep other processes of this machine out of an index while the block runs.
+
+    Args:
+        place: A folder, or an address.
+        wait: Until another process has let go, instead of an error.
 
     Raises:
         RunError: Another process is at it.
     """
     scheme = scheme_of(place)
-    return only_one(scheme.scratch(place) / ".lock", scheme.shown(place))
+    return only_one(scheme.scratch(place) / ".lock", scheme.shown(place), wait)

@@ -19,8 +19,9 @@ from ssah_tf.cli.app import app
 from ssah_tf.data import load_fashion
 from ssah_tf.search.backends.storage import State
 from ssah_tf.search.duplicates import find_duplicates
-from ssah_tf.search.photo_index import PhotoIndex, Synced, load_photos
+from ssah_tf.search.photo_index import PhotoIndex, load_photos
 from ssah_tf.search.stats import index_stats
+from ssah_tf.search.sync import Synced
 from ssah_tf.system.errors import SsahError
 
 NAMES = map("photos{}".format, itertools.count())

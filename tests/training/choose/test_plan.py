@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ssah_tf.data import ImageSet
+from ssah_tf.system.durations import parse_duration
 from ssah_tf.system.errors import SsahError
-from ssah_tf.training.choose.budget import parse_budget
 from ssah_tf.training.choose.candidates import (
     CANDIDATES,
     NAMES,
@@ -75,7 +75,7 @@ def test_small_pictures_on_an_empty_ground(recipes):
 
 def test_a_budget_that_is_named_does(recipes):
     _, late, _ = plan_of(recipes, CLOTHES, 200)
-    named = parse_budget(late["folder"].split("--budget ")[1].split()[0])
+    named = parse_duration(late["folder"].split("--budget ")[1].split()[0], "--budget")
     plan, late, _ = plan_of(recipes, CLOTHES, named - 20)
     assert "folder" in plan.of
     assert "folder" not in late
@@ -113,7 +113,7 @@ def test_too_small_for_anything(recipes):
     """One line with the smallest that works; and it does."""
     with pytest.raises(SsahError, match="the smallest that works is --budget ") as caught:
         plan_of(recipes, MANY, 60)
-    seconds = parse_budget(str(caught.value).split("--budget ")[1])
+    seconds = parse_duration(str(caught.value).split("--budget ")[1], "--budget")
     plan, _, _ = plan_of(recipes, MANY, seconds - 20)
     assert set(plan.of) == {"baseline"}
     with pytest.raises(SsahError, match="too small"):
