@@ -53,7 +53,8 @@ def load_class_folders(root: str | Path, exclude: Sequence[str] = ()) -> Loaded:
         left_out = f"; {passed.line()}" if passed.line() else ""
         raise DataError(
             f"{root}: {len(classes)} class folders with images, at least 2 are needed (expected "
-            f"{root}/<class>/*.jpg; for labels in a file add --labels FILE){left_out}"
+            f"{root}/<class>/*.jpg; for labels in a file add --labels FILE; "
+            f"without labels begin with: ssah suggest {root}){left_out}"
         )
     column = {name: i for i, name in enumerate(classes)}
     labels = sparse_zeros(len(ids), len(classes))
