@@ -45,9 +45,14 @@ def begin_choice(
 
 
 def finish_choice(
-    run: "Run", images: "ImageSet", record: "Record", clock: "Clock", devices: int | None
+    run: "Run",
+    images: "ImageSet",
+    record: "Record",
+    clock: "Clock",
+    devices: int | None,
+    features: Path | None,
 ) -> None:
-    """Train what is planned, choose, measure, and print it all.
+    """Train what is planned, choose, measure, and print it all. See `carry_out`.
 
     Raises:
         SsahError: See `training.choose.run.carry_out`.
@@ -59,7 +64,7 @@ def finish_choice(
 
     with resumable(f"go on with: ssah train --resume {run.folder}"):
         print_plan(record)
-        run = carry_out(run, images, record, clock, devices, progress_bar, typer.echo)
+        run = carry_out(run, images, record, clock, devices, progress_bar, typer.echo, features)
         print_choice(record)
         spec = run.recipe.data
         metrics = measure(run, images.hold(spec.image_size, spec.cache_mb), progress_bar)
@@ -68,7 +73,9 @@ def finish_choice(
     typer.echo(f"encoder: {run.model_path}\nreport: {run.report_path}")
 
 
-def resume_choice(folder: Path, data: str | None, devices: int | None) -> bool:
+def resume_choice(
+    folder: Path, data: str | None, devices: int | None, features: Path | None
+) -> bool:
     """Go on with a choice that was interrupted; whether the folder holds one.
 
     Raises:
@@ -87,7 +94,7 @@ def resume_choice(folder: Path, data: str | None, devices: int | None) -> bool:
     for line in found.lines():
         typer.echo(f"data: {printable(line)}", err=True)
     clock = Clock(record.budget, record.spent)
-    finish_choice(run, some_images(found), record, clock, devices)
+    finish_choice(run, some_images(found), record, clock, devices, features)
     return True
 
 

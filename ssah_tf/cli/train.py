@@ -17,6 +17,7 @@ from ssah_tf.system.text import printable
 if TYPE_CHECKING:
     from ssah_tf.data import ImageSet, Loaded
     from ssah_tf.data.found import Found
+    from ssah_tf.training.hash_layer.features import Features
     from ssah_tf.training.run import Run
 
 app = typer.Typer()
@@ -82,6 +83,14 @@ def train(
         int | None,
         typer.Option(min=1, help="Use so many GPUs of this host; all that are found by default."),
     ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Take features of a frozen backbone from this working folder, as ssah suggest "
+            "keeps them, and add what is missing.",
+        ),
+    ] = None,
     no_sample: NoSample = False,
     overrides: Overrides = None,
 ) -> None:
@@ -110,12 +119,12 @@ def train(
         run, loaded, record = begin_choice(changes, output, clock)
         print_findings(loaded)
         print_start(run, loaded.images)
-        return finish_choice(run, loaded.images, record, clock, devices)
+        return finish_choice(run, loaded.images, record, clock, devices, features)
     refuse_budget(budget)
     if resume is not None:
         if recipe or labels or exclude or output or self_train or no_sample or overrides:
             raise SsahError("--resume takes all from the run folder: name nothing else but --data")
-        if resume_choice(resume, data and absolute(data), devices):
+        if resume_choice(resume, data and absolute(data), devices, features):
             return
         run, found = find_photos(Run.open(resume), data)
         if run.missing and run.metrics_path.is_file():
@@ -125,6 +134,8 @@ def train(
         images = some_images(found)
     else:
         chosen = recipe or ("folder" if data or self_train else "fashion")
+        if features is not None:
+            refuse_features(chosen, overrides)
         run, loaded = start_run(
             chosen, data, labels, output, overrides, no_sample, self_train, exclude
         )
@@ -136,7 +147,7 @@ def train(
             return training.train(run, images, devices)
         print_start(run, images)
         images = images.hold(run.recipe.data.image_size, run.recipe.data.cache_mb)
-        training.train(run, images, devices)
+        training.train(run, images, devices, features=features_from(features))
         metrics = measure(run, images, progress_bar)
     tables.print_metrics(metrics)
     if (stored := tables.stored_rows(run.recipe)) is not None:
@@ -295,6 +306,26 @@ def start_run(
     changes = (*taught, *overrides_of(data, labels, overrides, no_sample, exclude))
     chosen = load_recipe(recipe, changes)
     return start(chosen, output or new_run_folder(Path("runs"), chosen.name), check_convertible)
+
+
+def refuse_features(recipe: str, overrides: list[str] | None) -> None:
+    """Refuse a folder of features for a recipe that has no use for them.
+
+    Raises:
+        SsahError: The recipe trains its backbone.
+    """
+    from ssah_tf.training.recipe import load_recipe
+
+    if not load_recipe(recipe, tuple(overrides or ())).train.cached_features:
+        raise SsahError(f"--features is for a frozen backbone, and the recipe {recipe} trains its")
+
+
+def features_from(work: Path | None) -> "Features":
+    """What gives the features of a frozen backbone: from a working folder, if one is named."""
+    from ssah_tf.training.hash_layer.feature_store import FeatureStore, features_in
+    from ssah_tf.training.hash_layer.features import features_of
+
+    return features_of if work is None else FeatureStore(features_in(work), progress_bar)
 
 
 def find_photos(run: "Run", data: str | None) -> "tuple[Run, Found]":

@@ -1,7 +1,7 @@
 """Image files on disk: read once, and taken into a set or listed with the reason why not."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +21,17 @@ CHUNK = 64
 SMALL = 16_384
 
 
-def read_all(root: Path, ids: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+def read_all(
+    root: Path,
+    ids: Sequence[str],
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[list[str], dict[str, str]]:
     """Read and decode every file once, so that training meets no bad one.
+
+    Args:
+        root: Folder of the files.
+        ids: Their paths relative to it.
+        progress: Is called with how many files are read, and how many there are.
 
     Returns:
         The content digest of each file, "" for a bad one; and the bad files with their reasons.
@@ -40,12 +49,14 @@ def read_all(root: Path, ids: Sequence[str]) -> tuple[list[str], dict[str, str]]
             results.append(check(os.path.join(root, ids[position])))
         return results
 
-    digests, bad = [""] * len(ids), {}
+    digests, bad, done = [""] * len(ids), {}, 0
     for task, results in zip(tasks, decoder_pool().map(run, tasks), strict=True):
         for position, (digest, reason) in zip(task, results, strict=True):
             digests[position] = digest
             if reason:
                 bad[ids[position]] = reason
+        done += len(task)
+        progress(done, len(ids))
     return digests, {name: bad[name] for name in ids if name in bad}
 
 

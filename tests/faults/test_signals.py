@@ -41,7 +41,7 @@ LOOPS = {
         0,
     ),
     "choose, plan": (CHOOSE, "ssah_tf.training.choose.timing:time_hash_layer", 0),
-    "choose, features": (CHOOSE, "ssah_tf.training.choose.store:write_part", 0),
+    "choose, features": (CHOOSE, "ssah_tf.training.hash_layer.feature_store:write_part", 0),
     "choose, second recipe": (CHOOSE, "ssah_tf.training.hash_layer.itq:itq", 1),
     "evaluate, photos": (["evaluate", "RUN"], "ssah_tf.data.image_set:decode", 30),
     "evaluate, codes": (["evaluate", "RUN"], "ssah_tf.data.image_set:ImageSet.read", 1),

@@ -27,9 +27,9 @@ from ssah_tf.training.choose.deadline import OVERRUN, Deadline, OutOfTime
 from ssah_tf.training.choose.plan import PLANNED, SHARES, Choice, make_plan, reason_of
 from ssah_tf.training.choose.record import LeftOut, Planned, Record, Result
 from ssah_tf.training.choose.rule import choose, enough_labels
-from ssah_tf.training.choose.store import FeatureStore
 from ssah_tf.training.choose.timing import time_frozen, time_game
 from ssah_tf.training.choose.traits import Traits
+from ssah_tf.training.hash_layer.feature_store import FeatureStore, features_in
 from ssah_tf.training.recipe import load_recipe
 from ssah_tf.training.recipe_sections import Recipe
 from ssah_tf.training.run import Run
@@ -177,6 +177,7 @@ def carry_out(
     devices: int | None = None,
     bars: Bars = no_bar,
     say: Callable[[str], None] = print,
+    work: Path | None = None,
 ) -> Run:
     """Train what is planned from where it stands, choose, and make the run of the chosen one.
 
@@ -188,6 +189,7 @@ def carry_out(
         devices: See `make_strategy`.
         bars: Show how far the features are.
         say: Is told what happens, a line each.
+        work: Working folder whose features are taken, and added to; by default those of the run.
 
     Returns:
         The run, which now has the recipe and the encoder of the chosen candidate.
@@ -196,7 +198,8 @@ def carry_out(
         SsahError: No candidate came to an encoder; see `train`.
         Stopped: Ctrl-C or SIGTERM; it can be resumed.
     """
-    store = FeatureStore(features_folder(run), bars, lambda: note(run, record, clock))
+    folder = features_in(work or run.folder)
+    store = FeatureStore(folder, bars, lambda: note(run, record, clock))
     held = images
     with run.alone():
         try:
@@ -319,11 +322,6 @@ def promote(run: Run, name: str) -> None:
     candidate.folder.rmdir()
 
 
-def features_folder(run: Run) -> Path:
-    """Where the features lie while candidates need them."""
-    return run.folder / "features"
-
-
 def tidy(run: Run) -> None:
     """Remove what only the choice needed."""
-    FeatureStore(features_folder(run)).remove()
+    FeatureStore(features_in(run.folder)).remove()

@@ -10,12 +10,12 @@ from PIL import Image
 
 from ssah_tf.system.errors import SsahError
 from ssah_tf.training.choose import run as module
-from ssah_tf.training.choose import store as store_module
 from ssah_tf.training.choose.budget import Clock
 from ssah_tf.training.choose.deadline import Deadline, OutOfTime
 from ssah_tf.training.choose.record import read_record, undecided
 from ssah_tf.training.choose.run import begin, carry_out, load, promote, tidy
 from ssah_tf.training.choose.timing import FrozenTiming, GameTiming
+from ssah_tf.training.hash_layer import feature_store as store_module
 from ssah_tf.training.recipe import load_recipe
 from ssah_tf.training.run import Run
 
@@ -165,8 +165,8 @@ def test_killed_in_the_features(photos, tmp_path, monkeypatch, undisturbed):
     with monkeypatch.context() as patch:
         original = store_module.write_part
 
-        def write(path, features):
-            original(path, features)
+        def write(*part):
+            original(*part)
             raise Killed
 
         patch.setattr(store_module, "write_part", write)

@@ -1,13 +1,16 @@
 """Features in parts: computed once, checked, and gone on with after a kill."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from ssah_tf.data import ImageSet
 from ssah_tf.models import HNet
 from ssah_tf.models.backbones import BACKBONES
-from ssah_tf.training.choose import store as module
-from ssah_tf.training.choose.store import FeatureStore
+from ssah_tf.system.errors import RunError
+from ssah_tf.training.hash_layer import feature_store as module
+from ssah_tf.training.hash_layer.feature_store import FeatureStore
 from ssah_tf.training.hash_layer.features import features_of
 
 
@@ -72,10 +75,27 @@ def test_another_backbone_size_or_image_has_other_features(tmp_path, images, hne
     store(hnet, images, some, 28)
     store(hnet_of(), images, some, 28)  # other weights
     store(hnet, images, some, 32)
-    store(hnet, images, some + 1, 28)
-    assert sum(computed) == 4 * 64
+    assert sum(computed) == 3 * 64
+    found = store(hnet, images, some + 10, 28)
+    assert sum(computed) == 3 * 64 + 10  # those that it had not seen
+    np.testing.assert_allclose(found, features_of(hnet, images, some + 10, 28), atol=1e-5)
     store(hnet, images, some, 28)
-    assert sum(computed) == 4 * 64
+    assert sum(computed) == 3 * 64 + 10
+
+
+def test_a_content_is_computed_once(tmp_path, images, hnet, computed):
+    """Of copies, whatever they are called and wherever they are."""
+    copies = replace(images, digests=images.digests[:75] * 2)
+    found = FeatureStore(tmp_path / "features")(hnet, copies, np.arange(150), 28)
+    assert sum(computed) == 75
+    np.testing.assert_array_equal(found[75:], found[:75])
+    np.testing.assert_allclose(found[:75], features_of(hnet, images, np.arange(75), 28), atol=1e-5)
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, images, hnet):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="the folder cannot be made"):
+        FeatureStore(tmp_path / "file" / "features")(hnet, images, np.arange(3), 28)
 
 
 @pytest.mark.parametrize("damage", ["cut", "turned", "other", "empty"])

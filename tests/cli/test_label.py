@@ -1,0 +1,153 @@
+"""`ssah suggest` from a folder to a table, and what is wrong with either."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssah_tf.data.labels import read_labels
+
+#: The default backbone at a small side.
+SMALL = ("--set", "data.image_size=64")
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Thirty photos of three colours; two of them are copies of the first."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "my photos"
+    (folder / "may").mkdir(parents=True)
+    for number in range(30):
+        pixels = rng.integers(0, 160, (7, 9, 3))
+        pixels[..., number % 3] += 90
+        picture = Image.fromarray(pixels.astype(np.uint8)).resize((72, 56))
+        picture.save(folder / "may" / f"{number:02d}.png")
+    first = (folder / "may" / "00.png").read_bytes()
+    for name in ("copy.png", "again.png"):
+        (folder / name).write_bytes(first)
+    return folder
+
+
+def rows(path):
+    return path.read_text().splitlines()[1:]
+
+
+def colours(names):
+    """The colours of photos; copies are of the first one."""
+    numbers = [name.split("/")[-1][:2] for name in names]
+    return [int(number) % 3 if number.isdigit() else 0 for number in numbers]
+
+
+def test_from_photos_to_a_table_and_on(ssah, photos, tmp_path):
+    said = ssah("suggest", photos, "--count", 5, *SMALL)
+    assert said.code == 0, said.err
+    table = tmp_path / "to_label.csv"
+    assert "5 photos to label in to_label.csv, 5 of them new rows" in said.out
+    assert f"ssah suggest '{photos}' --labels to_label.csv --output to_label.csv" in said.out
+    assert f"ssah train --data '{photos}' --labels to_label.csv --features labelling" in said.out
+    first = [*read_labels(table).of]
+    assert sorted(colours(first[:3])) == [0, 1, 2]
+    assert sum((photos / n).read_bytes() == (photos / "copy.png").read_bytes() for n in first) <= 1
+    features = {p: p.stat().st_mtime_ns for p in (tmp_path / "labelling" / "features").iterdir()}
+    assert features
+
+    ssah("suggest", photos, "--count", 8, *SMALL)
+    assert [*read_labels(table).of][:5] == first
+
+    filled = "".join(f"{n},c{c}\n" for n, c in zip(first, colours(first), strict=True))
+    table.write_text("path,label\n" + filled)
+    again = ssah("suggest", photos, "--count", 4, "--labels", table, *SMALL)
+    assert again.code == 0, again.err
+    found = read_labels(table)
+    assert len(found.of) == 9
+    assert [name for name, labels in found.of.items() if labels] == first
+    there = {p: p.stat().st_mtime_ns for p in (tmp_path / "labelling" / "features").iterdir()}
+    assert there == features
+
+
+def test_only_new_photos_are_looked_at(ssah, photos, tmp_path, monkeypatch):
+    from ssah_tf.training.hash_layer import feature_store
+
+    original, seen = feature_store.feature_batches, []
+
+    def counted(hnet, images, positions, size):
+        seen.append(len(positions))
+        return original(hnet, images, positions, size)
+
+    monkeypatch.setattr(feature_store, "feature_batches", counted)
+    ssah("suggest", photos, *SMALL, "--output", "a.csv")
+    Image.new("RGB", (50, 40), "white").save(photos / "new.png")
+    (photos / "may" / "07.png").rename(photos / "moved.png")
+    ssah("suggest", photos, *SMALL, "--output", "b.csv")
+    assert seen == [30, 1]
+
+
+def test_what_is_left_out_is_told(ssah, photos, tmp_path):
+    (photos / "bad.jpg").write_bytes(b"no picture")
+    (photos / " odd.png").write_bytes((photos / "copy.png").read_bytes())
+    (tmp_path / "labels.csv").write_text("path,label\nmay/03.png,\ngone.png,x\n")
+    said = ssah("suggest", photos, "--labels", "labels.csv", *SMALL)
+    assert said.code == 0, said.err
+    assert "skipped: " in said.err and "bad.jpg" in said.err
+    assert "left out: 1 photos whose names no label file can hold" in said.err
+    assert "labels: 1 paths are none of the photos, for example gone.png" in said.err
+    assert "labels: no row has a label yet" in said.err
+    assert "--count 100: there are only 30, the others have a label or are copies" in said.err
+    assert (
+        (tmp_path / "to_label.csv").read_text().startswith("path,label\nmay/03.png,\ngone.png,x\n")
+    )
+    assert len(rows(tmp_path / "to_label.csv")) == 31
+
+
+def test_bad_input_is_one_line(ssah, photos, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "a.jpg").write_bytes(b"no picture")
+    (tmp_path / "file").write_text("")
+    (tmp_path / "other.csv").write_text("path,label\nelse/1.png,x\n")
+    (tmp_path / "filled.csv").write_text("path,label\nmay/01.png,x\n")
+    every = [f"may/{number:02d}.png" for number in range(30)]
+    every += ["copy.png", "again.png"]
+    (tmp_path / "all.csv").write_text("path,label\n" + "".join(f"{n},x\n" for n in every))
+    for arguments, line in (
+        (("gone",), "gone: no such folder"),
+        (("empty",), "empty: no photos in this folder"),
+        (("bad",), "bad: no photo can be read, for example"),
+        ((photos, "--labels", "gone.csv"), "gone.csv: no such file"),
+        ((photos, "--labels", "other.csv"), "other.csv: none of its 1 paths is a photo below"),
+        ((photos, "--labels", "all.csv"), "all 32 photos have a label"),
+        ((photos, "--output", "filled.csv"), "filled.csv has labels already"),
+        ((photos, "--output", "table.xlsx"), "table.xlsx: the table to fill in must end in .csv"),
+        ((photos, "--output", "gone/table.csv", *SMALL), "gone/table.csv: cannot be written"),
+        ((photos, "--work", "file", *SMALL), "file/features: the folder cannot be made"),
+        ((photos, "--set", "data.image_size=8"), "data.image_size"),
+    ):
+        said = ssah("suggest", *arguments)
+        assert (said.code, said.out) == (1, ""), arguments
+        assert line in said.err
+        assert len(said.err.splitlines()) == 1
+        assert said.err.startswith("ssah: ")
+
+
+@pytest.mark.slow
+def test_training_takes_the_features(ssah, photos, tmp_path, monkeypatch):
+    from ssah_tf.training.hash_layer import feature_store
+
+    labels = tmp_path / "labels.csv"
+    labels.write_text("path,label\n" + "".join(f"may/{n:02d}.png,c{n % 3}\n" for n in range(1, 28)))
+    few = ("--set", "data.validation_per_class=2", "--set", "data.query_per_class=2")
+    short = ("--set", "train.joint=1", "--set", "train.steps_per_epoch=2")
+    ssah("suggest", photos, "--labels", labels, *SMALL)
+    taken = ("--data", photos, "--labels", labels, "--features", "labelling")
+    refused = ssah("train", "folder", *taken)
+    assert "--features is for a frozen backbone, and the recipe folder trains its" in refused.err
+    before = len([*(tmp_path / "labelling" / "features").iterdir()])
+    original, seen = feature_store.FeatureStore.__call__, []
+    monkeypatch.setattr(
+        feature_store.FeatureStore,
+        "__call__",
+        lambda self, *given: seen.append(self.folder) or original(self, *given),
+    )
+    said = ssah("train", "frozen", *taken, "--output", "run", *SMALL, *few, *short)
+    assert said.code == 0, said.err
+    assert [str(folder) for folder in seen] == ["labelling/features"]
+    assert len([*(tmp_path / "labelling" / "features").iterdir()]) >= before

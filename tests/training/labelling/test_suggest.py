@@ -1,0 +1,102 @@
+"""Suggestions from features: the order, the copies, what labels change."""
+
+import numpy as np
+import pytest
+
+from ssah_tf.training.labelling import suggest as module
+from ssah_tf.training.labelling.suggest import doubts, one_of_copies, points_of, suggest
+
+
+def made(sizes, spread=0.02, seed=0, width=32):
+    """Features around one direction a class, the classes, and made-up digests."""
+    rng = np.random.default_rng(seed)
+    which = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
+    features = np.abs(np.eye(width)[which] + spread * rng.normal(size=(len(which), width)))
+    return features.astype(np.float32), which, [f"{i:064x}" for i in range(len(which))]
+
+
+def labels_of(which, known):
+    labels = np.eye(which.max() + 1, dtype=np.uint8)[which]
+    labels[np.setdiff1d(np.arange(len(which)), known)] = 0
+    return labels
+
+
+NONE = np.array([], int)
+
+
+def test_all_classes_come_first():
+    features, which, digests = made([80, 40, 40, 20, 10])
+    found = suggest(features, labels_of(which, NONE), digests, 5)
+    assert sorted(which[found]) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("known", [NONE, np.arange(12)])
+def test_fewer_are_the_first_of_more(known):
+    features, which, digests = made([60, 30, 30], spread=0.1)
+    labels = labels_of(which, known)
+    found = suggest(features, labels, digests, 50)
+    assert len(set(found.tolist())) == 50
+    assert not np.isin(found, known).any()
+    for count in (1, 20):
+        np.testing.assert_array_equal(suggest(features, labels, digests, count), found[:count])
+
+
+def test_classes_without_a_label_come_first():
+    features, which, digests = made([50, 50, 50, 50])
+    known = np.concatenate([np.flatnonzero(which == c)[:2] for c in (0, 2)])
+    found = suggest(features, labels_of(which, known), digests, 2)
+    assert sorted(which[found]) == [1, 3]
+
+
+def test_copies_come_once_and_those_of_labelled_photos_never():
+    features, which, digests = made([20, 20], spread=0.1)
+    twice = np.concatenate([features, features])
+    known = np.array([45])  # the copy of the sixth
+    labels = labels_of(np.concatenate([which, which]), known)
+    found = suggest(twice, labels, [*digests, *digests], 100)
+    assert sorted(found) == [i for i in range(40) if i != 5]
+
+
+def test_equal_features_of_other_contents_come_once():
+    """Of a burst."""
+    features, which, digests = made([20, 20], spread=0.1)
+    labels = labels_of(np.concatenate([which, which]), NONE)
+    other = [digest.replace("0", "f") for digest in digests]
+    again = np.concatenate([features, features * 1.001])
+    assert len(suggest(again, labels, [*digests, *other], 100)) == 40
+
+
+def test_one_of_copies():
+    digests = ["a", "b", "a", "c", "b", "a"]
+    assert one_of_copies(digests, np.array([4])).tolist() == [0, 3, 4]
+
+
+def test_points_by_hand():
+    """Square roots 1 and 3, centred -1 and 1, of length 1; the sign of a direction is free."""
+    points = points_of(np.array([[1, 0], [9, 0]], np.float32))
+    np.testing.assert_allclose(points @ points.T, [[1, -1], [-1, 1]], atol=1e-6)
+
+
+def test_points_keep_cosines(rng):
+    features = rng.normal(size=(50, 20)).astype(np.float32)
+    roots = np.sign(features) * np.sqrt(np.abs(features))
+    roots -= roots.mean(axis=0)
+    roots /= np.linalg.norm(roots, axis=1, keepdims=True)
+    points = points_of(features)
+    np.testing.assert_allclose(points @ points.T, roots @ roots.T, atol=1e-5)
+
+
+def test_doubt_is_where_classes_meet():
+    features, which, _ = made([60, 60])
+    features[0] = (features[which == 0].mean(axis=0) + features[which == 1].mean(axis=0)) / 2
+    known = np.arange(20, 40)
+    found = doubts(features, labels_of(which, known), known)
+    assert found[0] > 2 * np.delete(found, 0).max()
+    assert (found[known] == 0).all()
+
+
+def test_doubts_of_many_are_of_a_part(monkeypatch):
+    monkeypatch.setattr(module, "GROUND", 50)
+    features, which, _ = made([100, 100])
+    found = doubts(features, labels_of(which, np.arange(8)), np.arange(8))
+    assert 40 <= (found > 0).sum() <= 50

@@ -1,0 +1,171 @@
+"""Features of a frozen backbone, kept for all who need them: by the content of each image."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from ssah_tf.data import ImageSet
+from ssah_tf.data.decode import RULE
+from ssah_tf.models import HNet
+from ssah_tf.system.files import atomic_path, make_folder
+from ssah_tf.system.machine import need_room
+from ssah_tf.system.reading import read_arrays
+from ssah_tf.system.signals import raise_if_ending
+from ssah_tf.training.bars import Bars, no_bar
+from ssah_tf.training.hash_layer.features import BATCH, feature_batches
+
+#: Images of a part, some batches: a kill costs the features of so many at most.
+PART = 8 * BATCH
+
+
+def features_in(work: Path) -> Path:
+    """Where features lie in a working folder, or in the folder of a run."""
+    return work / "features"
+
+
+class FeatureStore:
+    """Features by the content of an image, kept in a folder; a `Features` like any other.
+
+    They lie in parts, as they were computed. A part is named by the backbone with its weights, the
+    decode rule, the side, and its contents; it holds the digest of each of its images, and one of
+    its features. A part that is damaged is passed over: what it held is computed anew.
+
+    Args:
+        folder: Where the parts lie; made if need be.
+        bars: Show how far it is.
+        after: Is called after each part.
+    """
+
+    def __init__(self, folder: Path, bars: Bars = no_bar, after: Callable[[], None] = lambda: None):
+        self.folder = folder
+        self.bars = bars
+        self.after = after
+
+    def __call__(
+        self, hnet: HNet, images: ImageSet, positions: np.ndarray, size: int
+    ) -> np.ndarray:
+        """Features of images at some positions, float32 `(positions, d)`. See `features_of`.
+
+        Raises:
+            RunError: The folder cannot be made or written to.
+        """
+        make_folder(self.folder)
+        key = hashlib.sha256(f"{identity_of(hnet)} {RULE} {size}".encode()).hexdigest()[:16]
+        rows: dict[str, list[int]] = {}
+        for row, position in enumerate(positions):
+            rows.setdefault(images.digests[position], []).append(row)
+        features = np.empty((len(positions), hnet.backbone.feature_size), np.float32)
+        absent = dict(rows)
+        for path in sorted(self.folder.glob(f"{key}-*.npz")):
+            raise_if_ending()
+            for digest, found in read_part(path, features.shape[1]):
+                if digest in absent:
+                    features[absent.pop(digest)] = found
+        if absent:
+            self.compute(hnet, images, positions, size, features, absent, key)
+        return features
+
+    def compute(
+        self,
+        hnet: HNet,
+        images: ImageSet,
+        positions: np.ndarray,
+        size: int,
+        features: np.ndarray,
+        absent: dict[str, list[int]],
+        key: str,
+    ) -> None:
+        """Compute the features that no part holds, and keep them part by part.
+
+        Args:
+            hnet: See `features_of`.
+            images: See `features_of`.
+            positions: See `features_of`.
+            size: See `features_of`.
+            features: Those of the positions; what is absent is filled in.
+            absent: Digest -> rows of the features.
+            key: How the names of parts begin.
+        """
+        digests = list(absent)
+        firsts = np.array([positions[absent[digest][0]] for digest in digests])
+        done = len(features) - sum(map(len, absent.values()))
+        batches = feature_batches(hnet, images, firsts, size)
+        with self.bars("features") as bar:
+            bar(done, len(features))
+            for first in range(0, len(digests), PART):
+                part = digests[first : first + PART]
+                whole = []
+                for batch in islice(batches, -(-len(part) // BATCH)):  # all but the last are whole
+                    whole.append(batch)
+                    done += len(batch)
+                    bar(done, len(features))
+                computed = np.concatenate(whole)
+                write_part(self.folder, key, part, computed)
+                for digest, found in zip(part, computed, strict=True):
+                    features[absent[digest]] = found
+                self.after()
+
+    def remove(self) -> None:
+        """Remove all parts."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def identity_of(hnet: HNet) -> str:
+    """SHA-256 of the backbone of an H-Net: what it is and its weights."""
+    config = keras.saving.serialize_keras_object(hnet.backbone)
+    config["config"].pop("name", None)
+    digest = hashlib.sha256(json.dumps(config["config"], sort_keys=True, default=str).encode())
+    digest.update(config["class_name"].encode())
+    for weights in hnet.backbone.get_weights():
+        digest.update(np.ascontiguousarray(weights).tobytes())
+    return digest.hexdigest()
+
+
+def write_part(folder: Path, key: str, digests: list[str], features: np.ndarray) -> None:
+    """Write a part, whole or not at all. See `FeatureStore`.
+
+    Args:
+        folder: Where it lies.
+        key: How its name begins.
+        digests: Of the contents of its images, hexadecimal.
+        features: `(digests, d)`.
+
+    Raises:
+        RunError: The disk is full, or the folder cannot be written.
+    """
+    names = np.array(digests)
+    features = np.ascontiguousarray(features, np.float32)
+    of_names = hashlib.sha256(names.tobytes()).hexdigest()[:16]
+    path = folder / f"{key}-{of_names}.npz"
+    with atomic_path(path) as temporary, open(temporary, "wb") as stream:
+        need_room(temporary, features.nbytes + names.nbytes)
+        digest = np.array(digest_of(names, features))
+        np.savez(stream, names=names, features=features, digest=digest)
+
+
+def read_part(path: Path, width: int) -> Iterator[tuple[str, np.ndarray]]:
+    """The digests of the images of a part, and their features; none if it is not whole.
+
+    Args:
+        path: Its file.
+        width: Number of features.
+    """
+    try:
+        arrays = read_arrays(path)
+        names, features, digest = arrays["names"], arrays["features"], str(arrays["digest"])
+    except (OSError, ValueError, KeyError):
+        return
+    whole = features.dtype == np.float32 and features.shape == (len(names), width)
+    if whole and digest_of(names, features) == digest:
+        yield from zip(names.tolist(), features, strict=True)
+
+
+def digest_of(names: np.ndarray, features: np.ndarray) -> str:
+    """SHA-256 of what is in a part."""
+    return hashlib.sha256(names.tobytes() + features.tobytes()).hexdigest()

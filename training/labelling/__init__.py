@@ -1,0 +1,1 @@
+"""Which photos a person should label next."""

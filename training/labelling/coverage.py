@@ -1,0 +1,98 @@
+"""Facility location: photos are chosen so that each photo is like a chosen one."""
+
+import heapq
+from collections.abc import Iterator
+
+import numpy as np
+
+from ssah_tf.data.sampling import evenly
+from ssah_tf.system.signals import raise_if_ending
+
+#: Photos whose coverage is counted, at most; spread evenly where there are more.
+GROUND = 20_000
+#: Photos whose gain is computed at once, and of which copies are looked for at once.
+BLOCK = 1024
+#: Photos at the head of the queue whose gain is brought up to date at once.
+HEAD = 32
+#: Cosine from which on two photos are copies of each other: only one is worth a label.
+COPY = 0.97
+
+
+class Coverage:
+    """Chooses photos one after another, each by what it adds to the coverage of all.
+
+    The coverage by a set S is sum_i w_i max_{j in S} max(0, cos(i, j)), the objective of facility
+    location. It is submodular: what a photo adds never grows. So the greedy choice is within
+    1 - 1/e of the best (Nemhauser, Wolsey and Fisher, Mathematical Programming 1978), and a gain
+    that was computed earlier is an upper bound, which leaves most of them as they are (Minoux,
+    "Accelerated greedy algorithms", 1978).
+
+    Args:
+        points: float32 `(photos, d)`, of length 1.
+        weights: What the coverage of each photo counts, `(photos,)`; 1 by default.
+        covered: Positions of photos that cover already.
+    """
+
+    def __init__(
+        self,
+        points: np.ndarray,
+        weights: np.ndarray | None = None,
+        covered: np.ndarray | None = None,
+    ):
+        self.points = points
+        self.ground = evenly(np.arange(len(points)), GROUND)
+        self.targets = points[self.ground]  # (ground, d)
+        self.weights = np.ones(len(self.ground), np.float32)
+        if weights is not None:
+            self.weights = weights[self.ground].astype(np.float32)
+        self.best = np.zeros(len(self.ground), np.float32)
+        self.open = np.ones(len(points), bool)
+        for block in in_blocks(np.array([], np.int64) if covered is None else covered):
+            np.maximum(self.best, (self.targets @ points[block].T).max(axis=1), out=self.best)
+            self.open &= (points @ points[block].T).max(axis=1) < COPY
+            self.open[block] = False
+        left = np.flatnonzero(self.open)
+        gains = np.concatenate([[], *map(self.gains, in_blocks(left))])
+        self.queue = [*zip((-gains).tolist(), left.tolist(), strict=True)]
+        heapq.heapify(self.queue)
+
+    def gains(self, positions: np.ndarray) -> np.ndarray:
+        """What photos at some positions would add to the coverage, `(positions,)`."""
+        more = self.targets @ self.points[positions].T - self.best[:, None]  # (ground, positions)
+        return self.weights @ np.maximum(more, 0, out=more)
+
+    def __iter__(self) -> "Coverage":
+        return self
+
+    def __next__(self) -> int:
+        """The position of the next photo; that of the first one where several add as much."""
+        raise_if_ending()
+        fresh: set[int] = set()
+        while self.queue:
+            if self.queue[0][1] in fresh:
+                chosen = heapq.heappop(self.queue)[1]
+                self.cover(chosen)
+                return chosen
+            head: list[int] = []
+            while self.queue and len(head) < HEAD and self.queue[0][1] not in fresh:
+                position = heapq.heappop(self.queue)[1]
+                if self.open[position]:
+                    head.append(position)
+            if head:
+                for gain, position in zip(self.gains(np.array(head)).tolist(), head, strict=True):
+                    heapq.heappush(self.queue, (-gain, position))
+                fresh.update(head)
+        raise StopIteration
+
+    def cover(self, position: int) -> None:
+        """Count a photo as chosen; its copies are not chosen any more."""
+        np.maximum(self.best, self.targets @ self.points[position], out=self.best)
+        self.open &= self.points @ self.points[position] < COPY
+        self.open[position] = False
+
+
+def in_blocks(positions: np.ndarray) -> Iterator[np.ndarray]:
+    """The same positions, `BLOCK` at a time."""
+    for first in range(0, len(positions), BLOCK):
+        raise_if_ending()
+        yield positions[first : first + BLOCK]

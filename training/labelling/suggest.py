@@ -1,0 +1,143 @@
+"""Which photos to label next: those that stand for what no labelled photo explains yet."""
+
+from collections.abc import Sequence
+from itertools import islice
+
+import keras
+import numpy as np
+
+from ssah_tf.data import ImageSet, Split
+from ssah_tf.data.sampling import evenly
+from ssah_tf.models import HNet
+from ssah_tf.system.errors import RecipeError
+from ssah_tf.system.signals import raise_if_ending
+from ssah_tf.training.auto import resolve
+from ssah_tf.training.build import build_backbone
+from ssah_tf.training.hash_layer.feature_store import FeatureStore
+from ssah_tf.training.hash_layer.label_propagation import class_posterior
+from ssah_tf.training.hash_layer.label_views import normalised
+from ssah_tf.training.labelling.coverage import BLOCK, GROUND, Coverage
+from ssah_tf.training.recipe import load_recipe
+
+#: Principal directions in which photos are compared.
+DIRECTIONS = 256
+#: Photos that a backbone without weights takes its mean colours from.
+FEW = 32
+
+
+def features_of_photos(
+    images: ImageSet, store: FeatureStore, overrides: tuple[str, ...] = ()
+) -> np.ndarray:
+    """Features of photos by the frozen backbone that `ssah train frozen` would take.
+
+    Args:
+        images: The photos.
+        store: Where they are kept.
+        overrides: What is changed in the recipe.
+
+    Returns:
+        float32 `(photos, d)`.
+
+    Raises:
+        RecipeError: The backbone is not there, or does not take such images.
+        RunError: The features cannot be kept.
+    """
+    recipe = resolve(load_recipe("frozen", overrides), images)
+    size = recipe.data.image_size
+    keras.utils.set_random_seed(recipe.seed)
+    few = tuple(evenly(np.array(images.ids), FEW).tolist())  # a pretrained one has its mean colours
+    split = Split((), (), few, (), (), recipe.seed, "")
+    hnet = HNet(build_backbone(recipe, images, split), 1)
+    try:
+        hnet.build((None, size, size, 3))
+    except ValueError as error:
+        raise RecipeError(f"data.image_size, model.backbone: {error}") from None
+    return store(hnet, images, np.arange(len(images)), size)
+
+
+def suggest(
+    features: np.ndarray, labels: np.ndarray, digests: Sequence[str], count: int
+) -> np.ndarray:
+    """Photos that are most worth a label, the best first.
+
+    Without labels they cover all photos: see `Coverage`. With some, labelled photos cover already,
+    and each photo counts by how much its class is in doubt. So what is suggested is like many
+    photos that are unlike the labelled ones, and whose class is not clear from these.
+
+    Args:
+        features: float32 `(photos, d)`.
+        labels: uint8 `(photos, classes)`, multi-hot; zeros where there is no label.
+        digests: Of the contents of the photos. Of copies one is suggested, of labelled ones none.
+        count: How many photos, at most.
+
+    Returns:
+        Positions of photos without a label, in order of their worth: the first n are those of a
+        smaller count. There are fewer only if the others are copies.
+    """
+    each = one_of_copies(digests, np.flatnonzero(labels.any(axis=1)))
+    features, labels = features[each], labels[each]
+    known = np.flatnonzero(labels.any(axis=1))
+    weights = doubts(features, labels, known) if len(known) else None
+    chosen = Coverage(points_of(features), weights, known)
+    return each[np.array([*islice(chosen, count)], np.int64)]
+
+
+def one_of_copies(digests: Sequence[str], known: np.ndarray) -> np.ndarray:
+    """Positions of one photo of each content, ascending: of the first, or the first with a label.
+
+    Args:
+        digests: Of the contents of the photos.
+        known: Positions of the photos with a label.
+    """
+    order = np.concatenate([known, np.setdiff1d(np.arange(len(digests)), known)])
+    _, first = np.unique(np.array(digests)[order], return_index=True)
+    return np.sort(order[first])
+
+
+def points_of(features: np.ndarray) -> np.ndarray:
+    """Points by whose cosine photos are compared: signed square roots, centred, of length 1.
+
+    Their first principal directions are kept, which changes cosines little.
+
+    Args:
+        features: float32 `(photos, d)`.
+
+    Returns:
+        float32 `(photos, at most DIRECTIONS)`.
+    """
+    blocks = [slice(first, first + BLOCK) for first in range(0, len(features), BLOCK)]
+    mean = sum(roots(features[block]).sum(axis=0) for block in blocks) / len(features)
+    spread = np.zeros((features.shape[1], features.shape[1]), np.float32)
+    for block in blocks:
+        raise_if_ending()
+        centred = roots(features[block]) - mean
+        spread += centred.T @ centred
+    _, vectors = np.linalg.eigh(spread)  # in ascending order of their values
+    directions = vectors[:, ::-1][:, :DIRECTIONS]
+    points = [(roots(features[block]) - mean) @ directions for block in blocks]
+    return normalised(np.concatenate(points))
+
+
+def roots(features: np.ndarray) -> np.ndarray:
+    """Signed square roots."""
+    return np.sign(features) * np.sqrt(np.abs(features))
+
+
+def doubts(features: np.ndarray, labels: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """How much the class of each photo is in doubt, from 0 to 1, float32 `(photos,)`.
+
+    By the posterior of label propagation. Where there are very many photos it is of those alone
+    whose coverage is counted.
+
+    Args:
+        features: float32 `(photos, d)`.
+        labels: See `suggest`.
+        known: Positions of the photos with a label.
+    """
+    rest = np.setdiff1d(evenly(np.arange(len(features)), GROUND), known)
+    classes = labels[known].any(axis=0)
+    rows = np.concatenate([known, rest])
+    posterior = class_posterior(features[rows], labels[known][:, classes])
+    found = np.zeros(len(features), np.float32)
+    found[rest] = 1 - posterior[len(known) :].max(axis=1)
+    return found
