@@ -57,6 +57,7 @@ lint: setup ## Check format, style, the direction of imports, and types
 
 bench-quality: setup ## Compare methods at several numbers of labels (hours; goes on where it was killed)
 	$(BIN)/python benchmarks/quality/run.py
+	$(BIN)/python benchmarks/quality/suggest.py --data fashion-frozen=
 
 bench: setup ## Time evaluation, the input pipeline, training steps, encoders, search and service
 	$(BIN)/python benchmarks/evaluate_speed.py

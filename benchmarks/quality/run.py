@@ -31,7 +31,7 @@ from page import write_page
 from summary import as_text, summarise
 
 from ssah_tf.data import load_images
-from ssah_tf.metrics import evaluate_retrieval
+from ssah_tf.metrics import RetrievalResult, evaluate_retrieval
 from ssah_tf.models import HNet
 from ssah_tf.models.backbones.backbone import Backbone
 from ssah_tf.system.files import atomic_path, write_atomically
@@ -135,19 +135,10 @@ def one_on_features(method: str, recipe: Recipe, folder: Path) -> dict:
     split = build_split(recipe, images)
     everything = np.arange(len(images))
     features = cached_features(recipe, images, split, everything, folder.parent)
-    labelled, validation, unlabelled, query, database = (
-        images.positions(part)
-        for part in (
-            split.labelled,
-            split.validation,
-            split.unlabelled,
-            split.query,
-            split.database,
-        )
-    )
-    known = np.concatenate([labelled, validation])
+    known = images.positions(split.labelled + split.validation)
+    rest, query, database = map(images.positions, (split.unlabelled, split.query, split.database))
     labels = images.labels[known]
-    positions = np.concatenate([known, sample_of(unlabelled)])
+    positions = np.concatenate([known, sample_of(rest)])
     if method.startswith(VIEWS):
         positions.sort()  # no labels: one file does for all numbers of them
         second = cached_features(recipe, images, split, positions, folder.parent, SecondView)
@@ -160,24 +151,49 @@ def one_on_features(method: str, recipe: Recipe, folder: Path) -> dict:
         seen = features[known]
         hnet = train_crovca(recipe, seen, lambda rng: seen[of_its_class(labels, rng)])
     else:
-        hnet = HNet(CachedFeatures(features.shape[1]), recipe.model.bits)
-        hnet.build((None, features.shape[1]))
-        if recipe.train.joint:
-            train_on_features(hnet, recipe, features[positions], labels)
-        else:
-            begin_with_itq(hnet, features[positions], recipe.seed)
+        hnet = train_recipe(recipe, features[positions], labels)
     seconds = time.monotonic() - began
-    codes = [hnet.encode([features[part]]) for part in (query, database)]
-    labels = [images.labels[part] for part in (query, database)]
-    found = evaluate_retrieval(
-        codes[0], labels[0], codes[1], labels[1], hnet.bits, cutoffs=(), n_bootstrap=0
-    )
     return {
-        "retrieval": found.to_dict(),
+        "retrieval": retrieval(hnet, features, images.labels, query, database).to_dict(),
         "validation_map": None,
         "training_seconds": round(seconds, 1),
         "protocol": f"{split.protocol}; {hnet.bits} bits; training seed {recipe.seed}",
     }
+
+
+def train_recipe(recipe: Recipe, features: np.ndarray, labels: np.ndarray) -> HNet:
+    """The hash layer that a recipe makes on features.
+
+    Args:
+        recipe: See `one_on_features`.
+        features: float32 `(n, d)`, of the labelled images first.
+        labels: Of the labelled images, uint8 `(labelled, classes)`.
+    """
+    hnet = HNet(CachedFeatures(features.shape[1]), recipe.model.bits)
+    hnet.build((None, features.shape[1]))
+    if recipe.train.joint:
+        train_on_features(hnet, recipe, features, labels)
+    else:
+        begin_with_itq(hnet, features, recipe.seed)
+    return hnet
+
+
+def retrieval(
+    hnet: HNet, features: np.ndarray, labels: np.ndarray, query: np.ndarray, database: np.ndarray
+) -> RetrievalResult:
+    """What a hash layer reaches on features.
+
+    Args:
+        hnet: The hash layer.
+        features: Of all images, float32 `(images, d)`.
+        labels: Theirs, `(images, classes)`.
+        query: Positions of the queries.
+        database: Positions of what is searched.
+    """
+    codes = [hnet.encode([features[part]]) for part in (query, database)]
+    return evaluate_retrieval(
+        codes[0], labels[query], codes[1], labels[database], hnet.bits, cutoffs=(), n_bootstrap=0
+    )
 
 
 @lru_cache(maxsize=1)

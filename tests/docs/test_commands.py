@@ -76,7 +76,7 @@ OTHERS = {
 
 
 #: Pages that begin with photos and labels alone; the others have a run, an export and an index.
-FROM_NOTHING = {"docs/quickstart.md", "docs/own_photos.md"}
+FROM_NOTHING = {"docs/quickstart.md", "docs/own_photos.md", "docs/label.md"}
 
 
 def text_of(page):
@@ -131,6 +131,8 @@ def made_small(words):
     """A command as it is run here: trainings of a few steps, a service on a free port."""
     if words[1] == "train" and "--data" in words and parse(words[1:])["recipe"] is None:
         return [*words, *shlex.split(QUICK)]
+    if words[1] == "suggest":
+        return [*words, "--set", "data.image_size=64"]
     if words[1] == "baseline" or {"frozen", "pretrained"} & set(words):
         return [*words, *shlex.split(SMALLER)]
     if words[1] == "train" and "--resume" not in words:

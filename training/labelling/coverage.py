@@ -15,7 +15,7 @@ BLOCK = 1024
 #: Photos at the head of the queue whose gain is brought up to date at once.
 HEAD = 32
 #: Cosine from which on two photos are copies of each other: only one is worth a label.
-COPY = 0.97
+COPY = 0.9
 
 
 class Coverage:

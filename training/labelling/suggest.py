@@ -10,17 +10,14 @@ from ssah_tf.data import ImageSet, Split
 from ssah_tf.data.sampling import evenly
 from ssah_tf.models import HNet
 from ssah_tf.system.errors import RecipeError
-from ssah_tf.system.signals import raise_if_ending
 from ssah_tf.training.auto import resolve
 from ssah_tf.training.build import build_backbone
 from ssah_tf.training.hash_layer.feature_store import FeatureStore
 from ssah_tf.training.hash_layer.label_propagation import class_posterior
 from ssah_tf.training.hash_layer.label_views import normalised
-from ssah_tf.training.labelling.coverage import BLOCK, GROUND, Coverage
+from ssah_tf.training.labelling.coverage import GROUND, Coverage, in_blocks
 from ssah_tf.training.recipe import load_recipe
 
-#: Principal directions in which photos are compared.
-DIRECTIONS = 256
 #: Photos that a backbone without weights takes its mean colours from.
 FEW = 32
 
@@ -97,30 +94,19 @@ def one_of_copies(digests: Sequence[str], known: np.ndarray) -> np.ndarray:
 def points_of(features: np.ndarray) -> np.ndarray:
     """Points by whose cosine photos are compared: signed square roots, centred, of length 1.
 
-    Their first principal directions are kept, which changes cosines little.
-
     Args:
         features: float32 `(photos, d)`.
 
     Returns:
-        float32 `(photos, at most DIRECTIONS)`.
+        float32 `(photos, d)`.
     """
-    blocks = [slice(first, first + BLOCK) for first in range(0, len(features), BLOCK)]
-    mean = sum(roots(features[block]).sum(axis=0) for block in blocks) / len(features)
-    spread = np.zeros((features.shape[1], features.shape[1]), np.float32)
-    for block in blocks:
-        raise_if_ending()
-        centred = roots(features[block]) - mean
-        spread += centred.T @ centred
-    _, vectors = np.linalg.eigh(spread)  # in ascending order of their values
-    directions = vectors[:, ::-1][:, :DIRECTIONS]
-    points = [(roots(features[block]) - mean) @ directions for block in blocks]
-    return normalised(np.concatenate(points))
-
-
-def roots(features: np.ndarray) -> np.ndarray:
-    """Signed square roots."""
-    return np.sign(features) * np.sqrt(np.abs(features))
+    points = np.empty_like(features)
+    for rows in in_blocks(np.arange(len(features))):  # whole arrays beside these take memory
+        points[rows] = np.sign(features[rows]) * np.sqrt(np.abs(features[rows]))
+    mean = points.mean(axis=0)
+    for rows in in_blocks(np.arange(len(features))):
+        points[rows] = normalised(points[rows] - mean)
+    return points
 
 
 def doubts(features: np.ndarray, labels: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -49,7 +49,7 @@ def test_classes_without_a_label_come_first():
 
 
 def test_copies_come_once_and_those_of_labelled_photos_never():
-    features, which, digests = made([20, 20], spread=0.1)
+    features, which, digests = made([20, 20], spread=0.2)
     twice = np.concatenate([features, features])
     known = np.array([45])  # the copy of the sixth
     labels = labels_of(np.concatenate([which, which]), known)
@@ -59,7 +59,7 @@ def test_copies_come_once_and_those_of_labelled_photos_never():
 
 def test_equal_features_of_other_contents_come_once():
     """Of a burst."""
-    features, which, digests = made([20, 20], spread=0.1)
+    features, which, digests = made([20, 20], spread=0.2)
     labels = labels_of(np.concatenate([which, which]), NONE)
     other = [digest.replace("0", "f") for digest in digests]
     again = np.concatenate([features, features * 1.001])
@@ -72,18 +72,18 @@ def test_one_of_copies():
 
 
 def test_points_by_hand():
-    """Square roots 1 and 3, centred -1 and 1, of length 1; the sign of a direction is free."""
-    points = points_of(np.array([[1, 0], [9, 0]], np.float32))
-    np.testing.assert_allclose(points @ points.T, [[1, -1], [-1, 1]], atol=1e-6)
+    """Square roots 1 and 3, -2 and 0; less their means 2 and -1; of length 1."""
+    points = points_of(np.array([[1, -4], [9, 0]], np.float32))
+    np.testing.assert_allclose(points, np.array([[-1, -1], [1, 1]]) / np.sqrt(2), atol=1e-6)
 
 
-def test_points_keep_cosines(rng):
+def test_points_are_roots_centred_of_length_1(rng):
     features = rng.normal(size=(50, 20)).astype(np.float32)
     roots = np.sign(features) * np.sqrt(np.abs(features))
     roots -= roots.mean(axis=0)
     roots /= np.linalg.norm(roots, axis=1, keepdims=True)
     points = points_of(features)
-    np.testing.assert_allclose(points @ points.T, roots @ roots.T, atol=1e-5)
+    np.testing.assert_allclose(points, roots, atol=1e-6)
 
 
 def test_doubt_is_where_classes_meet():
