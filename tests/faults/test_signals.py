@@ -28,6 +28,11 @@ CHOOSE = [
     *("train", "--data", "PHOTOS", "--output", "NEW", "--set", "data.image_size=32"),
     *("--set", "model.bits=8", "--set", "train.steps_per_epoch=2", "--set", "train.batch=8"),
 ]
+#: Photos to label, from features that are kept.
+SUGGEST = [
+    *("suggest", "PHOTOS", "--work", "NEW", "--output", "TABLE"),
+    *("--set", "data.image_size=32"),
+]
 #: What is interrupted: the command, and from which call of which function on it takes long.
 LOOPS = {
     "data check, files": (["data", "check", "PHOTOS"], "ssah_tf.data.files:decode", 3),
@@ -43,6 +48,8 @@ LOOPS = {
     "choose, plan": (CHOOSE, "ssah_tf.training.choose.timing:time_hash_layer", 0),
     "choose, features": (CHOOSE, "ssah_tf.training.hash_layer.feature_store:write_part", 0),
     "choose, second recipe": (CHOOSE, "ssah_tf.training.hash_layer.itq:itq", 1),
+    "suggest, features": (SUGGEST, "ssah_tf.training.hash_layer.feature_store:write_part", 0),
+    "suggest, coverage": (SUGGEST, "ssah_tf.training.labelling.coverage:Coverage.cover", 5),
     "evaluate, photos": (["evaluate", "RUN"], "ssah_tf.data.image_set:decode", 30),
     "evaluate, codes": (["evaluate", "RUN"], "ssah_tf.data.image_set:ImageSet.read", 1),
     "evaluate, ranking": (["evaluate", "RUN"], "ssah_tf.metrics.retrieval:hamming_distances", 0),
@@ -142,6 +149,7 @@ def test_signal_ends_a_long_loop(forks, finished, photos, tmp_path, name, number
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     words, place, calls = LOOPS[name]
     names = {"PHOTOS": photos, "NEW": tmp_path / "new", "RUN": run}
+    names["TABLE"] = tmp_path / "table.csv"
     words = [str(names.get(word, word)) for word in words]
     pid = forks.begin(words, tmp_path, halt=(place, calls, LONG), deaf=deaf)
     wait_for(forks, "halted")
@@ -151,7 +159,8 @@ def test_signal_ends_a_long_loop(forks, finished, photos, tmp_path, name, number
     assert "Traceback" not in done.output
     word = "stopped" if number == signal.SIGTERM else "interrupted"
     begun = any((tmp_path / "new" / name).exists() for name in ("recipe.yaml", "choice.json"))
-    how = f"go on with: ssah train --resume {tmp_path / 'new'}" if begun else (
+    how = "the same command goes on where it was" if words[0] == "suggest" else (
+        f"go on with: ssah train --resume {tmp_path / 'new'}" if begun else
         "give the same command again"
     )  # fmt: skip
     assert done.output.splitlines()[-1] == f"ssah: {word}; {how}"

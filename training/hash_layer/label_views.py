@@ -48,7 +48,7 @@ class LabelViews:
     """
 
     def __init__(self, features: np.ndarray):
-        points = whitened(np.sign(features) * np.sqrt(np.abs(features)))
+        points = whitened(roots(features))
         graph = neighbour_graph(points)
         self.points = []
         for move in range(1, max(MOVES) + 1):
@@ -174,12 +174,31 @@ def neighbour_graph(points: np.ndarray) -> tf.SparseTensor:
 
 def whitened(features: np.ndarray) -> np.ndarray:
     """Features in their principal directions, each less loud; rows of length 1, `(images, d)`."""
-    centred = features - features.mean(axis=0)
+    mean, directions = whitening(features, WHITENING)
+    return normalised((features - mean) @ directions).astype(np.float32)
+
+
+def whitening(features: np.ndarray, power: float) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of features, and their principal directions divided by a power of their deviations.
+
+    Args:
+        features: float `(images, features)`.
+        power: 0 for none, 1 for whole whitening.
+
+    Returns:
+        `(features,)` and `(features, at most DIRECTIONS)`.
+    """
+    mean = features.mean(axis=0)
+    centred = features - mean
     values, vectors = np.linalg.eigh(centred.T @ centred / len(centred))
     kept = min(DIRECTIONS, max(1, int((values > 1e-6 * values[-1]).sum())))
     deviations = np.sqrt(np.maximum(values[::-1][:kept], 1e-12))
-    points = normalised(centred @ vectors[:, ::-1][:, :kept] / deviations**WHITENING)
-    return points.astype(np.float32)
+    return mean, vectors[:, ::-1][:, :kept] / deviations**power
+
+
+def roots(features: np.ndarray) -> np.ndarray:
+    """Signed square roots."""
+    return np.sign(features) * np.sqrt(np.abs(features))
 
 
 def has_several(labels: np.ndarray) -> bool:

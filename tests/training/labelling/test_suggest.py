@@ -72,18 +72,21 @@ def test_one_of_copies():
 
 
 def test_points_by_hand():
-    """Square roots 1 and 3, -2 and 0; less their means 2 and -1; of length 1."""
-    points = points_of(np.array([[1, -4], [9, 0]], np.float32))
-    np.testing.assert_allclose(points, np.array([[-1, -1], [1, 1]]) / np.sqrt(2), atol=1e-6)
+    """Square roots 1 and 3, less their mean; of length 1. The sign of a direction is free."""
+    points = points_of(np.array([[1, 4], [9, 4]], np.float32))
+    np.testing.assert_allclose(points @ points.T, [[1, -1], [-1, 1]], atol=1e-6)
 
 
-def test_points_are_roots_centred_of_length_1(rng):
-    features = rng.normal(size=(50, 20)).astype(np.float32)
-    roots = np.sign(features) * np.sqrt(np.abs(features))
+def test_points_are_half_whitened(rng):
+    """Directions of deviations 4 and 1 have 2 and 1."""
+    roots = rng.normal(size=(500, 2)) * (4, 1)
+    points = points_of((np.sign(roots) * roots**2).astype(np.float32))
     roots -= roots.mean(axis=0)
-    roots /= np.linalg.norm(roots, axis=1, keepdims=True)
-    points = points_of(features)
-    np.testing.assert_allclose(points, roots, atol=1e-6)
+    _, _, directions = np.linalg.svd(roots, full_matrices=False)
+    turned = roots @ directions.T
+    expected = turned / np.sqrt(turned.std(axis=0))
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(points @ points.T, expected @ expected.T, atol=1e-4)
 
 
 def test_doubt_is_where_classes_meet():
