@@ -21,36 +21,37 @@ COPY = 0.9
 class Coverage:
     """Chooses photos one after another, each by what it adds to the coverage of all.
 
-    The coverage by a set S is sum_i w_i max_{j in S} max(0, cos(i, j)), the objective of facility
-    location. It is submodular: what a photo adds never grows. So the greedy choice is within
-    1 - 1/e of the best (Nemhauser, Wolsey and Fisher, Mathematical Programming 1978), and a gain
-    that was computed earlier is an upper bound, which leaves most of them as they are (Minoux,
-    "Accelerated greedy algorithms", 1978).
+    A photo i is covered by a set S as far as it is like one of it, max_{j in S} max(0, cos(i, j)),
+    and the coverage of all is the sum: the objective of facility location. It is submodular: what
+    a photo adds never grows. So the greedy choice is within 1 - 1/e of the best (Nemhauser, Wolsey
+    and Fisher, Mathematical Programming 1978), and a gain that was computed earlier is an upper
+    bound, which leaves most of them as they are (Minoux, "Accelerated greedy algorithms", 1978).
+
+    Labelled photos L cover from the start: photo i by p_i max_{j in L} max(0, cos(i, j)), where p_i
+    is how certain its class is by these labels (ours). So a photo counts that is unlike the
+    labelled ones, and one that is like several of different classes.
 
     Args:
         points: float32 `(photos, d)`, of length 1.
-        weights: What the coverage of each photo counts, `(photos,)`; 1 by default.
-        covered: Positions of photos that cover already.
+        labelled: Positions of labelled photos.
+        certainty: Of the class of each photo, from 0 to 1, `(photos,)`; 1 by default.
     """
 
     def __init__(
         self,
         points: np.ndarray,
-        weights: np.ndarray | None = None,
-        covered: np.ndarray | None = None,
+        labelled: np.ndarray | None = None,
+        certainty: np.ndarray | None = None,
     ):
         self.points = points
         self.ground = evenly(np.arange(len(points)), GROUND)
         self.targets = points[self.ground]  # (ground, d)
-        self.weights = np.ones(len(self.ground), np.float32)
-        if weights is not None:
-            self.weights = weights[self.ground].astype(np.float32)
-        self.best = np.zeros(len(self.ground), np.float32)
+        self.covered = np.zeros(len(self.ground), np.float32)
         self.open = np.ones(len(points), bool)
-        for block in in_blocks(np.array([], np.int64) if covered is None else covered):
-            np.maximum(self.best, (self.targets @ points[block].T).max(axis=1), out=self.best)
-            self.open &= (points @ points[block].T).max(axis=1) < COPY
-            self.open[block] = False
+        for block in in_blocks(np.array([], np.int64) if labelled is None else labelled):
+            self.cover(block)
+        if certainty is not None:
+            self.covered *= certainty[self.ground]
         left = np.flatnonzero(self.open)
         gains = np.concatenate([[], *map(self.gains, in_blocks(left))])
         self.queue = [*zip((-gains).tolist(), left.tolist(), strict=True)]
@@ -58,8 +59,8 @@ class Coverage:
 
     def gains(self, positions: np.ndarray) -> np.ndarray:
         """What photos at some positions would add to the coverage, `(positions,)`."""
-        more = self.targets @ self.points[positions].T - self.best[:, None]  # (ground, positions)
-        return self.weights @ np.maximum(more, 0, out=more)
+        more = self.targets @ self.points[positions].T - self.covered[:, None]
+        return np.maximum(more, 0, out=more).sum(axis=0)  # of (ground, positions)
 
     def __iter__(self) -> "Coverage":
         return self
@@ -71,7 +72,7 @@ class Coverage:
         while self.queue:
             if self.queue[0][1] in fresh:
                 chosen = heapq.heappop(self.queue)[1]
-                self.cover(chosen)
+                self.cover(np.array([chosen]))
                 return chosen
             head: list[int] = []
             while self.queue and len(head) < HEAD and self.queue[0][1] not in fresh:
@@ -84,11 +85,12 @@ class Coverage:
                 fresh.update(head)
         raise StopIteration
 
-    def cover(self, position: int) -> None:
-        """Count a photo as chosen; its copies are not chosen any more."""
-        np.maximum(self.best, self.targets @ self.points[position], out=self.best)
-        self.open &= self.points @ self.points[position] < COPY
-        self.open[position] = False
+    def cover(self, positions: np.ndarray) -> None:
+        """Let photos at some positions cover; their copies are not chosen any more."""
+        points = self.points[positions].T  # (d, positions)
+        np.maximum(self.covered, (self.targets @ points).max(axis=1), out=self.covered)
+        self.open &= (self.points @ points).max(axis=1) < COPY
+        self.open[positions] = False
 
 
 def in_blocks(positions: np.ndarray) -> Iterator[np.ndarray]:

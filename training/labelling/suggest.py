@@ -14,7 +14,7 @@ from ssah_tf.training.auto import resolve
 from ssah_tf.training.build import build_backbone
 from ssah_tf.training.hash_layer.feature_store import FeatureStore
 from ssah_tf.training.hash_layer.label_propagation import class_posterior
-from ssah_tf.training.hash_layer.label_views import normalised, roots, whitening
+from ssah_tf.training.hash_layer.label_views import has_several, normalised, roots, whitening
 from ssah_tf.training.labelling.coverage import GROUND, Coverage, in_blocks
 from ssah_tf.training.recipe import load_recipe
 
@@ -60,9 +60,7 @@ def suggest(
 ) -> np.ndarray:
     """Photos that are most worth a label, the best first.
 
-    Without labels they cover all photos: see `Coverage`. With some, labelled photos cover already,
-    and each photo counts by how much its class is in doubt. So what is suggested is like many
-    photos that are unlike the labelled ones, and whose class is not clear from these.
+    They cover what the labelled photos leave uncovered, or in doubt: see `Coverage`.
 
     Args:
         features: float32 `(photos, d)`.
@@ -77,8 +75,8 @@ def suggest(
     each = one_of_copies(digests, np.flatnonzero(labels.any(axis=1)))
     features, labels = features[each], labels[each]
     known = np.flatnonzero(labels.any(axis=1))
-    weights = doubts(features, labels, known) if len(known) else None
-    chosen = Coverage(points_of(features), weights, known)
+    certain = certainty(features, labels, known) if len(known) else None
+    chosen = Coverage(points_of(features), known, certain)
     return each[np.array([*islice(chosen, count)], np.int64)]
 
 
@@ -111,11 +109,11 @@ def points_of(features: np.ndarray) -> np.ndarray:
     return normalised(np.concatenate(points)).astype(np.float32)
 
 
-def doubts(features: np.ndarray, labels: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """How much the class of each photo is in doubt, from 0 to 1, float32 `(photos,)`.
+def certainty(features: np.ndarray, labels: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """How probable it is that what is believed of each photo is right, float32 `(photos,)`.
 
-    By the posterior of label propagation. Where there are very many photos it is of those alone
-    whose coverage is counted.
+    By the posterior of label propagation; 1 for labelled photos. Where there are very many photos
+    it is of those alone whose coverage is counted, and 0 for the others.
 
     Args:
         features: float32 `(photos, d)`.
@@ -124,8 +122,13 @@ def doubts(features: np.ndarray, labels: np.ndarray, known: np.ndarray) -> np.nd
     """
     rest = np.setdiff1d(evenly(np.arange(len(features)), GROUND), known)
     classes = labels[known].any(axis=0)
-    rows = np.concatenate([known, rest])
-    posterior = class_posterior(features[rows], labels[known][:, classes])
+    posterior = class_posterior(features[np.concatenate([known, rest])], labels[known][:, classes])[
+        len(known) :
+    ]
     found = np.zeros(len(features), np.float32)
-    found[rest] = 1 - posterior[len(known) :].max(axis=1)
+    found[known] = 1
+    if has_several(labels):  # each class is there, or not
+        found[rest] = np.maximum(posterior, 1 - posterior).prod(axis=1)
+    else:
+        found[rest] = posterior.max(axis=1)
     return found

@@ -18,21 +18,20 @@ def clusters(sizes, spread=0.1, seed=0, width=16):
     return normalised(points).astype(np.float32), which
 
 
-def worth(points, chosen, weights=None, covered=()):
-    """The coverage by some photos, after each of them."""
+def worth(points, chosen, labelled=(), certainty=1.0):
+    """The coverage by labelled photos and some others, after each of these."""
     similar = np.maximum(points @ points.T, 0).astype(np.float64)
-    weights = np.ones(len(points)) if weights is None else weights
-    order = [*covered, *chosen]
-    best = np.maximum.accumulate(similar[order], axis=0)  # (photos that cover, photos)
-    return (best @ weights)[len(covered) :]
+    before = certainty * np.max(similar[[*labelled]], axis=0, initial=0)  # (photos,)
+    best = np.maximum.accumulate(similar[[*chosen]], axis=0)  # (chosen, photos)
+    return np.maximum(best, before).sum(axis=1)
 
 
-def plain(points, count, weights=None, covered=()):
+def plain(points, count, labelled=(), certainty=1.0):
     """The greedy choice by its definition."""
     chosen = []
     for _ in range(count):
-        left = sorted(set(range(len(points))) - set(covered) - set(chosen))
-        values = [worth(points, [*chosen, i], weights, covered)[-1] for i in left]
+        left = sorted(set(range(len(points))) - set(labelled) - set(chosen))
+        values = [worth(points, [*chosen, i], labelled, certainty)[-1] for i in left]
         chosen.append(left[int(np.argmax(values))])
     return chosen
 
@@ -44,15 +43,17 @@ def test_two_photos_by_hand():
     assert [*Coverage(points)] == [1, 0, 2]
 
 
-@pytest.mark.parametrize("covered", [(), (3, 50)])
-@pytest.mark.parametrize("weighted", [False, True])
-def test_it_is_the_greedy_choice(rng, covered, weighted):
+@pytest.mark.parametrize("labelled", [(), (3, 50)])
+@pytest.mark.parametrize("uncertain", [False, True])
+def test_it_is_the_greedy_choice(rng, labelled, uncertain):
     points, _ = clusters([40, 30, 20, 10], spread=0.3)
-    weights = rng.random(100) if weighted else None
-    found = [*islice(Coverage(points, weights, np.array(covered, int)), 30)]
-    expected = plain(points, 30, weights, covered)  # of two that are worth the same, any
+    certainty = rng.random(100) if uncertain else np.ones(100)
+    found = [*islice(Coverage(points, np.array(labelled, int), certainty), 30)]
+    expected = plain(points, 30, labelled, certainty)  # of two that are worth the same, any
     np.testing.assert_allclose(
-        worth(points, found, weights, covered), worth(points, expected, weights, covered), 1e-5
+        worth(points, found, labelled, certainty),
+        worth(points, expected, labelled, certainty),
+        1e-5,
     )
 
 
@@ -65,13 +66,16 @@ def test_every_cluster_comes_first():
 def test_what_is_labelled_is_covered():
     points, which = clusters([60, 50, 40, 30])
     labelled = np.array([np.flatnonzero(which == 0)[0], np.flatnonzero(which == 2)[0]])
-    assert which[[*islice(Coverage(points, None, labelled), 2)]].tolist() == [1, 3]
+    assert which[[*islice(Coverage(points, labelled), 2)]].tolist() == [1, 3]
 
 
 def test_what_is_in_doubt_counts_more():
-    points, which = clusters([50, 30])
-    weights = np.where(which == 1, 1.0, 0.1)
-    assert which[next(Coverage(points, weights))] == 1
+    """Of two clusters with a labelled photo each, the one whose class is not clear."""
+    points, which = clusters([40, 40])
+    labelled = np.array([np.flatnonzero(which == 0)[0], np.flatnonzero(which == 1)[0]])
+    for doubtful in (0, 1):
+        certainty = np.where(which == doubtful, 0.5, 1.0)
+        assert which[next(Coverage(points, labelled, certainty))] == doubtful
 
 
 def test_a_copy_is_chosen_once():
@@ -81,7 +85,7 @@ def test_a_copy_is_chosen_once():
     found = [*Coverage(three)]
     assert len(found) == 40
     assert len({position % 40 for position in found}) == 40
-    assert [*Coverage(three, None, np.arange(40))] == []
+    assert [*Coverage(three, np.arange(40))] == []
 
 
 def test_all_come_in_the_end():

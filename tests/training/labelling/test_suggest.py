@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from ssah_tf.training.hash_layer.label_propagation import class_posterior
 from ssah_tf.training.labelling import suggest as module
-from ssah_tf.training.labelling.suggest import doubts, one_of_copies, points_of, suggest
+from ssah_tf.training.labelling.suggest import certainty, one_of_copies, points_of, suggest
 
 
 def made(sizes, spread=0.02, seed=0, width=32):
@@ -89,17 +90,32 @@ def test_points_are_half_whitened(rng):
     np.testing.assert_allclose(points @ points.T, expected @ expected.T, atol=1e-4)
 
 
-def test_doubt_is_where_classes_meet():
+def test_what_lies_between_classes_is_not_certain():
     features, which, _ = made([60, 60])
     features[0] = (features[which == 0].mean(axis=0) + features[which == 1].mean(axis=0)) / 2
     known = np.arange(20, 40)
-    found = doubts(features, labels_of(which, known), known)
-    assert found[0] > 2 * np.delete(found, 0).max()
-    assert (found[known] == 0).all()
+    found = certainty(features, labels_of(which, known), known)
+    assert 1 - found[0] > 2 * (1 - np.delete(found, 0).min())
+    assert (found[known] == 1).all()
 
 
-def test_doubts_of_many_are_of_a_part(monkeypatch):
+def test_certainty_where_photos_have_several_labels():
+    """It is of all classes together: each is there, or not."""
+    features, which, _ = made([60, 60, 60])
+    labels = np.eye(3, dtype=np.uint8)[which]
+    labels[which == 2] = (1, 1, 0)
+    known = np.arange(40)
+    shown = labels.copy()
+    shown[40:] = 0
+    found = certainty(features, shown, known)
+    posterior = class_posterior(features, labels[known][:, :2])
+    expected = np.maximum(posterior, 1 - posterior).prod(axis=1)
+    np.testing.assert_allclose(found[40:], expected[40:], rtol=1e-5)
+    assert (found[known] == 1).all()
+
+
+def test_certainty_of_many_is_of_a_part(monkeypatch):
     monkeypatch.setattr(module, "GROUND", 50)
     features, which, _ = made([100, 100])
-    found = doubts(features, labels_of(which, np.arange(8)), np.arange(8))
-    assert 40 <= (found > 0).sum() <= 50
+    found = certainty(features, labels_of(which, np.arange(8)), np.arange(8))
+    assert 50 <= (found > 0).sum() <= 58
