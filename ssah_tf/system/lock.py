@@ -14,7 +14,7 @@ NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
 
 @contextmanager
-def only_one(path: Path, what: str | Path) -> Iterator[None]:
+def only_one(path: Path, what: str | Path, option: str = "--output") -> Iterator[None]:
     """Keep other processes out while the block runs.
 
     The lock is the kernel's (`flock`), so it ends with the process, however that ends. The file
@@ -23,6 +23,7 @@ def only_one(path: Path, what: str | Path) -> Iterator[None]:
     Args:
         path: The lock file; its folder is made if need be.
         what: What is locked, for the message.
+        option: By which another one can be named, for the message.
 
     Raises:
         RunError: Another process holds the lock, or the file cannot be made.
@@ -46,7 +47,7 @@ def only_one(path: Path, what: str | Path) -> Iterator[None]:
             stream.close()
             raise RunError(
                 f"{what} is in use by another process (number {owner}): wait until it has ended, "
-                "or name another --output"
+                f"or name another {option}"
             ) from None
         except OSError as error:
             if error.errno not in NO_LOCKS:
