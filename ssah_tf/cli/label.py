@@ -156,10 +156,6 @@ def label(
             run(make_label_app(labelling, settings), settings, listener, about)
         finally:
             learner.close()
-    typer.echo(
-        f"train: ssah train --data {quoted(photos)} --labels {quoted(labels)} "
-        f"--features {quoted(work)}"
-    )
 
 
 def quoted(path: Path) -> str:

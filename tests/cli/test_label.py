@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from ssah_tf.data.labels import read_labels
+from ssah_tf.system.lock import only_one
 
 #: The default backbone at a small side.
 SMALL = ("--set", "data.image_size=64")
@@ -135,6 +136,7 @@ def test_training_takes_the_features(ssah, photos, tmp_path, monkeypatch):
     labels = tmp_path / "labels.csv"
     labels.write_text("path,label\n" + "".join(f"may/{n:02d}.png,c{n % 3}\n" for n in range(1, 28)))
     few = ("--set", "data.validation_per_class=2", "--set", "data.query_per_class=2")
+    few += ("--set", "model.bits=12")
     short = ("--set", "train.joint=1", "--set", "train.steps_per_epoch=2")
     ssah("suggest", photos, "--labels", labels, *SMALL)
     taken = ("--data", photos, "--labels", labels, "--features", "labelling")
@@ -151,3 +153,31 @@ def test_training_takes_the_features(ssah, photos, tmp_path, monkeypatch):
     assert said.code == 0, said.err
     assert [str(folder) for folder in seen] == ["labelling/features"]
     assert len([*(tmp_path / "labelling" / "features").iterdir()]) >= before
+
+
+def test_a_page_that_cannot_be_opened_is_one_line(ssah, photos, tmp_path):
+    """And nothing is written."""
+    (tmp_path / "other.csv").write_text("name\n")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "token").write_text("short")
+    free = ("--port", 0)
+    for arguments, line in (
+        ((photos, "--labels", "labels.xlsx"), "labels.xlsx: the table to fill in must end in .csv"),
+        ((photos, "--labels", "other.csv"), "other.csv, line 1: expected the columns path and lab"),
+        (
+            (photos, "--host", "0.0.0.0"),
+            "0.0.0.0: whoever reaches this address could change",
+        ),
+        ((photos, "--token-file", "token"), "a token has 16 or more letters and digits"),
+        (("empty",), "empty: no photos in this folder"),
+        (("gone",), "gone: no such folder"),
+    ):
+        said = ssah("label", *arguments, *free)
+        assert (said.code, said.out) == (1, ""), arguments
+        assert line in said.err
+        assert len(said.err.splitlines()) == 1
+        assert not (tmp_path / "labels.csv").exists()
+    with only_one(tmp_path / "labelling" / ".lock", "it"):
+        said = ssah("label", photos, *free)
+        assert "labelling is in use by another process" in said.err
+        assert "or name another --work" in said.err

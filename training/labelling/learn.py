@@ -12,7 +12,7 @@ from ssah_tf.data import ImageSet
 from ssah_tf.data.labels import sparse_zeros
 from ssah_tf.metrics import evaluate_retrieval
 from ssah_tf.models import HNet
-from ssah_tf.training.auto import resolve
+from ssah_tf.training.auto import LARGEST, resolve
 from ssah_tf.training.bars import Bars
 from ssah_tf.training.hash_layer.feature_store import FeatureStore
 from ssah_tf.training.hash_layer.features import sample_of
@@ -100,11 +100,12 @@ class Rounds:
         self, labels: np.ndarray, classes: tuple[str, ...], taught: np.ndarray, rest: np.ndarray
     ) -> HNet:
         """A hash layer for features, of photos with a label and without one."""
+        recipe = load_recipe("frozen", self.overrides)
+        data = recipe.data.model_copy(update={"image_size": LARGEST})  # no image is looked at
         images = replace(self.images, labels=labels, classes=classes)
-        recipe = resolve(load_recipe("frozen", self.overrides), images)
-        recipe = recipe.model_copy(
-            update={"train": recipe.train.model_copy(update={"joint": EPOCHS})}
-        )
+        recipe = resolve(recipe.model_copy(update={"data": data}), images)
+        short = recipe.train.model_copy(update={"joint": EPOCHS})
+        recipe = recipe.model_copy(update={"train": short})
         keras.utils.set_random_seed(recipe.seed)
         hnet = HNet(CachedFeatures(self.features.shape[1]), recipe.model.bits)
         hnet.build((None, self.features.shape[1]))

@@ -88,7 +88,7 @@ def test_the_process(tmp_path):
         picture = Image.fromarray(pixels.astype(np.uint8)).resize((72, 56))
         picture.save(tmp_path / "photos" / f"{number:02d}.png")
     images = load_photos(tmp_path / "photos", None).images
-    few = ("data.image_size=64", "train.steps_per_epoch=2", "train.batch=8")
+    few = ("data.image_size=64", "model.bits=12", "train.steps_per_epoch=2", "train.batch=8")
     outcomes = []
     process = Process(images, tmp_path / "work", few, 6, outcomes.append)
 
@@ -105,6 +105,7 @@ def test_the_process(tmp_path):
         assert len(first) == 6
         known = {p: ("rgb"[p % 3],) for p in first}
         second = do(Task(known, (), True))
+        assert second.error == ""
         assert second.measured["labelled"] == 6
         assert not {*first} & {*chain(*second.groups)}
         process.begin(Task(known, (), True))
