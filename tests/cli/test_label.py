@@ -64,6 +64,7 @@ def test_from_photos_to_a_table_and_on(ssah, photos, tmp_path):
     assert there == features
 
 
+@pytest.mark.slow
 def test_only_new_photos_are_looked_at(ssah, photos, tmp_path, monkeypatch):
     from ssah_tf.training.hash_layer import feature_store
 

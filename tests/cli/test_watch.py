@@ -134,7 +134,9 @@ def test_life(begin, exported, photos, tmp_path):
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_a_signal_ends_it_with_one_line(begin, photos, tmp_path, number):
     """Also while it waits for another process that writes; then nothing is half written."""
     place = tmp_path / "index"
@@ -153,7 +155,8 @@ def test_a_signal_ends_it_with_one_line(begin, photos, tmp_path, number):
     )
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [2, 20])
 def test_killed_it_goes_on(begin, exported, photos, tmp_path, kills):
     """`kill -9` at random moments while photos come, change and go; nothing is lost or twice."""
     _, export = exported

@@ -598,7 +598,8 @@ def test_killed_it_goes_on(exported, many, tmp_path, kills):
     np.testing.assert_array_equal(index.codes.codes[:100], codes)
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [2, 20])
 def test_a_migration_that_is_killed_goes_on(exported, many, tmp_path, kills):
     """At each moment the index answers, with the codes and the encoder of one model, and whole."""
     _, export = exported

@@ -69,6 +69,7 @@ def test_the_backbone_stays_and_the_layer_is_another(runs):
     assert not np.allclose(layer[0], other_layer[0])
 
 
+@pytest.mark.slow
 def test_twice_is_once(runs, monkeypatch):
     """Killed after the encoder was replaced, a training that goes on leaves it as it is.
 
