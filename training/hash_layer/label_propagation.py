@@ -24,8 +24,7 @@ def propagate_labels(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Give unlabelled images their most probable classes, where these are probable enough.
 
-    That is one class, or where a labelled image has several, the set of all that are more probable
-    than not: it is as probable as that each of them is there and no other.
+    See `most_probable`.
 
     Args:
         features: float `(n, d)`, of the labelled images first.
@@ -42,15 +41,29 @@ def propagate_labels(
     given = np.zeros((len(features) - known, labels.shape[1]), labels.dtype)
     if given.size and len(classes):
         posterior = class_posterior(features, labels[:, classes], unseen)[known:]
-        if has_several(labels):
-            likely = posterior > 0.5
-            chance = np.maximum(posterior, 1 - posterior).prod(axis=1)
-        else:
-            likely = np.arange(len(classes)) == posterior.argmax(axis=1)[:, None]
-            chance = posterior.max(axis=1)
+        likely, chance = most_probable(posterior, has_several(labels))
         given[:, classes] = likely & (chance > threshold)[:, None]
     rows = np.flatnonzero(given.any(axis=1))
     return known + rows, given[rows]
+
+
+def most_probable(posterior: np.ndarray, several: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The most probable classes of each image, and how probable it is that they are right.
+
+    One class; or where images have several, all that are more probable than not, which are right
+    if each of them is there and no other.
+
+    Args:
+        posterior: Of each class, `(images, classes)`; see `class_posterior`.
+        several: Whether images have several classes.
+
+    Returns:
+        bool `(images, classes)` and `(images,)`.
+    """
+    if several:
+        return posterior > 0.5, np.maximum(posterior, 1 - posterior).prod(axis=1)
+    best = posterior.argmax(axis=1)[:, None]
+    return np.arange(posterior.shape[1]) == best, posterior.max(axis=1)
 
 
 def class_posterior(

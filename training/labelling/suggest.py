@@ -13,7 +13,7 @@ from ssah_tf.system.errors import RecipeError
 from ssah_tf.training.auto import resolve
 from ssah_tf.training.build import build_backbone
 from ssah_tf.training.hash_layer.feature_store import FeatureStore
-from ssah_tf.training.hash_layer.label_propagation import class_posterior
+from ssah_tf.training.hash_layer.label_propagation import class_posterior, most_probable
 from ssah_tf.training.hash_layer.label_views import has_several, normalised, roots, whitening
 from ssah_tf.training.labelling.coverage import GROUND, Coverage, in_blocks
 from ssah_tf.training.recipe import load_recipe
@@ -127,8 +127,5 @@ def certainty(features: np.ndarray, labels: np.ndarray, known: np.ndarray) -> np
     ]
     found = np.zeros(len(features), np.float32)
     found[known] = 1
-    if has_several(labels):  # each class is there, or not
-        found[rest] = np.maximum(posterior, 1 - posterior).prod(axis=1)
-    else:
-        found[rest] = posterior.max(axis=1)
+    found[rest] = most_probable(posterior, has_several(labels))[1]
     return found
