@@ -1,12 +1,8 @@
 """What makes two encoders the same: weights and preprocessing."""
 
-import hashlib
-import json
-
-import numpy as np
-
 from ssah_tf.data.decode import RULE as DECODE_RULE
 from ssah_tf.models import HNet
+from ssah_tf.models.identity import digest_of_network
 
 
 def model_id(hnet: HNet, size: int) -> str:
@@ -20,16 +16,10 @@ def model_id(hnet: HNet, size: int) -> str:
         hnet: The encoder.
         size: Side of the images in pixels.
     """
-    digest = hashlib.sha256()
     what = {
         "decode_rule": DECODE_RULE,
         "size": size,
         "bits": hnet.bits,
         **hnet.backbone.identity(),
     }
-    digest.update(json.dumps(what, sort_keys=True).encode())
-    for variable in hnet.variables:
-        value = np.ascontiguousarray(variable.numpy(), dtype=np.float32)
-        digest.update(repr(value.shape).encode())
-        digest.update(value.tobytes())
-    return digest.hexdigest()[:16]
+    return digest_of_network(what, hnet.variables)[:16]

@@ -1,18 +1,17 @@
 """Features of a frozen backbone, kept for all who need them: by the content of each image."""
 
 import hashlib
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from ssah_tf.data import ImageSet
 from ssah_tf.data.decode import RULE
 from ssah_tf.models import HNet
+from ssah_tf.models.identity import digest_of_network
 from ssah_tf.system.files import atomic_path, make_folder
 from ssah_tf.system.machine import need_room
 from ssah_tf.system.reading import read_arrays
@@ -56,7 +55,8 @@ class FeatureStore:
             RunError: The folder cannot be made or written to.
         """
         make_folder(self.folder)
-        key = hashlib.sha256(f"{identity_of(hnet)} {RULE} {size}".encode()).hexdigest()[:16]
+        what = {"decode_rule": RULE, "size": size, **hnet.backbone.identity()}
+        key = digest_of_network(what, hnet.backbone.variables)[:16]
         rows: dict[str, list[int]] = {}
         for row, position in enumerate(positions):
             rows.setdefault(images.digests[position], []).append(row)
@@ -114,17 +114,6 @@ class FeatureStore:
     def remove(self) -> None:
         """Remove all parts."""
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def identity_of(hnet: HNet) -> str:
-    """SHA-256 of the backbone of an H-Net: what it is and its weights."""
-    config = keras.saving.serialize_keras_object(hnet.backbone)
-    config["config"].pop("name", None)
-    digest = hashlib.sha256(json.dumps(config["config"], sort_keys=True, default=str).encode())
-    digest.update(config["class_name"].encode())
-    for weights in hnet.backbone.get_weights():
-        digest.update(np.ascontiguousarray(weights).tobytes())
-    return digest.hexdigest()
 
 
 def write_part(folder: Path, key: str, digests: list[str], features: np.ndarray) -> None:
