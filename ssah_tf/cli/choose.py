@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from ssah_tf.cli.progress import progress_bar, resumable
+from ssah_tf.cli.runs import find_photos, print_result
 from ssah_tf.system.errors import SsahError
-from ssah_tf.system.text import printable
 
 if TYPE_CHECKING:
     from ssah_tf.data import ImageSet, Loaded
@@ -57,7 +57,6 @@ def finish_choice(
     Raises:
         SsahError: See `training.choose.run.carry_out`.
     """
-    from ssah_tf.training import tables
     from ssah_tf.training.choose.run import carry_out, tidy
     from ssah_tf.training.choose.show import print_choice, print_plan
     from ssah_tf.training.measure import measure
@@ -69,8 +68,7 @@ def finish_choice(
         spec = run.recipe.data
         metrics = measure(run, images.hold(spec.image_size, spec.cache_mb), progress_bar)
         tidy(run)
-    tables.print_metrics(metrics)
-    typer.echo(f"encoder: {run.model_path}\nreport: {run.report_path}")
+    print_result(run, metrics)
 
 
 def resume_choice(
@@ -83,16 +81,14 @@ def resume_choice(
     """
     from ssah_tf.training.choose.budget import Clock
     from ssah_tf.training.choose.record import undecided
-    from ssah_tf.training.photos import photos_of, some_images
+    from ssah_tf.training.photos import some_images
     from ssah_tf.training.run import Run
 
     run = Run(folder)
     record = undecided(run)
     if record is None:
         return False
-    run, found = photos_of(run, data, record.planned[0].recipe.data)
-    for line in found.lines():
-        typer.echo(f"data: {printable(line)}", err=True)
+    run, found = find_photos(run, data, record.planned[0].recipe.data)
     clock = Clock(record.budget, record.spent)
     finish_choice(run, some_images(found), record, clock, devices, features)
     return True

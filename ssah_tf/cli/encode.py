@@ -6,7 +6,14 @@ from typing import Annotated
 import typer
 
 from ssah_tf.cli.folders import Exclude, patterns, print_passed_over
-from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable, tell_flat
+from ssah_tf.cli.progress import (
+    SAME_AGAIN,
+    SHOWN,
+    progress_bar,
+    resumable,
+    tell_flat,
+    tell_skipped,
+)
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import printable
 
@@ -83,15 +90,11 @@ def encode(
             size=shard,
             check=check,
         )
-    shown = 20
-    for reason in list(done.bad.values())[:shown]:
-        typer.echo(f"skipped: {printable(reason)}", err=True)
-    if len(done.bad) > shown:
-        typer.echo(f"skipped: {len(done.bad) - shown:,} more, all in {done.listed}", err=True)
-    for reason in list(done.resumed.gone.values())[:shown]:
+    tell_skipped(done.bad.values(), f", all in {done.listed}")
+    for reason in list(done.resumed.gone.values())[:SHOWN]:
         typer.echo(f"its older code stays: {reason}", err=True)
-    if len(done.resumed.gone) > shown:
-        typer.echo(f"older codes stay: {len(done.resumed.gone) - shown:,} more files", err=True)
+    if len(done.resumed.gone) > SHOWN:
+        typer.echo(f"older codes stay: {len(done.resumed.gone) - SHOWN:,} more files", err=True)
     print_passed_over(found.passed)
     tell_flat(done.flat)
     typer.echo(f"{done.images:,} codes of {loaded.bits} bits, model {loaded.model_id}: {output}")

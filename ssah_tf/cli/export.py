@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from ssah_tf.cli.extras import import_tensorflow, need
-from ssah_tf.cli.train import Moved, find_photos
+from ssah_tf.cli.runs import find_photos
+from ssah_tf.cli.train import Moved
 
 app = typer.Typer()
 

@@ -8,7 +8,7 @@ import typer
 
 from ssah_tf.cli.extras import import_tensorflow, need
 from ssah_tf.cli.folders import Exclude, patterns, print_passed_over
-from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable
+from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable, tell_skipped
 from ssah_tf.system.errors import DataError
 from ssah_tf.system.text import printable
 
@@ -58,6 +58,7 @@ def suggest(
         with progress_bar("reading") as bar:
             loaded = load_photos(photos, labels, patterns(exclude), bar)
         images = loaded.images
+        tell_skipped(loaded.bad.values())
         for line in loaded.lines():
             typer.echo(printable(line), err=True)
         print_passed_over(loaded.passed)

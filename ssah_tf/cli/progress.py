@@ -1,6 +1,6 @@
 """What commands share: work that can be interrupted, and bars that show how far it is."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 import typer
@@ -9,10 +9,12 @@ from ssah_tf.system.signals import BEGIN_AGAIN
 from ssah_tf.system.signals import ends_on_signals as resumable
 from ssah_tf.system.text import plain_console, printable
 
-__all__ = ["BEGIN_AGAIN", "SAME_AGAIN", "progress_bar", "resumable", "tell_flat"]
+__all__ = ["BEGIN_AGAIN", "SAME_AGAIN", "progress_bar", "resumable", "tell_flat", "tell_skipped"]
 
 #: How to go on with what keeps its parts.
 SAME_AGAIN = "the same command goes on where it was"
+#: Files that are named one by one, at most.
+SHOWN = 20
 
 
 @contextmanager
@@ -34,3 +36,16 @@ def tell_flat(paths: Sequence[str]) -> None:
             "have a range that is not known",
             err=True,
         )
+
+
+def tell_skipped(reasons: Collection[str], where: str = "") -> None:
+    """Say on stderr why files were skipped: the first ones, then how many more.
+
+    Args:
+        reasons: One for each file.
+        where: What is said behind the number of the others.
+    """
+    for reason in list(reasons)[:SHOWN]:
+        typer.echo(f"skipped: {printable(reason)}", err=True)
+    if len(reasons) > SHOWN:
+        typer.echo(f"skipped: {len(reasons) - SHOWN:,} more{where}", err=True)

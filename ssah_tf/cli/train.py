@@ -8,16 +8,15 @@ import typer
 
 from ssah_tf.cli.choose import BUDGET, begin_choice, finish_choice, refuse_budget, resume_choice
 from ssah_tf.cli.extras import import_tensorflow, need
-from ssah_tf.cli.folders import Exclude, print_passed_over
-from ssah_tf.cli.overrides import absolute, overrides_of
+from ssah_tf.cli.folders import Exclude
+from ssah_tf.cli.overrides import overrides_of
 from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable
+from ssah_tf.cli.runs import find_photos, print_findings, print_result, print_start
 from ssah_tf.system.durations import parse_duration
 from ssah_tf.system.errors import SsahError
-from ssah_tf.system.text import printable
 
 if TYPE_CHECKING:
-    from ssah_tf.data import ImageSet, Loaded
-    from ssah_tf.data.found import Found
+    from ssah_tf.data import Loaded
     from ssah_tf.training.hash_layer.features import Features
     from ssah_tf.training.run import Run
 
@@ -125,7 +124,7 @@ def train(
     if resume is not None:
         if recipe or labels or exclude or output or self_train or no_sample or overrides:
             raise SsahError("--resume takes all from the run folder: name nothing else but --data")
-        if resume_choice(resume, data and absolute(data), devices, features):
+        if resume_choice(resume, data, devices, features):
             return
         run, found = find_photos(Run.open(resume), data)
         if run.missing and run.metrics_path.is_file():
@@ -150,10 +149,7 @@ def train(
         images = images.hold(run.recipe.data.image_size, run.recipe.data.cache_mb)
         training.train(run, images, devices, features=features_from(features))
         metrics = measure(run, images, progress_bar)
-    tables.print_metrics(metrics)
-    if (stored := tables.stored_rows(run.recipe)) is not None:
-        tables.print_stored_rows(stored)
-    typer.echo(f"encoder: {run.model_path}\nreport: {run.report_path}")
+    print_result(run, metrics)
 
 
 @app.command()
@@ -173,7 +169,6 @@ def baseline(
     """Measure what needs no training: a pretrained backbone, PCA, a rotation, and signs."""
     need("train", "ssah baseline")
     import_tensorflow()
-    from ssah_tf.training import tables
     from ssah_tf.training import train as training
     from ssah_tf.training.devices import refuse_workers
     from ssah_tf.training.measure import measure
@@ -186,8 +181,7 @@ def baseline(
         images = loaded.images.hold(run.recipe.data.image_size, run.recipe.data.cache_mb)
         training.train(run, images)
         metrics = measure(run, images, progress_bar)
-    tables.print_metrics(metrics)
-    typer.echo(f"encoder: {run.model_path}\nreport: {run.report_path}")
+    print_result(run, metrics)
 
 
 @app.command()
@@ -327,45 +321,3 @@ def features_from(work: Path | None) -> "Features":
     from ssah_tf.training.hash_layer.features import features_of
 
     return features_of if work is None else FeatureStore(features_in(work), progress_bar)
-
-
-def find_photos(run: "Run", data: str | None) -> "tuple[Run, Found]":
-    """Find the images of a run again, and print what is odd about them. See `photos_of`."""
-    from ssah_tf.training.photos import photos_of
-
-    run, found = photos_of(run, None if data is None else absolute(data))
-    for line in found.lines():
-        typer.echo(f"data: {printable(line)}", err=True)
-    if found.loaded is not None:
-        print_passed_over(found.loaded.passed)
-    return run, found
-
-
-def print_start(run: "Run", images: "ImageSet") -> None:
-    """Print what the numbers will not say, the protocol and the run folder."""
-    from ssah_tf.metrics import LabelLists
-    from ssah_tf.training.doubts import doubts_of_split
-
-    split, labels = run.split, LabelLists.of(images.labels)
-    query, database = (labels.take(images.positions(p)) for p in (split.query, split.database))
-    for line in doubts_of_split(query, database, images.classes):
-        typer.echo(f"numbers: {line}", err=True)
-    typer.echo(f"{printable(split.protocol)}\nrun folder: {printable(str(run.folder))}")
-
-
-def print_findings(loaded: "Loaded") -> None:
-    """Print which files were skipped, the first by name, and what else is odd about the images."""
-    from ssah_tf.data.check import check_data
-
-    shown = 20
-    for reason in list(loaded.bad.values())[:shown]:
-        typer.echo(f"skipped: {printable(reason)}", err=True)
-    if len(loaded.bad) > shown:
-        typer.echo(f"skipped: {len(loaded.bad) - shown} more; see `ssah data check`", err=True)
-    if loaded.missing:
-        typer.echo(f"without a file: {loaded.missing[0]!r}, for example", err=True)
-    report = check_data(loaded, near=False)
-    if not loaded.passed.unexpected:  # else it is among the warnings
-        print_passed_over(loaded.passed)
-    for line in [*report.warnings(), *report.errors()]:
-        typer.echo(f"data: {line}; see `ssah data check`", err=True)

@@ -362,7 +362,7 @@ def test_evaluate_without_an_encoder(refused, monkeypatch, tmp_path):
 
 
 def test_a_bug_of_ours_keeps_its_traceback(ssah, monkeypatch):
-    def broken(run, data):
+    def broken(*given):
         raise ZeroDivisionError
 
     monkeypatch.setattr("ssah_tf.training.photos.photos_of", broken)

@@ -14,9 +14,6 @@ from ssah_tf.system.errors import DataError
 from ssah_tf.system.text import printable
 from ssah_tf.training.labelling.table import can_be_named
 
-#: Files that cannot be read of which each is named.
-SHOWN = 20
-
 
 @dataclass(frozen=True)
 class Photos:
@@ -39,10 +36,8 @@ class Photos:
     passed: PassedOver = field(default_factory=PassedOver)
 
     def lines(self) -> list[str]:
-        """What a person should know, a line each."""
-        found = [f"skipped: {reason}" for reason in list(self.bad.values())[:SHOWN]]
-        if len(self.bad) > SHOWN:
-            found.append(f"skipped: {len(self.bad) - SHOWN:,} more")
+        """What a person should know beside the files that cannot be read, a line each."""
+        found = []
         if self.unnamed:
             found.append(
                 f"left out: {len(self.unnamed):,} photos whose names no label file can hold, for "
