@@ -112,8 +112,7 @@ class Validate(keras.callbacks.Callback):
         if not self.features.keys() >= set(positions.tolist()):
             return codes_of(hnet, self.images, positions, self.size)
         known = np.stack([self.features[position] for position in positions.tolist()])
-        logits = hnet.hash_norm(hnet.hash_layer(known), training=False)
-        return np.packbits(np.asarray(logits) >= 0, axis=1)
+        return np.packbits(hnet.code_logits(known).numpy() >= 0, axis=1)
 
 
 def mean_and_error(precision: list[float]) -> tuple[float, float]:

@@ -142,10 +142,10 @@ def with_pseudo_labels(run: Run, images: ImageSet) -> tuple[Split, ImageSet]:
         raise RunError(f"{path}: not unlabelled images with classes; without it, it is made anew")
     there = set(split.unlabelled)
     given = [(name, label) for name, label in given if name in there]
-    named = tuple(dict.fromkeys(name for name, _ in given))
+    named = dict.fromkeys(name for name, _ in given)  # as a set, in order
     labels = images.labels.copy()
-    labels[images.positions(named)] = 0
+    labels[images.positions(tuple(named))] = 0
     labels[images.positions(tuple(name for name, _ in given)), [label for _, label in given]] = 1
-    rest = tuple(name for name in split.unlabelled if name not in set(named))
-    split = replace(split, labelled=split.labelled + named, unlabelled=rest)
+    rest = tuple(name for name in split.unlabelled if name not in named)
+    split = replace(split, labelled=split.labelled + tuple(named), unlabelled=rest)
     return split, replace(images, labels=labels)

@@ -46,7 +46,7 @@ def begin_game_with_itq(game: SSAH, features: np.ndarray, labels: np.ndarray, se
     begin_with_itq(game.hnet, features, seed)
     if isinstance(game.supervised_loss, TargetLoss):
         hnet = game.hnet
-        logits = hnet.hash_norm(hnet.hash_layer(features[: len(labels)]), training=False)
+        logits = hnet.code_logits(features[: len(labels)])
         game.supervised_loss.fit_targets(np.tanh(logits), labels)
 
 

@@ -1,7 +1,6 @@
 """A choice from the first file to the run of the one that was chosen; machines that are made up."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -336,28 +335,14 @@ def test_a_training_ends_with_its_time():
     assert (model.stop_training, last.cut) == (False, 0)
 
 
-@pytest.fixture
-def ssah(monkeypatch, capsys):
-    """Runs a command: its exit code, and what it said."""
-    from ssah_tf.cli import app as cli
-
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["ssah", *map(str, words)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        return caught.value.code, capsys.readouterr()
-
-    return call
-
-
 @pytest.mark.slow
 def test_the_command(photos, ssah, tmp_path, monkeypatch):
     """Plan, table, numbers and report; evaluate and report work on what it leaves."""
     monkeypatch.setenv("COLUMNS", "160")
     run = tmp_path / "run"
     words = [word for override in SMALL for word in ("--set", override)]
-    code, said = ssah("train", "--data", photos, "--budget", "10m", "--output", run, *words)
-    assert code == 0, said.err
+    said = ssah("train", "--data", photos, "--budget", "10m", "--output", run, *words)
+    assert said.code == 0, said.err
     assert "plan: 10 min in all" in said.out
     assert "what the others have to beat" in said.out
     assert "chosen: " in said.out
@@ -375,11 +360,11 @@ def test_the_command(photos, ssah, tmp_path, monkeypatch):
     )
     assert not (run / "features").exists()
     assert yaml.safe_load((run / "recipe.yaml").read_text())["name"] == record.chosen
-    code, said = ssah("report", run)
-    assert code == 0, said.err
+    said = ssah("report", run)
+    assert said.code == 0, said.err
     assert "<h2>What was tried</h2>" in (run / "report.html").read_text(encoding="utf-8")
-    code, said = ssah("evaluate", run)
-    assert code == 0, said.err
+    said = ssah("evaluate", run)
+    assert said.code == 0, said.err
 
 
 @pytest.mark.slow
@@ -393,13 +378,13 @@ def test_resume_after_a_kill_before_the_numbers(photos, ssah, tmp_path, monkeypa
             raise KeyboardInterrupt
 
         patch.setattr(measure, "measure", broken)
-        code, said = ssah("train", "--data", photos, "--output", run, *words)
-    assert code == 130
+        said = ssah("train", "--data", photos, "--output", run, *words)
+    assert said.code == 130
     assert f"go on with: ssah train --resume {run}" in said.err
     assert not (run / "metrics.json").exists()
     trained = (run / "model.keras").stat().st_mtime_ns
-    code, said = ssah("train", "--resume", run)
-    assert code == 0, said.err
+    said = ssah("train", "--resume", run)
+    assert said.code == 0, said.err
     assert "mAP@all, tie-aware" in said.out
     assert (run / "model.keras").stat().st_mtime_ns == trained
 
@@ -415,8 +400,8 @@ def test_resume_after_a_kill_before_the_numbers(photos, ssah, tmp_path, monkeypa
     ],
 )
 def test_bad_input_is_one_line(photos, ssah, tmp_path, words, line):
-    code, said = ssah("train", "--data", photos, "--output", tmp_path / "run", *words)
-    assert code == 1
+    said = ssah("train", "--data", photos, "--output", tmp_path / "run", *words)
+    assert said.code == 1
     (last,) = [text for text in said.err.splitlines() if text.startswith("ssah: ")]
     assert line in last
     assert not (tmp_path / "run").exists()
@@ -430,20 +415,20 @@ def test_labels_on_a_few_photos_only(photos, ssah, tmp_path):
     table.write_text("\n".join(["path,label", *rows]))
     words = [word for override in SMALL for word in ("--set", override)]
     words += ["--data", photos, "--labels", table, "--output"]
-    code, said = ssah("train", *words, tmp_path / "run")
-    assert code == 0, said.err
+    said = ssah("train", *words, tmp_path / "run")
+    assert said.code == 0, said.err
     record = read_record(Run(tmp_path / "run"))
     assert not record.enough
     assert record.chosen == "frozen"
     assert "few labels validate" in said.out
     table.write_text("\n".join(["path,label", *rows[:4]]))
-    code, said = ssah("train", *words, tmp_path / "other")
-    assert code == 1
+    said = ssah("train", *words, tmp_path / "other")
+    assert said.code == 1
     assert "label at least 3 images a class" in said.err
     table.write_text("\n".join(["path,label", *rows[::2]]))
-    code, said = ssah("train", *words, tmp_path / "other")
-    assert code == 1
+    said = ssah("train", *words, tmp_path / "other")
+    assert said.code == 1
     assert "1 classes with images, at least 2 are needed" in said.err
     table.write_text("path,label\n")
-    code, said = ssah("train", *words, tmp_path / "other")
-    assert code == 1
+    said = ssah("train", *words, tmp_path / "other")
+    assert said.code == 1
