@@ -41,7 +41,7 @@ ablation: setup ## Train the recipe beside its controls, three seeds each
 # By file, since tests of a file share what they set up.
 TESTS := $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
-test: setup ## Run the tests (under 6 minutes on 2 cores)
+test: setup ## Run the tests (some 5 minutes on 2 cores)
 	$(TESTS)
 
 test-all: setup ## Run the slow tests, too

@@ -198,7 +198,16 @@ MIXED = [
 BY_FILE = {"OnnxBackbone": "tests/models/test_onnx_backbone.py"}
 
 
-@pytest.fixture(params=CASES)
+#: Networks of which a smaller one of the same class, or kind, is checked in any run of the tests.
+LARGE = ("EfficientNetLite1", "EfficientNetLite2", "KerasApplication")
+
+
+def cases(names):
+    """Names as parameters, those of large networks as slow ones."""
+    return [pytest.param(n, marks=pytest.mark.slow) if n in LARGE else n for n in names]
+
+
+@pytest.fixture(params=cases(CASES))
 def name(request):
     return request.param
 
@@ -284,7 +293,7 @@ def test_shapes_and_types(name, case):
         assert tuple(first[0].shape) == (2, *case.shapes[0][1:])
 
 
-@pytest.mark.parametrize("name", MIXED)
+@pytest.mark.parametrize("name", cases(MIXED))
 def test_mixed_precision(name, case):
     """Computes in bfloat16, keeps its weights in float32, and is near the same layer in float32."""
     exact = built(name, case)

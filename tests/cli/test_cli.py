@@ -403,6 +403,7 @@ def test_train_on_two_devices(tmp_path):
     assert "0 of 384,000 bits differ from the trained encoder on 6,000 images" in done.stdout
 
 
+@pytest.mark.slow
 def test_what_is_passed_over_is_told(ssah, photos, exported):
     """In a line on stderr, so that JSON on stdout stays whole; in JSON of `data check`, too."""
     (photos / "cat" / "x.jxl").write_bytes(b"")

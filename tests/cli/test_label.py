@@ -37,6 +37,7 @@ def colours(names):
     return [int(number) % 3 if number.isdigit() else 0 for number in numbers]
 
 
+@pytest.mark.slow
 def test_from_photos_to_a_table_and_on(ssah, photos, tmp_path):
     said = ssah("suggest", photos, "--count", 5, *SMALL)
     assert said.code == 0, said.err

@@ -134,9 +134,8 @@ def test_life(begin, exported, photos, tmp_path):
     )
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_with_one_line(begin, photos, tmp_path, number):
     """Also while it waits for another process that writes; then nothing is half written."""
     place = tmp_path / "index"

@@ -222,6 +222,7 @@ def test_hdr_is_refused_by_name(transfer, named):
         decode(png((b"cICP", bytes((9, transfer, 0, 1)))), SIDE, name="x.png")
 
 
+@pytest.mark.slow
 def test_encoder_and_pages(profiles, exported, tmp_path):
     """Paths, bytes, Pillow's images; and the pictures of a page, whose files carry no profile."""
     wanted = Image.fromarray(np.rint(expected("display p3", None)).astype(np.uint8))

@@ -199,6 +199,7 @@ def test_every_bad_file_is_listed_with_its_reason(folder, scanned):
     assert "not a regular file" in bad["pipe.jpg"]
 
 
+@pytest.mark.slow
 def test_commands_of_an_index_survive(folder, scanned, exported, tmp_path):
     """Each file is indexed or told in one line; all of them ask; duplicates are looked for."""
 

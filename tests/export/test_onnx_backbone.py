@@ -65,6 +65,7 @@ def lite0(tmp_path_factory):
     return backbone, path
 
 
+@pytest.mark.slow
 def test_codes_are_those_of_the_native_network(lite0):
     """With one hash layer, but for bits whose logit is 0 but for rounding; photos and clothes."""
     native, path = lite0
@@ -209,6 +210,7 @@ def test_refused_before_there_is_a_run(tmp_path, recipe, changes, reason):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_commands(tmp_path, monkeypatch, capsys):
     """`ssah baseline` on a file named relative to here, and `ssah export` without a SavedModel."""
     from ssah_tf.cli import app as cli

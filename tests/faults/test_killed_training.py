@@ -16,6 +16,7 @@ def go_on(folder, path):
     return ["train", path, "--output", folder]
 
 
+@pytest.mark.slow
 def test_killed_at_places_where_it_hurts(forks, undisturbed, state_of, tmp_path):
     """Before the recipe is there, in the write of a checkpoint, in that of the report."""
     _, state, path = undisturbed("none")

@@ -74,9 +74,8 @@ def wait_for(forks, pattern, seconds=120):
     raise AssertionError(f"{pattern!r} was never printed: {forks.log.read_text()}")
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_stops_in_good_order(forks, recipe, state_of, undisturbed, tmp_path, number):
     """One batch, a checkpoint, one line that says how to go on, the exit code of the signal.
 

@@ -121,6 +121,7 @@ def test_step_1_does_not_depend_on_step_2_and_step_2_leaves_a_net():
     assert largest_change(a_net, moving.deformer.trainable_variables) < 1e-6
 
 
+@pytest.mark.slow
 def test_logs_have_every_term_and_rho_rises():
     logs = train(make_game(), batches(4))["joint"]
     terms = {"loss", "supervised", "hard", "consistency", "trusted", "quantisation", "balance"}
@@ -274,6 +275,7 @@ def test_replicas_draw_different_numbers_and_together_those_of_one_device(mirror
     assert np.any(parts[0] != parts[1])
 
 
+@pytest.mark.slow
 def test_saved_and_loaded_it_goes_on_alike(tmp_path):
     """Weights, both optimizers and the pace: training on gives the same weights, bit for bit."""
     game = make_game(ema=True)
@@ -286,6 +288,7 @@ def test_saved_and_loaded_it_goes_on_alike(tmp_path):
         np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=a.path)
 
 
+@pytest.mark.slow
 def test_weights_file_restores_everything(tmp_path):
     """What a checkpoint holds, loaded into a game with other weights."""
     game = make_game(ema=True)
@@ -313,6 +316,7 @@ def test_averaged_weights_come_and_go():
     assert largest_change(present, game.hnet.trainable_variables) == 0
 
 
+@pytest.mark.slow
 def test_same_seed_same_weights():
     first, second = make_game(), make_game()
     train(first, batches(2), ["joint"])

@@ -18,6 +18,8 @@ from ssah_tf.training.self_training import (
 from ssah_tf.training.start import start
 from ssah_tf.training.train import train
 
+pytestmark = pytest.mark.slow
+
 SHORT = ("adversary.kind=none", "train.refit=false", "train.steps_per_epoch=3")
 
 
@@ -95,7 +97,6 @@ def test_the_true_labels_of_unlabelled_images_are_not_looked_at(
     assert again.pseudo_labels_path.read_bytes() == run.pseudo_labels_path.read_bytes()
 
 
-@pytest.mark.slow
 def test_the_network_learns_them(teacher, taught, tmp_path):
     """With other labels in the file, which stays as a user has left it, the weights are others."""
     run, _ = taught

@@ -112,7 +112,8 @@ def test_damaged_sample(run, arrays):
         read_sample(run)
 
 
-@pytest.mark.parametrize("what", ["gone", pytest.param("moved", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["gone", "moved"])
 def test_export_without_photos(run, tmp_path, what):
     """Compared, quantised and measured on the images that the run keeps; the card says so."""
     before = export(run, some_images(photos_of(run)[1]), tmp_path / "with", int8=True, force=True)

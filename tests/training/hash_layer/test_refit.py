@@ -62,6 +62,7 @@ def runs(tmp_path_factory):
     return trained(folder / "without", "train.refit=false"), trained(folder / "with")
 
 
+@pytest.mark.slow
 def test_the_backbone_stays_and_the_layer_is_another(runs):
     (without, _), (refitted, _) = runs
     (backbone, layer), (same_backbone, other_layer) = weights(without), weights(refitted)
@@ -90,6 +91,7 @@ def test_twice_is_once(runs, monkeypatch):
     assert same(appearance, run.encoder().appearance_layer.get_weights())
 
 
+@pytest.mark.slow
 def test_labels_of_the_validation_images_count(runs):
     """With other labels for them alone, the layer is another."""
     _, (run, images) = runs
