@@ -7,6 +7,9 @@ DIR holds `train/<class>/` and `test/<class>/`, all with labels. Beside the outp
 that shows the product so many labels a class; the other training images lie in `train/unlabelled`.
 Each candidate of the run is then measured: mAP@all of the images of `test` against all of `train`,
 by the labels that were hidden. Prints one line of JSON.
+
+DIR may also hold `photos/` and `labels.csv`, as mosaics.py writes them. Then `--queries` of them
+(1,000 by default) are kept from the product altogether, and it gets the others with a label file.
 """
 
 import argparse
@@ -28,6 +31,11 @@ from ssah_tf.training.choose.record import read_record
 from ssah_tf.training.evaluate import codes_of
 from ssah_tf.training.run import Run
 
+#: Images, their labels `(images, classes)`, and whether each is a query.
+Truth = tuple[ImageSet, np.ndarray, np.ndarray]
+#: Name of a label file.
+TABLE = "labels.csv"
+
 
 def main() -> None:
     """Run the benchmark."""
@@ -41,20 +49,25 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     given = parser.parse_args()
     shown = given.output.with_name(f"{given.output.name}-photos")
-    truth = hide_labels(given.folder, shown, given)
+    table = given.folder / TABLE
+    hide = hide_rows if table.is_file() else hide_labels
+    images, labels, query = hide(given.folder, shown, given)
     began = time.monotonic()
     words = [sys.executable, "-m", "ssah_tf.cli", "train", "--data", shown]
+    if table.is_file():
+        words += ["--labels", shown / TABLE]
     words += ["--budget", given.budget, "--output", given.output, "--set", f"seed={given.seed}"]
     subprocess.run([str(word) for word in words], check=True)
     seconds = time.monotonic() - began
-    print(json.dumps({**judge(given.output, truth, shown), "seconds": round(seconds)}))
+    report = judge(given.output, images, labels, query)
+    print(json.dumps({**report, "seconds": round(seconds)}))
 
 
-def hide_labels(folder: Path, shown: Path, given: argparse.Namespace) -> dict[str, str]:
+def hide_labels(folder: Path, shown: Path, given: argparse.Namespace) -> Truth:
     """Make a folder of links that shows some labels only.
 
     Returns:
-        Class of each image, by its path in the new folder.
+        The images of the new folder, all their labels, and which are queries.
     """
     shutil.rmtree(shown, ignore_errors=True)
     rng = np.random.default_rng(given.seed)
@@ -72,22 +85,47 @@ def hide_labels(folder: Path, shown: Path, given: argparse.Namespace) -> dict[st
                 link.parent.mkdir(parents=True, exist_ok=True)
                 os.link(file, link)
                 truth[f"{part}/{name}"] = of_class.name
-    return truth
-
-
-def judge(folder: Path, truth: dict[str, str], shown: Path) -> dict:
-    """What was chosen, and mAP@all of each candidate on the queries."""
-    record = read_record(Run(folder))
     images = load_images(str(shown)).images
     classes = {name: column for column, name in enumerate(sorted(set(truth.values())))}
     labels = np.zeros((len(images), len(classes)), np.uint8)
     labels[np.arange(len(images)), [classes[truth[name]] for name in images.ids]] = 1
+    return images, labels, np.array([name.startswith("test/") for name in images.ids])
+
+
+def hide_rows(folder: Path, shown: Path, given: argparse.Namespace) -> Truth:
+    """Make a folder of links without queries, and a label file that labels some.
+
+    Returns:
+        The images of the whole folder, all their labels, and which are queries.
+    """
+    shutil.rmtree(shown, ignore_errors=True)
+    shown.mkdir(parents=True)
+    images = load_images(str(folder / "photos"), str(folder / TABLE)).images
+    rng = np.random.default_rng(given.seed)
+    order = rng.permutation(len(images))
+    queries = given.queries or 1000
+    query = np.isin(np.arange(len(images)), order[:queries])
+    trained = order[queries:][: given.images]
+    known = {p for c in images.labels.T for p in trained[c[trained] > 0][: given.labels]}
+    rows = ["path,label"]
+    for position in trained:
+        name = images.ids[position]
+        os.link(folder / "photos" / name, shown / name)
+        classes = np.flatnonzero(images.labels[position]) if position in known else ()
+        rows.append(f"{name},{';'.join(images.classes[c] for c in classes)}")
+    (shown / TABLE).write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return images, images.labels, query
+
+
+def judge(folder: Path, images: ImageSet, labels: np.ndarray, query: np.ndarray) -> dict:
+    """What was chosen, and mAP@all of each candidate on the queries."""
+    record = read_record(Run(folder))
     rows = {}
     for result in record.results:
         mine = result.name == record.chosen
         run = Run(folder if mine else folder / "candidates" / result.name)
         rows[result.name] = {
-            "query_map": round(query_map(run, images, labels), 4),
+            "query_map": round(query_map(run, images, labels, query), 4),
             "validation_map": round(result.validation_map, 4),
             "validation_error": round(result.validation_error, 4),
             "size": run.recipe.data.image_size,
@@ -109,14 +147,12 @@ def judge(folder: Path, truth: dict[str, str], shown: Path) -> dict:
     }
 
 
-def query_map(run: Run, images: ImageSet, labels: np.ndarray) -> float:
-    """Tie-aware mAP@all of the queries of a run against all its training images."""
-    split, encoder = run.split, run.encoder()
-    query = images.positions(split.query)
-    database = np.setdiff1d(np.arange(len(images)), query)
-    codes = [codes_of(encoder, images, p, run.recipe.data.image_size) for p in (query, database)]
+def query_map(run: Run, images: ImageSet, labels: np.ndarray, query: np.ndarray) -> float:
+    """Tie-aware mAP@all of the queries against all other images."""
+    encoder, parts = run.encoder(), (np.flatnonzero(query), np.flatnonzero(~query))
+    codes = [codes_of(encoder, images, part, run.recipe.data.image_size) for part in parts]
     return evaluate_retrieval(
-        codes[0], labels[query], codes[1], labels[database], encoder.bits, cutoffs=(), n_bootstrap=0
+        codes[0], labels[query], codes[1], labels[~query], encoder.bits, cutoffs=(), n_bootstrap=0
     ).map_tie_aware
 
 
