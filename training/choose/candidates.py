@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from ssah_tf.data import ImageSet
-from ssah_tf.models.backbones.efficientnet_lite import EfficientNetLite1, EfficientNetLite2
 from ssah_tf.system.errors import SsahError
 from ssah_tf.training.auto import ENLARGED, FROZEN_SIZES, resolve
 from ssah_tf.training.choose.traits import Traits
@@ -12,9 +11,6 @@ from ssah_tf.training.recipe_sections import Recipe
 
 #: Keys that a person may set for all of them.
 COMMON = ("seed", "data.", "model.bits", "train.batch", "train.steps_per_epoch")
-#: Larger networks than the recipe's own, by their names in recipes. They pay where images are as
-#: large as they are made for: docs/notebook/efficientnet_lite.md.
-LARGER = {"efficientnet_lite1": EfficientNetLite1, "efficientnet_lite2": EfficientNetLite2}
 #: Labels from which training a pretrained backbone makes sense: in all, and a class.
 MANY, PER_CLASS = 200, 20
 #: Labels a class from which a training from scratch makes sense.
@@ -30,21 +26,19 @@ class Candidate:
         what: What it does, in words.
         sizes: Sides of the images in pixels that are chosen from.
         overrides: What differs from the built-in recipe.
-        larger: Whether it may take one of the networks `LARGER`, too.
     """
 
     name: str
     what: str
     sizes: tuple[int, ...]
     overrides: tuple[str, ...] = ()
-    larger: bool = False
 
 
 #: The cheapest first. Hard samples give a pretrained backbone nothing, larger images do:
 #: docs/notebook/own_photos_runs.md.
 CANDIDATES = (
-    Candidate("baseline", "no training: PCA, a rotation, signs", FROZEN_SIZES, larger=True),
-    Candidate("frozen", "a hash layer on a frozen backbone", FROZEN_SIZES, larger=True),
+    Candidate("baseline", "no training: PCA, a rotation, signs", FROZEN_SIZES),
+    Candidate("frozen", "a hash layer on a frozen backbone", FROZEN_SIZES),
     Candidate("folder", "a small network from scratch", (28, 32, 48)),
     Candidate(
         "pretrained",
@@ -80,17 +74,15 @@ def sizes_of(candidate: Candidate, traits: Traits, given: int | None) -> tuple[i
     """Sides that a candidate may take, ascending; one if it was given.
 
     A frozen backbone sees more in small pictures that are enlarged; from scratch, the largest side
-    that the pictures fill is taken. The sides of `LARGER` are among them if the weights are there.
+    that the pictures fill is taken.
     """
     if given is not None:
         return (given,)
     if candidate.name == "folder":
         fill = [size for size in candidate.sizes if size <= traits.side]
         return (max(fill, default=candidate.sizes[0]),)
-    sizes = candidate.sizes
-    if candidate.larger:
-        sizes += tuple(network.side for network in LARGER.values() if network.has_weights())
-    return tuple(size for size in sizes if size <= ENLARGED * traits.side) or sizes[:1]
+    sizes = [size for size in candidate.sizes if size <= ENLARGED * traits.side]
+    return tuple(sizes) or candidate.sizes[:1]
 
 
 def objection(candidate: Candidate, traits: Traits, no_weights: str | None) -> str | None:
@@ -136,9 +128,6 @@ def recipe_of(
 ) -> Recipe:
     """The recipe of a candidate at a size, with a value for every `auto`."""
     own = (*candidate.overrides, *overrides, f"data.image_size={size}")
-    if candidate.larger and not any(given.startswith("data.image_size=") for given in overrides):
-        larger = [name for name, network in LARGER.items() if network.side == size]
-        own += tuple(f"model.backbone={name}" for name in larger)
     return resolve(load_recipe(candidate.name, own), images)
 
 

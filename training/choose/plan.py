@@ -3,9 +3,8 @@
 from dataclasses import dataclass, replace
 
 from ssah_tf.system.errors import SsahError
-from ssah_tf.training.auto import ENLARGED
 from ssah_tf.training.choose.budget import smallest_budget
-from ssah_tf.training.choose.candidates import CANDIDATES, LARGER, Candidate, reason
+from ssah_tf.training.choose.candidates import CANDIDATES, Candidate, reason
 from ssah_tf.training.choose.costs import Costs
 from ssah_tf.training.choose.traits import Traits
 
@@ -97,37 +96,6 @@ def enlarged(
         if larger.seconds(costs) <= room:
             plan = larger
     return plan
-
-
-def better_eyes(chosen: Choice, traits: Traits, costs: Costs, left: float, spent: float) -> str:
-    """What it takes for the largest network of `LARGER` to look at the images.
-
-    Args:
-        chosen: The plan.
-        traits: What the images are like.
-        costs: What candidates cost.
-        left: Seconds of the budget that are left.
-        spent: Seconds that are gone.
-
-    Returns:
-        A line; "" if it is planned, or does not fit the images.
-    """
-    network = list(LARGER.values())[-1]
-    frozen = [name for name in chosen.of if name not in costs.games]
-    if not frozen or network.side > ENLARGED * traits.side:
-        return ""
-    larger = chosen
-    for name in frozen:
-        larger = larger.having(name, network.side, chosen.of[name][1])
-    if larger == chosen:
-        return ""
-    needed = larger.seconds(costs) / PLANNED
-    steps = []
-    if not network.has_weights():
-        steps.append(f"pip install 'ssah-tf[{network.extra}]'")
-    if needed > left:
-        steps.append(f"--budget {smallest_budget(spent + needed)}")
-    return f"{network.__name__} at {network.side} px gives better codes: {' and '.join(steps)}"
 
 
 def reason_of(candidate: Candidate, traits: Traits, share: float) -> str:

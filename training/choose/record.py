@@ -61,7 +61,6 @@ class Record(Part):
         features: Seconds for the features that several recipes share, estimated.
         evaluation: Seconds of the evaluation at the end, estimated; beside the budget.
         enough: Whether there are enough labels to choose by validation.
-        better: What would give better codes; "" if all is tried that is known.
         planned: What is to be tried, the cheapest first.
         left_out: What is not.
         results: What came of those that are done.
@@ -74,7 +73,6 @@ class Record(Part):
     features: Seconds = 0.0
     evaluation: Seconds = 0.0
     enough: bool = True
-    better: str = ""
     planned: list[Planned]
     left_out: list[LeftOut] = []
     results: list[Result] = []

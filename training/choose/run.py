@@ -15,7 +15,6 @@ from ssah_tf.training.callbacks import Diverged
 from ssah_tf.training.choose.budget import Clock, written
 from ssah_tf.training.choose.candidates import (
     CANDIDATES,
-    LARGER,
     NAMES,
     check_common,
     objection,
@@ -25,14 +24,7 @@ from ssah_tf.training.choose.candidates import (
 )
 from ssah_tf.training.choose.costs import Costs, Counts
 from ssah_tf.training.choose.deadline import OVERRUN, Deadline, OutOfTime
-from ssah_tf.training.choose.plan import (
-    PLANNED,
-    SHARES,
-    Choice,
-    better_eyes,
-    make_plan,
-    reason_of,
-)
+from ssah_tf.training.choose.plan import PLANNED, SHARES, Choice, make_plan, reason_of
 from ssah_tf.training.choose.record import LeftOut, Planned, Record, Result
 from ssah_tf.training.choose.rule import choose, enough_labels
 from ssah_tf.training.choose.timing import time_frozen, time_game
@@ -112,13 +104,11 @@ def begin(
 
 def plan(images: ImageSet, split: Split, overrides: tuple[str, ...], clock: Clock) -> Record:
     """Which candidates are tried. See `begin`."""
-    size = load_recipe("frozen", overrides).data.image_size
-    given = None if size == "auto" else size
+    given = load_recipe("frozen", overrides).data.image_size
     traits = Traits.of(images, split)
-    sizes = {c.name: sizes_of(c, traits, given) for c in CANDIDATES}
+    sizes = {c.name: sizes_of(c, traits, None if given == "auto" else given) for c in CANDIDATES}
     recipes = {c.name: recipe_of(c, images, sizes[c.name][0], overrides) for c in CANDIDATES}
-    of_recipe = tuple(s for s in sizes["frozen"] if given or s in NAMES["frozen"].sizes)
-    timing = time_frozen(recipes["frozen"], images, split, of_recipe).with_larger()
+    timing = time_frozen(recipes["frozen"], images, split, sizes["frozen"])
     costs = Costs(Counts.of(split, len(images)), recipes, timing)
     against = {c.name: objection(c, traits, timing.no_weights) for c in CANDIDATES}
     if against["folder"] is None:
@@ -130,7 +120,6 @@ def plan(images: ImageSet, split: Split, overrides: tuple[str, ...], clock: Cloc
             costs.games["pretrained"] = time_game(recipes["pretrained"], images, split)
     sensible = {name: of for name, of in sizes.items() if against[name] is None}
     chosen, late = make_plan(clock.left, clock.spent, costs, sensible)
-    better = "" if given else better_eyes(chosen, traits, costs, clock.left, clock.spent)
     dearest = max(costs.evaluation(name, size) for name, (size, _) in chosen.of.items())
     return Record(
         budget=clock.budget,
@@ -138,7 +127,6 @@ def plan(images: ImageSet, split: Split, overrides: tuple[str, ...], clock: Cloc
         features=features_of_plan(chosen, costs),
         evaluation=dearest,
         enough=enough_labels(traits),
-        better=better,
         planned=[
             planned(name, *how, costs=costs, traits=traits, images=images, overrides=overrides)
             for name, how in chosen.of.items()
@@ -169,17 +157,15 @@ def planned(
 ) -> Planned:
     """A candidate of a plan."""
     candidate = NAMES[name]
-    recipe = recipe_of(candidate, images, size, overrides)
-    larger = recipe.model.backbone in LARGER
     return Planned(
         name=name,
-        what=candidate.what + (f" ({recipe.model.backbone})" if larger else ""),
+        what=candidate.what,
         why=reason_of(candidate, traits, share),
         size=size,
         share=share,
         seconds=costs.seconds(name, size, share),
         finish=costs.finish(name, size, share) if name in costs.games else 0.0,
-        recipe=recipe,
+        recipe=recipe_of(candidate, images, size, overrides),
     )
 
 

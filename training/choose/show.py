@@ -28,8 +28,6 @@ def print_plan(record: Record) -> None:
         soft_wrap=True,
     )
     console.print(table)
-    if record.better:
-        console.print(printable(record.better), soft_wrap=True)
     if not record.enough:
         console.print(
             "few labels validate: with those, a recipe is chosen by what is best for few labels",

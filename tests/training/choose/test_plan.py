@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from ssah_tf.data import ImageSet
-from ssah_tf.models.backbones.efficientnet_lite import EfficientNetLite
 from ssah_tf.system.durations import parse_duration
 from ssah_tf.system.errors import SsahError
 from ssah_tf.training.choose.candidates import (
@@ -19,7 +18,7 @@ from ssah_tf.training.choose.candidates import (
     sizes_of,
 )
 from ssah_tf.training.choose.costs import Costs, Counts
-from ssah_tf.training.choose.plan import PLANNED, better_eyes, make_plan
+from ssah_tf.training.choose.plan import PLANNED, make_plan
 from ssah_tf.training.choose.timing import FrozenTiming, GameTiming
 from ssah_tf.training.choose.traits import Traits
 
@@ -35,14 +34,14 @@ FROZEN = FrozenTiming(
     forward={size: (size / 96) ** 2 / 130 for size in SIZES},
     fit=3.0,
     step=0.015,
-).with_larger()
+)
 SCRATCH = GameTiming(28, 15.0, {"hnet_warmup": 0.05, "anet_warmup": 0.1, "joint": 0.16}, 0.0004)
 TUNING = GameTiming(64, 30.0, {"hnet_warmup": 0.25, "joint": 0.25}, 0.003)
 
 
 @pytest.fixture(scope="module")
-def images():
-    return ImageSet(
+def recipes():
+    images = ImageSet(
         name="set",
         ids=tuple(map(str, range(300))),
         labels=np.eye(10, dtype=np.uint8)[np.arange(300) % 10],
@@ -50,10 +49,6 @@ def images():
         digests=tuple(map(str, range(300))),
         pixels=np.zeros((300, 28, 28, 3), np.uint8),
     )
-
-
-@pytest.fixture(scope="module")
-def recipes(images):
     return {c.name: recipe_of(c, images, c.sizes[0], ()) for c in CANDIDATES}
 
 
@@ -100,50 +95,9 @@ def test_a_plan_fits_and_grows_with_the_time(recipes, traits, left):
 
 
 def test_large_photos_with_few_labels_take_larger_images_in_place_of_more_candidates(recipes):
-    plan, late, costs = plan_of(recipes, BIRDS, 580)
-    assert plan.of == {"baseline": (260, 1.0), "frozen": (260, 1.0)}
+    plan, late, _ = plan_of(recipes, BIRDS, 580)
+    assert plan.of == {"baseline": (224, 1.0), "frozen": (224, 1.0)}
     assert late == {}
-    assert better_eyes(plan, BIRDS, costs, 580, 20) == ""
-
-
-def test_a_larger_network_at_its_side_if_there_is_time(recipes):
-    """Each costs what its authors count; what is missing for the largest is told, and is enough."""
-    assert FROZEN.forward[260] == pytest.approx(899 / 407 * FROZEN.forward[224])
-    plan, _, costs = plan_of(recipes, BIRDS, 250)
-    assert plan.of["frozen"][0] == 224
-    line = better_eyes(plan, BIRDS, costs, 250, 20)
-    assert line.startswith("EfficientNetLite2 at 260 px gives better codes: --budget ")
-    budget = parse_duration(line.split("--budget ")[1], "--budget")
-    plan, _, costs = plan_of(recipes, BIRDS, budget - 20)
-    assert plan.of["frozen"][0] == 260
-    assert better_eyes(plan, BIRDS, costs, budget - 20, 20) == ""
-    small = replace(BIRDS, side=32)
-    plan, _, costs = plan_of(recipes, small, 580)
-    assert plan.of["frozen"][0] == 160
-    assert better_eyes(plan, small, costs, 580, 20) == ""
-
-
-def test_without_its_weights_a_larger_network_is_named_not_planned(recipes, monkeypatch):
-    monkeypatch.setattr(EfficientNetLite, "has_weights", classmethod(lambda cls: False))
-    assert sizes_of(NAMES["frozen"], BIRDS, None) == SIZES
-    plan, _, costs = plan_of(recipes, BIRDS, 580)
-    assert plan.of["frozen"][0] == 224
-    assert better_eyes(plan, BIRDS, costs, 580, 20) == (
-        "EfficientNetLite2 at 260 px gives better codes: pip install 'ssah-tf[pretrained]'"
-    )
-    assert " and --budget " in better_eyes(plan, BIRDS, costs, 10, 20)
-
-
-def test_the_side_says_which_network(images):
-    def backbone(name, size, *overrides):
-        return recipe_of(NAMES[name], images, size, overrides).model.backbone
-
-    assert backbone("frozen", 224) == "efficientnet_lite0"
-    assert backbone("frozen", 240) == "efficientnet_lite1"
-    assert backbone("baseline", 260) == "efficientnet_lite2"
-    assert backbone("pretrained", 260) == "efficientnet_lite0"
-    # A side that a person sets is one for the recipe's own network.
-    assert backbone("frozen", 260, "data.image_size=260") == "efficientnet_lite0"
 
 
 def test_hours_go_into_a_backbone_that_is_trained(recipes):
@@ -193,7 +147,7 @@ def test_sizes():
     assert sizes_of(NAMES["folder"], replace(CLOTHES, side=20), None) == (28,)
     assert sizes_of(NAMES["frozen"], CLOTHES, None) == (96, 128)
     assert sizes_of(NAMES["frozen"], replace(CLOTHES, side=10), None) == (96,)
-    assert sizes_of(NAMES["frozen"], BIRDS, None) == (*SIZES, 240, 260)
+    assert sizes_of(NAMES["frozen"], BIRDS, None) == SIZES
     assert sizes_of(NAMES["frozen"], BIRDS, 64) == (64,)
 
 
