@@ -27,7 +27,7 @@ CLOTHES = Traits(6000, 300, 60, 30, 10, 0, 28, 0.5)
 BIRDS = Traits(3000, 300, 100, 3, 100, 0, 227, 0.1)
 MANY = Traits(50_000, 5000, 100, 500, 10, 0, 32, 0.1)
 #: As on 2 cores: 130 images a second at 96 px.
-SIZES = (96, 128, 160, 224)
+SIZES = (96, 128, 160, 224, 288)
 FROZEN = FrozenTiming(
     start=4.0,
     decode=0.0005,
@@ -96,7 +96,7 @@ def test_a_plan_fits_and_grows_with_the_time(recipes, traits, left):
 
 def test_large_photos_with_few_labels_take_larger_images_in_place_of_more_candidates(recipes):
     plan, late, _ = plan_of(recipes, BIRDS, 580)
-    assert plan.of == {"baseline": (224, 1.0), "frozen": (224, 1.0)}
+    assert plan.of == {"baseline": (288, 1.0), "frozen": (288, 1.0)}
     assert late == {}
 
 
