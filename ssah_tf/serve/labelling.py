@@ -1,0 +1,278 @@
+"""Labelling: photos, what a person says of them, and what is learnt from it."""
+
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from ssah_tf.data.label_round import Outcome, Progress, Task
+from ssah_tf.data.label_table import LabelTable, label_of
+from ssah_tf.data.labels import normalise
+from ssah_tf.serve.label_journal import Change, Journal, Mark, Verdict
+from ssah_tf.system.errors import DataError
+
+#: What can be done with photos: set, add or take away a label; say something instead; say nothing.
+Action = Literal["label", "add", "remove", "skip", "unsure", "clear"]
+MARKS: Mapping[str, Mark] = {"skip": "skipped", "unsure": "unsure", "clear": ""}
+
+
+class Learner(Protocol):
+    """Who learns, in a process of its own."""
+
+    def begin(self, task: Task) -> None:
+        """Begin a task; the one before is done."""
+
+    def progress(self) -> Progress:
+        """How far the task is."""
+
+
+class Labelling:
+    """Photos to label, their labels in a table, and the rest in a working folder.
+
+    All that changes something takes turns, so that pages beside each other lose nothing; what a
+    method has changed is on disk when it returns.
+
+    Args:
+        root: Folder of the photos.
+        paths: Of the photos, relative to it.
+        digests: Of their contents.
+        table: The labels.
+        journal: What is no label.
+
+    Attributes:
+        groups: Positions of the photos that are suggested, alike ones together.
+        error: Why the last task failed, "" if it did not.
+        revision: Grows with whatever a page shows, but for progress.
+        classes: In the order in which they came, so that their keys stay.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        paths: Sequence[str],
+        digests: Sequence[str],
+        table: LabelTable,
+        journal: Journal,
+    ):
+        self.root = root
+        self.roots = [os.path.realpath(root)]
+        self.paths = paths
+        self.keys = [normalise(path) for path in paths]
+        self.digests = digests
+        self.table = table
+        self.journal = journal
+        self.groups: list[list[int]] = []
+        self.error = ""
+        self.revision = 0
+        self.learner: Learner | None = None
+        self.lock = threading.RLock()
+        self.positions: dict[str, list[int]] = {}
+        for position, digest in enumerate(digests):
+            self.positions.setdefault(digest, []).append(position)
+        self.classes = dict.fromkeys(
+            name for step in journal.steps for change in step for name in change.after.labels
+        )
+        self.known = journal.known_paths(zip(self.keys, digests, strict=True))
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def verdict(self, position: int) -> Verdict:
+        """What was said of a photo; a label, whoever gave it, counts more than a mark."""
+        labels = self.table.labels.get(self.keys[position], ())
+        mark = "" if labels else self.journal.marks.get(self.digests[position], "")
+        return Verdict(labels, mark)
+
+    def change(self, photos: Sequence[int], action: Action, label: str = "") -> None:
+        """Say something of photos, as one step.
+
+        Args:
+            photos: Their positions.
+            action: What is said.
+            label: The class, for the actions that need one.
+
+        Raises:
+            DataError: No such photo, no label, or the table is none any more.
+            RunError: It cannot be written.
+        """
+        for position in photos:
+            self.path_of(position)
+        name = "" if action in MARKS else label_of(label)
+
+        def said(before: Verdict) -> Verdict:
+            if action in MARKS:
+                return Verdict((), MARKS[action])
+            others = tuple(known for known in before.labels if known != name)
+            if action == "label":
+                return Verdict((name,))
+            if action == "remove":
+                return Verdict(others)
+            return Verdict((*others, name)) if len(others) == len(before.labels) else before
+
+        with self.lock:
+            self.table.refresh()
+            self.apply({position: said(self.verdict(position)) for position in photos})
+
+    def apply(self, verdicts: Mapping[int, Verdict]) -> None:
+        """Keep a step, then write its labels: a step without its labels is harmless to undo."""
+        changes = self.changes({p: v for p, v in verdicts.items() if v != self.verdict(p)})
+        if changes:
+            self.journal.step(changes)
+            self.write_labels(verdicts)
+
+    def undo(self) -> int:
+        """Take the last step back; photos of which something else was said since stay.
+
+        Returns:
+            How many photos are what they were before.
+
+        Raises:
+            DataError: There is no step; or see `change`.
+        """
+        with self.lock:
+            if not self.journal.steps:
+                raise DataError("there is nothing to undo")
+            self.table.refresh()
+            here, back = set(self.keys), {}
+            for change in self.journal.steps[-1]:
+                for position in self.positions.get(change.digest, ()):
+                    same = self.keys[position] == change.path or change.path not in here
+                    if same and self.verdict(position) == change.after:
+                        back[position] = change.before
+            changes = self.changes(back)
+            self.write_labels(back)  # first: undone without its step it is harmless to undo again
+            self.journal.step(changes, undo=True)
+            return len(back)
+
+    def changes(self, verdicts: Mapping[int, Verdict]) -> list[Change]:
+        """The changes that new verdicts are."""
+        return [
+            Change(self.digests[p], self.keys[p], self.verdict(p), after)
+            for p, after in verdicts.items()
+        ]
+
+    def write_labels(self, verdicts: Mapping[int, Verdict]) -> None:
+        """Write the labels of verdicts where they are others than those in the table."""
+        self.revision += 1
+        for after in verdicts.values():
+            self.classes |= dict.fromkeys(after.labels)
+        labels = {
+            self.paths[p]: after.labels
+            for p, after in verdicts.items()
+            if after.labels != self.table.labels.get(self.keys[p], ())
+        }
+        if labels:
+            self.table.set(labels)
+
+    def moved(self) -> dict[int, Verdict]:
+        """Photos whose content has a label under a path that is gone, and none under their own."""
+        found = {}
+        here = set(self.keys)
+        for path, labels in self.table.labels.items():
+            if labels and path not in here:
+                for position in self.positions.get(self.known.get(path, ""), ()):
+                    if self.verdict(position) == Verdict():
+                        found[position] = Verdict(labels)
+        return found
+
+    def take_moved(self) -> None:
+        """Give photos that have moved the labels that they had; rows of old paths stay.
+
+        Raises:
+            DataError, RunError: See `change`.
+        """
+        with self.lock:
+            self.table.refresh()
+            self.apply(self.moved())
+
+    def learn(self, train: bool) -> None:
+        """Begin to learn, or only to suggest.
+
+        Raises:
+            DataError: It is going on, or there are too few labels to train.
+        """
+        with self.lock:
+            if self.learner is None or self.learner.progress().what:
+                raise DataError("it is learning already: wait until that is done")
+            self.table.refresh()
+            verdicts = [self.verdict(position) for position in range(len(self))]
+            labels = {p: verdict.labels for p, verdict in enumerate(verdicts) if verdict.labels}
+            passed = tuple(p for p, verdict in enumerate(verdicts) if verdict.mark)
+            if train and len({name for names in labels.values() for name in names}) < 2:
+                raise DataError("give photos of two classes a label first")
+            self.error = ""
+            self.learner.begin(Task(labels, passed, train))
+            self.revision += 1
+
+    def take(self, outcome: Outcome) -> None:
+        """Take up what a task came to."""
+        with self.lock:
+            self.revision += 1
+            self.error = outcome.error
+            if outcome.error:
+                return
+            self.groups = outcome.groups
+            if outcome.measured is not None:
+                self.journal.keep_measured(outcome.measured)
+
+    def progress(self) -> tuple[int, Progress]:
+        """The revision, also of what others have written to the table, and how far a task is.
+
+        Raises:
+            DataError: The table is none any more.
+        """
+        with self.lock:
+            self.revision += self.table.refresh()
+            progress = Progress() if self.learner is None else self.learner.progress()
+            return self.revision, progress
+
+    def state(self) -> dict[str, Any]:
+        """What a page shows, as `LabellingState` of `schemas` has it.
+
+        Raises:
+            DataError: The table is none any more.
+        """
+        with self.lock:
+            revision, progress = self.progress()
+            counts = dict.fromkeys(self.classes, 0)
+            for names in self.table.labels.values():
+                for name in names:
+                    counts[name] = counts.get(name, 0) + 1
+            self.classes |= dict.fromkeys(counts)
+            verdicts = [self.verdict(position) for position in range(len(self))]
+            return {
+                "revision": revision,
+                "progress": asdict(progress),
+                "error": self.error,
+                "photos": len(self),
+                "labelled": sum(bool(verdict.labels) for verdict in verdicts),
+                "marked": sum(bool(verdict.mark) for verdict in verdicts),
+                "moved": len(self.moved()),
+                "steps": len(self.journal.steps),
+                "classes": [{"name": name, "photos": count} for name, count in counts.items()],
+                "groups": [[self.described(p) for p in group] for group in self.groups],
+                "measured": self.journal.measured[-2:],
+            }
+
+    def described(self, position: int) -> dict[str, Any]:
+        """A photo as a page shows it; the addresses change with its content."""
+        at, version = f"/labelling/photos/{position}", self.digests[position][:12]
+        return {
+            "id": position,
+            "path": self.paths[position],
+            **asdict(self.verdict(position)),
+            "thumbnail": f"{at}/thumbnail?v={version}",
+            "image": f"{at}/image?v={version}",
+        }
+
+    def path_of(self, position: int) -> str:
+        """Where a photo lies.
+
+        Raises:
+            DataError: There is none of that number.
+        """
+        if not 0 <= position < len(self):
+            raise DataError("no such photo in this folder")
+        return os.path.join(self.root, self.paths[position])
