@@ -37,8 +37,7 @@ function send(url, body) {
       const found = await ask(url, body);
       message("");
       waiting -= 1;
-      if (!waiting) show(found);
-      else state = found;
+      if (!waiting) show(found); // what the others change is shown ahead
     } catch (error) {
       waiting -= 1;
       message(error.message);
@@ -105,12 +104,21 @@ function show(found) {
 }
 
 function showClasses() {
-  $("classes").replaceChildren(...state.classes.slice(0, 60).map(({ name, photos }, place) => {
-    const key = place < 9 ? [element("kbd", {}, String(place + 1))] : [];
-    const button = element("button", { type: "button", "aria-label": `${name}, ${number(photos, "photo")}` }, ...key, name, element("small", {}, count(photos)));
+  const place = $("classes"), classes = state.classes.slice(0, 60);
+  const same = classes.findIndex(({ name }, i) => place.children[i]?.dataset.name !== name);
+  const keep = same < 0 ? classes.length : same; // these keep the focus
+  while (place.children.length > keep) place.lastChild.remove();
+  for (const [i, { name }] of classes.entries()) {
+    if (i < keep) continue;
+    const key = i < 9 ? [element("kbd", {}, String(i + 1))] : [];
+    const button = element("button", { type: "button", "data-name": name }, ...key, ` ${name} `, element("small"));
     button.addEventListener("click", () => give(name));
-    return button;
-  }));
+    place.append(button);
+  }
+  for (const [i, each] of classes.entries()) {
+    place.children[i].title = number(each.photos, "photo");
+    place.children[i].lastChild.textContent = count(each.photos);
+  }
   $("names").replaceChildren(...state.classes.map(({ name }) => element("option", { value: name })));
 }
 
@@ -203,7 +211,7 @@ function focusOn(button, scroll = true) {
 /** The tile of the first open photo from a group on, and around. */
 function firstOpen(from) {
   const groups = [...state.groups.slice(from), ...state.groups.slice(0, from)];
-  const photo = groups.flat().find((each) => isOpen(photos.get(each.id)));
+  const photo = groups.flat().find((each) => isOpen(each));
   return photo ? tileOf(photo.id) : current() ?? list.querySelector(".tile");
 }
 
@@ -214,6 +222,10 @@ function act(action, label = "") {
   const chosen = meant(several);
   if (!chosen.length) return;
   const place = Number(current().closest(".group").dataset.group);
+  if (label && !state.classes.some(({ name }) => name === label)) {
+    state.classes.push({ name: label, photos: chosen.length });
+    showClasses();
+  }
   for (const photo of chosen) { // shown ahead of the answer
     const others = photo.labels.filter((each) => each !== label);
     photo.mark = { skip: "skipped", unsure: "unsure" }[action] ?? "";
