@@ -146,7 +146,7 @@ def label(
             loaded = load_photos(photos, None, patterns(exclude), bar)
         print_loaded(loaded)
         images = loaded.images
-        labelling = Labelling(photos, images.ids, images.digests, table, journal)
+        labelling = Labelling(photos, images.ids, images.digests, table, journal, count)
         learner = Process(images, work, tuple(overrides or ()), count, labelling.take)
         labelling.learner = learner
         labelling.learn(train=False)

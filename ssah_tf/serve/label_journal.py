@@ -1,4 +1,4 @@
-"""What is no label, on disk: photos that were skipped, doubts, and the steps that can be undone."""
+"""What is no label, on disk: photos that were skipped, doubts, rejected classes; steps to undo."""
 
 import json
 import os
@@ -22,10 +22,12 @@ class Verdict:
     Attributes:
         labels: Its classes.
         mark: What was said instead.
+        rejected: Classes that it is not of.
     """
 
     labels: tuple[str, ...] = ()
     mark: Mark = ""
+    rejected: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Journal:
 
     Attributes:
         marks: Digest -> what was said of the photo instead of a label.
+        rejected: Digest -> classes that the photo is not of.
         steps: Those that can be undone, the newest last.
         measured: What each training was measured with, the newest last.
 
@@ -68,6 +71,7 @@ class Journal:
         self.path = folder / "steps.jsonl"
         self.paths = folder / "paths.json"
         self.marks: dict[str, Mark] = {}
+        self.rejected: dict[str, tuple[str, ...]] = {}
         self.steps: list[list[Change]] = []
         self.measured: list[dict[str, Any]] = []
         try:
@@ -98,6 +102,7 @@ class Journal:
             self.steps.append(changes)
         for change in changes:
             self.marks[change.digest] = change.after.mark
+            self.rejected[change.digest] = change.after.rejected
 
     def step(self, changes: Sequence[Change], undo: bool = False) -> None:
         """Keep a step; of one that takes the last step back, the changes that it comes to.
@@ -158,7 +163,11 @@ def change_of(values: dict[str, Any]) -> Change:
         ValueError, TypeError, KeyError: It is something else.
     """
     verdicts = {
-        when: Verdict(tuple(map(str, values[when]["labels"])), values[when]["mark"])
+        when: Verdict(
+            tuple(map(str, values[when]["labels"])),
+            values[when]["mark"],
+            tuple(map(str, values[when]["rejected"])),
+        )
         for when in ("before", "after")
     }
     if any(verdict.mark not in get_args(Mark) for verdict in verdicts.values()):

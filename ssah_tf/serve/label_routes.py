@@ -10,6 +10,7 @@ from ssah_tf.serve.limits import OPEN, PICTURE, limits
 from ssah_tf.serve.pictures import large
 from ssah_tf.serve.routes import picture
 from ssah_tf.serve.schemas import (
+    Correct,
     Health,
     LabellingProgress,
     LabellingState,
@@ -68,6 +69,11 @@ def add_labelling(app: FastAPI, service: "Service", labelling: Labelling) -> Non
     async def learn(body: Learn) -> dict[str, Any]:
         """Begin to learn from the labels, and to look for the next photos."""
         return await after(labelling.learn, body.train)
+
+    @app.post("/labelling/correct", response_model=LabellingState, tags=["labels"])
+    async def correct(body: Correct) -> dict[str, Any]:
+        """Show photos that are believed to be of a class, or the suggested ones again."""
+        return await after(labelling.correct, body.label, body.doubtful)
 
     @app.get("/labelling/photos/{id}/thumbnail", tags=["labels"], response_class=Response)
     @limits(PICTURE)

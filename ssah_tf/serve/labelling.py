@@ -13,9 +13,12 @@ from ssah_tf.data.labels import normalise
 from ssah_tf.serve.label_journal import Change, Journal, Mark, Verdict
 from ssah_tf.system.errors import DataError
 
-#: What can be done with photos: set, add or take away a label; say something instead; say nothing.
-Action = Literal["label", "add", "remove", "skip", "unsure", "clear"]
+#: What can be done with photos: set, add or take away a label; say of which class they are not; say
+#: something instead; say nothing.
+Action = Literal["label", "add", "remove", "reject", "skip", "unsure", "clear"]
 MARKS: Mapping[str, Mark] = {"skip": "skipped", "unsure": "unsure", "clear": ""}
+#: Photos of a class that get one key, where it is sure of them; of doubtful ones each has its own.
+ROW = 6
 
 
 class Learner(Protocol):
@@ -40,9 +43,14 @@ class Labelling:
         digests: Of their contents.
         table: The labels.
         journal: What is no label.
+        count: Photos that are shown at once, at most.
 
     Attributes:
-        groups: Positions of the photos that are suggested, alike ones together.
+        groups: Positions of the photos that are shown, alike ones together.
+        suggested: Those that are to be labelled next.
+        believed: See `Outcome`.
+        correcting: The class whose believed photos are shown, "" if the suggested ones are.
+        probabilities: Position -> how probable that class is.
         error: Why the last task failed, "" if it did not.
         revision: Grows with whatever a page shows, but for progress.
         classes: In the order in which they came, so that their keys stay.
@@ -55,6 +63,7 @@ class Labelling:
         digests: Sequence[str],
         table: LabelTable,
         journal: Journal,
+        count: int = 48,
     ):
         self.root = root
         self.roots = [os.path.realpath(root)]
@@ -63,7 +72,12 @@ class Labelling:
         self.digests = digests
         self.table = table
         self.journal = journal
+        self.count = count
         self.groups: list[list[int]] = []
+        self.suggested: list[list[int]] = []
+        self.believed: dict[str, list[tuple[int, float]]] = {}
+        self.correcting = ""
+        self.probabilities: dict[int, float] = {}
         self.error = ""
         self.revision = 0
         self.learner: Learner | None = None
@@ -81,9 +95,11 @@ class Labelling:
 
     def verdict(self, position: int) -> Verdict:
         """What was said of a photo; a label, whoever gave it, counts more than a mark."""
+        digest = self.digests[position]
         labels = self.table.labels.get(self.keys[position], ())
-        mark = "" if labels else self.journal.marks.get(self.digests[position], "")
-        return Verdict(labels, mark)
+        mark = "" if labels else self.journal.marks.get(digest, "")
+        rejected = self.journal.rejected.get(digest, ())
+        return Verdict(labels, mark, tuple(name for name in rejected if name not in labels))
 
     def change(self, photos: Sequence[int], action: Action, label: str = "") -> None:
         """Say something of photos, as one step.
@@ -102,14 +118,21 @@ class Labelling:
         name = "" if action in MARKS else label_of(label)
 
         def said(before: Verdict) -> Verdict:
+            if action == "clear":
+                return Verdict()
             if action in MARKS:
-                return Verdict((), MARKS[action])
-            others = tuple(known for known in before.labels if known != name)
+                return Verdict((), MARKS[action], before.rejected)
+            labels, rejected = (
+                tuple(known for known in names if known != name)
+                for names in (before.labels, before.rejected)
+            )
+            if action == "reject":
+                return Verdict(labels, before.mark, (*rejected, name))
             if action == "label":
-                return Verdict((name,))
+                return Verdict((name,), "", rejected)
             if action == "remove":
-                return Verdict(others)
-            return Verdict((*others, name)) if len(others) == len(before.labels) else before
+                return Verdict(labels, "", rejected)
+            return before if name in before.labels else Verdict((*labels, name), "", rejected)
 
         with self.lock:
             self.table.refresh()
@@ -173,8 +196,9 @@ class Labelling:
         for path, labels in self.table.labels.items():
             if labels and path not in here:
                 for position in self.positions.get(self.known.get(path, ""), ()):
-                    if self.verdict(position) == Verdict():
-                        found[position] = Verdict(labels)
+                    before = self.verdict(position)
+                    if not before.labels and not before.mark:
+                        found[position] = Verdict(labels, "", before.rejected)
         return found
 
     def take_moved(self) -> None:
@@ -202,8 +226,11 @@ class Labelling:
             passed = tuple(p for p, verdict in enumerate(verdicts) if verdict.mark)
             if train and len({name for names in labels.values() for name in names}) < 2:
                 raise DataError("give photos of two classes a label first")
+            rejected = {
+                p: v.rejected for p, v in enumerate(verdicts) if v.rejected and not v.labels
+            }
             self.error = ""
-            self.learner.begin(Task(labels, passed, train))
+            self.learner.begin(Task(labels, passed, train, rejected))
             self.revision += 1
 
     def take(self, outcome: Outcome) -> None:
@@ -213,9 +240,40 @@ class Labelling:
             self.error = outcome.error
             if outcome.error:
                 return
-            self.groups = outcome.groups
+            self.suggested = outcome.groups
+            self.believed = outcome.believed
+            self.show("", self.suggested)
             if outcome.measured is not None:
                 self.journal.keep_measured(outcome.measured)
+
+    def correct(self, name: str, doubtful: bool) -> None:
+        """Show the photos that are believed to be of a class, and of which nothing was said.
+
+        Args:
+            name: The class; "" for the suggested photos again.
+            doubtful: Whether the most doubtful ones come first; or else the surest.
+
+        Raises:
+            DataError: There is no such photo; or see `change`.
+        """
+        with self.lock:
+            self.table.refresh()
+            if not name:
+                return self.show("", self.suggested)
+            found = self.believed.get(name, ())
+            left = [p for p, _ in found if is_open(self.verdict(p), name)]
+            if not left:
+                raise DataError(f"no photo is left that is believed to be {name}: learn again")
+            shown, size = (left[::-1], 1) if doubtful else (left, ROW)
+            shown = shown[: self.count]
+            self.show(name, [shown[i : i + size] for i in range(0, len(shown), size)])
+
+    def show(self, name: str, groups: list[list[int]]) -> None:
+        """Show groups: the suggested ones, or of photos that are believed to be of a class."""
+        self.groups = groups
+        self.correcting = name
+        self.probabilities = dict(self.believed.get(name, ()))
+        self.revision += 1
 
     def progress(self) -> tuple[int, Progress]:
         """The revision, also of what others have written to the table, and how far a task is.
@@ -253,6 +311,12 @@ class Labelling:
                 "steps": len(self.journal.steps),
                 "classes": [{"name": name, "photos": count} for name, count in counts.items()],
                 "groups": [[self.described(p) for p in group] for group in self.groups],
+                "correcting": self.correcting,
+                "believed": [
+                    {"name": name, "photos": left}
+                    for name, found in self.believed.items()
+                    if (left := sum(is_open(verdicts[p], name) for p, _ in found))
+                ],
                 "measured": self.journal.measured[-2:],
             }
 
@@ -263,6 +327,7 @@ class Labelling:
             "id": position,
             "path": self.paths[position],
             **asdict(self.verdict(position)),
+            "probability": self.probabilities.get(position),
             "thumbnail": f"{at}/thumbnail?v={version}",
             "image": f"{at}/image?v={version}",
         }
@@ -276,3 +341,8 @@ class Labelling:
         if not 0 <= position < len(self):
             raise DataError("no such photo in this folder")
         return os.path.join(self.root, self.paths[position])
+
+
+def is_open(verdict: Verdict, name: str) -> bool:
+    """Whether nothing was said of a photo, nor that it is not of a class."""
+    return not verdict.labels and not verdict.mark and name not in verdict.rejected

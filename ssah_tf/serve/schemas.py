@@ -89,16 +89,27 @@ class Said(BaseModel):
 
     photos: list[int] = Field(min_length=1, max_length=1000, description="Their numbers.")
     action: Action = Field(
-        description="Give a label and take all others away, `add` or `remove` one, `skip` the "
-        "photo, be `unsure`, or `clear` what was said."
+        description="Give a label and take all others away, `add` or `remove` one, `reject` one "
+        "that was believed, `skip` the photo, be `unsure`, or `clear` what was said."
     )
-    label: str = Field("", max_length=1000, description="For `label`, `add` and `remove`.")
+    label: str = Field(
+        "", max_length=1000, description="For `label`, `add`, `remove` and `reject`."
+    )
 
 
 class Learn(BaseModel):
     """What to begin."""
 
     train: bool = Field(description="Whether to train and measure; or else only to suggest.")
+
+
+class Correct(BaseModel):
+    """What is believed and is to be looked at."""
+
+    label: str = Field(max_length=1000, description='The class; "" for the suggested photos again.')
+    doubtful: bool = Field(
+        False, description="Whether the most doubtful photos come first; or else the surest."
+    )
 
 
 class TaskProgress(BaseModel):
@@ -117,12 +128,16 @@ class LabellingProgress(BaseModel):
 
 
 class LabelledPhoto(BaseModel):
-    """A photo that is suggested."""
+    """A photo that is shown."""
 
     id: int
     path: str = Field(description="Relative to the folder.")
     labels: list[str]
     mark: Mark = Field(description="What was said instead of a label.")
+    rejected: list[str] = Field(description="Classes that it is not of.")
+    probability: float | None = Field(
+        description="How probable the class that is looked at is; `null` for suggested photos."
+    )
     thumbnail: str
     image: str
 
@@ -132,6 +147,13 @@ class LabelClass(BaseModel):
 
     name: str
     photos: int = Field(description="Photos with this label.")
+
+
+class BelievedClass(BaseModel):
+    """A class that photos are believed to be of."""
+
+    name: str
+    photos: int = Field(description="Photos of which nothing was said yet.")
 
 
 class WeakClass(BaseModel):
@@ -168,6 +190,10 @@ class LabellingState(LabellingProgress):
     moved: int = Field(description="Photos that have a label under a path that is gone.")
     steps: int = Field(description="That can be undone.")
     classes: list[LabelClass]
-    groups: list[list[LabelledPhoto]] = Field(description="Suggested photos, alike ones together.")
+    groups: list[list[LabelledPhoto]] = Field(description="What is shown, alike photos together.")
+    correcting: str = Field(
+        description='The class whose believed photos are shown; "" if the suggested ones are.'
+    )
+    believed: list[BelievedClass]
     measured: list[Measured] = Field(description="The last two trainings, the newest last.")
     token: bool = Field(description="Whether a token is needed.")

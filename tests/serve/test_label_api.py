@@ -81,6 +81,26 @@ def test_a_round(http, tmp_path):
     assert progress["revision"] == client.get("/labelling").json()["revision"]
 
 
+def test_what_is_believed(http, tmp_path):
+    client = http()
+    client.labelling.take(Outcome([[4, 1]], believed={"cat": [(5, 0.9), (0, 0.6)]}))
+    assert client.get("/labelling").json()["believed"] == [{"name": "cat", "photos": 2}]
+    state = client.post("/labelling/correct", json={"label": "cat", "doubtful": True}).json()
+    assert state["correcting"] == "cat"
+    shown = [(p["path"], p["probability"]) for group in state["groups"] for p in group]
+    assert shown == [("0.png", 0.6), ("5.png", 0.9)]
+    state = client.post("/labelling/said", **said([0], "reject", "cat")).json()
+    assert state["groups"][0][0]["rejected"] == ["cat"]
+    assert not (tmp_path / "labels.csv").exists()
+    state = client.post("/labelling/said", **said([5], "label", "cat")).json()
+    assert (state["believed"], state["steps"]) == ([], 2)
+    line = mistake(client.post("/labelling/correct", json={"label": "cat"}), 422)
+    assert line == "no photo is left that is believed to be cat: learn again"
+    state = client.post("/labelling/correct", json={"label": ""}).json()
+    assert [photo["path"] for photo in state["groups"][0]] == ["4.png", "1.png"]
+    assert "label: " in mistake(client.post("/labelling/correct", json={}), 422)
+
+
 def test_pictures(http, tmp_path):
     client = http()
     photo = client.get("/labelling").json()["groups"][0][0]
@@ -101,6 +121,7 @@ def test_pictures(http, tmp_path):
         (said([-1], "skip"), "no such photo"),
         (said([], "skip"), "photos: "),
         (said([0], "delete"), "action: "),
+        (said([0], "reject"), "a label has 1 to 200 characters"),
         (said([0], "label"), "a label has 1 to 200 characters"),
         (said([0], "add", "a;b"), "a label has 1 to 200 characters"),
         (said([0], "label", "x\ny"), "a label has 1 to 200 characters"),
@@ -129,7 +150,7 @@ def test_what_cannot_be_done(http, tmp_path):
     assert "too large" in mistake(large, 413)
 
 
-CHANGES = ("said", "undo", "moved", "learn")
+CHANGES = ("said", "undo", "moved", "learn", "correct")
 
 
 def test_the_gate(http, tmp_path):

@@ -43,7 +43,12 @@ class StandIn:
         left = [p for p in range(len(self.labelling)) if p not in taken][:COUNT]
         groups = [left[i : i + GROUP] for i in range(0, len(left), GROUP)]
         measured = {**MEASURED, "map": 0.5 + 0.1 * self.rounds, "changed": 7}
-        self.labelling.take(Outcome(groups, measured if task.train else None))
+        names = sorted({name for labels in task.labels.values() for name in labels})
+        believed = {
+            name: [(p, (99.5 - p) / 100) for p in left[i :: len(names)]]
+            for i, name in enumerate(names)
+        }
+        self.labelling.take(Outcome(groups, measured if task.train else None, believed))
         self.now = Progress()
 
     def progress(self):
@@ -154,6 +159,50 @@ def test_a_round_by_keys(served, visit, driver, tmp_path):
     assert labels_of(tmp_path) == wanted
     assert person.console() == []
     assert {"/".join(a.split("/")[:3]) for a in person.asked() if a[:4] == "http"} == {url}
+
+
+def test_correct_what_it_believes(served, visit, driver, tmp_path):
+    """Right and wrong, each by one key or by the mouse; undone; and what is left."""
+    from selenium.webdriver.common.keys import Keys
+
+    url, labelling = served
+    labelling.change([78], "label", "cat")
+    labelling.change([79], "label", "dog")
+    person = visit(url)
+    person.wait(lambda: len(shown(person)) == COUNT)
+    person.find("#others").click()
+    person.wait(lambda: person.text("#believed-class") == "cat (18)\ndog (18)")
+    person.js("document.getElementById('believed-class').value = 'dog'")
+    person.find("#doubtful").click()
+    person.wait(lambda: person.text("#headline") == "Believed to be dog")
+    assert shown(person)[:2] == [[35, "dog? 64 %"], [33, "dog? 66 %"]]
+    # Keys that come before the answer to those before them.
+    person.press("+", "-", "-")
+    person.wait(lambda: person.text("#facts") == "80 photos, 3 labelled")
+    seen = [[35, "dog"], [33, "not dog"], [31, "not dog"], [29, "dog? 70 %"]]
+    assert shown(person)[:4] == seen
+    assert labels_of(tmp_path) == {"78.png": "cat", "79.png": "dog", "35.png": "dog"}
+    person.press(Keys.BACKSPACE)
+    person.wait(lambda: shown(person)[2] == [31, "dog? 68 %"])
+    assert labelling.verdict(33).rejected == ("dog",)
+    assert person.text("#believed-class") == "cat (18)\ndog (16)"
+
+    # The surest ones by rows; a wrong one is picked, then the rest is right.
+    person.find("#surest").click()
+    person.wait(lambda: shown(person)[:2] == [[1, "dog? 98 %"], [3, "dog? 96 %"]])
+    assert 33 not in [number for number, _ in shown(person)]
+    person.find('[data-id="3"]').click()
+    person.find("#reject").click()
+    person.find("#accept").click()
+    person.wait(lambda: labels_of(tmp_path).get("11.png") == "dog")
+    assert [said for _, said in shown(person)][:6] == ["dog", "not dog", *["dog"] * 4]
+    assert "03.png" not in labels_of(tmp_path)
+    driver.refresh()
+    person.wait(lambda: person.text("#headline") == "Believed to be dog")
+    person.find("#suggested").click()
+    person.wait(lambda: person.text("#headline") == "Photos to label")
+    assert shown(person)[3] == [3, ""]
+    assert person.console() == []
 
 
 def test_by_mouse_and_several_labels(served, visit, tmp_path):

@@ -165,6 +165,85 @@ def test_learning(begin):
     assert labelling.state()["error"] == ""
 
 
+BELIEVED = {"cat": [(1, 0.9), (2, 0.75), (3, 0.5)], "dog": [(0, 0.6)]}
+
+
+def ids(labelling):
+    return [[photo["id"] for photo in group] for group in labelling.state()["groups"]]
+
+
+def left(labelling):
+    return {each["name"]: each["photos"] for each in labelling.state()["believed"]}
+
+
+def test_what_is_believed_is_accepted_or_rejected(begin, tmp_path, monkeypatch):
+    """Surest or most doubtful first; what was rejected is known by content, and can be undone."""
+    monkeypatch.setattr("ssah_tf.serve.labelling.ROW", 2)
+    labelling = begin()
+    labelling.take(Outcome([[3, 0]], believed=BELIEVED))
+    assert ids(labelling) == [[3, 0]]
+    assert left(labelling) == {"cat": 3, "dog": 1}
+    labelling.correct("cat", doubtful=False)
+    assert ids(labelling) == [[1, 2], [3]]
+    assert [p["probability"] for g in labelling.state()["groups"] for p in g] == [0.9, 0.75, 0.5]
+    labelling.correct("cat", doubtful=True)
+    assert ids(labelling) == [[3], [2], [1]]
+    labelling.change([3], "reject", "cat")
+    labelling.change([2], "label", "cat")
+    assert verdicts(labelling) == [NONE, NONE, CAT, Verdict(rejected=("cat",))]
+    assert rows(tmp_path) == ["c.jpg,cat"]
+    assert ids(labelling) == [[3], [2], [1]]  # what is shown stays
+    assert left(labelling) == {"cat": 1, "dog": 1}
+    labelling.correct("cat", doubtful=True)
+    assert ids(labelling) == [[1]]
+    labelling.learn(train=False)
+    assert labelling.learner.tasks[-1].rejected == {3: ("cat",)}
+    labelling.correct("", doubtful=False)
+    assert ids(labelling) == [[3, 0]]
+    assert labelling.state()["groups"][0][0]["probability"] is None
+
+    moved = begin(("x.jpg",), [f"{'d/e.jpg':0>64}"])
+    assert moved.verdict(0).rejected == ("cat",)
+    again = begin()
+    again.take(Outcome([], believed=BELIEVED))
+    assert left(again) == {"cat": 1, "dog": 1}
+    again.undo()
+    again.undo()
+    assert verdicts(again) == [NONE] * 4
+    assert left(again) == {"cat": 3, "dog": 1}
+    with pytest.raises(
+        SsahError, match="no photo is left that is believed to be bird: learn again"
+    ):
+        again.correct("bird", doubtful=False)
+
+
+def test_rejected_and_what_else_is_said(begin, tmp_path):
+    """A label takes its rejection back, a mark leaves it; a label that is wrong is taken off."""
+    labelling = begin()
+    labelling.change([0], "label", "cat")
+    labelling.change([0], "reject", "cat")
+    assert labelling.verdict(0) == Verdict(rejected=("cat",))
+    assert rows(tmp_path) == ["a.jpg,"]
+    labelling.change([0], "reject", "dog")
+    labelling.change([0], "unsure")
+    assert labelling.verdict(0) == Verdict((), "unsure", ("cat", "dog"))
+    labelling.change([0], "add", "dog")
+    assert labelling.verdict(0) == Verdict(("dog",), "", ("cat",))
+    labelling.change([0], "clear")
+    assert labelling.verdict(0) == NONE
+    labelling.undo()
+    assert labelling.verdict(0) == begin().verdict(0) == Verdict(("dog",), "", ("cat",))
+
+
+def test_no_more_is_shown_than_asked_for(tmp_path):
+    labelling = Labelling(
+        tmp_path, PATHS, PATHS, LabelTable(tmp_path / "l.csv"), Journal(tmp_path / "w"), count=2
+    )
+    labelling.take(Outcome([], believed=BELIEVED))
+    labelling.correct("cat", doubtful=False)
+    assert ids(labelling) == [[1, 2]]
+
+
 def test_classes_keep_their_order(begin, tmp_path):
     """So that their keys stay: as they were given, then those of the table."""
     (tmp_path / "labels.csv").write_text("path,label\na.jpg,z\n")

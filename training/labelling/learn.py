@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from ssah_tf.data import ImageSet
+from ssah_tf.data.label_round import Outcome, Task
 from ssah_tf.data.labels import sparse_zeros
 from ssah_tf.metrics import evaluate_retrieval
 from ssah_tf.models import HNet
@@ -17,7 +18,8 @@ from ssah_tf.training.bars import Bars
 from ssah_tf.training.hash_layer.feature_store import FeatureStore
 from ssah_tf.training.hash_layer.features import sample_of
 from ssah_tf.training.hash_layer.frozen import CachedFeatures, train_on_features
-from ssah_tf.training.hash_layer.label_propagation import class_posterior, folds_of
+from ssah_tf.training.hash_layer.label_propagation import class_posterior, folds_of, most_probable
+from ssah_tf.training.hash_layer.label_views import has_several
 from ssah_tf.training.labelling.groups import groups_of
 from ssah_tf.training.labelling.suggest import features_of_photos, points_of, suggest
 from ssah_tf.training.recipe import load_recipe
@@ -26,9 +28,13 @@ from ssah_tf.training.recipe import load_recipe
 WEAK, FEW = 5, 2
 #: Epochs of a training: 10,000 photos take less than 30 s on 2 cores.
 EPOCHS = 10
+#: Any side, so that none is chosen by a look at the photos.
+SIDE = "data.image_size=224"
 
 #: Position of a photo -> its classes, of the labelled ones.
 Known = Mapping[int, tuple[str, ...]]
+#: Class -> (position, probability) of photos that are believed to be of it, the surest first.
+Believed = dict[str, list[tuple[int, float]]]
 
 
 class Rounds:
@@ -49,7 +55,21 @@ class Rounds:
         self.bars = bars
         self.features = features_of_photos(images, store, overrides)
         self.points = points_of(self.features)
-        self.believed: dict[int, str] = {}
+        self.before: dict[int, list[str]] = {}
+
+    def do(self, task: Task, count: int) -> Outcome:
+        """Do a task.
+
+        Args:
+            task: The labels, and what is to be done.
+            count: Photos to suggest, at most.
+        """
+        believed = self.believe(task.labels, task.rejected)
+        measured = None
+        if task.train:
+            measured = self.learn(task.labels, task.rejected)
+            measured["changed"] = self.changed(believed)
+        return Outcome(self.suggest(task.labels, task.passed, count), measured, believed)
 
     def suggest(self, known: Known, passed: tuple[int, ...], count: int) -> list[list[int]]:
         """Photos to label next, alike ones together.
@@ -65,18 +85,20 @@ class Rounds:
             found = suggest(self.features, labels, self.images.digests, count, unwanted)
             return groups_of(self.points[found], found)
 
-    def learn(self, known: Known) -> dict[str, Any]:
+    def learn(self, known: Known, rejected: Known) -> dict[str, Any]:
         """Train the hash layer on part of the labels, and measure it with the others.
 
         Of each class with two photos or more a third is held out, by their content, so that rounds
         are measured with much the same photos.
 
+        Args:
+            known: The labels.
+            rejected: Classes that photos are not of. These photos get no label by propagation.
+
         Returns:
             `labelled`, `classes`, `queries`: how many; `map` of the queries against the labelled
             photos that were not held out, tie-aware, with its 95 % interval `low`, `high`, `None`
-            without queries; `weak`: the classes of the lowest, with their `map`; `changed`: photos
-            without a label that are believed to be of another class than in the round before,
-            `None` in the first; `seconds`.
+            without queries; `weak`: the classes of the lowest, with their `map`; `seconds`.
         """
         began = time.monotonic()
         labels, classes = self.rows(known)
@@ -85,15 +107,13 @@ class Rounds:
         folds = folds_of(labels[order], np.arange(len(order)))
         held = order[folds[0]] if folds else order[:0]
         taught = np.setdiff1d(order, held)
-        rest = sample_of(np.setdiff1d(np.arange(len(labels)), order))
+        rest = np.setdiff1d(self.without_label(known), np.array([*rejected], np.int64))
         hnet = self.train(labels, classes, taught, rest)
         measured: dict[str, Any] = dict.fromkeys(("map", "low", "high"))
         measured |= {"labelled": len(order), "classes": len(classes), "queries": len(held)}
         measured["weak"] = []
         if len(held):
             measured |= self.measure(hnet, labels, classes, held, taught)
-        with self.bars("what has changed"):
-            measured["changed"] = self.changed(labels, classes, order, rest)
         return measured | {"seconds": round(time.monotonic() - began, 1)}
 
     def train(
@@ -101,16 +121,18 @@ class Rounds:
     ) -> HNet:
         """A hash layer for features, of photos with a label and without one."""
         images = replace(self.images, labels=labels, classes=classes)
-        recipe = resolve(load_recipe("frozen", self.overrides), images)
+        # No photo is opened: features are there, so their side plays no part any more.
+        recipe = resolve(load_recipe("frozen", (*self.overrides, SIDE)), images)
         recipe = recipe.model_copy(
             update={"train": recipe.train.model_copy(update={"joint": EPOCHS})}
         )
         keras.utils.set_random_seed(recipe.seed)
-        hnet = HNet(CachedFeatures(self.features.shape[1]), recipe.model.bits)
-        hnet.build((None, self.features.shape[1]))
+        chosen = self.features[np.concatenate([taught, rest])]
+        bits = min(recipe.model.bits, len(chosen) - 1)  # few photos have few directions
+        hnet = HNet(CachedFeatures(chosen.shape[1]), bits)
+        hnet.build((None, chosen.shape[1]))
         steps = EPOCHS * recipe.train.steps_per_epoch
         with self.bars("training") as bar:
-            chosen = self.features[np.concatenate([taught, rest])]
             train_on_features(hnet, recipe, chosen, labels[taught], (Told(bar, steps),))
         return hnet
 
@@ -145,15 +167,59 @@ class Rounds:
             "weak": sorted(weak, key=lambda each: each["map"])[:WEAK],
         }
 
-    def changed(
-        self, labels: np.ndarray, classes: tuple[str, ...], order: np.ndarray, rest: np.ndarray
-    ) -> int | None:
-        """How many photos are believed to be of another class than in the round before."""
-        chosen = self.features[np.concatenate([order, rest])]
-        likely = class_posterior(chosen, labels[order])[len(order) :].argmax(axis=1)
-        now = {p: classes[i] for p, i in zip(rest.tolist(), likely.tolist(), strict=True)}
-        before, self.believed = self.believed, now
-        return sum(before.get(p, name) != name for p, name in now.items()) if before else None
+    def believe(self, known: Known, rejected: Known) -> Believed:
+        """Of which classes photos without a label probably are, by label propagation.
+
+        Of very many photos only those that training takes are looked at.
+
+        Args:
+            known: The labels.
+            rejected: Classes that photos are not of.
+
+        Returns:
+            For each class its photos; nothing if there are not two classes.
+        """
+        labels, classes = self.rows(known)
+        order, rest = np.array(sorted(known), np.int64), self.without_label(known)
+        if len(classes) < 2 or not len(rest):
+            return {}
+        with self.bars("what is believed of the others"):
+            several = has_several(labels)
+            chosen = self.features[np.concatenate([order, rest])]
+            posterior = class_posterior(chosen, labels[order])[len(order) :]
+            possible = np.ones(posterior.shape, bool)
+            for row, position in enumerate(rest.tolist()):
+                for name in {*rejected.get(position, ())} & {*classes}:
+                    possible[row, classes.index(name)] = False
+            posterior *= possible
+            if not several:  # p(class | not the rejected ones)
+                posterior /= np.maximum(posterior.sum(axis=1, keepdims=True), 1e-12)
+            likely = most_probable(posterior, several)[0] & possible
+            found = {}
+            for i, name in enumerate(classes):
+                rows = np.flatnonzero(likely[:, i])
+                rows = rows[np.argsort(-posterior[rows, i], kind="stable")]
+                found[name] = [*zip(rest[rows].tolist(), posterior[rows, i].tolist(), strict=True)]
+            return found
+
+    def changed(self, believed: Believed) -> int | None:
+        """How many photos are believed to be of other classes than after the training before.
+
+        `None` after the first one.
+        """
+        now: dict[int, list[str]] = {}
+        for name, found in believed.items():
+            for position, _ in found:
+                now.setdefault(position, []).append(name)
+        before, self.before = self.before, now
+        if not before:
+            return None
+        return sum(before.get(position, names) != names for position, names in now.items())
+
+    def without_label(self, known: Known) -> np.ndarray:
+        """Positions of photos without a label, ascending; spread evenly if there are very many."""
+        labelled = np.array([*known], np.int64)
+        return sample_of(np.setdiff1d(np.arange(len(self.images)), labelled))
 
     def rows(self, known: Known) -> tuple[np.ndarray, tuple[str, ...]]:
         """Labels as uint8 `(photos, classes)`, multi-hot, and the names of the classes."""

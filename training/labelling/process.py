@@ -123,8 +123,7 @@ def work_on(
 
                 store = FeatureStore(features_in(work), bars)
                 rounds = Rounds(images, store, overrides, bars)
-            measured = rounds.learn(task.labels) if task.train else None
-            outcome = Outcome(rounds.suggest(task.labels, task.passed, count), measured)
+            outcome = rounds.do(task, count)
         except Exception as error:
             line = str(error) if isinstance(error, SsahError) else refusal(error)
             if line is None:

@@ -97,8 +97,11 @@ function show(found) {
   $("moved").hidden = !state.moved;
   $("moved-text").textContent = `${number(state.moved, "photo has", "photos have")} moved, and had labels where they were.`;
   if (state.error) message(sentence(state.error));
+  $("headline").textContent = state.correcting ? `Believed to be ${state.correcting}` : "Photos to label";
+  $("answers").hidden = $("answer-keys").hidden = !state.correcting;
   showClasses();
   showMeasured();
+  showBelieved();
   draw();
   showProgress(state.progress);
 }
@@ -149,7 +152,15 @@ function showMeasured() {
   $("numbers").replaceChildren(...parts);
 }
 
-const isOpen = (photo) => !photo.labels.length && !photo.mark;
+function showBelieved() {
+  const chosen = $("believed-class").value;
+  $("believed").hidden = !state.believed.length;
+  $("believed-class").replaceChildren(...state.believed.map(({ name, photos }) => element("option", { value: name }, `${name} (${count(photos)})`)));
+  const names = state.believed.map(({ name }) => name);
+  $("believed-class").value = [state.correcting, chosen, ...names].find((name) => names.includes(name)) ?? "";
+}
+
+const isOpen = (photo) => !photo.labels.length && !photo.mark && !photo.rejected.includes(state.correcting);
 const tileOf = (id) => list.querySelector(`[data-id="${id}"]`);
 
 function draw() {
@@ -176,9 +187,11 @@ function tile(photo) {
 
 function update(photo) {
   const button = tileOf(photo.id), said = button.querySelector(".said");
-  const mark = { skipped: "skipped", unsure: "not sure" }[photo.mark] ?? "";
+  const mark = { skipped: "skipped", unsure: "not sure" }[photo.mark]
+    ?? (photo.rejected.includes(state.correcting) ? `not ${state.correcting}`
+    : photo.probability === null ? "" : `${state.correcting}? ${Math.floor(100 * photo.probability)} %`);
   said.textContent = photo.labels.join(", ") || mark || "\u00a0";
-  said.classList.toggle("mark", Boolean(mark));
+  said.classList.toggle("mark", Boolean(mark) && !photo.labels.length);
   button.classList.toggle("done", !isOpen(photo));
   button.setAttribute("aria-pressed", picked.has(photo.id));
   button.setAttribute("aria-label", [photo.path, photo.labels.join(", ") || mark || "no label"].join(", "));
@@ -222,14 +235,16 @@ function act(action, label = "") {
   const chosen = meant(several);
   if (!chosen.length) return;
   const place = Number(current().closest(".group").dataset.group);
-  if (label && !state.classes.some(({ name }) => name === label)) {
+  if (label && action !== "reject" && !state.classes.some(({ name }) => name === label)) {
     state.classes.push({ name: label, photos: chosen.length });
     showClasses();
   }
   for (const photo of chosen) { // shown ahead of the answer
     const others = photo.labels.filter((each) => each !== label);
+    const rejected = photo.rejected.filter((each) => each !== label);
     photo.mark = { skip: "skipped", unsure: "unsure" }[action] ?? "";
-    photo.labels = { label: [label], add: [...others, label], remove: others }[action] ?? [];
+    photo.labels = { label: [label], add: [...others, label], remove: others, reject: others }[action] ?? [];
+    photo.rejected = action === "reject" ? [...rejected, label] : rejected;
     update(photo);
   }
   send("/labelling/said", { photos: chosen.map((photo) => photo.id), action, label });
@@ -260,6 +275,9 @@ function clearPicked() {
   for (const id of before) if (photos.has(id)) update(photos.get(id));
 }
 
+const accept = () => { if (state.correcting) act("label", state.correcting); };
+const reject = () => { if (state.correcting) act("reject", state.correcting); };
+const correct = (label, doubtful = false) => send("/labelling/correct", { label, doubtful }).then(() => focusOn(firstOpen(0)));
 const undo = () => { if (state?.steps) send("/labelling/undo", {}); };
 const learn = (train) => send("/labelling/learn", { train });
 
@@ -268,6 +286,11 @@ $("unsure").addEventListener("click", () => act("unsure"));
 $("undo").addEventListener("click", undo);
 $("learn").addEventListener("click", () => learn(true));
 $("others").addEventListener("click", () => learn(false));
+$("accept").addEventListener("click", accept);
+$("reject").addEventListener("click", reject);
+$("surest").addEventListener("click", () => correct($("believed-class").value));
+$("doubtful").addEventListener("click", () => correct($("believed-class").value, true));
+$("suggested").addEventListener("click", () => correct(""));
 $("take-moved").addEventListener("click", () => send("/labelling/moved", {}));
 $("words").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -312,7 +335,7 @@ function moveTo(step, vertical) {
 
 document.addEventListener("keydown", (event) => {
   const inField = event.target === field, plain = !event.ctrlKey && !event.metaKey && !event.altKey;
-  if (!state || view.open) return;
+  if (!state || view.open || event.target.matches("select")) return;
   if (event.key === "Escape") { clearPicked(); field.value = ""; focusOn(current()); return; }
   if ((event.ctrlKey || event.metaKey) && event.key === "z" && !inField) { event.preventDefault(); undo(); return; }
   if (!plain || inField || event.isComposing) return;
@@ -324,6 +347,8 @@ document.addEventListener("keydown", (event) => {
   } else if (event.key === "0") act("skip");
   else if (event.key === "?") act("unsure");
   else if (event.key === "Backspace") undo();
+  else if (state.correcting && (event.key === "+" || event.key === "=")) accept();
+  else if (state.correcting && event.key === "-") reject();
   else if (event.key in arrows && !other) moveTo(...arrows[event.key]);
   else if (event.key === "Enter" && inTile) open(event.target);
   else if (event.key.length === 1 && event.key !== " ") { field.focus(); return; } // it is typed there

@@ -49,21 +49,61 @@ def labels(which, positions):
 
 def test_a_round(rounds):
     known = labels(rounds.which, range(18))
-    found = rounds.learn(known)
+    outcome = rounds.do(Task(known, (), True), 5)
+    found = outcome.measured
+    assert len([*chain(*outcome.groups)]) == 5
     assert (found["labelled"], found["classes"], found["queries"]) == (18, 3, 6)
     assert 0 <= found["low"] <= found["map"] <= found["high"] <= 1
     assert {each["queries"] for each in found["weak"]} == {2}
     assert [each["map"] for each in found["weak"]] == sorted(e["map"] for e in found["weak"])
     assert found["changed"] is None
     assert (4, 4) in rounds.told
-    assert rounds.learn(known)["changed"] == 0
+    assert rounds.do(Task(known, (), False), 5).measured is None
+    assert rounds.do(Task(known, (), True), 5).measured["changed"] == 0
     wrong = {p: ("abc"[(rounds.which[p] + 1) % 3],) for p in range(18)}
-    assert rounds.learn(wrong)["changed"] == 72
+    assert rounds.do(Task(wrong, (), True), 5).measured["changed"] == 72
 
 
 def test_too_few_labels_to_measure(rounds):
-    found = rounds.learn(labels(rounds.which, range(3)))
+    found = rounds.learn(labels(rounds.which, range(3)), {})
     assert (found["queries"], found["map"], found["weak"]) == (0, None, [])
+
+
+def test_what_is_believed(rounds):
+    """Each photo without a label in its class, the surest first; what was rejected never again."""
+    known = labels(rounds.which, range(12))
+    believed = rounds.believe(known, {})
+    for name, found in believed.items():
+        assert {p for p, _ in found} == {p for p in range(12, 90) if "abc"[rounds.which[p]] == name}
+        assert [p for _, p in found] == sorted((p for _, p in found), reverse=True)
+        assert all(1 / 3 < p <= 1 for _, p in found)
+    second = rounds.believe(known, {12: ("a",), 13: ("a", "b", "c"), 14: ("z",)})
+    assert 12 in {p for name in "bc" for p, _ in second[name]}
+    assert 13 not in {p for found in second.values() for p, _ in found}
+    assert second["c"][:3] == believed["c"][:3]
+    assert rounds.believe(labels(rounds.which, [0, 3]), {}) == {}
+    assert rounds.believe(labels(rounds.which, range(90)), {}) == {}
+
+
+def test_what_is_believed_of_several_classes(rounds):
+    """A photo may be believed to be of two classes, or of none."""
+    known = {p: (*"ab",) if p % 3 == 0 else ("b" if p % 3 == 1 else "c",) for p in range(30)}
+    believed = rounds.believe(known, {33: ("b",)})
+    of = {name: {p for p, _ in found} for name, found in believed.items()}
+    assert 30 in of["a"] & of["b"]
+    assert 33 in of["a"] - of["b"]
+    assert {31, 34} <= of["b"] - of["a"]
+
+
+def test_rejected_photos_are_not_taught(rounds, monkeypatch):
+    taken = []
+    monkeypatch.setattr(
+        Rounds, "train", lambda self, labels, classes, taught, rest: taken.append(rest)
+    )
+    monkeypatch.setattr(Rounds, "measure", lambda *_: {})
+    known = labels(rounds.which, range(12))
+    rounds.learn(known, {20: ("a",)})
+    assert taken[0].tolist() == [p for p in range(12, 90) if p != 20]
 
 
 def test_suggestions(rounds):
@@ -105,6 +145,7 @@ def test_the_process(tmp_path):
         assert len(first) == 6
         known = {p: ("rgb"[p % 3],) for p in first}
         second = do(Task(known, (), True))
+        assert second.error == ""
         assert second.measured["labelled"] == 6
         assert not {*first} & {*chain(*second.groups)}
         process.begin(Task(known, (), True))
