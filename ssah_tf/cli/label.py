@@ -127,7 +127,9 @@ def label(
     from ssah_tf.system.lock import only_one
     from ssah_tf.training.labelling.photos import load_photos
     from ssah_tf.training.labelling.process import Process
+    from ssah_tf.training.recipe import load_recipe
 
+    load_recipe("frozen", tuple(overrides or ()))  # what is wrong with it is said at once
     table = LabelTable(labels)
     settings = Settings(
         token=read_token(token_file),

@@ -130,6 +130,30 @@ def test_bad_input_is_one_line(ssah, photos, tmp_path):
         assert said.err.startswith("ssah: ")
 
 
+def test_a_page_that_cannot_be_opened(ssah, photos, tmp_path):
+    """One line says why; nothing is written."""
+    from ssah_tf.system.lock import only_one
+
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "table.csv").write_text("name\n")
+    page = (photos, "--port", 0)
+    with only_one(tmp_path / "used" / ".lock", "used"):
+        for arguments, line in (
+            (("gone", "--port", 0), "gone: no such folder"),
+            (("empty", "--port", 0), "empty: no photos in this folder"),
+            ((*page, "--labels", "l.jsonl"), "l.jsonl: the table to fill in must end in .csv"),
+            ((*page, "--labels", "table.csv"), "line 1: expected the columns path and label"),
+            ((*page, "--host", "0.0.0.0"), "give a token with --token-file"),
+            ((*page, "--work", "used"), "wait until it has ended, or name another --work"),
+            ((*page, "--set", "x=1"), "unknown key 'x'"),
+        ):
+            said = ssah("label", *arguments)
+            assert (said.code, said.out) == (1, ""), arguments
+            assert line in said.err
+            assert len(said.err.splitlines()) == 1
+    assert not (tmp_path / "labels.csv").exists()
+
+
 @pytest.mark.slow
 def test_training_takes_the_features(ssah, photos, tmp_path, monkeypatch):
     from ssah_tf.training.hash_layer import feature_store

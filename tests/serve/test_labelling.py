@@ -298,6 +298,7 @@ LABELS = """
 """
 
 
+@pytest.mark.slow
 def test_a_kill_loses_at_most_what_was_not_answered(tmp_path):
     """At 20 moments, one process after another."""
     done = -1

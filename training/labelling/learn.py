@@ -128,7 +128,7 @@ class Rounds:
         )
         keras.utils.set_random_seed(recipe.seed)
         chosen = self.features[np.concatenate([taught, rest])]
-        bits = min(recipe.model.bits, len(chosen) - 1)  # few photos have few directions
+        bits = min(recipe.model.bits, max(1, len(chosen) - 1))  # few photos have few directions
         hnet = HNet(CachedFeatures(chosen.shape[1]), bits)
         hnet.build((None, chosen.shape[1]))
         steps = EPOCHS * recipe.train.steps_per_epoch
@@ -150,7 +150,7 @@ class Rounds:
             for part in (held, taught)
         ]
         result = evaluate_retrieval(
-            codes[0], labels[held], codes[1], labels[taught], hnet.bits, cutoffs=()
+            codes[0], labels[held], codes[1], labels[taught], hnet.bits, radius=0, cutoffs=()
         )
         assert result.map_interval is not None
         queries = labels[held].sum(axis=0).tolist()

@@ -97,6 +97,7 @@ function show(found) {
   $("moved").hidden = !state.moved;
   $("moved-text").textContent = `${number(state.moved, "photo has", "photos have")} moved, and had labels where they were.`;
   if (state.error) message(sentence(state.error));
+  $("asked").textContent = `${state.correcting}?`;
   $("headline").textContent = state.correcting ? `Believed to be ${state.correcting}` : "Photos to label";
   $("answers").hidden = $("answer-keys").hidden = !state.correcting;
   showClasses();
@@ -148,7 +149,8 @@ function showMeasured() {
   }
   if (before && before.map !== null) parts.push(element("p", {}, `Before: ${about(before)}, with ${number(before.labelled, "label")}; now ${count(last.labelled)}.`));
   if (last.changed !== null) parts.push(element("p", {}, `${number(last.changed, "photo", "photos")} without a label ${last.changed === 1 ? "is" : "are"} believed to be of another class than before.`));
-  if (last.weak.length) parts.push(element("p", {}, `Weakest: ${last.weak.map((each) => `${each.name} ${share(each.map)}`).join(", ")}.`));
+  const weak = last.weak.filter((each) => each.map < 1);
+  if (weak.length) parts.push(element("p", {}, `Weakest: ${weak.map((each) => `${each.name} ${share(each.map)}`).join(", ")}.`));
   $("numbers").replaceChildren(...parts);
 }
 
@@ -171,6 +173,7 @@ function draw() {
     list.replaceChildren(...state.groups.map((group, place) => element("div", { class: "group", role: "group", "data-group": place, "aria-label": `Group ${place + 1}, ${number(group.length, "photo")}` },
       element("ul", { class: "grid" }, ...group.map(tile)))));
     $("keys").hidden = !photos.size;
+    scrollTo(0, 0);
     if (photos.size && !document.activeElement.matches("input, .panel button")) focusOn(firstOpen(0));
   }
   for (const photo of photos.values()) update(photo);
@@ -188,8 +191,8 @@ function tile(photo) {
 function update(photo) {
   const button = tileOf(photo.id), said = button.querySelector(".said");
   const mark = { skipped: "skipped", unsure: "not sure" }[photo.mark]
-    ?? (photo.rejected.includes(state.correcting) ? `not ${state.correcting}`
-    : photo.probability === null ? "" : `${state.correcting}? ${Math.floor(100 * photo.probability)} %`);
+    ?? (state.correcting && photo.rejected.includes(state.correcting) ? "no"
+    : photo.probability === null ? "" : `${Math.floor(100 * photo.probability)} %`);
   said.textContent = photo.labels.join(", ") || mark || "\u00a0";
   said.classList.toggle("mark", Boolean(mark) && !photo.labels.length);
   button.classList.toggle("done", !isOpen(photo));

@@ -69,6 +69,17 @@ def test_too_few_labels_to_measure(rounds):
     assert (found["queries"], found["map"], found["weak"]) == (0, None, [])
 
 
+def test_three_photos(rounds):
+    """Fewer photos than bits, and one of them held out; then none is left without a label."""
+    rounds.images = ImageSet(
+        "photos", ("0.jpg", "1.jpg", "2.jpg"), np.zeros((3, 0), np.uint8), (), ("0", "1", "2")
+    )
+    rounds.features, rounds.points = rounds.features[:3], rounds.points[:3]
+    outcome = rounds.do(Task({0: ("a",), 1: ("b",), 2: ("b",)}, (), True), 5)
+    assert outcome.measured["queries"] == 1
+    assert (outcome.groups, outcome.believed) == ([], {})
+
+
 def test_what_is_believed(rounds):
     """Each photo without a label in its class, the surest first; what was rejected never again."""
     known = labels(rounds.which, range(12))
