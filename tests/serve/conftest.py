@@ -332,5 +332,7 @@ class Person:
 
 @pytest.fixture
 def visit(driver):
-    """Opens a page as a person does: `visit(url)`."""
-    return lambda url: Person(driver, url)
+    """Opens a page as a person does: `visit(url)`; afterwards the screen is as it was."""
+    yield lambda url: Person(driver, url)
+    driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from importlib import resources
 
 import pytest
 import uvicorn
@@ -237,6 +238,69 @@ def test_by_mouse_and_several_labels(served, visit, tmp_path):
     person.wait(lambda: "expected the columns path and label" in person.text("#message"))
 
 
+#: Asks axe-core what keeps people from the page as it is.
+AXE = """
+const done = arguments[0];
+axe.run(document).then(({ violations }) =>
+  done(violations.map(({ id, nodes }) => [id, ...nodes.map(({ html }) => html)])));
+"""
+
+
+@pytest.mark.slow
+def test_nothing_keeps_people_out(served, visit, driver):
+    """axe-core finds nothing, in each state, in the light and in the dark, and on a phone."""
+    from selenium.webdriver.common.keys import Keys
+
+    axe = (resources.files("axe_core_python") / "axe.min.js").read_text()
+    labelling = served[1]
+    labelling.change([78], "label", "cat")
+    labelling.change([79], "label", "dog")
+    person = visit(served[0])
+
+    def violations():
+        found = []
+        for mode in ("light", "dark"):
+            feature = {"name": "prefers-color-scheme", "value": mode}
+            driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+            person.js(axe)
+            found += driver.execute_async_script(AXE)
+        return found
+
+    person.wait(lambda: len(shown(person)) == COUNT)
+    person.js(
+        "document.getElementById('learn').insertAdjacentHTML('afterend', '<button></button>')"
+    )
+    assert [rule for rule, *_ in violations()] == ["button-name"] * 2  # it would see one
+    driver.refresh()
+    person.wait(lambda: len(shown(person)) == COUNT)
+    assert violations() == []
+    person.press(Keys.SPACE, "1", "0", Keys.ARROW_RIGHT, Keys.SPACE)
+    person.wait(lambda: "skipped" in person.text("#facts"))
+    assert violations() == []
+    person.find("#learn").click()
+    person.wait(lambda: person.text("#what") == "Training: 1 of 4")
+    assert violations() == []
+    person.wait(lambda: "mAP" in person.text("#numbers"))
+    assert violations() == []
+    person.find("#surest").click()
+    person.wait(lambda: "Believed to be" in person.text("#headline"))
+    person.press("+", Keys.SPACE, "-")
+    person.wait(lambda: "no" in [said for _, said in shown(person)])
+    assert violations() == []
+    driver.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": 360, "height": 720, "deviceScaleFactor": 1, "mobile": True},
+    )
+    assert violations() == []
+    person.press(Keys.ENTER)
+    person.wait(lambda: person.js("return document.getElementById('view').open"))
+    assert violations() == []
+    person.press(Keys.ESCAPE)
+    (labelling.table.path).write_text("what is this")
+    person.wait(lambda: "expected the columns" in person.text("#message"))
+    assert violations() == []
+
+
 def test_large_and_narrow_and_dark(served, visit, driver, tmp_path):
     """A label typed; a photo large and back by keys; nothing wider than a phone; dark is dark."""
     from selenium.webdriver.common.keys import Keys
@@ -259,5 +323,3 @@ def test_large_and_narrow_and_dark(served, visit, driver, tmp_path):
     feature = {"name": "prefers-color-scheme", "value": "dark"}
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
     assert person.js(colour) != light
-    driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
