@@ -201,6 +201,9 @@ def test_correct_what_it_believes(served, visit, driver, tmp_path):
     person.wait(lambda: labels_of(tmp_path).get("11.png") == "dog")
     assert [said for _, said in shown(person)][:6] == ["dog", "no", *["dog"] * 4]
     assert "03.png" not in labels_of(tmp_path)
+    person.press("+", "+")
+    person.wait(lambda: person.text("#status").startswith("All of these are done: Surest or"))
+    person.wait(lambda: person.text("#believed-class") == "cat (18)")
     driver.refresh()
     person.wait(lambda: person.text("#headline") == "Believed to be dog")
     person.find("#suggested").click()

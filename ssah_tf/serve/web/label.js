@@ -133,6 +133,7 @@ function showProgress({ what, done, total }) {
   if (total) { $("bar").max = total; $("bar").value = done; } else $("bar").removeAttribute("value");
   const open = [...photos.values()].filter(isOpen).length;
   $("status").textContent = open ? `${number(open, "photo")} to go`
+    : state.correcting ? "All of these are done: Surest or Doubtful shows the next ones"
     : what ? "The first photos are being chosen" : photos.size ? "All of these are done: learn, or see other photos" : "All photos are done";
 }
 
