@@ -160,6 +160,7 @@ def serve(words):
                 assert json.load(answer)
         finally:
             service.terminate()
+            service.stdout.read()  # what it says at its end
     assert service.returncode == 0
 
 

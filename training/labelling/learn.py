@@ -127,8 +127,10 @@ class Rounds:
             update={"train": recipe.train.model_copy(update={"joint": EPOCHS})}
         )
         keras.utils.set_random_seed(recipe.seed)
-        chosen = self.features[np.concatenate([taught, rest])]
-        bits = min(recipe.model.bits, max(1, len(chosen) - 1))  # few photos have few directions
+        positions = np.concatenate([taught, rest])
+        chosen = self.features[positions]
+        contents = len({self.images.digests[position] for position in positions})
+        bits = min(recipe.model.bits, max(1, contents - 1))  # few photos have few directions
         hnet = HNet(CachedFeatures(chosen.shape[1]), bits)
         hnet.build((None, chosen.shape[1]))
         steps = EPOCHS * recipe.train.steps_per_epoch

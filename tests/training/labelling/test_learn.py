@@ -158,6 +158,9 @@ def test_the_process(tmp_path):
         second = do(Task(known, (), True))
         assert second.error == ""
         assert second.measured["labelled"] == 6
+        assert {p for found in second.believed.values() for p, _ in found} == {*range(24)} - {
+            *first
+        }
         assert not {*first} & {*chain(*second.groups)}
         process.begin(Task(known, (), True))
         process.process.kill()
