@@ -1,16 +1,45 @@
-"""The command that says which photos to label next: `suggest`."""
+"""The commands for labels: which photos to label next, `suggest`, and a page for it, `label`."""
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ssah_tf.cli.extras import import_tensorflow, need
 from ssah_tf.cli.folders import Exclude, patterns, print_passed_over
 from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable, tell_skipped
-from ssah_tf.system.errors import DataError
+from ssah_tf.cli.serve import (
+    AllowHost,
+    Host,
+    Port,
+    TokenFile,
+    is_loopback,
+    listen,
+    own_names,
+    read_token,
+    run,
+)
+from ssah_tf.system.errors import DataError, SsahError
 from ssah_tf.system.text import printable
+
+if TYPE_CHECKING:
+    from ssah_tf.training.labelling.photos import Photos
+
+#: Largest request, bytes: a page sends no photos.
+REQUEST = 2**20
+
+Work = Annotated[
+    Path, typer.Option(help="Keep features and steps in this folder, so that both are there again.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override a value of the recipe frozen, e.g. data.image_size=160.",
+    ),
+]
 
 app = typer.Typer()
 
@@ -29,18 +58,9 @@ def suggest(
         Path,
         typer.Option(help="Write the table here: what --labels has, then the photos to label."),
     ] = Path("to_label.csv"),
-    work: Annotated[
-        Path, typer.Option(help="Keep features in this folder, so that they are computed once.")
-    ] = Path("labelling"),
+    work: Work = Path("labelling"),
     exclude: Exclude = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Override a value of the recipe frozen, e.g. data.image_size=160.",
-        ),
-    ] = None,
+    overrides: Overrides = None,
 ) -> None:
     """Find the photos that are most worth a label, and write them to a table to fill in.
 
@@ -48,20 +68,17 @@ def suggest(
     """
     need("train", "ssah suggest")
     import_tensorflow()
+    from ssah_tf.data.label_table import check_table, write_table
     from ssah_tf.training.hash_layer.feature_store import FeatureStore, features_in
     from ssah_tf.training.labelling.photos import load_photos
     from ssah_tf.training.labelling.suggest import features_of_photos, suggest
-    from ssah_tf.training.labelling.table import check_table, write_table
 
     check_table(output, labels)
     with resumable(SAME_AGAIN):
         with progress_bar("reading") as bar:
             loaded = load_photos(photos, labels, patterns(exclude), bar)
+        print_loaded(loaded)
         images = loaded.images
-        tell_skipped(loaded.bad.values())
-        for line in loaded.lines():
-            typer.echo(printable(line), err=True)
-        print_passed_over(loaded.passed)
         if images.labels.any(axis=1).all():
             raise DataError(f"{photos}: all {len(images):,} photos have a label")
         store = FeatureStore(features_in(work), progress_bar)
@@ -82,6 +99,76 @@ def suggest(
         f"  learn: ssah train --data {quoted(photos)} --labels {quoted(output)} "
         f"--features {quoted(work)}"
     )
+
+
+@app.command()
+def label(
+    photos: Annotated[Path, typer.Argument(help="Show the photos of this folder.")],
+    labels: Annotated[
+        Path, typer.Option(help="Write labels to this file; those in it are shown, too.")
+    ] = Path("labels.csv"),
+    count: Annotated[int, typer.Option(min=1, max=500, help="Show so many photos at once.")] = 48,
+    work: Work = Path("labelling"),
+    exclude: Exclude = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8001,
+    token_file: TokenFile = None,
+    allow_host: AllowHost = None,
+    overrides: Overrides = None,
+) -> None:
+    """Give photos labels in a browser, those first that teach most; learn from them meanwhile."""
+    need("train", "ssah label")
+    need("serve", "ssah label")
+    from ssah_tf.data.label_table import LabelTable
+    from ssah_tf.serve.app import make_label_app
+    from ssah_tf.serve.label_journal import Journal
+    from ssah_tf.serve.labelling import Labelling
+    from ssah_tf.serve.settings import Settings
+    from ssah_tf.system.lock import only_one
+    from ssah_tf.training.labelling.photos import load_photos
+    from ssah_tf.training.labelling.process import Process
+    from ssah_tf.training.recipe import load_recipe
+
+    load_recipe("frozen", tuple(overrides or ()))  # what is wrong with it is said at once
+    table = LabelTable(labels)
+    settings = Settings(
+        token=read_token(token_file),
+        hosts=own_names(host, allow_host),
+        max_upload=REQUEST,
+        rate=0,
+    )
+    with listen(host, port) as listener, only_one(work / ".lock", work, option="--work"):
+        if settings.token is None and not is_loopback(listener.getsockname()[0]):
+            raise SsahError(
+                f"{host}: whoever reaches this address could change labels: give a token with "
+                "--token-file"
+            )
+        journal = Journal(work)
+        with resumable(SAME_AGAIN), progress_bar("reading") as bar:
+            loaded = load_photos(photos, None, patterns(exclude), bar)
+        print_loaded(loaded)
+        images = loaded.images
+        labelling = Labelling(photos, images.ids, images.digests, table, journal, count)
+        learner = Process(images, work, tuple(overrides or ()), count, labelling.take)
+        labelling.learner = learner
+        labelling.learn(train=False)
+        try:
+            about = f"{len(images):,} photos, labels in {printable(str(labels))}\nlabel page"
+            run(make_label_app(labelling, settings), settings, listener, about)
+        finally:
+            learner.close()
+    typer.echo(
+        f"train: ssah train --data {quoted(photos)} --labels {quoted(labels)} "
+        f"--features {quoted(work)}"
+    )
+
+
+def print_loaded(loaded: "Photos") -> None:
+    """Print which files were skipped, and what else a person should know of a folder."""
+    tell_skipped(loaded.bad.values())
+    for line in loaded.lines():
+        typer.echo(printable(line), err=True)
+    print_passed_over(loaded.passed)
 
 
 def quoted(path: Path) -> str:

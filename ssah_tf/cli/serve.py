@@ -13,13 +13,26 @@ from ssah_tf.cli.extras import need
 from ssah_tf.system.errors import SsahError
 
 if TYPE_CHECKING:
-    from ssah_tf.serve.library import LiveLibrary
+    from ssah_tf.serve.middleware import Gate
     from ssah_tf.serve.settings import Settings
 
 #: Shorter tokens could be guessed.
 TOKEN_LENGTH = 16
 #: Where a token is looked for if no file is named.
 TOKEN_VARIABLE = "SSAH_TOKEN"
+
+Host = Annotated[str, typer.Option(help="Listen on this address; 0.0.0.0 for all of this machine.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Listen on this port; 0 for a free one.")]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(help=f"Ask clients for the token in this file; or for that in ${TOKEN_VARIABLE}."),
+]
+AllowHost = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME", help="Answer requests for this name, too; may come several times."
+    ),
+]
 
 app = typer.Typer()
 
@@ -29,24 +42,10 @@ def serve(
     index: Annotated[
         str, typer.Argument(help="Serve the index in this folder, or at this address.")
     ],
-    host: Annotated[
-        str, typer.Option(help="Listen on this address; 0.0.0.0 for all of this machine.")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Listen on this port; 0 for a free one.")
-    ] = 8000,
-    token_file: Annotated[
-        Path | None,
-        typer.Option(
-            help=f"Ask clients for the token in this file; or for that in ${TOKEN_VARIABLE}."
-        ),
-    ] = None,
-    allow_host: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME", help="Answer requests for this name, too; may come several times."
-        ),
-    ] = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    token_file: TokenFile = None,
+    allow_host: AllowHost = None,
     proxy: Annotated[
         str | None,
         typer.Option(
@@ -73,12 +72,13 @@ def serve(
 ) -> None:
     """Search an index in a browser, and by HTTP."""
     need("serve", "ssah serve")
+    from ssah_tf.serve.app import make_app
     from ssah_tf.serve.library import LiveLibrary
     from ssah_tf.serve.settings import Settings
 
     settings = Settings(
         token=read_token(token_file),
-        hosts=frozenset(name.lower() for name in (host, socket.gethostname(), *(allow_host or ()))),
+        hosts=own_names(host, allow_host),
         max_upload=round(max_upload * 2**20),
         max_pixels=round(max_pixels * 1e6),
         rate=rate,
@@ -87,20 +87,43 @@ def serve(
         threads=threads,
     )
     with listen(host, port) as listener, LiveLibrary(index) as live:
-        run(live, settings, listener, proxy)
+        tell_open(settings, listener)
+        about = f"{len(live.current):,} photos, model {live.current.encoder.model_id}\nsearch page"
+        run(make_app(live, settings), settings, listener, about, proxy)
+
+
+def tell_open(settings: "Settings", listener: socket.socket) -> None:
+    """Say on stderr if everybody who reaches the address can look at the photos."""
+    if settings.token is None and not is_loopback(listener.getsockname()[0]):
+        typer.echo(
+            "without a token everybody who reaches this address can look at these photos: "
+            "see --token-file",
+            err=True,
+        )
 
 
 def run(
-    live: "LiveLibrary", settings: "Settings", listener: socket.socket, proxy: str | None
+    app: "Gate",
+    settings: "Settings",
+    listener: socket.socket,
+    about: str,
+    proxy: str | None = None,
 ) -> None:
-    """Serve until Ctrl-C or SIGTERM; what is being answered then is answered to its end."""
+    """Serve until Ctrl-C or SIGTERM; what is being answered then is answered to its end.
+
+    Args:
+        app: The service.
+        settings: Its limits.
+        listener: Where it listens.
+        about: What to print before the address of its page.
+        proxy: See `serve`.
+    """
     import uvicorn
 
-    from ssah_tf.serve.app import make_app
     from ssah_tf.serve.connection import timed
 
     config = uvicorn.Config(
-        make_app(live, settings),
+        app,
         http=timed(settings.timeout),
         ws="none",
         log_level="warning",
@@ -121,16 +144,8 @@ def run(
     address, port = listener.getsockname()[:2]
     name = f"[{address}]" if ":" in address else address
     open_to_all = address in ("0.0.0.0", "::")
-    if settings.token is None and not is_loopback(address):
-        typer.echo(
-            "without a token everybody who reaches this address can look at these photos: "
-            "see --token-file",
-            err=True,
-        )
     typer.echo(
-        f"{len(live.current):,} photos, model {live.current.encoder.model_id}\n"
-        f"search page: http://{socket.gethostname() if open_to_all else name}:{port}/  "
-        "(Ctrl-C stops)"
+        f"{about}: http://{socket.gethostname() if open_to_all else name}:{port}/  (Ctrl-C stops)"
     )
     server.run(sockets=[listener])
 
@@ -160,6 +175,11 @@ def listen(host: str, port: int) -> socket.socket:
             raise SsahError(f"port {port} is not yours to take: name another with --port") from None
         raise SsahError(f"{host}: no address of this machine ({error.strerror})") from None
     return listener
+
+
+def own_names(host: str, more: list[str] | None) -> frozenset[str]:
+    """Names under which a service may be asked."""
+    return frozenset(name.lower() for name in (host, socket.gethostname(), *(more or ())))
 
 
 def is_loopback(address: str) -> bool:

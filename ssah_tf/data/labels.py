@@ -5,6 +5,7 @@ import difflib
 import io
 import mmap
 import unicodedata
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,11 +79,26 @@ def read_labels(source: str | Path) -> Labels:
 
 def read_csv(source: Path) -> Labels:
     """Read a table with the columns `path` and `label`. See `read_labels`."""
-    reader = csv.reader(io.StringIO(text_of(source)), strict=True, skipinitialspace=True)
-    rows = []
+    return table(source, csv_rows(source, io.StringIO(text_of(source))))
+
+
+def csv_rows(source: Path, lines: Iterable[str]) -> Iterator[tuple[int, str, list[str]]]:
+    """The rows of a table below its header, which names the columns `path` and `label`.
+
+    Args:
+        source: The file, for messages.
+        lines: Its lines, with their ends.
+
+    Yields:
+        The number of the last line, the path and the class names of each row.
+
+    Raises:
+        DataError: No such table, or a row that does not fit; the message names the line.
+    """
+    reader = csv.reader(lines, strict=True, skipinitialspace=True)
     try:
-        header = [class_name(name).lower() for name in next(reader, [])]
-        place = [column(source, header, name) for name in ("path", "label")]
+        header = header_of(next(reader, []))
+        path, label = (column(source, header, name) for name in ("path", "label"))
         for row in reader:
             if not row:
                 continue
@@ -91,11 +107,14 @@ def read_csv(source: Path) -> Labels:
                     f"{source}, line {reader.line_num}: {len(row)} columns, the header has "
                     f"{len(header)} (put a path or label with a comma into quotes)"
                 )
-            labels = row[place[1]].split(SEPARATOR)
-            rows.append((reader.line_num, row[place[0]], labels))
+            yield reader.line_num, row[path], row[label].split(SEPARATOR)
     except csv.Error as error:
         raise DataError(f"{source}, line {reader.line_num}: {error}") from None
-    return table(source, rows)
+
+
+def header_of(row: list[str]) -> list[str]:
+    """The names of columns as they are compared."""
+    return [class_name(name).lower() for name in row]
 
 
 def column(source: Path, header: list[str], name: str) -> int:
@@ -135,26 +154,36 @@ def read_json_lines(source: Path) -> Labels:
     return table(source, rows)
 
 
-def table(source: Path, rows: list[tuple[int, str, list[str]]]) -> Labels:
+def table(source: Path, rows: Iterable[tuple[int, str, list[str]]]) -> Labels:
     """Labels of (line, path, class names) rows; a path that comes twice is an error."""
-    lines: dict[str, int] = {}
-    names: dict[str, list[str]] = {}
-    for number, path, labels in rows:
-        key = normalise(path.strip())
-        if not key:
-            raise DataError(f"{source}, line {number}: the path is empty")
-        if key in lines:
-            raise DataError(
-                f"{source}, line {number}: {printable(key)!r} is on line {lines[key]} already"
-            )
-        lines[key] = number
-        names[key] = list(dict.fromkeys(filter(None, map(class_name, labels))))
-    if not rows:
+    names = {path: labels for path, (_, labels) in by_path(source, rows).items()}
+    if not names:
         raise DataError(f"{source}: no rows")
     classes = tuple(sorted({name for labels in names.values() for name in labels}))
     index = {name: i for i, name in enumerate(classes)}
     of = {path: tuple(index[name] for name in labels) for path, labels in names.items()}
     return Labels(source, classes, of)
+
+
+def by_path(
+    source: Path, rows: Iterable[tuple[int, str, list[str]]]
+) -> dict[str, tuple[int, list[str]]]:
+    """Line and classes of each path, as `normalise` writes it, of (line, path, class names) rows.
+
+    Raises:
+        DataError: A path is empty, or comes twice.
+    """
+    found: dict[str, tuple[int, list[str]]] = {}
+    for number, path, labels in rows:
+        key = normalise(path.strip())
+        if not key:
+            raise DataError(f"{source}, line {number}: the path is empty")
+        if key in found:
+            raise DataError(
+                f"{source}, line {number}: {printable(key)!r} is on line {found[key][0]} already"
+            )
+        found[key] = number, list(dict.fromkeys(filter(None, map(class_name, labels))))
+    return found
 
 
 def read_list(source: Path) -> Labels:
@@ -220,6 +249,11 @@ def text_of(source: Path) -> str:
         content = source.read_bytes()
     except OSError as error:
         raise DataError(f"{source}: {error.strerror}") from None
+    return decoded(source, content).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def decoded(source: Path, content: bytes) -> str:
+    """The same of content that is read already, with its line ends as they are."""
     wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")
     try:
         text = content.decode("utf-16" if wide else "utf-8-sig")
@@ -230,7 +264,7 @@ def text_of(source: Path) -> str:
         ) from None
     if "\0" in text:
         raise DataError(f"{source}: not a text file")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return text
 
 
 def sparse_zeros(rows: int, columns: int) -> np.ndarray:

@@ -1,23 +1,19 @@
 """What the service counts, for Prometheus."""
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.types import Scope
-
-from ssah_tf.serve.library import LiveLibrary
 
 #: Upper ends of the classes of durations, in seconds.
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
 class Metrics:
-    """The counters of one service.
+    """The counters of one service."""
 
-    Args:
-        live: The `LiveLibrary`, for the gauges.
-    """
-
-    def __init__(self, live: LiveLibrary):
+    def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.requests = Counter(
@@ -40,16 +36,10 @@ class Metrics:
         self.refused = Counter(
             "ssah_refused", "Requests refused at the gate", ["reason"], registry=self.registry
         )
-        for name, text, value in (
-            ("ssah_photos", "Photos in the index", lambda: len(live.current)),
-            ("ssah_index_reloads", "Times the index was exchanged", lambda: live.reloads),
-            (
-                "ssah_index_stale",
-                "1 if the index that is saved now cannot be read, and an older state is served",
-                lambda: int(bool(live.error)),
-            ),
-        ):
-            Gauge(name, text, registry=self.registry).set_function(value)
+
+    def gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
+        """Show a number that is asked for when the page is."""
+        Gauge(name, text, registry=self.registry).set_function(value)
 
     def request(self, scope: Scope, status: int, seconds: float) -> None:
         """Count a request under the pattern of its path, or "none"."""

@@ -1,6 +1,7 @@
 """The pages of the service: files of this package, read once."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 
@@ -9,15 +10,25 @@ from ssah_tf.serve.limits import OPEN, PAGE, Limits
 
 #: Path -> file below `web`, its media type, and its limits: what the page for the token needs is
 #: open.
-FILES = {
-    "/": ("search.html", "text/html", PAGE),
-    "/docs": ("docs.html", "text/html", PAGE),
+Files = Mapping[str, tuple[str, str, Limits]]
+SHARED: Files = {
     "/login": ("login.html", "text/html", OPEN),
     "/static/style.css": ("style.css", "text/css", OPEN),
-    "/static/search.js": ("search.js", "text/javascript", OPEN),
-    "/static/docs.js": ("docs.js", "text/javascript", OPEN),
     "/static/login.js": ("login.js", "text/javascript", OPEN),
     "/static/icon.svg": ("icon.svg", "image/svg+xml", OPEN),
+}
+SEARCH_PAGES: Files = {
+    **SHARED,
+    "/": ("search.html", "text/html", PAGE),
+    "/docs": ("docs.html", "text/html", PAGE),
+    "/static/search.js": ("search.js", "text/javascript", OPEN),
+    "/static/docs.js": ("docs.js", "text/javascript", OPEN),
+}
+LABEL_PAGES: Files = {
+    **SHARED,
+    "/": ("label.html", "text/html", PAGE),
+    "/static/label.css": ("label.css", "text/css", OPEN),
+    "/static/label.js": ("label.js", "text/javascript", OPEN),
 }
 
 
@@ -44,11 +55,11 @@ class Page:
         return f'"{hashlib.sha256(self.content).hexdigest()[:20]}"'
 
 
-def read_pages() -> list[Page]:
-    """All files that are served; the file chooser offers the images that are read here."""
+def read_pages(files: Files) -> list[Page]:
+    """Files that are served; the file chooser offers the images that are read here."""
     folder = resources.files(__package__) / "web"
     offered = ",".join(media_read()).encode()
     return [
         Page(path, (folder / name).read_bytes().replace(b"{accept}", offered), kind, limits)
-        for path, (name, kind, limits) in FILES.items()
+        for path, (name, kind, limits) in files.items()
     ]

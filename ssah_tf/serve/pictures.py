@@ -13,7 +13,6 @@ import numpy as np
 from PIL import Image
 
 from ssah_tf.data.decode import readable, square
-from ssah_tf.search.photo_table import Photo
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import printable
 
@@ -78,21 +77,21 @@ class Thumbnails:
         self._cache: OrderedDict[tuple, tuple[bytes, str]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def draw(self, photo: Photo, roots: Sequence[str]) -> tuple[bytes, str]:
+    def draw(self, path: str, roots: Sequence[str]) -> tuple[bytes, str]:
         """The central square, which is what the encoder sees, and its media type.
 
         Raises:
             Refused: See `open_inside`.
             ImageError: The file is not an image any more.
         """
-        with open_inside(photo.path, roots) as stream:
+        with open_inside(path, roots) as stream:
             found = os.fstat(stream.fileno())
-            key = (photo.path, found.st_ino, found.st_size, found.st_mtime_ns)
+            key = (path, found.st_ino, found.st_size, found.st_mtime_ns)
             with self._lock:
                 if key in self._cache:
                     self._cache.move_to_end(key)
                     return self._cache[key]
-            with readable(stream, THUMBNAIL // 2, name=os.path.basename(photo.path)) as image:
+            with readable(stream, THUMBNAIL // 2, name=os.path.basename(path)) as image:
                 side = min(THUMBNAIL, *image.size)
                 drawn = encoded(square(image, side))
         with self._lock:
@@ -105,7 +104,7 @@ class Thumbnails:
         return drawn
 
 
-def large(photo: Photo, roots: Sequence[str]) -> tuple[bytes, str]:
+def large(path: str, roots: Sequence[str]) -> tuple[bytes, str]:
     """The whole picture, not larger than a screen, and its media type.
 
     Raises:
@@ -113,8 +112,8 @@ def large(photo: Photo, roots: Sequence[str]) -> tuple[bytes, str]:
         ImageError: The file is not an image any more.
     """
     with (
-        open_inside(photo.path, roots) as stream,
-        readable(stream, LARGE // 2, name=printable(os.path.basename(photo.path))) as image,
+        open_inside(path, roots) as stream,
+        readable(stream, LARGE // 2, name=printable(os.path.basename(path))) as image,
     ):
         image.thumbnail((LARGE, LARGE), Image.Resampling.LANCZOS)
         return encoded(np.asarray(image))

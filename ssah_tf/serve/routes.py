@@ -13,7 +13,7 @@ from ssah_tf.search.photo_index import Hit, Order
 from ssah_tf.serve.library import Library
 from ssah_tf.serve.limits import OPEN, PICTURE, SEARCH, limits
 from ssah_tf.serve.middleware import COOKIE, Gate, session_of
-from ssah_tf.serve.pages import Page, read_pages
+from ssah_tf.serve.pages import Files, Page, read_pages
 from ssah_tf.serve.pictures import large
 from ssah_tf.serve.schemas import About, Code, Health, PhotoAnswer, SearchAnswer
 from ssah_tf.serve.settings import Settings
@@ -21,7 +21,8 @@ from ssah_tf.serve.upload import read_upload
 from ssah_tf.version import __version__
 
 if TYPE_CHECKING:
-    from ssah_tf.serve.app import Service
+    from ssah_tf.serve.app import SearchService
+    from ssah_tf.serve.service import Service
 
 #: How long a browser keeps a picture; its address changes with its content.
 PICTURE_CACHE = "private, max-age=86400"
@@ -53,7 +54,7 @@ Filters = Annotated[
 Number = Annotated[int, Path(alias="id", ge=0, le=2**63 - 1, description="Number of a photo.")]
 
 
-def add_search(app: FastAPI, service: "Service") -> None:
+def add_search(app: FastAPI, service: "SearchService") -> None:
     """Search and encode."""
     settings = service.settings
 
@@ -149,7 +150,7 @@ def add_search(app: FastAPI, service: "Service") -> None:
         )
 
 
-def add_photos(app: FastAPI, service: "Service") -> None:
+def add_photos(app: FastAPI, service: "SearchService") -> None:
     """Photos of the index, and pictures of them."""
 
     @app.get("/photos", response_model=list[PhotoAnswer], tags=["photos"])
@@ -175,9 +176,9 @@ def add_photos(app: FastAPI, service: "Service") -> None:
     async def thumbnail(number: Number) -> Response:
         """Its central square, which is what the encoder sees: 320 px, or what there is."""
         library = service.live.current
-        photo = known(library, number).photo
+        path = known(library, number).photo.path
         return picture(
-            await service.run(service.draw, service.thumbnails.draw, photo, library.roots)
+            await service.run(service.draw, service.thumbnails.draw, path, library.roots)
         )
 
     @app.get("/photos/{id}/image", tags=["photos"], response_class=Response)
@@ -185,11 +186,11 @@ def add_photos(app: FastAPI, service: "Service") -> None:
     async def image(number: Number) -> Response:
         """The whole picture, drawn anew: at most 2,048 px, without its metadata."""
         library = service.live.current
-        photo = known(library, number).photo
-        return picture(await service.run(service.draw, large, photo, library.roots))
+        path = known(library, number).photo.path
+        return picture(await service.run(service.draw, large, path, library.roots))
 
 
-def add_state(app: FastAPI, service: "Service") -> None:
+def add_state(app: FastAPI, service: "SearchService") -> None:
     """What is served, and how it fares."""
 
     @app.get("/healthz", tags=["state"], response_model_exclude_none=True)
@@ -223,6 +224,10 @@ def add_state(app: FastAPI, service: "Service") -> None:
             token=service.settings.token is not None,
         )
 
+
+def add_metrics(app: FastAPI, service: "Service") -> None:
+    """How a service fares."""
+
     @app.get("/metrics", tags=["state"], response_class=Response)
     async def metrics() -> Response:
         """Counters for Prometheus."""
@@ -230,9 +235,8 @@ def add_state(app: FastAPI, service: "Service") -> None:
         return Response(content, media_type=kind)
 
 
-def add_pages(app: FastAPI, service: "Service", gate: Gate) -> None:
-    """The search page, the page of the API, and the one that asks for the token."""
-    pages = read_pages()
+def add_pages(app: FastAPI, service: "Service", gate: Gate, files: Files) -> None:
+    """The pages, and the one that asks for the token."""
 
     def show(page: Page) -> Callable[[Request], Awaitable[Response]]:
         @limits(page.limits)
@@ -244,7 +248,7 @@ def add_pages(app: FastAPI, service: "Service", gate: Gate) -> None:
 
         return get
 
-    for page in pages:
+    for page in read_pages(files):
         app.get(page.path, include_in_schema=False)(show(page))
 
     @app.post("/login", include_in_schema=False)

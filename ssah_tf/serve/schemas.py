@@ -2,6 +2,9 @@
 
 from pydantic import BaseModel, Field
 
+from ssah_tf.serve.label_journal import Mark
+from ssah_tf.serve.labelling import Action
+
 
 class Mistake(BaseModel):
     """Why a request was not answered."""
@@ -78,4 +81,119 @@ class About(BaseModel):
     labels: dict[str, int] = Field(description="Label -> number of photos.")
     max_k: int
     max_upload: int = Field(description="Bytes.")
+    token: bool = Field(description="Whether a token is needed.")
+
+
+class Said(BaseModel):
+    """What a person says of photos."""
+
+    photos: list[int] = Field(min_length=1, max_length=1000, description="Their numbers.")
+    action: Action = Field(
+        description="Give a label and take all others away, `add` or `remove` one, `reject` one "
+        "that was believed, `skip` the photo, be `unsure`, or `clear` what was said."
+    )
+    label: str = Field(
+        "", max_length=1000, description="For `label`, `add`, `remove` and `reject`."
+    )
+
+
+class Learn(BaseModel):
+    """What to begin."""
+
+    train: bool = Field(description="Whether to train and measure; or else only to suggest.")
+
+
+class Correct(BaseModel):
+    """What is believed and is to be looked at."""
+
+    label: str = Field(max_length=1000, description='The class; "" for the suggested photos again.')
+    doubtful: bool = Field(
+        False, description="Whether the most doubtful photos come first; or else the surest."
+    )
+
+
+class TaskProgress(BaseModel):
+    """How far learning is."""
+
+    what: str = Field(description='Its part; "" if nothing goes on.')
+    done: int
+    total: int = Field(description="0 if it is not known.")
+
+
+class LabellingProgress(BaseModel):
+    """Whether a page shows what is so."""
+
+    revision: int = Field(description="Another one: ask for the state.")
+    progress: TaskProgress
+
+
+class LabelledPhoto(BaseModel):
+    """A photo that is shown."""
+
+    id: int
+    path: str = Field(description="Relative to the folder.")
+    labels: list[str]
+    mark: Mark = Field(description="What was said instead of a label.")
+    rejected: list[str] = Field(description="Classes that it is not of.")
+    probability: float | None = Field(
+        description="How probable the class that is looked at is; `null` for suggested photos."
+    )
+    thumbnail: str
+    image: str
+
+
+class LabelClass(BaseModel):
+    """A class."""
+
+    name: str
+    photos: int = Field(description="Photos with this label.")
+
+
+class BelievedClass(BaseModel):
+    """A class that photos are believed to be of."""
+
+    name: str
+    photos: int = Field(description="Photos of which nothing was said yet.")
+
+
+class WeakClass(BaseModel):
+    """A class, as photos of it were found that played no part in training."""
+
+    name: str
+    map: float
+    queries: int
+
+
+class Measured(BaseModel):
+    """What a training was measured with: on labelled photos that it did not see."""
+
+    labelled: int = Field(description="Photos with a label.")
+    classes: int
+    queries: int = Field(description="Photos that were held out; 0 if there are too few labels.")
+    map: float | None = Field(description="Mean average precision, tie-aware.")
+    low: float | None = Field(description="Lower end of its 95 % interval.")
+    high: float | None
+    weak: list[WeakClass] = Field(description="Those of the lowest, the lowest first.")
+    changed: int | None = Field(
+        description="Photos without a label that are believed to be of another class than before."
+    )
+    seconds: float
+
+
+class LabellingState(LabellingProgress):
+    """What a page of labelling shows."""
+
+    error: str = Field(description='Why learning failed, "" if it did not.')
+    photos: int
+    labelled: int
+    marked: int = Field(description="Skipped, or not sure.")
+    moved: int = Field(description="Photos that have a label under a path that is gone.")
+    steps: int = Field(description="That can be undone.")
+    classes: list[LabelClass]
+    groups: list[list[LabelledPhoto]] = Field(description="What is shown, alike photos together.")
+    correcting: str = Field(
+        description='The class whose believed photos are shown; "" if the suggested ones are.'
+    )
+    believed: list[BelievedClass]
+    measured: list[Measured] = Field(description="The last two trainings, the newest last.")
     token: bool = Field(description="Whether a token is needed.")

@@ -17,7 +17,9 @@ PAUSE = 0.1
 
 
 @contextmanager
-def only_one(path: Path, what: str | Path, wait: bool = False) -> Iterator[None]:
+def only_one(
+    path: Path, what: str | Path, wait: bool = False, option: str = "--output"
+) -> Iterator[None]:
     """Keep other processes out while the block runs.
 
     The lock is the kernel's (`flock`), so it ends with the process, however that ends. The file
@@ -27,6 +29,7 @@ def only_one(path: Path, what: str | Path, wait: bool = False) -> Iterator[None]
         path: The lock file; its folder is made if need be.
         what: What is locked, for the message.
         wait: Until another process has let go, instead of an error.
+        option: By which another one can be named, for the message.
 
     Raises:
         RunError: Another process holds the lock, or the file cannot be made.
@@ -54,7 +57,7 @@ def only_one(path: Path, what: str | Path, wait: bool = False) -> Iterator[None]
             stream.close()
             raise RunError(
                 f"{what} is in use by another process (number {owner}): wait until it has ended, "
-                "or name another --output"
+                f"or name another {option}"
             ) from None
         except OSError as error:
             if error.errno not in NO_LOCKS:

@@ -1,5 +1,13 @@
 """`ssah suggest` from a folder to a table, and what is wrong with either."""
 
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -128,6 +136,88 @@ def test_bad_input_is_one_line(ssah, photos, tmp_path):
         assert line in said.err
         assert len(said.err.splitlines()) == 1
         assert said.err.startswith("ssah: ")
+
+
+def test_a_page_that_cannot_be_opened(ssah, photos, tmp_path):
+    """One line says why; nothing is written."""
+    from ssah_tf.system.lock import only_one
+
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "table.csv").write_text("name\n")
+    page = (photos, "--port", 0)
+    with only_one(tmp_path / "used" / ".lock", "used"):
+        for arguments, line in (
+            (("gone", "--port", 0), "gone: no such folder"),
+            (("empty", "--port", 0), "empty: no photos in this folder"),
+            ((*page, "--labels", "l.jsonl"), "l.jsonl: the table to fill in must end in .csv"),
+            ((*page, "--labels", "table.csv"), "line 1: expected the columns path and label"),
+            ((*page, "--host", "0.0.0.0"), "give a token with --token-file"),
+            ((*page, "--work", "used"), "wait until it has ended, or name another --work"),
+            ((*page, "--set", "x=1"), "unknown key 'x'"),
+        ):
+            said = ssah("label", *arguments)
+            assert (said.code, said.out) == (1, ""), arguments
+            assert line in said.err
+            assert len(said.err.splitlines()) == 1
+    assert not (tmp_path / "labels.csv").exists()
+
+
+@contextlib.contextmanager
+def page_of(photos, folder):
+    """A real `ssah label`: `ask(path, body)` gives its state when nothing goes on any more."""
+    few = (*SMALL, "--set", "train.steps_per_epoch=2")
+    words = [sys.executable, "-m", "ssah_tf.cli", "label", photos, "--port", "0", *few]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=folder) as service:
+        try:
+            assert service.stdout.readline() == "32 photos, labels in labels.csv\n"
+            url = service.stdout.readline().removeprefix("label page: ").split("/ ")[0]
+
+            def once(path, body=None):
+                content = None if body is None else json.dumps(body).encode()
+                request = urllib.request.Request(
+                    f"{url}/labelling{path}", content, {"content-type": "application/json"}
+                )
+                with urllib.request.urlopen(request, timeout=60) as answer:
+                    return json.load(answer)
+
+            def ask(path="", body=None):
+                once(path, body)
+                while once("/progress")["progress"]["what"]:
+                    time.sleep(0.2)
+                return once("")
+
+            yield ask
+        finally:
+            service.send_signal(signal.SIGINT)
+            said = service.stdout.read()
+    assert service.returncode == 0
+    assert "--labels labels.csv --features labelling" in said
+
+
+@pytest.mark.slow
+def test_a_page_from_start_to_end(photos, tmp_path):
+    """Labels, Learn, what is believed, another start: by the service as people start it."""
+    with page_of(photos, tmp_path) as ask:
+        shown = [photo for group in ask()["groups"] for photo in group]
+        for photo, colour in zip(shown, colours(p["path"] for p in shown), strict=True):
+            if colour < 2 and photo["id"] % 2:
+                ask("/said", {"photos": [photo["id"]], "action": "label", "label": "rg"[colour]})
+        state = ask("/learn", {"train": True})
+        assert state["error"] == ""
+        assert state["measured"][0]["labelled"] == state["labelled"]
+        left = {each["name"]: each["photos"] for each in state["believed"]}
+        assert sum(left.values()) == 32 - state["labelled"]
+        state = ask("/correct", {"label": "r", "doubtful": True})
+        rejected = state["groups"][0][0]
+        ask("/said", {"photos": [rejected["id"]], "action": "reject", "label": "r"})
+    with page_of(photos, tmp_path) as ask:
+        state = ask()
+        after = {each["name"]: each["photos"] for each in state["believed"]}
+        assert sum(after.values()) == sum(left.values())  # it is believed to be of the other class
+        state = ask("/correct", {"label": "g", "doubtful": False})
+        of_g = {p["id"]: p["rejected"] for group in state["groups"] for p in group}
+        assert of_g[rejected["id"]] == ["r"]
+    assert sorted(set(read_labels(tmp_path / "labels.csv").classes)) == ["g", "r"]
 
 
 @pytest.mark.slow

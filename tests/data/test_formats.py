@@ -182,10 +182,10 @@ def test_every_ending_that_is_looked_at_is_read(tmp_path, files, ending):
 @pytest.mark.parametrize("extras", [True, False])
 def test_the_page_offers_what_is_read(monkeypatch, extras):
     """The file chooser of `ssah serve`, which takes what the decoder takes."""
-    from ssah_tf.serve.pages import read_pages
+    from ssah_tf.serve.pages import SEARCH_PAGES, read_pages
 
     monkeypatch.setattr(formats, "installed", lambda module: extras or module == "PIL._avif")
-    page = next(page for page in read_pages() if page.path == "/").content.decode()
+    page = next(page for page in read_pages(SEARCH_PAGES) if page.path == "/").content.decode()
     (accept,) = re.findall(r'<input type="file"[^>]* accept="([^"]*)"', page)
     offered = accept.split(",")
     assert offered == media_read()

@@ -1,11 +1,14 @@
 """An encoder whose codes can be worked out by hand, photos of one colour each, their index."""
 
+import base64
 import contextlib
 import io
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -240,3 +243,96 @@ def serve():
         if served.process.poll() is None:
             served.process.kill()
             served.process.communicate()
+
+
+#: Drops a file on the page: name, type, and content in base 64.
+DROP = """
+const [name, type, content] = arguments;
+const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
+const data = new DataTransfer();
+data.items.add(new File([bytes], name, { type }));
+const how = { dataTransfer: data, clipboardData: data, bubbles: true, cancelable: true };
+for (const kind of ["dragenter", "dragover", "drop"]) {
+  document.body.dispatchEvent(new DragEvent(kind, how));
+}
+"""
+PASTE = f"""
+{DROP.partition("for (const")[0]}
+document.body.dispatchEvent(new ClipboardEvent("paste", how));
+"""
+
+
+class Person:
+    """Who uses the page."""
+
+    def __init__(self, driver, url):
+        self.driver, self.url = driver, url
+        driver.set_window_size(1280, 900)
+        driver.get_log("browser")
+        driver.get_log("performance")
+        driver.get(url)
+
+    def find(self, css):
+        return self.driver.find_element("css selector", css)
+
+    def js(self, code, *arguments):
+        return self.driver.execute_script(code, *arguments)
+
+    def text(self, css):
+        return self.find(css).text
+
+    def press(self, *keys):
+        from selenium.webdriver.common.action_chains import ActionChains
+
+        for key in keys:
+            ActionChains(self.driver).send_keys(key).perform()
+
+    def wait(self, condition, what=""):
+        """Until something holds; what holds. The page may be exchanged meanwhile."""
+        from selenium.common.exceptions import StaleElementReferenceException
+
+        last = None
+        for _ in range(200):
+            with contextlib.suppress(StaleElementReferenceException):
+                if last := condition():
+                    return last
+            time.sleep(0.05)
+        raise AssertionError(f"{what}: {self.js('return document.body.innerText')}")
+
+    def tiles(self):
+        """What the tiles say: distance and path."""
+        return self.js(
+            "return [...document.querySelectorAll('.tile[href]')].map((tile) =>"
+            " [tile.querySelector('.far')?.innerText ?? '', tile.querySelector('.file').title])"
+        )
+
+    def sees(self, expected):
+        """The tiles become these: (distance, path), in this order for each distance."""
+        lines = [["1 bit" if d == 1 else f"{d} bits", path] for d, path in expected]
+        self.wait(lambda: self.tiles() == lines, lines)
+
+    def drop(self, name, content, script=DROP):
+        self.js(script, name, "image/png", base64.b64encode(content).decode())
+
+    def paste(self, name, content):
+        self.drop(name, content, PASTE)
+
+    def console(self):
+        return [entry["message"] for entry in self.driver.get_log("browser")]
+
+    def asked(self):
+        """Addresses that were asked for since the last call."""
+        events = [json.loads(e["message"])["message"] for e in self.driver.get_log("performance")]
+        return [
+            e["params"]["request"]["url"]
+            for e in events
+            if e["method"] == "Network.requestWillBeSent"
+        ]
+
+
+@pytest.fixture
+def visit(driver):
+    """Opens a page as a person does: `visit(url)`; afterwards the screen is as it was."""
+    yield lambda url: Person(driver, url)
+    driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})

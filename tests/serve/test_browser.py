@@ -1,99 +1,13 @@
 """The page in a browser, as people use it."""
 
-import base64
-import contextlib
-import json
-import time
-
 import pytest
 
-#: Drops a file on the page: name, type, and content in base 64.
-DROP = """
-const [name, type, content] = arguments;
-const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
-const data = new DataTransfer();
-data.items.add(new File([bytes], name, { type }));
-const how = { dataTransfer: data, clipboardData: data, bubbles: true, cancelable: true };
-for (const kind of ["dragenter", "dragover", "drop"]) {
-  document.body.dispatchEvent(new DragEvent(kind, how));
-}
-"""
-PASTE = f"""
-{DROP.partition("for (const")[0]}
-document.body.dispatchEvent(new ClipboardEvent("paste", how));
-"""
 
-
-class Person:
-    """Who uses the page."""
-
-    def __init__(self, driver, url):
-        self.driver, self.url = driver, url
-        driver.set_window_size(1280, 900)
-        driver.get_log("browser")
-        driver.get_log("performance")
-        driver.get(url)
-
-    def find(self, css):
-        return self.driver.find_element("css selector", css)
-
-    def js(self, code, *arguments):
-        return self.driver.execute_script(code, *arguments)
-
-    def text(self, css):
-        return self.find(css).text
-
-    def press(self, *keys):
-        from selenium.webdriver.common.action_chains import ActionChains
-
-        for key in keys:
-            ActionChains(self.driver).send_keys(key).perform()
-
-    def wait(self, condition, what=""):
-        """Until something holds; what holds. The page may be exchanged meanwhile."""
-        from selenium.common.exceptions import StaleElementReferenceException
-
-        last = None
-        for _ in range(200):
-            with contextlib.suppress(StaleElementReferenceException):
-                if last := condition():
-                    return last
-            time.sleep(0.05)
-        raise AssertionError(f"{what}: {self.js('return document.body.innerText')}")
-
-    def tiles(self):
-        """What the tiles say: distance and path."""
-        return self.js(
-            "return [...document.querySelectorAll('.tile[href]')].map((tile) =>"
-            " [tile.querySelector('.far')?.innerText ?? '', tile.querySelector('.file').title])"
-        )
-
-    def sees(self, expected):
-        """The tiles become these: (distance, path), in this order for each distance."""
-        lines = [["1 bit" if d == 1 else f"{d} bits", path] for d, path in expected]
-        self.wait(lambda: self.tiles() == lines, lines)
-
-    def drop(self, name, content, script=DROP):
-        self.js(script, name, "image/png", base64.b64encode(content).decode())
-
-    def console(self):
-        return [entry["message"] for entry in self.driver.get_log("browser")]
-
-    def asked(self):
-        """Addresses that were asked for since the last call."""
-        events = [json.loads(e["message"])["message"] for e in self.driver.get_log("performance")]
-        return [
-            e["params"]["request"]["url"]
-            for e in events
-            if e["method"] == "Network.requestWillBeSent"
-        ]
-
-
-def test_search(shared, serve, driver):
+def test_search(shared, serve, driver, visit):
     from selenium.webdriver.common.keys import Keys
 
     served = serve(shared.folder)
-    person = Person(driver, served.url)
+    person = visit(served.url)
     person.wait(lambda: len(person.tiles()) == 10)
     assert person.text("#headline") == "Begin with a picture"
     assert person.text("#facts") == "10 photos, codes of 24 bits"
@@ -148,7 +62,7 @@ def test_search(shared, serve, driver):
     assert person.js("return document.activeElement.id") == "choose"
 
     # Pasted; filtered by label, by distance and by path; nothing left; cleared.
-    person.drop("pasted.png", shared.body(0, 0, 230), PASTE)
+    person.paste("pasted.png", shared.body(0, 0, 230))
     person.sees(shared.nearest(0, 0, 230))
     person.find("input[value=green]").click()
     person.sees(shared.nearest(0, 0, 230, among="green"))
@@ -175,12 +89,12 @@ def test_search(shared, serve, driver):
     assert person.console() == []
 
 
-def test_search_by_label(with_unlabelled, serve, driver):
+def test_search_by_label(with_unlabelled, serve, driver, visit):
     """A word is typed; which labels it matches is said; filters, other labels and back work."""
     from selenium.webdriver.common.keys import Keys
 
     index, served = with_unlabelled, serve(with_unlabelled.folder)
-    person = Person(driver, served.url)
+    person = visit(served.url)
     person.wait(lambda: len(person.tiles()) == 14)
 
     def type_word(word):
@@ -227,11 +141,11 @@ def test_search_by_label(with_unlabelled, serve, driver):
     assert "near are blue" in person.text("#message")
 
 
-def test_what_goes_wrong(own, serve, driver):
+def test_what_goes_wrong(own, serve, driver, visit):
     """Each trouble has its words; what was there before stays to be seen."""
     (own.photos / "green" / "0.png").unlink()
     served = serve(own.folder, "--max-upload", "0.02")
-    person = Person(driver, f"{served.url}/?id=2")
+    person = visit(f"{served.url}/?id=2")
     person.wait(lambda: len(person.tiles()) == 9)
     person.wait(lambda: person.js("return document.querySelector('.gone')?.innerText"))
 
@@ -258,10 +172,10 @@ def test_what_goes_wrong(own, serve, driver):
 
 
 @pytest.mark.slow
-def test_token(shared, serve, driver):
+def test_token(shared, serve, driver, visit):
     token = "0123456789abcdef"
     served = serve(shared.folder, environment={"SSAH_TOKEN": token})
-    person = Person(driver, served.url)
+    person = visit(served.url)
     for typed in ("wrong", token):
         assert driver.current_url.startswith(f"{served.url}/login")
         person.find("#token").send_keys(typed)
@@ -276,10 +190,10 @@ def test_token(shared, serve, driver):
     assert person.console() == []
 
 
-def test_widths_modes_and_names(shared, serve, driver):
+def test_widths_modes_and_names(shared, serve, driver, visit):
     """Nothing is wider than the screen, in the light and in the dark; everything has a name."""
     served = serve(shared.folder)
-    person = Person(driver, served.url)
+    person = visit(served.url)
     for path, ready in (("/?id=2", ".tile img"), ("/", ".tile img"), ("/docs", ".operation")):
         for width, mode in ((390, "dark"), (800, "light"), (1400, "dark")):
             driver.execute_cdp_cmd(

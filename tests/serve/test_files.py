@@ -103,18 +103,18 @@ def test_thumbnails_are_kept_up_to_a_size(own):
     index = LiveLibrary(own.folder).current
     thumbnails = Thumbnails(kept=300)
     for number in range(10):
-        content, kind = thumbnails.draw(index.photo(number), index.roots)
+        content, kind = thumbnails.draw(index.photo(number).path, index.roots)
         assert kind == "image/png"
         assert thumbnails.size <= 300
-    again, _ = thumbnails.draw(index.photo(9), index.roots)
+    again, _ = thumbnails.draw(index.photo(9).path, index.roots)
     assert again is content
     path = own.photos / list(own.colours)[9]
     Image.new("RGB", (12, 12), "white").save(path)
-    changed, _ = thumbnails.draw(index.photo(9), index.roots)
+    changed, _ = thumbnails.draw(index.photo(9).path, index.roots)
     assert changed != content
     path.write_bytes(b"")
     with pytest.raises(ImageError):
-        large(index.photo(9), index.roots)
+        large(index.photo(9).path, index.roots)
 
 
 def test_the_index_is_taken_anew(own, client):

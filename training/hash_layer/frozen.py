@@ -76,7 +76,13 @@ def train_on_frozen_backbone(
     run.save_history([{**entry, "validation_map": score, "validation_error": deviation}])
 
 
-def train_on_features(hnet: HNet, recipe: Recipe, features: np.ndarray, labels: np.ndarray) -> None:
+def train_on_features(
+    hnet: HNet,
+    recipe: Recipe,
+    features: np.ndarray,
+    labels: np.ndarray,
+    beside: tuple[keras.callbacks.Callback, ...] = (),
+) -> None:
     """Train the hash layer of H-Net: the game without an adversary, on features for images.
 
     Unlabelled images are given the classes that are probable enough
@@ -90,6 +96,7 @@ def train_on_features(hnet: HNet, recipe: Recipe, features: np.ndarray, labels: 
         recipe: Losses, batches and steps.
         features: float32 `(n, d)`, of the labelled images first.
         labels: Of the labelled images, uint8 `(labelled, classes)`.
+        beside: What else goes on beside the steps.
     """
     known, threshold = len(labels), recipe.pseudo_labels.label_propagation
     if threshold and recipe.adversary.kind != "none" and len(features) > known:
@@ -97,7 +104,7 @@ def train_on_features(hnet: HNet, recipe: Recipe, features: np.ndarray, labels: 
         rest = np.setdiff1d(np.arange(known, len(features)), rows)
         features = features[np.concatenate([np.arange(known), rows, rest])]
         labels = np.concatenate([labels, given])
-    fit_on_features(hnet, recipe, features, labels)
+    fit_on_features(hnet, recipe, features, labels, beside=beside)
 
 
 def fit_on_features(
@@ -106,6 +113,7 @@ def fit_on_features(
     features: np.ndarray,
     labels: np.ndarray,
     title: str = "joint",
+    beside: tuple[keras.callbacks.Callback, ...] = (),
 ) -> None:
     """One training of the hash layer, shown under a title. See `train_on_features`."""
     spec = recipe.train
@@ -147,7 +155,7 @@ def fit_on_features(
             not_tuned(data),
             epochs=spec.joint,
             steps_per_epoch=spec.steps_per_epoch,
-            callbacks=[StopOnNaN(), progress],
+            callbacks=[StopOnNaN(), progress, *beside],
         )
     with game.averaged_weights() as trained:
         for mine, theirs in (

@@ -35,6 +35,7 @@ class Coverage:
         points: float32 `(photos, d)`, of length 1.
         labelled: Positions of labelled photos.
         certainty: Of the class of each photo, from 0 to 1, `(photos,)`; 1 by default.
+        passed: Positions of photos that are not chosen, and cover what is like them.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Coverage:
         points: np.ndarray,
         labelled: np.ndarray | None = None,
         certainty: np.ndarray | None = None,
+        passed: np.ndarray | None = None,
     ):
         self.points = points
         self.ground = evenly(np.arange(len(points)), GROUND)
@@ -52,6 +54,8 @@ class Coverage:
             self.cover(block)
         if certainty is not None:
             self.covered *= certainty[self.ground]
+        for block in in_blocks(np.array([], np.int64) if passed is None else passed):
+            self.cover(block)
         left = np.flatnonzero(self.open)
         gains = np.concatenate([[], *map(self.gains, in_blocks(left))])
         self.queue = [*zip((-gains).tolist(), left.tolist(), strict=True)]

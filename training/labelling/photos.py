@@ -8,11 +8,11 @@ import numpy as np
 
 from ssah_tf.data import ImageSet
 from ssah_tf.data.files import read_all
+from ssah_tf.data.label_table import can_be_named
 from ssah_tf.data.labels import Labels, label_rows, read_labels
 from ssah_tf.data.scan import PassedOver, scan
 from ssah_tf.system.errors import DataError
 from ssah_tf.system.text import printable
-from ssah_tf.training.labelling.table import can_be_named
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,11 @@ def features_of_photos(
 
 
 def suggest(
-    features: np.ndarray, labels: np.ndarray, digests: Sequence[str], count: int
+    features: np.ndarray,
+    labels: np.ndarray,
+    digests: Sequence[str],
+    count: int,
+    passed: np.ndarray | None = None,
 ) -> np.ndarray:
     """Photos that are most worth a label, the best first.
 
@@ -67,16 +71,19 @@ def suggest(
         labels: uint8 `(photos, classes)`, multi-hot; zeros where there is no label.
         digests: Of the contents of the photos. Of copies one is suggested, of labelled ones none.
         count: How many photos, at most.
+        passed: Positions of photos that are not wanted, nor what is like them.
 
     Returns:
         Positions of photos without a label, in order of their worth: the first n are those of a
         smaller count. There are fewer only if the others are copies.
     """
-    each = one_of_copies(digests, np.flatnonzero(labels.any(axis=1)))
+    unwanted = np.zeros(len(features), bool)
+    unwanted[[] if passed is None else passed] = True
+    each = one_of_copies(digests, np.flatnonzero(labels.any(axis=1) | unwanted))
     features, labels = features[each], labels[each]
     known = np.flatnonzero(labels.any(axis=1))
     certain = certainty(features, labels, known) if len(known) else None
-    chosen = Coverage(points_of(features), known, certain)
+    chosen = Coverage(points_of(features), known, certain, np.flatnonzero(unwanted[each]))
     return each[np.array([*islice(chosen, count)], np.int64)]
 
 

@@ -2,9 +2,16 @@
 
 import pytest
 
+from ssah_tf.data import label_table
+from ssah_tf.data.label_table import (
+    LabelTable,
+    can_be_named,
+    check_table,
+    label_of,
+    write_table,
+)
 from ssah_tf.data.labels import read_labels
 from ssah_tf.system.errors import SsahError
-from ssah_tf.training.labelling.table import can_be_named, check_table, write_table
 
 
 def test_a_new_table_is_a_label_file(tmp_path):
@@ -81,3 +88,77 @@ def test_a_name_that_can_be_written_is_read(tmp_path, name):
 @pytest.mark.parametrize("name", ["\udcff.jpg", " a.jpg", "a\rb.jpg", "a\\b.jpg"])
 def test_a_name_that_cannot(name):
     assert not can_be_named(name)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+def test_a_label_is_changed_and_nothing_else(tmp_path, encoding, newline):
+    rows = ["Note, Label ,path", 'ü "x", cat;dog,a.jpg', "", ' "1,""2""","old", "b,1.jpg"', ",,c"]
+    path = tmp_path / "labels.csv"
+    path.write_bytes(newline.join(rows).encode(encoding))
+    table = LabelTable(path)
+    assert table.set({"b,1.jpg": ("bird",), "d.jpg": ("cat", 'a "b"')}) == ["d.jpg"]
+    rows[3] = ' "1,""2""",bird, "b,1.jpg"'
+    end = "\n" if newline == "\r" else newline
+    after = newline.join(rows) + end + ',"cat;a ""b""",d.jpg' + end
+    assert path.read_bytes().decode(encoding) == after
+    assert table.set({"b,1.jpg": (), "c": ("x",)}) == []
+    assert LabelTable(path).labels == {
+        "a.jpg": ("cat", "dog"),
+        "b,1.jpg": (),
+        "c": ("x",),
+        "d.jpg": ("cat", 'a "b"'),
+    }
+
+
+def test_a_row_of_several_lines(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text('path,label,note\na.jpg,x,"one\n\ntwo"\n\n"b\n.jpg",y,\nc"d.jpg,z,\n')
+    LabelTable(path).set({"a.jpg": ("new",), "b\n.jpg": ("y", "z"), 'c"d.jpg': ()})
+    after = 'path,label,note\na.jpg,new,"one\n\ntwo"\n\n"b\n.jpg",y;z,\nc"d.jpg,,\n'
+    assert path.read_text() == after
+
+
+def test_others_may_write_meanwhile(tmp_path):
+    """Two who have read the same file, and a spreadsheet: what each has written stays."""
+    path = tmp_path / "labels.csv"
+    one, other = LabelTable(path), LabelTable(path)
+    assert not path.exists()
+    one.set({"a.jpg": ("x",), "b.jpg": ("x",)})
+    other.set({"b.jpg": ("y",), "c.jpg": ("z",)})
+    path.write_text(path.read_text().replace("c.jpg,z", "c.jpg,edited").replace("label", "label,n"))
+    with pytest.raises(SsahError, match="line 2: 2 columns, the header has 3"):
+        one.set({"a.jpg": ("w",)})
+    assert one.labels["a.jpg"] == ("x",)
+    path.write_text("path,label\nc.jpg,edited\nb.jpg,y\na.jpg,x\n")
+    one.set({"a.jpg": ("w",)})
+    assert path.read_text() == "path,label\nc.jpg,edited\nb.jpg,y\na.jpg,w\n"
+    assert other.refresh() and not other.refresh()
+    assert other.labels == one.labels
+    path.unlink()  # a spreadsheet that writes it anew
+    other.set({"c.jpg": ()})
+    assert path.read_text() == "path,label\nc.jpg,\nb.jpg,y\na.jpg,w\n"
+
+
+def test_what_cannot_be_written_is_not_believed(tmp_path, monkeypatch):
+    path = tmp_path / "labels.csv"
+    table = LabelTable(path)
+    table.set({"a.jpg": ("x",)})
+
+    def full(*_):
+        raise SsahError("no space left")
+
+    monkeypatch.setattr(label_table, "write_atomically", full)
+    with pytest.raises(SsahError, match="no space left"):
+        table.set({"a.jpg": ("y",), "b.jpg": ("z",)})
+    assert table.labels == {"a.jpg": ("x",)}
+    monkeypatch.undo()
+    table.set({"b.jpg": ("z",)})
+    assert path.read_text() == "path,label\na.jpg,x\nb.jpg,z\n"
+
+
+@pytest.mark.parametrize("text", ["", "  ", "a;b", "a\nb", "x" * 201])
+def test_what_is_no_label(text):
+    with pytest.raises(SsahError, match="a label has 1 to 200 characters"):
+        label_of(text)
+    assert label_of("  Möwe, Ente ") == "Möwe, Ente"

@@ -1,0 +1,175 @@
+"""What is no label, on disk: photos that were skipped, doubts, rejected classes; steps to undo."""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from ssah_tf.system.errors import RunError
+from ssah_tf.system.files import make_folder, write_atomically
+from ssah_tf.system.reading import parse_json
+
+#: What a person says of a photo instead of a label.
+Mark = Literal["", "skipped", "unsure"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a person says of a photo.
+
+    Attributes:
+        labels: Its classes.
+        mark: What was said instead.
+        rejected: Classes that it is not of.
+    """
+
+    labels: tuple[str, ...] = ()
+    mark: Mark = ""
+    rejected: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Change:
+    """Another verdict on a photo.
+
+    Attributes:
+        digest: Of its content, by which it is known.
+        path: Where it was; it may be elsewhere since.
+        before: The verdict until then.
+        after: The verdict from then on.
+    """
+
+    digest: str
+    path: str
+    before: Verdict
+    after: Verdict
+
+
+class Journal:
+    """The steps of labelling, a line each, in the order in which they were made.
+
+    A step is on disk when `step` returns. A line that is not whole, since the process was killed,
+    is of a step that nobody was told of, and is dropped.
+
+    Args:
+        folder: Working folder; made if need be.
+
+    Attributes:
+        marks: Digest -> what was said of the photo instead of a label.
+        rejected: Digest -> classes that the photo is not of.
+        steps: Those that can be undone, the newest last.
+        measured: What each training was measured with, the newest last.
+
+    Raises:
+        RunError: The folder cannot be made, or the file in it read; or a line is none of ours.
+    """
+
+    def __init__(self, folder: Path):
+        make_folder(folder)
+        self.path = folder / "steps.jsonl"
+        self.paths = folder / "paths.json"
+        self.marks: dict[str, Mark] = {}
+        self.rejected: dict[str, tuple[str, ...]] = {}
+        self.steps: list[list[Change]] = []
+        self.measured: list[dict[str, Any]] = []
+        try:
+            content = self.path.read_bytes() if self.path.exists() else b""
+            self.end = content.rfind(b"\n") + 1
+            if self.end < len(content):
+                os.truncate(self.path, self.end)
+        except OSError as error:
+            raise RunError(f"{self.path}: cannot be read ({error.strerror})") from None
+        for number, line in enumerate(content[: self.end].splitlines(), start=1):
+            try:
+                self.take(parse_json(line))
+            except (ValueError, TypeError, KeyError, AttributeError, IndexError):
+                raise RunError(
+                    f"{self.path}, line {number}: not of ssah label; move the file away to begin "
+                    "without skipped photos and undo (labels stay)"
+                ) from None
+
+    def take(self, entry: dict[str, Any]) -> None:
+        """Take up what a line says."""
+        if "measured" in entry:
+            self.measured.append(dict(entry["measured"]))
+            return
+        changes = [change_of(values) for values in entry["changes"]]
+        if entry["undo"]:
+            self.steps.pop()
+        else:
+            self.steps.append(changes)
+        for change in changes:
+            self.marks[change.digest] = change.after.mark
+            self.rejected[change.digest] = change.after.rejected
+
+    def step(self, changes: Sequence[Change], undo: bool = False) -> None:
+        """Keep a step; of one that takes the last step back, the changes that it comes to.
+
+        Raises:
+            RunError: It cannot be written.
+        """
+        self.write({"undo": undo, "changes": [asdict(change) for change in changes]})
+
+    def keep_measured(self, measured: dict[str, Any]) -> None:
+        """Keep what a training was measured with.
+
+        Raises:
+            RunError: It cannot be written.
+        """
+        self.write({"measured": measured})
+
+    def write(self, entry: dict[str, Any]) -> None:
+        """Write a line, whole or not at all, and take it up."""
+        line = json.dumps(entry).encode() + b"\n"
+        try:
+            with open(self.path, "ab") as stream:
+                try:
+                    stream.write(line)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                except OSError:
+                    stream.truncate(self.end)
+                    raise
+        except OSError as error:
+            raise RunError(f"{self.path}: cannot be written ({error.strerror})") from None
+        self.end += len(line)
+        self.take(parse_json(line))
+
+    def known_paths(self, now: Iterable[tuple[str, str]]) -> dict[str, str]:
+        """Path -> digest of all photos that were ever here; those of now are kept, too.
+
+        Args:
+            now: (path, digest) of the photos.
+
+        Raises:
+            RunError: It cannot be written.
+        """
+        try:
+            before = parse_json(self.paths.read_bytes())
+            known = {str(path): str(digest) for path, digest in before.items()}
+        except (OSError, ValueError, AttributeError):  # only where photos were is lost
+            known = {}
+        known |= dict(now)
+        write_atomically(self.paths, json.dumps(known).encode())
+        return known
+
+
+def change_of(values: dict[str, Any]) -> Change:
+    """A change as `asdict` wrote it.
+
+    Raises:
+        ValueError, TypeError, KeyError: It is something else.
+    """
+    verdicts = {
+        when: Verdict(
+            tuple(map(str, values[when]["labels"])),
+            values[when]["mark"],
+            tuple(map(str, values[when]["rejected"])),
+        )
+        for when in ("before", "after")
+    }
+    if any(verdict.mark not in get_args(Mark) for verdict in verdicts.values()):
+        raise ValueError("no such mark")
+    return Change(str(values["digest"]), str(values["path"]), **verdicts)

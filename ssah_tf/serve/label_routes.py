@@ -1,0 +1,100 @@
+"""The routes of labelling."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import FastAPI, Path, Request, Response
+
+from ssah_tf.serve.labelling import Labelling
+from ssah_tf.serve.limits import OPEN, PICTURE, limits
+from ssah_tf.serve.pictures import large
+from ssah_tf.serve.routes import picture
+from ssah_tf.serve.schemas import (
+    Correct,
+    Health,
+    LabellingProgress,
+    LabellingState,
+    Learn,
+    Said,
+)
+
+if TYPE_CHECKING:
+    from ssah_tf.serve.service import Service
+
+Position = Annotated[int, Path(alias="id", ge=0, le=2**31, description="Number of a photo.")]
+
+
+def add_labelling(app: FastAPI, service: "Service", labelling: Labelling) -> None:
+    """What is said of photos, what is learnt from it, and their pictures."""
+
+    def shown() -> dict[str, Any]:
+        return {**labelling.state(), "token": service.settings.token is not None}
+
+    async def after(change: Callable[..., object], *arguments: object) -> dict[str, Any]:
+        """The state after a change, which is on disk then."""
+
+        def both() -> dict[str, Any]:
+            change(*arguments)
+            return shown()
+
+        return await service.run(service.work, both)
+
+    @app.get("/labelling", response_model=LabellingState, tags=["labels"])
+    async def state() -> dict[str, Any]:
+        """Suggested photos, the classes, and what was learnt."""
+        return await service.run(service.work, shown)
+
+    @app.get("/labelling/progress", response_model=LabellingProgress, tags=["labels"])
+    async def progress() -> dict[str, Any]:
+        """Whether something changed, and how far learning is."""
+        revision, now = await service.run(service.work, labelling.progress)
+        return {"revision": revision, "progress": vars(now)}
+
+    @app.post("/labelling/said", response_model=LabellingState, tags=["labels"])
+    async def said(body: Said) -> dict[str, Any]:
+        """Say something of photos, as one step; labels are in the table when it answers."""
+        return await after(labelling.change, body.photos, body.action, body.label)
+
+    @app.post("/labelling/undo", response_model=LabellingState, tags=["labels"])
+    async def undo() -> dict[str, Any]:
+        """Take the last step back. Photos of which something else was said since stay."""
+        return await after(labelling.undo)
+
+    @app.post("/labelling/moved", response_model=LabellingState, tags=["labels"])
+    async def moved() -> dict[str, Any]:
+        """Give photos that have moved the labels that they had under their old paths."""
+        return await after(labelling.take_moved)
+
+    @app.post("/labelling/learn", response_model=LabellingState, tags=["labels"])
+    async def learn(body: Learn) -> dict[str, Any]:
+        """Begin to learn from the labels, and to look for the next photos."""
+        return await after(labelling.learn, body.train)
+
+    @app.post("/labelling/correct", response_model=LabellingState, tags=["labels"])
+    async def correct(body: Correct) -> dict[str, Any]:
+        """Show photos that are believed to be of a class, or the suggested ones again."""
+        return await after(labelling.correct, body.label, body.doubtful)
+
+    @app.get("/labelling/photos/{id}/thumbnail", tags=["labels"], response_class=Response)
+    @limits(PICTURE)
+    async def thumbnail(position: Position) -> Response:
+        """Its central square: 320 px, or what there is."""
+        path = labelling.path_of(position)
+        return picture(
+            await service.run(service.draw, service.thumbnails.draw, path, labelling.roots)
+        )
+
+    @app.get("/labelling/photos/{id}/image", tags=["labels"], response_class=Response)
+    @limits(PICTURE)
+    async def image(position: Position) -> Response:
+        """The whole picture, drawn anew: at most 2,048 px, without its metadata."""
+        path = labelling.path_of(position)
+        return picture(await service.run(service.draw, large, path, labelling.roots))
+
+    @app.get("/healthz", tags=["state"], response_model_exclude_none=True)
+    @limits(OPEN)
+    async def healthz(request: Request) -> Health:
+        """Whether the service works; how many photos it shows, for those who may know."""
+        return Health(
+            status="ok", photos=len(labelling) if request.scope["state"]["known"] else None
+        )

@@ -1,0 +1,348 @@
+"""Labelling: photos, what a person says of them, and what is learnt from it."""
+
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from ssah_tf.data.label_round import Outcome, Progress, Task
+from ssah_tf.data.label_table import LabelTable, label_of
+from ssah_tf.data.labels import normalise
+from ssah_tf.serve.label_journal import Change, Journal, Mark, Verdict
+from ssah_tf.system.errors import DataError
+
+#: What can be done with photos: set, add or take away a label; say of which class they are not; say
+#: something instead; say nothing.
+Action = Literal["label", "add", "remove", "reject", "skip", "unsure", "clear"]
+MARKS: Mapping[str, Mark] = {"skip": "skipped", "unsure": "unsure", "clear": ""}
+#: Photos of a class that get one key, where it is sure of them; of doubtful ones each has its own.
+ROW = 6
+
+
+class Learner(Protocol):
+    """Who learns, in a process of its own."""
+
+    def begin(self, task: Task) -> None:
+        """Begin a task; the one before is done."""
+
+    def progress(self) -> Progress:
+        """How far the task is."""
+
+
+class Labelling:
+    """Photos to label, their labels in a table, and the rest in a working folder.
+
+    All that changes something takes turns, so that pages beside each other lose nothing; what a
+    method has changed is on disk when it returns.
+
+    Args:
+        root: Folder of the photos.
+        paths: Of the photos, relative to it.
+        digests: Of their contents.
+        table: The labels.
+        journal: What is no label.
+        count: Photos that are shown at once, at most.
+
+    Attributes:
+        groups: Positions of the photos that are shown, alike ones together.
+        suggested: Those that are to be labelled next.
+        believed: See `Outcome`.
+        correcting: The class whose believed photos are shown, "" if the suggested ones are.
+        probabilities: Position -> how probable that class is.
+        error: Why the last task failed, "" if it did not.
+        revision: Grows with whatever a page shows, but for progress.
+        classes: In the order in which they came, so that their keys stay.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        paths: Sequence[str],
+        digests: Sequence[str],
+        table: LabelTable,
+        journal: Journal,
+        count: int = 48,
+    ):
+        self.root = root
+        self.roots = [os.path.realpath(root)]
+        self.paths = paths
+        self.keys = [normalise(path) for path in paths]
+        self.digests = digests
+        self.table = table
+        self.journal = journal
+        self.count = count
+        self.groups: list[list[int]] = []
+        self.suggested: list[list[int]] = []
+        self.believed: dict[str, list[tuple[int, float]]] = {}
+        self.correcting = ""
+        self.probabilities: dict[int, float] = {}
+        self.error = ""
+        self.revision = 0
+        self.learner: Learner | None = None
+        self.lock = threading.RLock()
+        self.positions: dict[str, list[int]] = {}
+        for position, digest in enumerate(digests):
+            self.positions.setdefault(digest, []).append(position)
+        self.classes = dict.fromkeys(
+            name for step in journal.steps for change in step for name in change.after.labels
+        )
+        self.known = journal.known_paths(zip(self.keys, digests, strict=True))
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def verdict(self, position: int) -> Verdict:
+        """What was said of a photo; a label, whoever gave it, counts more than a mark."""
+        digest = self.digests[position]
+        labels = self.table.labels.get(self.keys[position], ())
+        mark = "" if labels else self.journal.marks.get(digest, "")
+        rejected = self.journal.rejected.get(digest, ())
+        return Verdict(labels, mark, tuple(name for name in rejected if name not in labels))
+
+    def change(self, photos: Sequence[int], action: Action, label: str = "") -> None:
+        """Say something of photos, as one step.
+
+        Args:
+            photos: Their positions.
+            action: What is said.
+            label: The class, for the actions that need one.
+
+        Raises:
+            DataError: No such photo, no label, or the table is none any more.
+            RunError: It cannot be written.
+        """
+        for position in photos:
+            self.path_of(position)
+        name = "" if action in MARKS else label_of(label)
+
+        def said(before: Verdict) -> Verdict:
+            if action == "clear":
+                return Verdict()
+            if action in MARKS:
+                return Verdict((), MARKS[action], before.rejected)
+            labels, rejected = (
+                tuple(known for known in names if known != name)
+                for names in (before.labels, before.rejected)
+            )
+            if action == "reject":
+                return Verdict(labels, before.mark, (*rejected, name))
+            if action == "label":
+                return Verdict((name,), "", rejected)
+            if action == "remove":
+                return Verdict(labels, "", rejected)
+            return before if name in before.labels else Verdict((*labels, name), "", rejected)
+
+        with self.lock:
+            self.table.refresh()
+            self.apply({position: said(self.verdict(position)) for position in photos})
+
+    def apply(self, verdicts: Mapping[int, Verdict]) -> None:
+        """Keep a step, then write its labels: a step without its labels is harmless to undo."""
+        changes = self.changes({p: v for p, v in verdicts.items() if v != self.verdict(p)})
+        if changes:
+            self.journal.step(changes)
+            self.write_labels(verdicts)
+
+    def undo(self) -> int:
+        """Take the last step back; photos of which something else was said since stay.
+
+        Returns:
+            How many photos are what they were before.
+
+        Raises:
+            DataError: There is no step; or see `change`.
+        """
+        with self.lock:
+            if not self.journal.steps:
+                raise DataError("there is nothing to undo")
+            self.table.refresh()
+            here, back = set(self.keys), {}
+            for change in self.journal.steps[-1]:
+                for position in self.positions.get(change.digest, ()):
+                    same = self.keys[position] == change.path or change.path not in here
+                    if same and self.verdict(position) == change.after:
+                        back[position] = change.before
+            changes = self.changes(back)
+            self.write_labels(back)  # first: undone without its step it is harmless to undo again
+            self.journal.step(changes, undo=True)
+            return len(back)
+
+    def changes(self, verdicts: Mapping[int, Verdict]) -> list[Change]:
+        """The changes that new verdicts are."""
+        return [
+            Change(self.digests[p], self.keys[p], self.verdict(p), after)
+            for p, after in verdicts.items()
+        ]
+
+    def write_labels(self, verdicts: Mapping[int, Verdict]) -> None:
+        """Write the labels of verdicts where they are others than those in the table."""
+        self.revision += 1
+        for after in verdicts.values():
+            self.classes |= dict.fromkeys(after.labels)
+        labels = {
+            self.paths[p]: after.labels
+            for p, after in verdicts.items()
+            if after.labels != self.table.labels.get(self.keys[p], ())
+        }
+        if labels:
+            self.table.set(labels)
+
+    def moved(self) -> dict[int, Verdict]:
+        """Photos whose content has a label under a path that is gone, and none under their own."""
+        found = {}
+        here = set(self.keys)
+        for path, labels in self.table.labels.items():
+            if labels and path not in here:
+                for position in self.positions.get(self.known.get(path, ""), ()):
+                    before = self.verdict(position)
+                    if not before.labels and not before.mark:
+                        found[position] = Verdict(labels, "", before.rejected)
+        return found
+
+    def take_moved(self) -> None:
+        """Give photos that have moved the labels that they had; rows of old paths stay.
+
+        Raises:
+            DataError, RunError: See `change`.
+        """
+        with self.lock:
+            self.table.refresh()
+            self.apply(self.moved())
+
+    def learn(self, train: bool) -> None:
+        """Begin to learn, or only to suggest.
+
+        Raises:
+            DataError: It is going on, or there are too few labels to train.
+        """
+        with self.lock:
+            if self.learner is None or self.learner.progress().what:
+                raise DataError("it is learning already: wait until that is done")
+            self.table.refresh()
+            verdicts = [self.verdict(position) for position in range(len(self))]
+            labels = {p: verdict.labels for p, verdict in enumerate(verdicts) if verdict.labels}
+            passed = tuple(p for p, verdict in enumerate(verdicts) if verdict.mark)
+            if train and len({name for names in labels.values() for name in names}) < 2:
+                raise DataError("give photos of two classes a label first")
+            rejected = {
+                p: v.rejected for p, v in enumerate(verdicts) if v.rejected and not v.labels
+            }
+            self.error = ""
+            self.learner.begin(Task(labels, passed, train, rejected))
+            self.revision += 1
+
+    def take(self, outcome: Outcome) -> None:
+        """Take up what a task came to."""
+        with self.lock:
+            self.revision += 1
+            self.error = outcome.error
+            if outcome.error:
+                return
+            self.suggested = outcome.groups
+            self.believed = outcome.believed
+            self.show("", self.suggested)
+            if outcome.measured is not None:
+                self.journal.keep_measured(outcome.measured)
+
+    def correct(self, name: str, doubtful: bool) -> None:
+        """Show the photos that are believed to be of a class, and of which nothing was said.
+
+        Args:
+            name: The class; "" for the suggested photos again.
+            doubtful: Whether the most doubtful ones come first; or else the surest.
+
+        Raises:
+            DataError: There is no such photo; or see `change`.
+        """
+        with self.lock:
+            self.table.refresh()
+            if not name:
+                return self.show("", self.suggested)
+            found = self.believed.get(name, ())
+            left = [p for p, _ in found if is_open(self.verdict(p), name)]
+            if not left:
+                raise DataError(f"no photo is left that is believed to be {name}: learn again")
+            shown, size = (left[::-1], 1) if doubtful else (left, ROW)
+            shown = shown[: self.count]
+            self.show(name, [shown[i : i + size] for i in range(0, len(shown), size)])
+
+    def show(self, name: str, groups: list[list[int]]) -> None:
+        """Show groups: the suggested ones, or of photos that are believed to be of a class."""
+        self.groups = groups
+        self.correcting = name
+        self.probabilities = dict(self.believed.get(name, ()))
+        self.revision += 1
+
+    def progress(self) -> tuple[int, Progress]:
+        """The revision, also of what others have written to the table, and how far a task is.
+
+        Raises:
+            DataError: The table is none any more.
+        """
+        with self.lock:
+            self.revision += self.table.refresh()
+            progress = Progress() if self.learner is None else self.learner.progress()
+            return self.revision, progress
+
+    def state(self) -> dict[str, Any]:
+        """What a page shows, as `LabellingState` of `schemas` has it.
+
+        Raises:
+            DataError: The table is none any more.
+        """
+        with self.lock:
+            revision, progress = self.progress()
+            counts = dict.fromkeys(self.classes, 0)
+            for names in self.table.labels.values():
+                for name in names:
+                    counts[name] = counts.get(name, 0) + 1
+            self.classes |= dict.fromkeys(counts)
+            verdicts = [self.verdict(position) for position in range(len(self))]
+            return {
+                "revision": revision,
+                "progress": asdict(progress),
+                "error": self.error,
+                "photos": len(self),
+                "labelled": sum(bool(verdict.labels) for verdict in verdicts),
+                "marked": sum(bool(verdict.mark) for verdict in verdicts),
+                "moved": len(self.moved()),
+                "steps": len(self.journal.steps),
+                "classes": [{"name": name, "photos": count} for name, count in counts.items()],
+                "groups": [[self.described(p) for p in group] for group in self.groups],
+                "correcting": self.correcting,
+                "believed": [
+                    {"name": name, "photos": left}
+                    for name, found in self.believed.items()
+                    if (left := sum(is_open(verdicts[p], name) for p, _ in found))
+                ],
+                "measured": self.journal.measured[-2:],
+            }
+
+    def described(self, position: int) -> dict[str, Any]:
+        """A photo as a page shows it; the addresses change with its content."""
+        at, version = f"/labelling/photos/{position}", self.digests[position][:12]
+        return {
+            "id": position,
+            "path": self.paths[position],
+            **asdict(self.verdict(position)),
+            "probability": self.probabilities.get(position),
+            "thumbnail": f"{at}/thumbnail?v={version}",
+            "image": f"{at}/image?v={version}",
+        }
+
+    def path_of(self, position: int) -> str:
+        """Where a photo lies.
+
+        Raises:
+            DataError: There is none of that number.
+        """
+        if not 0 <= position < len(self):
+            raise DataError("no such photo in this folder")
+        return os.path.join(self.root, self.paths[position])
+
+
+def is_open(verdict: Verdict, name: str) -> bool:
+    """Whether nothing was said of a photo, nor that it is not of a class."""
+    return not verdict.labels and not verdict.mark and name not in verdict.rejected

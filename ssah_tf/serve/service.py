@@ -1,0 +1,141 @@
+"""What every service of ours shares: threads, the gate, the answers to mistakes."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException as AnyHTTPException
+
+from ssah_tf.serve.metrics import Metrics
+from ssah_tf.serve.middleware import TooLarge, drain, too_large
+from ssah_tf.serve.pictures import Refused, Thumbnails
+from ssah_tf.serve.schemas import Mistake
+from ssah_tf.serve.settings import Settings
+from ssah_tf.system.errors import ImageError, SsahError
+from ssah_tf.version import __version__
+
+T = TypeVar("T")
+
+
+class Service:
+    """What the routes share.
+
+    Attributes:
+        settings: The limits.
+        metrics: The counters.
+        thumbnails: Draws and keeps them.
+        work: Threads for what a request asks for.
+        draw: Threads for pictures, so that a page of them does not hold up the rest.
+    """
+
+    def __init__(self, settings: Settings):
+        self.settings = settings
+        self.metrics = Metrics()
+        self.thumbnails = Thumbnails()
+        threads = settings.threads or os.cpu_count() or 1
+        self.work = ThreadPoolExecutor(threads, "work", one_thread)
+        self.draw = ThreadPoolExecutor(threads, "picture")
+
+    async def run(
+        self, pool: ThreadPoolExecutor, function: Callable[..., T], *arguments: object
+    ) -> T:
+        """Run a function in a thread; what waits too long for one is given up.
+
+        Raises:
+            HTTPException: 503, it took too long.
+        """
+        try:
+            async with asyncio.timeout(self.settings.timeout):
+                return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
+        except TimeoutError:
+            raise HTTPException(503, "the answer took too long", {"retry-after": "5"}) from None
+
+    def make(
+        self, title: str, description: str, beside: Callable[[], Awaitable[None]] | None = None
+    ) -> FastAPI:
+        """An application without a route.
+
+        Args:
+            title: Its name, in the description of its API.
+            description: What it does, likewise.
+            beside: What goes on beside the requests, if anything.
+        """
+
+        @contextlib.asynccontextmanager
+        async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+            going_on = beside and asyncio.ensure_future(beside())
+            yield
+            if going_on:
+                going_on.cancel()
+            for pool in (self.work, self.draw):
+                pool.shutdown(wait=False, cancel_futures=True)
+
+        app = FastAPI(
+            title=title,
+            version=__version__,
+            description=description,
+            docs_url=None,
+            redoc_url=None,
+            lifespan=lifespan,
+            responses={"4XX": {"model": Mistake}, 503: {"model": Mistake}},
+        )
+        add_mistakes(app)
+        return app
+
+
+def one_thread() -> None:
+    """Keep FAISS to one thread in the calling one: it is searches that run side by side.
+
+    For one query more threads bring nothing, and on a busy machine they wait for each other for
+    up to thirty times as long as the search takes.
+    """
+    with contextlib.suppress(ImportError):
+        import faiss
+
+        faiss.omp_set_num_threads(1)
+
+
+def add_mistakes(app: FastAPI) -> None:
+    """Every mistake of a client is one line of JSON."""
+
+    def answer(status: int, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+        headers = {"cache-control": "no-store", **(headers or {})}
+        return JSONResponse({"error": message}, status, headers)
+
+    @app.exception_handler(AnyHTTPException)
+    async def http(_: Request, error: AnyHTTPException) -> JSONResponse:
+        return answer(error.status_code, str(error.detail), error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        return answer(422, f"{first['loc'][-1]}: {first['msg']}")
+
+    @app.exception_handler(ImageError)
+    async def image(_: Request, error: ImageError) -> JSONResponse:
+        return answer(422, str(error))
+
+    @app.exception_handler(Refused)
+    async def refused(_: Request, error: Refused) -> JSONResponse:
+        return answer(410, str(error))
+
+    @app.exception_handler(SsahError)
+    async def other(_: Request, error: SsahError) -> JSONResponse:
+        return answer(422, str(error))
+
+    @app.exception_handler(TooLarge)
+    async def large_body(request: Request, error: TooLarge) -> JSONResponse:
+        if error.receive is not None:
+            await drain(error.receive)
+        refusal = too_large(error.limit)
+        return answer(refusal.status, refusal.message, {"connection": "close"})
+
+    @app.exception_handler(Exception)
+    async def bug(_: Request, error: Exception) -> JSONResponse:
+        return answer(500, "an error of ours; the log of the service says more")

@@ -1,0 +1,184 @@
+"""The API of labelling: what it answers, and what it refuses."""
+
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from ssah_tf.data.label_round import Outcome, Progress
+from ssah_tf.data.label_table import LabelTable
+from ssah_tf.serve.app import make_label_app
+from ssah_tf.serve.label_journal import Journal
+from ssah_tf.serve.labelling import Labelling
+from ssah_tf.serve.settings import Settings
+
+TOKEN = "a-token-of-some-length"
+BEARER = {"authorization": f"Bearer {TOKEN}"}
+
+
+class Idle:
+    """A learner that was asked."""
+
+    def __init__(self):
+        self.asked = []
+
+    def begin(self, task):
+        self.asked.append(task)
+
+    def progress(self):
+        return Progress()
+
+
+@pytest.fixture
+def http(tmp_path):
+    """A client of a service of six photos, two of them suggested: `http(**settings)`."""
+    (tmp_path / "photos").mkdir()
+    paths = [f"{number}.png" for number in range(6)]
+    for number, path in enumerate(paths):
+        Image.new("RGB", (200, 150), (40 * number, 0, 0)).save(tmp_path / "photos" / path)
+    digests = [f"{number:064x}" for number in range(6)]
+    table = LabelTable(tmp_path / "labels.csv")
+
+    def start(**settings):
+        labelling = Labelling(
+            tmp_path / "photos", paths, digests, table, Journal(tmp_path / "work")
+        )
+        labelling.learner = Idle()
+        labelling.take(Outcome([[4, 1]]))
+        app = make_label_app(labelling, Settings(**settings))
+        client = TestClient(app, base_url="http://127.0.0.1")
+        client.labelling = labelling
+        return client
+
+    return start
+
+
+def said(photos, action, label=""):
+    return {"json": {"photos": photos, "action": action, "label": label}}
+
+
+def mistake(answer, status):
+    """The one line that an answer says."""
+    assert answer.status_code == status, answer.text
+    assert list(answer.json()) == ["error"]
+    return answer.json()["error"]
+
+
+def test_a_round(http, tmp_path):
+    client = http()
+    state = client.get("/labelling").json()
+    assert (state["photos"], state["labelled"], state["steps"]) == (6, 0, 0)
+    assert [photo["path"] for photo in state["groups"][0]] == ["4.png", "1.png"]
+    state = client.post("/labelling/said", **said([4, 1], "label", "cat")).json()
+    assert state["classes"] == [{"name": "cat", "photos": 2}]
+    assert (tmp_path / "labels.csv").read_text() == "path,label\n4.png,cat\n1.png,cat\n"
+    state = client.post("/labelling/said", **said([1], "unsure")).json()
+    assert [(p["labels"], p["mark"]) for p in state["groups"][0]] == [(["cat"], ""), ([], "unsure")]
+    assert client.post("/labelling/undo").json()["groups"][0][1]["labels"] == ["cat"]
+    assert client.post("/labelling/learn", json={"train": False}).status_code == 200
+    assert client.labelling.learner.asked[-1].labels == {1: ("cat",), 4: ("cat",)}
+    progress = client.get("/labelling/progress").json()
+    assert progress["progress"] == {"what": "", "done": 0, "total": 0}
+    assert progress["revision"] == client.get("/labelling").json()["revision"]
+
+
+def test_what_is_believed(http, tmp_path):
+    client = http()
+    client.labelling.take(Outcome([[4, 1]], believed={"cat": [(5, 0.9), (0, 0.6)]}))
+    assert client.get("/labelling").json()["believed"] == [{"name": "cat", "photos": 2}]
+    state = client.post("/labelling/correct", json={"label": "cat", "doubtful": True}).json()
+    assert state["correcting"] == "cat"
+    shown = [(p["path"], p["probability"]) for group in state["groups"] for p in group]
+    assert shown == [("0.png", 0.6), ("5.png", 0.9)]
+    state = client.post("/labelling/said", **said([0], "reject", "cat")).json()
+    assert state["groups"][0][0]["rejected"] == ["cat"]
+    assert not (tmp_path / "labels.csv").exists()
+    state = client.post("/labelling/said", **said([5], "label", "cat")).json()
+    assert (state["believed"], state["steps"]) == ([], 2)
+    line = mistake(client.post("/labelling/correct", json={"label": "cat"}), 422)
+    assert line == "no photo is left that is believed to be cat: learn again"
+    state = client.post("/labelling/correct", json={"label": ""}).json()
+    assert [photo["path"] for photo in state["groups"][0]] == ["4.png", "1.png"]
+    assert "label: " in mistake(client.post("/labelling/correct", json={}), 422)
+
+
+def test_pictures(http, tmp_path):
+    client = http()
+    photo = client.get("/labelling").json()["groups"][0][0]
+    for kind in ("thumbnail", "image"):
+        answer = client.get(photo[kind])
+        assert answer.headers["content-type"] == "image/jpeg"
+    (tmp_path / "photos" / "4.png").unlink()
+    assert "is gone" in mistake(client.get(photo["image"]), 410)
+    (tmp_path / "secret.png").write_bytes((tmp_path / "photos" / "1.png").read_bytes())
+    (tmp_path / "photos" / "4.png").symlink_to(tmp_path / "secret.png")
+    assert "is gone" in mistake(client.get(photo["image"]), 410)
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        (said([6], "skip"), "no such photo"),
+        (said([-1], "skip"), "no such photo"),
+        (said([], "skip"), "photos: "),
+        (said([0], "delete"), "action: "),
+        (said([0], "reject"), "a label has 1 to 200 characters"),
+        (said([0], "label"), "a label has 1 to 200 characters"),
+        (said([0], "add", "a;b"), "a label has 1 to 200 characters"),
+        (said([0], "label", "x\ny"), "a label has 1 to 200 characters"),
+        (said([0], "label", "x" * 2000), "label: "),
+        (said(["../x"], "skip"), ": Input should be a valid integer"),
+        ({"content": b"no json"}, "body: "),
+    ],
+)
+def test_bad_input_changes_nothing(http, tmp_path, body, line):
+    client = http()
+    assert line in mistake(client.post("/labelling/said", **body), 422)
+    assert not (tmp_path / "labels.csv").exists()
+    assert client.get("/labelling").json()["steps"] == 0
+
+
+def test_what_cannot_be_done(http, tmp_path):
+    client = http()
+    assert "nothing to undo" in mistake(client.post("/labelling/undo"), 422)
+    learn = client.post("/labelling/learn", json={"train": True})
+    assert "two classes" in mistake(learn, 422)
+    assert "no such photo" in mistake(client.get("/labelling/photos/6/image"), 422)
+    (tmp_path / "labels.csv").write_text("name\n")
+    line = mistake(client.post("/labelling/said", **said([0], "label", "x")), 422)
+    assert "labels.csv, line 1: expected the columns path and label" in line
+    large = client.post("/labelling/said", content=bytes(17 * 2**20))
+    assert "too large" in mistake(large, 413)
+
+
+CHANGES = ("said", "undo", "moved", "learn", "correct")
+
+
+def test_the_gate(http, tmp_path):
+    """Other sites, other names, and who does not know the token: nothing is read or written."""
+    client = http(token=TOKEN)
+    body = said([0], "label", "cat")
+    for path in CHANGES:
+        assert "token" in mistake(client.post(f"/labelling/{path}", **body), 401)
+        other = {**BEARER, "origin": "http://elsewhere.example"}
+        assert "other sites" in mistake(
+            client.post(f"/labelling/{path}", **body, headers=other), 403
+        )
+        name = {**BEARER, "host": "elsewhere.example"}
+        mistake(client.post(f"/labelling/{path}", **body, headers=name), 421)
+        assert client.get(f"/labelling/{path}", headers=BEARER).status_code == 405
+    for path in ("/labelling", "/labelling/progress", "/labelling/photos/0/image", "/metrics"):
+        assert "token" in mistake(client.get(path), 401)
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert client.get("/", follow_redirects=False).headers["location"] == "/login"
+    assert not (tmp_path / "labels.csv").exists()
+    own = {**BEARER, "origin": "http://127.0.0.1"}
+    assert client.post("/labelling/said", **body, headers=own).status_code == 200
+    assert client.post("/login", data={"token": TOKEN}, follow_redirects=False).status_code == 303
+    assert "Label photos" in client.get("/").text
+
+
+def test_there_is_no_search(http):
+    """Nothing of the other service is there."""
+    client = http()
+    assert client.post("/search").status_code == 404
+    assert client.get("/about").status_code == 404

@@ -1,0 +1,178 @@
+"""Rounds of labelling on made-up features, and the process that they run in."""
+
+import time
+from contextlib import contextmanager
+from itertools import chain
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssah_tf.data import ImageSet
+from ssah_tf.data.label_round import Progress, Task
+from ssah_tf.training.labelling import learn
+from ssah_tf.training.labelling.learn import Rounds
+from ssah_tf.training.labelling.photos import load_photos
+from ssah_tf.training.labelling.process import Process
+
+
+@pytest.fixture
+def rounds(rng, monkeypatch):
+    """Ninety photos of three classes that features tell apart, and which they are of."""
+    which = np.arange(90) % 3
+    features = np.abs(np.eye(32)[which] + 0.05 * rng.normal(size=(90, 32))).astype(np.float32)
+    monkeypatch.setattr(learn, "features_of_photos", lambda *_: features)
+    monkeypatch.setattr(learn, "EPOCHS", 1)
+    images = ImageSet(
+        "photos",
+        tuple(f"{i}.jpg" for i in range(90)),
+        np.zeros((90, 0), np.uint8),
+        (),
+        tuple(f"{i * 7919 % 97:064x}" for i in range(90)),
+    )
+    told = []
+
+    @contextmanager
+    def bars(what):
+        told.append(what)
+        yield lambda done, total: told.append((done, total))
+
+    few = ("train.steps_per_epoch=4", "train.batch=8", "model.bits=12")
+    made = Rounds(images, None, few, bars)
+    made.told, made.which = told, which
+    return made
+
+
+def labels(which, positions):
+    return {p: ("abc"[which[p]],) for p in positions}
+
+
+def test_a_round(rounds):
+    known = labels(rounds.which, range(18))
+    outcome = rounds.do(Task(known, (), True), 5)
+    found = outcome.measured
+    assert len([*chain(*outcome.groups)]) == 5
+    assert (found["labelled"], found["classes"], found["queries"]) == (18, 3, 6)
+    assert 0 <= found["low"] <= found["map"] <= found["high"] <= 1
+    assert {each["queries"] for each in found["weak"]} == {2}
+    assert [each["map"] for each in found["weak"]] == sorted(e["map"] for e in found["weak"])
+    assert found["changed"] is None
+    assert (4, 4) in rounds.told
+    assert rounds.do(Task(known, (), False), 5).measured is None
+    assert rounds.do(Task(known, (), True), 5).measured["changed"] == 0
+    wrong = {p: ("abc"[(rounds.which[p] + 1) % 3],) for p in range(18)}
+    assert rounds.do(Task(wrong, (), True), 5).measured["changed"] == 72
+
+
+def test_too_few_labels_to_measure(rounds):
+    found = rounds.learn(labels(rounds.which, range(3)), {})
+    assert (found["queries"], found["map"], found["weak"]) == (0, None, [])
+
+
+def test_three_photos(rounds):
+    """Fewer photos than bits, and one of them held out; then none is left without a label."""
+    rounds.images = ImageSet(
+        "photos", ("0.jpg", "1.jpg", "2.jpg"), np.zeros((3, 0), np.uint8), (), ("0", "1", "2")
+    )
+    rounds.features, rounds.points = rounds.features[:3], rounds.points[:3]
+    outcome = rounds.do(Task({0: ("a",), 1: ("b",), 2: ("b",)}, (), True), 5)
+    assert outcome.measured["queries"] == 1
+    assert (outcome.groups, outcome.believed) == ([], {})
+
+
+def test_what_is_believed(rounds):
+    """Each photo without a label in its class, the surest first; what was rejected never again."""
+    known = labels(rounds.which, range(12))
+    believed = rounds.believe(known, {})
+    for name, found in believed.items():
+        assert {p for p, _ in found} == {p for p in range(12, 90) if "abc"[rounds.which[p]] == name}
+        assert [p for _, p in found] == sorted((p for _, p in found), reverse=True)
+        assert all(1 / 3 < p <= 1 for _, p in found)
+    second = rounds.believe(known, {12: ("a",), 13: ("a", "b", "c"), 14: ("z",)})
+    assert dict(second["b"] + second["c"])[12] >= 0.5  # of what is left
+    assert 13 not in {p for found in second.values() for p, _ in found}
+    assert second["c"][:3] == believed["c"][:3]
+    assert rounds.believe(labels(rounds.which, [0, 3]), {}) == {}
+    assert rounds.believe(labels(rounds.which, range(90)), {}) == {}
+
+
+def test_what_is_believed_of_several_classes(rounds):
+    """A photo may be believed to be of two classes, or of none."""
+    known = {p: (*"ab",) if p % 3 == 0 else ("b" if p % 3 == 1 else "c",) for p in range(30)}
+    believed = rounds.believe(known, {33: ("b",)})
+    of = {name: {p for p, _ in found} for name, found in believed.items()}
+    assert 30 in of["a"] & of["b"]
+    assert 33 in of["a"] - of["b"]
+    assert {31, 34} <= of["b"] - of["a"]
+
+
+def test_rejected_photos_are_not_taught(rounds, monkeypatch):
+    taken = []
+    monkeypatch.setattr(
+        Rounds, "train", lambda self, labels, classes, taught, rest: taken.append(rest)
+    )
+    monkeypatch.setattr(Rounds, "measure", lambda *_: {})
+    known = labels(rounds.which, range(12))
+    rounds.learn(known, {20: ("a",)})
+    assert taken[0].tolist() == [p for p in range(12, 90) if p != 20]
+
+
+def test_suggestions(rounds):
+    """The first of each class; no labelled one; none that was passed over, nor like it."""
+    first = [*chain(*rounds.suggest({}, (), 3))]
+    assert sorted(rounds.which[first]) == [0, 1, 2]
+    known = labels(rounds.which, first[:1])
+    second = [*chain(*rounds.suggest(known, (first[1],), 6))]
+    assert not {*first[:2]} & {*second}
+    missing = ({0, 1, 2} - {*rounds.which[first[:2]].tolist()}).pop()
+    assert rounds.which[second[0]] == missing
+
+
+@pytest.mark.slow
+def test_the_process(tmp_path):
+    """Features, suggestions, a training; ended by a kill, it begins again; bad input is a line."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    for number in range(24):
+        pixels = rng.integers(0, 160, (7, 9, 3))
+        pixels[..., number % 3] += 90
+        picture = Image.fromarray(pixels.astype(np.uint8)).resize((72, 56))
+        picture.save(tmp_path / "photos" / f"{number:02d}.png")
+    images = load_photos(tmp_path / "photos", None).images
+    few = ("data.image_size=64", "train.steps_per_epoch=2", "train.batch=8")
+    outcomes = []
+    process = Process(images, tmp_path / "work", few, 6, outcomes.append)
+
+    def do(task):
+        process.begin(task)
+        for _ in range(3000):
+            if process.progress() == Progress():
+                return outcomes[-1]
+            time.sleep(0.1)
+        raise AssertionError(process.progress())
+
+    try:
+        first = [*chain(*do(Task({}, (), False)).groups)]
+        assert len(first) == 6
+        known = {p: ("rgb"[p % 3],) for p in first}
+        second = do(Task(known, (), True))
+        assert second.error == ""
+        assert second.measured["labelled"] == 6
+        assert {p for found in second.believed.values() for p, _ in found} == {*range(24)} - {
+            *first
+        }
+        assert not {*first} & {*chain(*second.groups)}
+        process.begin(Task(known, (), True))
+        process.process.kill()
+        while process.progress() != Progress():
+            time.sleep(0.1)
+        assert outcomes[-1].error == "learning has ended early; learning.log may say why"
+        assert do(Task(known, (), False)).groups == second.groups
+    finally:
+        process.close()
+    bad = Process(images, tmp_path / "work", ("data.image_size=8",), 6, outcomes.append)
+    try:
+        process = bad
+        assert "data.image_size" in do(Task({}, (), False)).error
+    finally:
+        bad.close()
