@@ -1,7 +1,6 @@
 """What a recipe leaves to the images: every value `auto`, resolved before a training starts."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +20,8 @@ SIZES = (32, 48)
 #: With a GPU also these; a step at 64 px takes a CPU five times as long as one at 28 px.
 GPU_SIZES = (64, 96, 128)
 #: Sides for a frozen backbone, which looks at each image once or twice: the first at least. It was
-#: pretrained at 224 px, and sees more in small images if they are enlarged.
+#: pretrained at 224 px, and sees more in small images, too, if they are enlarged to that.
 FROZEN_SIZES = (96, 128, 160, 224)
-ENLARGED = 5
 #: Pixels that such a backbone should look at, without a GPU: 2 to 7 minutes on 2 cores.
 FROZEN_PIXELS = 540_000_000
 #: Sides that a recipe can have.
@@ -37,9 +35,9 @@ def resolve(recipe: Recipe, images: ImageSet) -> Recipe:
 
     - `data.image_size`: the largest of 32 and 48 px (with a GPU also 64, 96, 128) that at least
       half of the photos fill with their shorter side; 32 if none. With `train.cached_features` of
-      96, 128, 160 and 224 px the largest that enlarges them no more than five times and, without a
-      GPU, lets the backbone be done with all images in minutes. An ONNX file and a preset of
-      KerasHub take the side that they were made for, if that is known.
+      96, 128, 160 and 224 px the largest that, without a GPU, lets the backbone be done with all
+      images in minutes. An ONNX file and a preset of KerasHub take the side that they were made
+      for, if that is known.
     - `model.bits`: 48 for up to 20 classes, else 64.
     - `train.batch`: 64 labelled images, 32 if fewer than 100 images have a label.
     - `train.joint`: epochs in which every image is seen twice, at least 26, at most 60.
@@ -60,16 +58,12 @@ def resolve(recipe: Recipe, images: ImageSet) -> Recipe:
     if data["image_size"] == "auto" and made_for in range(SMALLEST, LARGEST + 1):
         data["image_size"] = made_for
     if data["image_size"] == "auto":
-        sizes: Sequence[int] = SIZES + (GPU_SIZES if has_gpu() else ())
-        enlarged = 1
         if train["cached_features"]:
-            labelled = int(images.labels.any(axis=1).sum())
-            seen = min(len(images), labelled + UNLABELLED)
-            most = np.inf if has_gpu() else FROZEN_PIXELS / seen
-            sizes = [size for size in FROZEN_SIZES if size**2 <= most] or FROZEN_SIZES[:1]
-            enlarged = ENLARGED
-        largest = enlarged * np.median(short_sides(images))
-        data["image_size"] = max((size for size in sizes if size <= largest), default=sizes[0])
+            data["image_size"] = frozen_size(images)
+        else:
+            sizes = SIZES + (GPU_SIZES if has_gpu() else ())
+            largest = np.median(short_sides(images))
+            data["image_size"] = max((size for size in sizes if size <= largest), default=sizes[0])
     if model["bits"] == "auto":
         model["bits"] = 48 if len(images.classes) <= 20 else 64
     if train["batch"] == "auto":
@@ -78,6 +72,15 @@ def resolve(recipe: Recipe, images: ImageSet) -> Recipe:
         a_pass = len(images) / (train["batch"] * max(1, train["ratio"]) * train["steps_per_epoch"])
         train["joint"] = int(np.clip(np.ceil(2 * a_pass), 26, 60))
     return Recipe.model_validate(values)
+
+
+def frozen_size(images: ImageSet) -> int:
+    """Side in pixels at which a frozen backbone looks at images. See `resolve`."""
+    if has_gpu():
+        return FROZEN_SIZES[-1]
+    labelled = int(images.labels.any(axis=1).sum())
+    most = FROZEN_PIXELS / min(len(images), labelled + UNLABELLED)
+    return max((size for size in FROZEN_SIZES if size**2 <= most), default=FROZEN_SIZES[0])
 
 
 def resolve_onnx(model: dict, cached_features: bool) -> int | None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ssah_tf.data import ImageSet
 from ssah_tf.system.errors import SsahError
-from ssah_tf.training.auto import ENLARGED, FROZEN_SIZES, resolve
+from ssah_tf.training.auto import FROZEN_SIZES, resolve
 from ssah_tf.training.choose.traits import Traits
 from ssah_tf.training.recipe import load_recipe
 from ssah_tf.training.recipe_sections import Recipe
@@ -76,16 +76,15 @@ def check_common(overrides: tuple[str, ...]) -> None:
 def sizes_of(candidate: Candidate, traits: Traits, given: int | None) -> tuple[int, ...]:
     """Sides that a candidate may take, ascending; one if it was given.
 
-    A frozen backbone sees more in small pictures that are enlarged; from scratch, the largest side
-    that the pictures fill is taken.
+    A pretrained backbone sees more in small pictures that are enlarged; from scratch, the largest
+    side that the pictures fill is taken.
     """
     if given is not None:
         return (given,)
     if candidate.name == "folder":
         fill = [size for size in candidate.sizes if size <= traits.side]
         return (max(fill, default=candidate.sizes[0]),)
-    sizes = [size for size in candidate.sizes if size <= ENLARGED * traits.side]
-    return tuple(sizes) or candidate.sizes[:1]
+    return candidate.sizes
 
 
 def objection(candidate: Candidate, traits: Traits, no_weights: str | None) -> str | None:

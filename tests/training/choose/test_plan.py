@@ -104,9 +104,9 @@ def test_hours_go_into_a_backbone_that_is_trained(recipes):
     few, _, _ = plan_of(recipes, MANY, 1800)
     many, _, _ = plan_of(recipes, MANY, 4 * 3600)
     assert "pretrained" in few.of
-    assert many.of["pretrained"] == (160, 1.0)  # five times the pictures' own size
-    assert many.of["frozen"][0] == 160
-    assert few.of["pretrained"][0] < 160
+    assert many.of["pretrained"] == (224, 1.0)
+    assert many.of["frozen"][0] == 288
+    assert few.of["pretrained"][0] < 224
 
 
 def test_too_small_for_anything(recipes):
@@ -141,13 +141,12 @@ def test_which_candidates_make_sense():
 
 
 def test_sizes():
-    """Scratch takes what the pictures fill; a pretrained backbone enlarges them five times."""
+    """Scratch takes what the pictures fill; a pretrained backbone enlarges them."""
     assert sizes_of(NAMES["folder"], CLOTHES, None) == (28,)
     assert sizes_of(NAMES["folder"], MANY, None) == (32,)
     assert sizes_of(NAMES["folder"], replace(CLOTHES, side=20), None) == (28,)
-    assert sizes_of(NAMES["frozen"], CLOTHES, None) == (96, 128)
-    assert sizes_of(NAMES["frozen"], replace(CLOTHES, side=10), None) == (96,)
-    assert sizes_of(NAMES["frozen"], BIRDS, None) == SIZES
+    for traits in (CLOTHES, BIRDS):
+        assert sizes_of(NAMES["frozen"], traits, None) == SIZES
     assert sizes_of(NAMES["frozen"], BIRDS, 64) == (64,)
 
 
