@@ -76,15 +76,17 @@ def check_common(overrides: tuple[str, ...]) -> None:
 def sizes_of(candidate: Candidate, traits: Traits, given: int | None) -> tuple[int, ...]:
     """Sides that a candidate may take, ascending; one if it was given.
 
-    A pretrained backbone sees more in small pictures that are enlarged; from scratch, the largest
-    side that the pictures fill is taken.
+    A pretrained backbone sees more in small pictures that are enlarged to what it was made for, and
+    no more beyond; in photos that fill that, it does. From scratch, the largest side that the
+    pictures fill is taken.
     """
     if given is not None:
         return (given,)
     if candidate.name == "folder":
         fill = [size for size in candidate.sizes if size <= traits.side]
         return (max(fill, default=candidate.sizes[0]),)
-    return candidate.sizes
+    made_for = FROZEN_SIZES[-1]
+    return tuple(s for s in candidate.sizes if s <= made_for or traits.side >= made_for)
 
 
 def objection(candidate: Candidate, traits: Traits, no_weights: str | None) -> str | None:
