@@ -3,7 +3,6 @@
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -95,20 +94,20 @@ class FeatureStore:
         digests = list(absent)
         firsts = np.array([positions[absent[digest][0]] for digest in digests])
         done = len(features) - sum(map(len, absent.values()))
-        batches = feature_batches(hnet, images, firsts, size)
         with self.bars("features") as bar:
             bar(done, len(features))
-            for first in range(0, len(digests), PART):
-                part = digests[first : first + PART]
-                whole = []
-                for batch in islice(batches, -(-len(part) // BATCH)):  # all but the last are whole
-                    whole.append(batch)
-                    done += len(batch)
-                    bar(done, len(features))
-                computed = np.concatenate(whole)
-                write_part(self.folder, key, part, computed)
-                for digest, found in zip(part, computed, strict=True):
+            first, waiting = 0, np.empty((0, features.shape[1]), np.float32)
+            for batch in feature_batches(hnet, images, firsts, size):
+                waiting = np.concatenate([waiting, batch])
+                done += len(batch)
+                bar(done, len(features))
+                if len(waiting) < PART and first + len(waiting) < len(digests):
+                    continue
+                part = digests[first : first + len(waiting)]
+                write_part(self.folder, key, part, waiting)
+                for digest, found in zip(part, waiting, strict=True):
                     features[absent[digest]] = found
+                first, waiting = first + len(waiting), waiting[:0]
                 self.after()
 
     def remove(self) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ssah_tf.data import ImageSet
+from ssah_tf.data import ImageSet, pipeline
 from ssah_tf.models import HNet
 from ssah_tf.models.backbones import BACKBONES
 from ssah_tf.system.errors import RunError
@@ -68,6 +68,17 @@ def test_features_are_those_of_the_backbone_and_computed_once(tmp_path, images, 
     store.remove()
     assert not store.folder.exists()
     store.remove()
+
+
+def test_large_images_come_in_smaller_batches(tmp_path, images, hnet, computed, monkeypatch):
+    monkeypatch.setattr(pipeline, "USUAL", 24)
+    store, everything = FeatureStore(tmp_path / "features"), np.arange(150)
+    expected = features_of(hnet, images, everything, 28)
+    np.testing.assert_array_equal(store(hnet, images, everything, 28), expected)
+    assert max(computed) == 34
+    assert len(list(store.folder.iterdir())) == 3
+    np.testing.assert_array_equal(store(hnet, images, everything, 28), expected)
+    assert sum(computed) == 150
 
 
 def test_another_backbone_size_or_image_has_other_features(tmp_path, images, hnet, computed):
