@@ -5,9 +5,9 @@
 FOLDER holds `train/<class>/` and `test/<class>/`. The photos of `train` are copied to `photos/` in
 the output folder, under names that say nothing. `ssah label` shows them; its API is asked as its
 page asks it. Each photo gets its class, as if it took a person `--seconds`. After each screen comes
-*Learn*. When the minutes are over, the other commands follow: train, export, index, search. At the end the
-photos of `test` are searched among those of `photos/`, and mAP@all is taken by the truth. A line of
-JSON for each round and for the end.
+*Learn*. When the minutes are over, the other commands follow: train, export, index, search. At the
+end the photos of `test` are searched among those of `photos/`, and mAP@all is taken by the truth. A
+line of JSON for each round and for the end.
 """
 
 import argparse

@@ -15,7 +15,7 @@ COMMON = ("seed", "data.", "model.bits", "train.batch", "train.steps_per_epoch")
 #: and finds a little more: docs/notebook/efficientnet_lite.md.
 SIZES = (*FROZEN_SIZES, 288)
 #: Labels from which training a pretrained backbone makes sense: in all, and a class.
-MANY, PER_CLASS = 200, 20
+MANY, PER_CLASS = 200, 100
 #: Labels a class from which a training from scratch makes sense.
 SCRATCH_PER_CLASS = 3
 

@@ -1,8 +1,10 @@
 """Which candidates fit into the time that is left: at which size, at which length."""
 
+import math
 from dataclasses import dataclass, replace
 
 from ssah_tf.system.errors import SsahError
+from ssah_tf.training.auto import FROZEN_SIZES
 from ssah_tf.training.choose.budget import smallest_budget
 from ssah_tf.training.choose.candidates import CANDIDATES, Candidate, reason
 from ssah_tf.training.choose.costs import Costs
@@ -10,6 +12,10 @@ from ssah_tf.training.choose.traits import Traits
 
 #: Share of the time that is left which is planned; the rest is for what timings do not say.
 PLANNED = 0.92
+#: Candidates in the order in which the time is filled, and those that look with a frozen backbone.
+FILLED, LOOKING = ("baseline", "frozen", "pretrained", "folder"), ("baseline", "frozen")
+#: Side in pixels that the backbone was made for.
+MADE_FOR = FROZEN_SIZES[-1]
 #: Shares of a training's length that are worth it, the best first.
 SHARES = (1.0, 0.75, 0.5)
 
@@ -39,9 +45,10 @@ def make_plan(
 ) -> tuple[Choice, dict[str, str]]:
     """Fill the time that is left.
 
-    First each candidate at its smallest side, the cheapest first, a training in half its length at
-    least. What is left then goes into larger images: of the frozen backbone, then of the one that
-    is trained.
+    First each candidate at its smallest side, a training in half its length at least. Before a
+    small network is trained from scratch, the frozen backbone gets images of the side that it was
+    made for: docs/notebook/choice.md. What is left then goes into larger images: of the frozen
+    backbone, then of the one that is trained.
 
     Args:
         left: Seconds of the budget that are left.
@@ -57,24 +64,30 @@ def make_plan(
     """
     room = PLANNED * left
     plan, dropped = Choice({}), {}
-    for candidate in (c for c in CANDIDATES if c.name in sizes):
-        name, side = candidate.name, sizes[candidate.name][0]
+    for name in (name for name in FILLED if name in sizes):
+        before = plan  # what a larger budget would plan before this candidate
+        if name == "folder":
+            usual = {of: tuple(s for s in sides if s <= MADE_FOR) for of, sides in sizes.items()}
+            plan, before = (
+                enlarged(plan, LOOKING, costs, usual, most) for most in (room, math.inf)
+            )
+        side = sizes[name][0]
         shares = SHARES if costs.recipes[name].train.joint else SHARES[:1]
         fitting = [plan.having(name, side, share) for share in shares]
         fitting = [more for more in fitting if more.seconds(costs) <= room]
         if fitting:
             plan = fitting[0]
         else:
-            needed = spent + plan.having(name, side, shares[-1]).seconds(costs) / PLANNED
+            needed = spent + before.having(name, side, shares[-1]).seconds(costs) / PLANNED
             dropped[name] = needed
     if not plan.of:
         least = smallest_budget(min(dropped.values()))
         raise SsahError(
             f"the budget is too small for anything: the smallest that works is --budget {least}"
         )
-    for names in (("baseline", "frozen"), ("pretrained",)):
+    for names in (LOOKING, ("pretrained",)):
         plan = enlarged(plan, names, costs, sizes, room)
-    return plan, {
+    return Choice({c.name: plan.of[c.name] for c in CANDIDATES if c.name in plan.of}), {
         name: f"not in this time: --budget {smallest_budget(needed)} would try it"
         for name, needed in dropped.items()
     }
