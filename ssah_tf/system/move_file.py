@@ -11,8 +11,8 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.files import checksum
@@ -103,7 +103,7 @@ def is_free(target: Path, source: Path, interrupted: bool = False) -> bool:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
+def opened(path: Path) -> Iterator[BufferedReader]:
     """Open a regular file that is no link.
 
     Raises:
@@ -123,7 +123,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         yield stream
 
 
-def copy(stream: BinaryIO, source: Path, target: Path) -> None:
+def copy(stream: BufferedReader, source: Path, target: Path) -> None:
     """Copy an open file to a free name, with its times and rights; there it is whole or not at all.
 
     Raises:

@@ -313,7 +313,8 @@ def test_wrong_names_are_found():
     assert parse(shlex.split("search index photo.jpg -k 5"))["k"] == 5
     for wrong, error in (
         ("search index photo.jpg --neighbours 5", "No such option"),
-        ("duplicates", "Missing parameter: index"),
+        ("stats", "Missing parameter: index"),
+        ("duplicates --csv table.csv", "give the index"),
         ("train --set model.bit=5", "unknown key 'model.bit'"),
         ("serve index --port x", "a valid integer"),
     ):
