@@ -16,14 +16,14 @@ class LineFile:
     killed, is of an entry that nobody was told of, and is dropped.
 
     Args:
-        path: The file, in a folder that is there; made with the first entry.
+        path: The file, in a folder that is there; made if need be.
         advice: What to do if it is damaged, for the message.
 
     Attributes:
         entries: What the file holds.
 
     Raises:
-        RunError: It cannot be read, or a line is no entry.
+        RunError: It cannot be opened, or a line is no entry.
     """
 
     def __init__(self, path: Path, advice: str):
@@ -31,12 +31,14 @@ class LineFile:
         self.advice = advice
         self.entries: list[dict[str, Any]] = []
         try:
-            content = path.read_bytes() if path.exists() else b""
-            self.end = content.rfind(b"\n") + 1
-            if self.end < len(content):
-                os.truncate(path, self.end)
+            with open(path, "a+b") as stream:
+                stream.seek(0)
+                content = stream.read()
+                self.end = content.rfind(b"\n") + 1
+                if self.end < len(content):
+                    stream.truncate(self.end)
         except OSError as error:
-            raise RunError(f"{path}: cannot be read ({error.strerror})") from None
+            raise RunError(f"{path}: cannot be opened ({error.strerror})") from None
         for number, line in enumerate(content[: self.end].splitlines(), start=1):
             try:
                 entry = parse_json(line)

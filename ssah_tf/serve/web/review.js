@@ -103,7 +103,7 @@ function tile(photo, place) {
   const about = element("span", { class: "text" },
     element("span", { class: "said" }, element("span", { class: "verdict" }), element("small", {}, alike)),
     element("span", { class: "file" }, photo.path),
-    element("span", { class: "fact" }, ...size, fact(megabytes(photo.bytes), (p) => p.bytes), ", ", fact(date, (p) => -p.changed)));
+    element("span", { class: "fact" }, ...size, fact(megabytes(photo.bytes), (p) => p.bytes), ", ", fact(date, (p) => -Math.floor(p.changed / 864e5))));
   if (photo.labels.length) about.append(element("span", { class: "labels" }, ...photo.labels.map((name) => element("span", {}, name))));
   if (photo.beside.length) about.append(element("span", { class: "fact" }, `with ${photo.beside.join(", ")}`));
   const image = element("img", { src: photo.image, alt: "", loading: "lazy" });
@@ -225,6 +225,8 @@ function look(button) {
   focusOn(button);
   $("view-image").src = photo.image;
   $("view-image").alt = $("view-name").textContent = photo.path;
+  $("view-previous").disabled = button === tiles().at(0);
+  $("view-next").disabled = button === tiles().at(-1);
   if (view.open) return;
   view.showModal();
   $("close").focus();
