@@ -49,6 +49,7 @@ JUNE = ("june/b copy.jpg", "✓ keep"), ("june/b.jpg", "set aside")
 MAY = ("may/a copy.jpg", "✓ keep"), ("may/a.jpg", "set aside"), ("may/small.jpg", "set aside")
 
 
+@pytest.mark.slow
 def test_by_keys(served, visit, duplicated):
     """Group by group; undone, also deeper; what was decided before does not come back."""
     from selenium.webdriver.common.keys import Keys

@@ -49,7 +49,9 @@ def die_at(number):
             os.kill(os.getpid(), signal.SIGKILL)
 
     def hook(name, values):
-        writes = name == "open" and isinstance(values[2], int) and values[2] & (os.O_WRONLY | os.O_RDWR)
+        writes = (
+            name == "open" and isinstance(values[2], int) and values[2] & (os.O_WRONLY | os.O_RDWR)
+        )
         if writes or name in CHANGES:
             event()
 
