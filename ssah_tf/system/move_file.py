@@ -117,9 +117,10 @@ def opened(path: Path) -> Iterator[BufferedReader]:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             raise changed(path) from None
         raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise changed(path)
     with os.fdopen(descriptor, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise changed(path)
         yield stream
 
 
