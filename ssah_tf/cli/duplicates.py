@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -165,9 +166,11 @@ def duplicates(
         kept = KeptGroups(work)
         aside = None if set_aside is None else SetAside(set_aside, place)
         found = find(index, radius, min_ssim)
-        if found.lost:
-            typer.echo(str(found.lost), err=True)
-        rules = Rules(str(prefer.resolve()) if prefer is not None else "", first)
+        known = aside.moved_from() if aside is not None else set[str]()
+        lost = replace(found.lost, missing=tuple(p for p in found.lost.missing if p not in known))
+        if lost:
+            typer.echo(str(lost), err=True)
+        rules = Rules(os.path.abspath(prefer) if prefer is not None else "", first)
         groups = Review(found.groups, roots, place, kept, aside, rules)
         if prefer is not None and rules.prefer not in groups.folders.values():
             typer.echo(f"--prefer {printable(str(prefer))}: no duplicate lies in it", err=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ssah_tf.system.errors import RunError
+from ssah_tf.system.move_file import sync_folder
 from ssah_tf.system.reading import parse_json
 
 
@@ -37,6 +38,8 @@ class LineFile:
                 self.end = content.rfind(b"\n") + 1
                 if self.end < len(content):
                     stream.truncate(self.end)
+            if not content:
+                sync_folder(path.parent)
         except OSError as error:
             raise RunError(f"{path}: cannot be opened ({error.strerror})") from None
         for number, line in enumerate(content[: self.end].splitlines(), start=1):

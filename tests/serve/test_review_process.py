@@ -44,6 +44,17 @@ def test_from_the_command_to_the_files_and_back(duplicated, ssah, monkeypatch):
     assert "all back: ssah duplicates index --restore aside" in out
     assert duplicated.names() == [name for name in before if "b copy" not in name]
     assert len(KeptGroups(duplicated.root / "labelling").steps) == 1
+    # Started again, what is set aside is not called missing; another photo is.
+    (duplicated.photos / "june" / "alone.jpg").unlink()
+    process = subprocess.Popen(
+        [*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "1 groups, 3 photos\n"
+    process.stdout.readline()
+    process.terminate()
+    _, err = process.communicate(timeout=30)
+    assert "1 photo is missing since the index was made, for example" in err
+    before.remove("june/alone.jpg")
 
     assert duplicated.labelled() == labels | {"june/b.jpg": ("dog", "cat")}
     said = ssah("duplicates", "index", "--restore", "aside")

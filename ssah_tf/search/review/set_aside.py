@@ -83,6 +83,10 @@ class SetAside:
         """The steps that can be undone, the newest last; also those that could not be yet."""
         return self.journal.in_state("begun", "done", "undoing")
 
+    def moved_from(self) -> set[str]:
+        """Where all files that are here were."""
+        return {before for step in self.steps for photo in step.photos for before, _ in photo.files}
+
     def set_aside(self, kept: Sequence[Photo], moved: Sequence[Photo], base: str) -> Step:
         """Move photos of a group here, with their side files; the others get their labels.
 
