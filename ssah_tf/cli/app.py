@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
-from ssah_tf.cli import data, encode, export, label, search, serve, train
+from ssah_tf.cli import data, duplicates, encode, export, label, search, serve, train
 from ssah_tf.cli.progress import BEGIN_AGAIN, resumable
 from ssah_tf.system.errors import SsahError, Stopped
 from ssah_tf.system.signals import take_signals
@@ -35,7 +35,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for part in (label, train, export, encode, search, serve):
+for part in (label, train, export, encode, search, duplicates, serve):
     app.add_typer(part.app)
 app.add_typer(data.app, name="data")
 

@@ -10,24 +10,22 @@ from ssah_tf.cli.extras import import_tensorflow, need
 from ssah_tf.cli.folders import Exclude, patterns, print_passed_over
 from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable, tell_skipped
 from ssah_tf.cli.serve import (
+    REQUEST,
     AllowHost,
     Host,
     Port,
     TokenFile,
-    is_loopback,
     listen,
     own_names,
     read_token,
+    refuse_open,
     run,
 )
-from ssah_tf.system.errors import DataError, SsahError
+from ssah_tf.system.errors import DataError
 from ssah_tf.system.text import printable
 
 if TYPE_CHECKING:
     from ssah_tf.training.labelling.photos import Photos
-
-#: Largest request, bytes: a page sends no photos.
-REQUEST = 2**20
 
 Work = Annotated[
     Path, typer.Option(help="Keep features and steps in this folder, so that both are there again.")
@@ -138,11 +136,7 @@ def label(
         rate=0,
     )
     with listen(host, port) as listener, only_one(work / ".lock", work, option="--work"):
-        if settings.token is None and not is_loopback(listener.getsockname()[0]):
-            raise SsahError(
-                f"{host}: whoever reaches this address could change labels: give a token with "
-                "--token-file"
-            )
+        refuse_open(settings, listener, host, "change labels")
         journal = Journal(work)
         with resumable(SAME_AGAIN), progress_bar("reading") as bar:
             loaded = load_photos(photos, None, patterns(exclude), bar)

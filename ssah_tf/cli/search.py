@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ssah_tf.cli.extras import need, renamed
+from ssah_tf.cli.extras import need
 from ssah_tf.cli.folders import Exclude, patterns, print_passed_over
 from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable, tell_flat
 from ssah_tf.cli.watch import SWEEP, follow
@@ -274,65 +274,6 @@ def search(
         make_page(
             lambda path: write_gallery(path, results, bits, by_appearance, pictures), page, show
         )
-
-
-@app.command()
-def duplicates(
-    index: Index,
-    radius: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            help="Compare photos whose codes differ in so many bits at most; by default an eighth.",
-        ),
-    ] = None,
-    min_ssim: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            max=1,
-            help="Group photos from this SSIM of whole pictures in colour on, 1 for the same.",
-        ),
-    ] = 0.9,
-    likeness: Annotated[str, renamed("--likeness", "--min-ssim")] = "",
-    table: Annotated[
-        Path | None, typer.Option("--csv", help="Write a table to this file, a row a photo.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a list.")] = False,
-    page: Page = None,
-    show: Show = False,
-) -> None:
-    """Find groups of near duplicates: close codes, confirmed by their pixels, on disk as it is now.
-
-    Exit code 0: all photos are as they were indexed; 3: some are missing or have changed.
-    """
-    from ssah_tf.search.duplicates import as_rows, find_duplicates, summary, write_table
-    from ssah_tf.search.photo_index import PhotoIndex
-
-    with PhotoIndex.open(index) as opened, progress_bar("comparing") as bar:
-        radius = opened.codes.bits // 8 if radius is None else radius
-        found = find_duplicates(opened, radius, min_ssim, bar)
-    groups, lost = found.groups, found.lost
-    if as_json:
-        typer.echo(json.dumps(list(as_rows(groups)), indent=1))
-    else:
-        for row in as_rows(groups):
-            if row["kind"] == "first":
-                typer.echo(f"group {row['group']}")
-            alike = f"{row['ssim']:.3f} {row['distance']:3d}" if row["kind"] == "near" else ""
-            typer.echo(f"  {row['kind']:5} {alike:9}  {printable(row['path'])}")
-        typer.echo(summary(groups))
-    if table is not None:
-        write_table(table, groups)
-        typer.echo(f"table: {table}", err=True)
-    if page is not None or show:
-        from ssah_tf.search.pages import write_duplicates
-
-        words = f"{summary(groups)} {lost}." if lost else summary(groups)
-        make_page(lambda path: write_duplicates(path, groups, words), page, show)
-    if lost:
-        typer.echo(str(lost), err=True)
-        raise typer.Exit(3)
 
 
 @app.command()

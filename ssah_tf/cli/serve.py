@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Shorter tokens could be guessed.
 TOKEN_LENGTH = 16
+#: Largest request of a page that sends no photos, bytes.
+REQUEST = 2**20
 #: Where a token is looked for if no file is named.
 TOKEN_VARIABLE = "SSAH_TOKEN"
 
@@ -99,6 +101,24 @@ def tell_open(settings: "Settings", listener: socket.socket) -> None:
             "without a token everybody who reaches this address can look at these photos: "
             "see --token-file",
             err=True,
+        )
+
+
+def refuse_open(settings: "Settings", listener: socket.socket, host: str, what: str) -> None:
+    """Refuse an address that others reach without a token, for a page that changes things.
+
+    Args:
+        settings: With the token.
+        listener: Where it listens.
+        host: The address as it was given.
+        what: Whoever reaches it could do.
+
+    Raises:
+        SsahError: There is no token, and the address is not loopback.
+    """
+    if settings.token is None and not is_loopback(listener.getsockname()[0]):
+        raise SsahError(
+            f"{host}: whoever reaches this address could {what}: give a token with --token-file"
         )
 
 

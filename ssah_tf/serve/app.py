@@ -1,4 +1,4 @@
-"""The services: search in an index of photos, and labelling of photos."""
+"""The services: search in an index, labelling of photos, and review of duplicates."""
 
 import asyncio
 import logging
@@ -12,7 +12,9 @@ from ssah_tf.serve.label_routes import add_labelling
 from ssah_tf.serve.labelling import Labelling
 from ssah_tf.serve.library import Library, LiveLibrary
 from ssah_tf.serve.middleware import Gate
-from ssah_tf.serve.pages import LABEL_PAGES, SEARCH_PAGES
+from ssah_tf.serve.pages import LABEL_PAGES, REVIEW_PAGES, SEARCH_PAGES
+from ssah_tf.serve.review import Review
+from ssah_tf.serve.review_routes import add_review
 from ssah_tf.serve.routes import add_metrics, add_pages, add_photos, add_search, add_state
 from ssah_tf.serve.service import Service
 from ssah_tf.serve.settings import Settings
@@ -119,4 +121,21 @@ def make_label_app(labelling: Labelling, settings: Settings) -> Gate:
     add_metrics(app, service)
     gate = Gate(app, settings, service.metrics)
     add_pages(app, service, gate, LABEL_PAGES)
+    return gate
+
+
+def make_review_app(review: Review, settings: Settings) -> Gate:
+    """The service of a review of duplicates as an ASGI application.
+
+    Args:
+        review: The groups.
+        settings: The limits.
+    """
+    service = Service(settings)
+    service.metrics.gauge("ssah_groups", "Groups of duplicates", lambda: len(review))
+    app = service.make("ssah duplicates", "Reviews groups of near duplicates.")
+    add_review(app, service, review)
+    add_metrics(app, service)
+    gate = Gate(app, settings, service.metrics)
+    add_pages(app, service, gate, REVIEW_PAGES)
     return gate

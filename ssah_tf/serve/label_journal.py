@@ -1,14 +1,13 @@
 """What is no label, on disk: photos that were skipped, doubts, rejected classes; steps to undo."""
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from ssah_tf.system.errors import RunError
 from ssah_tf.system.files import make_folder, write_atomically
+from ssah_tf.system.line_file import LineFile
 from ssah_tf.system.reading import parse_json
 
 #: What a person says of a photo instead of a label.
@@ -50,8 +49,7 @@ class Change:
 class Journal:
     """The steps of labelling, a line each, in the order in which they were made.
 
-    A step is on disk when `step` returns. A line that is not whole, since the process was killed,
-    is of a step that nobody was told of, and is dropped.
+    A step is on disk when `step` returns.
 
     Args:
         folder: Working folder; made if need be.
@@ -68,27 +66,20 @@ class Journal:
 
     def __init__(self, folder: Path):
         make_folder(folder)
-        self.path = folder / "steps.jsonl"
+        self.lines = LineFile(
+            folder / "steps.jsonl",
+            "move the file away to begin without skipped photos and undo (labels stay)",
+        )
         self.paths = folder / "paths.json"
         self.marks: dict[str, Mark] = {}
         self.rejected: dict[str, tuple[str, ...]] = {}
         self.steps: list[list[Change]] = []
         self.measured: list[dict[str, Any]] = []
-        try:
-            content = self.path.read_bytes() if self.path.exists() else b""
-            self.end = content.rfind(b"\n") + 1
-            if self.end < len(content):
-                os.truncate(self.path, self.end)
-        except OSError as error:
-            raise RunError(f"{self.path}: cannot be read ({error.strerror})") from None
-        for number, line in enumerate(content[: self.end].splitlines(), start=1):
+        for number, entry in enumerate(self.lines.entries, start=1):
             try:
-                self.take(parse_json(line))
+                self.take(entry)
             except (ValueError, TypeError, KeyError, AttributeError, IndexError):
-                raise RunError(
-                    f"{self.path}, line {number}: not of ssah label; move the file away to begin "
-                    "without skipped photos and undo (labels stay)"
-                ) from None
+                raise self.lines.damaged(number) from None
 
     def take(self, entry: dict[str, Any]) -> None:
         """Take up what a line says."""
@@ -122,20 +113,8 @@ class Journal:
 
     def write(self, entry: dict[str, Any]) -> None:
         """Write a line, whole or not at all, and take it up."""
-        line = json.dumps(entry).encode() + b"\n"
-        try:
-            with open(self.path, "ab") as stream:
-                try:
-                    stream.write(line)
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                except OSError:
-                    stream.truncate(self.end)
-                    raise
-        except OSError as error:
-            raise RunError(f"{self.path}: cannot be written ({error.strerror})") from None
-        self.end += len(line)
-        self.take(parse_json(line))
+        self.lines.append(entry)
+        self.take(entry)
 
     def known_paths(self, now: Iterable[tuple[str, str]]) -> dict[str, str]:
         """Path -> digest of all photos that were ever here; those of now are kept, too.

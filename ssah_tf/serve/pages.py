@@ -30,6 +30,12 @@ LABEL_PAGES: Files = {
     "/static/label.css": ("label.css", "text/css", OPEN),
     "/static/label.js": ("label.js", "text/javascript", OPEN),
 }
+REVIEW_PAGES: Files = {
+    **SHARED,
+    "/": ("review.html", "text/html", PAGE),
+    "/static/review.css": ("review.css", "text/css", OPEN),
+    "/static/review.js": ("review.js", "text/javascript", OPEN),
+}
 
 
 @dataclass(frozen=True)

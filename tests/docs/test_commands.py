@@ -144,17 +144,21 @@ def made_small(words):
     return words
 
 
-#: Where a service is looked at, by its command.
-LOOKED_AT = {"serve": "photos?count=5", "label": "labelling/progress"}
+#: Where a service is looked at, by the word that starts it.
+LOOKED_AT = {
+    "serve": "photos?count=5",
+    "label": "labelling/progress",
+    "--review": "duplicates",
+}
 
 
 def serve(words):
     """Start a service, look at it, end it."""
-    address = LOOKED_AT[words[1]]
+    address = next(LOOKED_AT[word] for word in words if word in LOOKED_AT)
     words = [sys.executable, "-m", "ssah_tf.cli", *words[1:], "--port", "0"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as service:
         try:
-            assert " photos, " in service.stdout.readline()
+            assert " photos" in service.stdout.readline()
             url = service.stdout.readline().split("page: ")[1].split()[0]
             with urllib.request.urlopen(url + address, timeout=60) as answer:
                 assert json.load(answer)
@@ -225,7 +229,7 @@ def follow(page, folder, monkeypatch, capsys, in_database=str):
             if not command.startswith("ssah ") or command in PARSED:
                 continue
             words = shlex.split(in_database(command))
-            if words[1] in LOOKED_AT:
+            if LOOKED_AT.keys() & words:
                 serve(words)
             else:
                 printed[command] = run(made_small(words), monkeypatch, capsys)
@@ -313,7 +317,8 @@ def test_wrong_names_are_found():
     assert parse(shlex.split("search index photo.jpg -k 5"))["k"] == 5
     for wrong, error in (
         ("search index photo.jpg --neighbours 5", "No such option"),
-        ("duplicates", "Missing parameter: index"),
+        ("stats", "Missing parameter: index"),
+        ("duplicates --csv table.csv", "give the index"),
         ("train --set model.bit=5", "unknown key 'model.bit'"),
         ("serve index --port x", "a valid integer"),
     ):

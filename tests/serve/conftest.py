@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,10 +18,16 @@ from starlette.testclient import TestClient
 
 from ssah_tf import Encoder
 from ssah_tf.data.decode import RULE
+from ssah_tf.search.duplicates import find_duplicates
 from ssah_tf.search.labels import PhotoLabels
 from ssah_tf.search.photo_index import PhotoIndex
+from ssah_tf.search.review.kept import KeptGroups
+from ssah_tf.search.review.labels import IndexLabels
+from ssah_tf.search.review.proposal import Rules
+from ssah_tf.search.review.set_aside import SetAside
 from ssah_tf.serve.app import make_app
 from ssah_tf.serve.library import LiveLibrary
+from ssah_tf.serve.review import Review
 from ssah_tf.serve.settings import Settings
 
 SIZE = 8
@@ -336,3 +343,83 @@ def visit(driver):
     yield lambda url: Person(driver, url)
     driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+class Duplicated:
+    """An index of photos of which some are there more than once.
+
+    Attributes:
+        root: Holds all of it; photos are set aside in `root/aside`.
+        photos: Folder of the photos: three of one scene in `may`, one of them small and one a copy,
+            two of another in `june`, with side files, and one alone.
+        place: The index.
+        labels: Name of a photo -> its labels.
+    """
+
+    bits, appearance_bits, image_size, model_id = 8, 0, 64, "abc"
+
+    def __init__(self, root):
+        self.root, self.photos, self.aside = root, root / "photos", root / "aside"
+        self.place, self.path = str(root / "index"), root / "fake.onnx"
+        self.path.write_bytes(b"fake")
+        self.labels = {"may/small.jpg": ("sea",), "june/b copy.jpg": ("dog", "cat")}
+        for folder in ("may", "june"):
+            (self.photos / folder).mkdir(parents=True)
+        self.scene(1, 400).save(self.photos / "may" / "a.jpg", quality=95)
+        self.scene(1, 200).save(self.photos / "may" / "small.jpg", quality=80)
+        self.scene(2, 300).save(self.photos / "june" / "b.jpg", quality=90)
+        self.scene(3, 300).save(self.photos / "june" / "alone.jpg", quality=90)
+        for new, old in (("may/a copy.jpg", "may/a.jpg"), ("june/b copy.jpg", "june/b.jpg")):
+            (self.photos / new).write_bytes((self.photos / old).read_bytes())
+        for name in ("june/b copy.xmp", "june/b copy.mov", "may/small.jpg.xmp"):
+            (self.photos / name).write_text(name)
+        for number, name in enumerate(sorted(self.names())):
+            os.utime(self.photos / name, ns=(number * 10**15, number * 10**15))
+        self.sync()
+
+    @staticmethod
+    def scene(seed, side):
+        """A smooth picture, as photos are."""
+        small = np.random.default_rng(seed).integers(0, 250, (9, 9, 3), dtype=np.uint8)
+        large = Image.fromarray(small).resize((400, 400), Image.Resampling.BICUBIC)
+        return large.resize((side, 3 * side // 4))
+
+    def full_codes(self, images):
+        return np.zeros((len(images), 1), np.uint8)
+
+    def sync(self):
+        """What `ssah index` does, with labels the first time."""
+        given = {str(self.photos / name): labels for name, labels in self.labels.items()}
+        begun = Path(self.place).exists()
+        with PhotoIndex.open(self.place, self) as index:
+            index.sync(self, [self.photos], labels=None if begun else lambda paths: given)
+
+    def names(self, folder=None):
+        """Names of all files, of the photos or of what is set aside; no journal, no lock."""
+        folder = folder or self.photos
+        files = (path for path in folder.rglob("*") if path.is_file())
+        names = sorted(str(path.relative_to(folder)) for path in files)
+        return [name for name in names if name not in ("set_aside.jsonl", ".lock")]
+
+    def labelled(self):
+        """Name -> labels, of the photos in the index that have some."""
+        with PhotoIndex.open(self.place) as index:
+            rows = [*index.photos.in_memory().values()]
+            rows += [one.photo for one in index.missing.rows.values()]
+        inside = f"{self.photos}/"
+        return {p.path.removeprefix(inside): p.labels for p in rows if p.labels}
+
+    def review(self, set_aside=True, **rules):
+        """A `Review` of it."""
+        labels = IndexLabels(self.place)
+        with PhotoIndex.open(self.place) as index:
+            groups, roots = find_duplicates(index, 1).groups, index.roots
+        aside = SetAside(self.aside, labels) if set_aside else None
+        kept = KeptGroups(self.root / "work")
+        return Review(groups, roots, labels, kept, aside, Rules(**rules))
+
+
+@pytest.fixture
+def duplicated(tmp_path):
+    """An index with duplicates, of the test alone."""
+    return Duplicated(tmp_path)

@@ -260,7 +260,7 @@ def test_classes_keep_their_order(begin, tmp_path):
 def test_a_journal_of_others(begin, tmp_path, line):
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / "steps.jsonl").write_bytes(line + b"\n")
-    with pytest.raises(SsahError, match=r"steps.jsonl, line 1: not of ssah label; move the file"):
+    with pytest.raises(SsahError, match=r"steps.jsonl, line 1: damaged; move the file"):
         begin()
 
 

@@ -1,0 +1,1 @@
+"""Groups of duplicates, reviewed: what to keep, what to set aside, and the way back."""

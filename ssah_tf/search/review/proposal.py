@@ -1,0 +1,71 @@
+"""Which photo of a group to keep: a proposal by rules."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from ssah_tf.data.open_picture import open_picture
+from ssah_tf.search.duplicates import Member
+from ssah_tf.search.photo_table import Photo
+
+#: What makes a photo the one to keep.
+Rule = Literal["largest", "oldest", "labels"]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How to choose the photo to keep.
+
+    Attributes:
+        prefer: A photo in this folder comes before all others; "" for none.
+        first: What counts then; the other rules break ties.
+    """
+
+    prefer: str = ""
+    first: Rule = "largest"
+
+    def order(self) -> tuple[Rule, ...]:
+        """The rules, the one that counts most first."""
+        rules: tuple[Rule, ...] = get_args(Rule)
+        return (self.first, *(rule for rule in rules if rule != self.first))
+
+
+def propose(
+    group: Sequence[Member],
+    rules: Rules,
+    labels: Callable[[Photo], Sequence[str]],
+    size: Callable[[str], tuple[int, int]],
+) -> int:
+    """The place in a group of the photo to keep: never a link, if there is a real file.
+
+    Args:
+        group: Photos that show the same.
+        rules: How to choose.
+        labels: Gives the labels of a photo.
+        size: Gives width and height of a picture, pixels.
+    """
+    inside = os.path.join(rules.prefer, "") if rules.prefer else "\0"
+
+    def worth(place: int) -> tuple[int, ...]:
+        photo = group[place].photo
+        width, height = size(photo.path)
+        by = {
+            "largest": (width * height, photo.size),
+            "oldest": (-photo.mtime_ns,),
+            "labels": (len(labels(photo)),),
+        }
+        real = not os.path.islink(photo.path)
+        ruled = (number for rule in rules.order() for number in by[rule])
+        return (real, photo.path.startswith(inside), *ruled, -place)
+
+    return max(range(len(group)), key=worth)
+
+
+def picture_size(path: str) -> tuple[int, int]:
+    """Width and height of a picture as its file says, pixels; zeros if it cannot be read."""
+    try:
+        with open_picture(path) as image:
+            return image.size
+    except Exception:  # of Pillow's decoders on a damaged file, almost any
+        return 0, 0

@@ -1,0 +1,75 @@
+"""The routes of a review of duplicates."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import FastAPI, Path, Query, Request, Response
+
+from ssah_tf.serve.limits import OPEN, PICTURE, limits
+from ssah_tf.serve.pictures import large
+from ssah_tf.serve.review import Review
+from ssah_tf.serve.review_schemas import Choose, KeepAll, Nothing, ReviewState, SetAsideGroup
+from ssah_tf.serve.routes import picture
+from ssah_tf.serve.schemas import Health
+
+if TYPE_CHECKING:
+    from ssah_tf.serve.service import Service
+
+Position = Annotated[int, Path(alias="id", ge=0, le=2**31, description="Number of a photo.")]
+
+
+def add_review(app: FastAPI, service: "Service", review: Review) -> None:
+    """Groups, what is decided of them, and their pictures."""
+
+    async def answer(
+        group: int | None, change: Callable[..., list[str]], *arguments: object
+    ) -> dict[str, Any]:
+        """The state after a change, which is on disk then."""
+
+        def both() -> dict[str, Any]:
+            state = review.state(group, change(*arguments))
+            return {**state, "token": service.settings.token is not None}
+
+        return await service.run(service.work, both)
+
+    @app.get("/duplicates", response_model=ReviewState, tags=["duplicates"])
+    async def state(
+        group: Annotated[int | None, Query(ge=0, description="The group to show.")] = None,
+    ) -> dict[str, Any]:
+        """A group, and how far the review is."""
+        return await answer(group, list)
+
+    @app.post("/duplicates/set-aside", response_model=ReviewState, tags=["duplicates"])
+    async def set_aside(body: SetAsideGroup) -> dict[str, Any]:
+        """Keep some photos of a group and move the others to the folder; they are there when it
+        answers, and labels are with those that stay."""
+        return await answer(body.group, review.set_aside, body.group, set(body.keep))
+
+    @app.post("/duplicates/keep-all", response_model=ReviewState, tags=["duplicates"])
+    async def keep_all(body: KeepAll) -> dict[str, Any]:
+        """Keep a group as it is; it does not come back."""
+        return await answer(body.group, review.keep_all, body.group)
+
+    @app.post("/duplicates/undo", response_model=ReviewState, tags=["duplicates"])
+    async def undo(body: Nothing) -> dict[str, Any]:
+        """Take the last step back; the group that it was about is shown."""
+        return await answer(review.last_group(), review.undo)
+
+    @app.post("/duplicates/rules", response_model=ReviewState, tags=["duplicates"])
+    async def rules(body: Choose) -> dict[str, Any]:
+        """Propose by other rules what to keep."""
+        return await answer(body.group, review.choose, body.first, body.prefer)
+
+    @app.get("/duplicates/photos/{id}/image", tags=["duplicates"], response_class=Response)
+    @limits(PICTURE)
+    async def image(position: Position) -> Response:
+        """The whole picture, drawn anew: at most 2,048 px, without its metadata."""
+        path = review.path_of(position)
+        return picture(await service.run(service.draw, large, path, review.roots))
+
+    @app.get("/healthz", tags=["state"], response_model_exclude_none=True)
+    @limits(OPEN)
+    async def healthz(request: Request) -> Health:
+        """Whether the service works; how many photos it shows, for those who may know."""
+        known = request.scope["state"]["known"]
+        return Health(status="ok", photos=len(review.photos) if known else None)

@@ -1,0 +1,255 @@
+"use strict";
+// The page of a review: a group after the other. What is decided goes to the service at once; the
+// answer is what is on disk, and what the page then shows.
+
+const $ = (id) => document.getElementById(id);
+const list = $("list"), view = $("view");
+let state = null;
+let keep = new Set(); // numbers of the photos of the shown group that stay
+let busy = false;
+
+/* ---- Asking the service ---- */
+
+async function ask(url, body) {
+  let answer;
+  try {
+    answer = await fetch(url, body === undefined ? {} : {
+      method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body),
+    });
+  } catch {
+    throw new Error("The service does not answer: it may have been stopped.");
+  }
+  if (answer.status === 401) { location.assign("/login"); throw new Error("Log in first."); }
+  const found = await answer.json().catch(() => ({ error: `status ${answer.status}` }));
+  if (!answer.ok) throw new Error(sentence(found.error));
+  return found;
+}
+
+/** Ask, one after another, and show what comes; `then` gives the group to go on to. */
+async function send(url, body, then = () => null) {
+  if (busy) return;
+  busy = true;
+  list.setAttribute("aria-busy", "true");
+  try {
+    let found = await ask(url, body);
+    const said = found.said, next = then(found);
+    if (next !== null && next !== found.group?.number) found = await ask(`/duplicates?group=${next}`);
+    message(said.map(sentence).join(" "));
+    show(found);
+  } catch (error) {
+    message(error.message);
+  } finally {
+    busy = false;
+    list.setAttribute("aria-busy", "false");
+  }
+}
+
+const load = (group = null) => send(group === null ? "/duplicates" : `/duplicates?group=${group}`);
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+const count = (n) => n.toLocaleString("en");
+const number = (n, one, more = one + "s") => `${count(n)} ${n === 1 ? one : more}`;
+const megabytes = (n) => n < 1e5 ? `${(n / 1e3).toFixed(1)} kB` : `${(n / 1e6).toFixed(1)} MB`;
+const open = () => Boolean(state?.group) && !state.group.status;
+
+function message(text) {
+  $("message").hidden = !text;
+  $("message").classList.toggle("bad", Boolean(text));
+  $("message").replaceChildren(...(text ? [element("strong", {}, text)] : []));
+}
+
+/* ---- Showing the state ---- */
+
+function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+function show(found) {
+  const same = state?.group?.number === found.group?.number;
+  const place = tiles().indexOf(document.activeElement);
+  state = found;
+  const group = state.group;
+  keep = new Set(group?.photos.filter((photo) => photo.keep).map((photo) => photo.id));
+  const before = state.remembered ? `, ${count(state.remembered)} kept before` : "";
+  $("facts").textContent = `${number(state.groups, "group")}, ${count(state.open)} to go${before}`;
+  $("logout").hidden = !state.token;
+  $("headline").textContent = group ? `Group ${count(state.place + 1)} of ${count(state.groups)}` : "No duplicates";
+  $("where").textContent = !state.folder ? "To set photos aside, start with --set-aside FOLDER."
+    : `${number(state.set_aside, "photo")} set aside in ${state.folder}`;
+  $("previous-group").disabled = state.previous === null;
+  $("next-group").disabled = state.next === null;
+  $("undo").disabled = !state.steps;
+  $("keys").hidden = !group;
+  $("first").value = state.first;
+  $("prefer").replaceChildren(element("option", { value: "" }, "any"), ...state.folders.map((name) => element("option", { value: name }, name)));
+  $("prefer").value = state.prefer;
+  list.classList.toggle("many", (group?.photos.length ?? 0) > 12);
+  list.replaceChildren(...(group ? group.photos.map(tile) : []));
+  decide();
+  focusOn(tiles()[same && place >= 0 ? place : Math.max(0, group?.photos.findIndex((photo) => photo.keep) ?? 0)]);
+}
+
+const WORDS = { first: "", copy: "exact copy", near: "alike", link: "link" };
+
+function tile(photo, place) {
+  const most = (fact) => state.group.photos.every((other) => fact(other) <= fact(photo));
+  const some = (fact) => state.group.photos.some((other) => fact(other) !== fact(photo));
+  const fact = (text, value) => element("span", { class: some(value) && most(value) ? "fact better" : "fact" }, text);
+  const size = photo.width ? [fact(`${photo.width} × ${photo.height}`, (p) => p.width * p.height), ", "] : [];
+  const date = new Date(photo.changed).toLocaleDateString("en", { dateStyle: "medium" });
+  const alike = photo.kind === "near" ? `${Math.round(100 * photo.ssim)} % alike` : WORDS[photo.kind];
+  const about = element("span", { class: "text" },
+    element("span", { class: "said" }, element("span", { class: "verdict" }), element("small", {}, alike)),
+    element("span", { class: "file" }, photo.path),
+    element("span", { class: "fact" }, ...size, fact(megabytes(photo.bytes), (p) => p.bytes), ", ", fact(date, (p) => -Math.floor(p.changed / 864e5))));
+  if (photo.labels.length) about.append(element("span", { class: "labels" }, ...photo.labels.map((name) => element("span", {}, name))));
+  if (photo.beside.length) about.append(element("span", { class: "fact" }, `with ${photo.beside.join(", ")}`));
+  const image = element("img", { src: photo.image, alt: "", loading: "lazy" });
+  image.addEventListener("error", () => image.replaceWith(element("span", { class: "gone" }, "This file cannot be shown")));
+  const button = element("button", { type: "button", class: "tile", "data-id": photo.id, "aria-label": `${place + 1}: ${photo.path}` },
+    element("span", { class: "frame" }, image), about);
+  if (!open() || photo.link) button.setAttribute("aria-disabled", "true");
+  return element("li", {}, button);
+}
+
+const tiles = () => [...list.querySelectorAll(".tile")];
+const photoOf = (button) => state.group.photos[tiles().indexOf(button)];
+const real = () => state.group.photos.filter((photo) => !photo.link);
+
+/** Put on the page which photos stay. */
+function decide() {
+  const group = state.group;
+  for (const button of tiles()) {
+    const photo = photoOf(button), stays = photo.link || keep.has(photo.id);
+    button.setAttribute("aria-pressed", stays);
+    button.querySelector(".verdict").textContent =
+      photo.link ? "stays" : group.status ? (stays ? "kept" : "set aside") : stays ? "✓ keep" : "set aside";
+  }
+  const going = group && open() ? real().filter((photo) => !keep.has(photo.id)) : [];
+  const ready = going.length > 0 && going.length < real().length && Boolean(state.folder);
+  $("aside").disabled = !ready;
+  $("aside").firstChild.textContent = going.length ? `Set ${count(going.length)} aside ` : "Set aside ";
+  $("keep-all").disabled = !open();
+  $("status").textContent = !group ? (state.remembered ? "Nothing is left: the others are kept as they are" : "Nothing is there twice")
+    : group.status === "aside" ? "Set aside, but for what is kept" : group.status === "kept" ? "All are kept"
+    : going.length === real().length ? "Keep at least one" : going.length ? `${number(going.length, "photo")} to set aside, ${megabytes(going.reduce((sum, photo) => sum + photo.bytes, 0))}` : "All would be kept";
+  if (group && !state.open) $("status").textContent += ". All groups are done.";
+}
+
+function focusOn(button) {
+  if (!button) return;
+  for (const each of tiles()) each.tabIndex = each === button ? 0 : -1;
+  if (!view.open) button.focus({ preventScroll: true });
+  button.scrollIntoView({ block: "nearest" });
+}
+
+const current = () => list.querySelector("[tabindex='0']");
+
+/* ---- Deciding ---- */
+
+function toggle(button) {
+  focusOn(button);
+  const photo = photoOf(button);
+  if (!open() || photo.link) return;
+  if (!keep.delete(photo.id)) keep.add(photo.id);
+  decide();
+}
+
+function only(place) {
+  const photo = state.group?.photos[place];
+  if (!photo || !open() || photo.link) return;
+  keep = new Set([photo.id]);
+  decide();
+  focusOn(tiles()[place]);
+}
+
+const onward = (found) => found.next_open;
+function setAside() {
+  if ($("aside").disabled) return;
+  send("/duplicates/set-aside", { group: state.group.number, keep: [...keep] }, onward);
+}
+function keepAll() {
+  if ($("keep-all").disabled) return;
+  send("/duplicates/keep-all", { group: state.group.number }, onward);
+}
+const undo = () => { if (state?.steps) send("/duplicates/undo", {}); };
+const go = (group) => { if (group !== null) load(group); };
+const choose = () => send("/duplicates/rules", { first: $("first").value, prefer: $("prefer").value, group: state.group?.number ?? null });
+
+$("aside").addEventListener("click", setAside);
+$("keep-all").addEventListener("click", keepAll);
+$("undo").addEventListener("click", undo);
+$("previous-group").addEventListener("click", () => go(state.previous));
+$("next-group").addEventListener("click", () => go(state.next));
+$("first").addEventListener("change", choose);
+$("prefer").addEventListener("change", choose);
+list.addEventListener("click", (event) => {
+  const button = event.target.closest(".tile");
+  if (button) toggle(button);
+});
+list.addEventListener("dblclick", (event) => {
+  const button = event.target.closest(".tile");
+  if (button) look(button);
+});
+
+document.addEventListener("keydown", (event) => {
+  if (!state || event.target.matches("select")) return;
+  if (view.open) {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (step) { event.preventDefault(); beside(step); }
+    return;
+  }
+  if ((event.ctrlKey || event.metaKey) && event.key === "z") { event.preventDefault(); undo(); return; }
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const inTile = event.target.matches(".tile"), other = event.target.closest("button, a") && !inTile;
+  const key = event.key.toLowerCase(), all = tiles(), place = all.indexOf(current());
+  if (/^[1-9]$/.test(key)) only(Number(key) - 1);
+  else if (key === "s") setAside();
+  else if (key === "k") keepAll();
+  else if (key === "backspace") undo();
+  else if (key === "arrowup") go(state.previous);
+  else if (key === "arrowdown") go(state.next);
+  else if (key === "arrowright" && !other) focusOn(all[Math.min(place + 1, all.length - 1)]);
+  else if (key === "arrowleft" && !other) focusOn(all[Math.max(place - 1, 0)]);
+  else if (key === "enter" && inTile) look(event.target);
+  else return; // such as Space, which clicks
+  event.preventDefault();
+});
+
+/* ---- One photo, large; the others in its place ---- */
+
+function look(button) {
+  const photo = photoOf(button);
+  focusOn(button);
+  $("view-image").src = photo.image;
+  $("view-image").alt = $("view-name").textContent = photo.path;
+  $("view-previous").disabled = button === tiles().at(0);
+  $("view-next").disabled = button === tiles().at(-1);
+  if (view.open) return;
+  view.showModal();
+  $("close").focus();
+}
+
+function beside(step) {
+  const all = tiles(), place = all.indexOf(current()) + step;
+  if (all[place]) look(all[place]);
+}
+
+$("view-previous").addEventListener("click", () => beside(-1));
+$("view-next").addEventListener("click", () => beside(1));
+$("close").addEventListener("click", () => view.close());
+view.addEventListener("click", (event) => { if (event.target === view) view.close(); });
+view.addEventListener("close", () => focusOn(current()));
+window.addEventListener("focus", () => { if (state && !view.open && !busy && open()) refresh(); });
+
+/** Another page may have decided: what is marked here stays if the group is still open. */
+async function refresh() {
+  try {
+    const found = await ask(`/duplicates?group=${state.group.number}`);
+    if (!busy && (found.group?.number !== state.group.number || found.group.status)) show(found);
+  } catch { /* said at the next step */ }
+}
+
+load();

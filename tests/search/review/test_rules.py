@@ -1,0 +1,165 @@
+"""What is proposed to keep, what is remembered as kept, and where labels go."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssah_tf.search.duplicates import Member
+from ssah_tf.search.photo_index import PhotoIndex
+from ssah_tf.search.photo_table import Photo
+from ssah_tf.search.review.kept import KeptGroups
+from ssah_tf.search.review.labels import IndexLabels, LabelChange, TableLabels, handed_on
+from ssah_tf.search.review.proposal import Rules, picture_size, propose
+from ssah_tf.system.errors import RunError
+from ssah_tf.system.lock import only_one
+
+#: Path -> pixels, bytes, time, labels.
+PHOTOS = {
+    "/p/a/1.jpg": (100, 900, 5, "x"),
+    "/p/a/2.jpg": (400, 300, 7, ""),
+    "/p/b/3.jpg": (400, 500, 9, "xy"),
+    "/p/bb/4.jpg": (300, 999, 3, "x"),
+}
+
+
+@pytest.mark.parametrize(
+    ("rules", "kept"),
+    [
+        (Rules(), 2),
+        (Rules(first="oldest"), 3),
+        (Rules(first="labels"), 2),
+        (Rules("/p/a"), 1),
+        (Rules("/p/a", "oldest"), 0),
+        (Rules("/p/b", "oldest"), 2),
+        (Rules("/p/bb"), 3),
+        (Rules("/p/none", "oldest"), 3),
+    ],
+)
+def test_proposals(rules, kept):
+    group = [
+        Member(Photo(path, "", size, time, tuple(labels)), "near", 0, 1)
+        for path, (_, size, time, labels) in PHOTOS.items()
+    ]
+    assert propose(group, rules, lambda p: p.labels, lambda p: (PHOTOS[p][0], 1)) == kept
+
+
+def test_a_tie_and_a_link(tmp_path):
+    """Of equal ones the first; never a link."""
+    Image.new("RGB", (30, 20)).save(tmp_path / "b.png")
+    (tmp_path / "a.png").symlink_to("b.png")
+    group = [
+        Member(Photo(str(tmp_path / name), "", 5, 5), "copy", 0, 1)
+        for name in ("a.png", "b.png", "b.png")
+    ]
+    assert propose(group, Rules(), lambda p: (), picture_size) == 1
+    assert picture_size(str(tmp_path / "b.png")) == (30, 20)
+    (tmp_path / "b.png").write_bytes(b"none")
+    assert picture_size(str(tmp_path / "b.png")) == picture_size("/gone.png") == (0, 0)
+
+
+def group_of(*numbers):
+    return frozenset(f"{number:064x}" for number in numbers)
+
+
+def test_kept_groups_do_not_come_back(tmp_path):
+    """Nor parts of them; but one with a new content does. Undone, it is as before."""
+    kept = KeptGroups(tmp_path / "work")
+    kept.keep(group_of(1, 2, 3))
+    kept.keep(group_of(4))
+    kept = KeptGroups(tmp_path / "work")
+    assert group_of(1, 2, 3) in kept
+    assert group_of(2, 3) in kept
+    assert group_of(4) in kept
+    assert group_of(1, 4) not in kept
+    assert group_of(1, 2, 3, 5) not in kept
+    kept.keep(group_of(1, 2, 3), undo=True)
+    again = KeptGroups(tmp_path / "work")
+    assert again.steps == kept.steps
+    assert group_of(1, 2) not in again
+    assert group_of(4) in again
+    path = tmp_path / "work" / "kept_duplicates.jsonl"
+    whole = path.read_text()
+    for line in ('{"at": "", "kept": ["x"], "undo": false}', '{"at": "", "kept": [], "undo": true}',
+                 '{"kept": 3}'):  # fmt: skip
+        path.write_text(f"{whole}{line}\n")
+        with pytest.raises(RunError, match="line 4: damaged; move the file away"):
+            KeptGroups(tmp_path / "work")
+
+
+def test_what_is_handed_on():
+    one, two, three = (Photo(f"/{n}.jpg", "", 0, 0, labels) for n, labels in
+                       (("a", ("x",)), ("b", ("y", "x")), ("c", ("z",))))  # fmt: skip
+    of = lambda photo: photo.labels  # noqa: E731
+    assert handed_on([one, two], [three, two], of) == [
+        LabelChange("/a.jpg", ("x",), ("x", "z", "y")),
+        LabelChange("/b.jpg", ("y", "x"), ("y", "x", "z")),
+    ]
+    assert handed_on([two], [one], of) == []
+
+
+@pytest.fixture
+def indexed(tmp_path):
+    """An index of two photos, one with a label; and its place."""
+
+    class Encoder:
+        bits, appearance_bits, image_size, model_id = 8, 0, 4, "abc"
+        path = tmp_path / "fake.onnx"
+
+        def full_codes(self, images):
+            return np.zeros((len(images), 1), np.uint8)
+
+    Encoder.path.write_bytes(b"fake")
+    for name in "ab":
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        Image.new("RGB", (5, 5), "red" if name == "a" else "blue").save(
+            tmp_path / "photos" / f"{name}.png"
+        )
+    place = str(tmp_path / "index")
+    with PhotoIndex.open(place, Encoder()) as index:
+        given = {str(tmp_path / "photos" / "b.png"): ("dog",)}
+        index.sync(Encoder(), [tmp_path / "photos"], labels=lambda paths: given)
+    return place
+
+
+def photos_in(place):
+    with PhotoIndex.open(place) as index:
+        return [photo for _, photo in sorted(index.photos.in_memory().items())]
+
+
+def test_labels_of_an_index(indexed):
+    a, b = photos_in(indexed)
+    labels = IndexLabels(indexed)
+    change = LabelChange(a.path, (), ("dog",))
+    labels.change([change, LabelChange(b.path, ("cat",), ())])
+    assert [photo.labels for photo in photos_in(indexed)] == [("dog",), ("dog",)]
+    assert labels.of(a) == ("dog",)  # of a photo as it was read before
+    with (
+        only_one(Path(indexed) / ".lock", "index"),
+        pytest.raises(RunError, match="is in use by another process"),
+    ):
+        labels.change([change.back()])
+    labels.change([change.back()])
+    assert [photo.labels for photo in photos_in(indexed)] == [(), ("dog",)]
+    assert labels.of(a) == ()
+
+
+def test_labels_of_a_table(indexed, tmp_path):
+    """Its columns and other rows stay; what is edited meanwhile is taken up."""
+    a, b = photos_in(indexed)
+    path = tmp_path / "labels.csv"
+    path.write_text(f"path,stars,label\n{b.path},5,cat\n")
+    labels = TableLabels(path, [os.path.dirname(a.path)])
+    assert (labels.of(a), labels.of(b)) == ((), ("cat",))
+    changes = handed_on([a], [b], labels.of)
+    path.write_text(f"path,stars,label\n{b.path},4,cat\nc.png,,owl\n")
+    labels.change(changes)
+    whole = f"path,stars,label\n{b.path},4,cat\nc.png,,owl\n"
+    assert path.read_text() == whole + "a.png,,cat\n"
+    labels.change([change.back() for change in changes])
+    assert path.read_text() == whole + "a.png,,\n"
+    path.write_text(whole + "a.png,,mine\n")
+    labels.change(changes)
+    assert path.read_text() == whole + "a.png,,mine\n"
