@@ -11,9 +11,10 @@ import tensorflow as tf
 
 from ssah_tf.data import ImageSet
 from ssah_tf.data.pipeline import fitting
+from ssah_tf.encoding.hash_layer import NAME as HASH_LAYER
 from ssah_tf.export.card import model_card
 from ssah_tf.export.graph import encoder_function
-from ssah_tf.export.hash_layer import with_hash_layer
+from ssah_tf.export.hash_layer import arrays_of, with_hash_layer
 from ssah_tf.export.identity import DECODE_RULE, model_id
 from ssah_tf.export.int8 import add_int8
 from ssah_tf.export.made_up import made_up
@@ -118,6 +119,8 @@ def make(
             write_onnx(encode, making / "encoder.onnx", opset, metadata)
             (making / "saved_model").mkdir()
             write_saved_model(encode, hnet, size, making / "saved_model" / "1")
+        if recipe.train.cached_features:
+            arrays_of(hnet, size).write(making / HASH_LAYER)
         about["preprocessing"] = asked(hnet, size)
         pictures = Pictures(run, images)
         pixels, sources = compared_on(run, pictures)

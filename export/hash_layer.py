@@ -1,4 +1,4 @@
-"""The hash layer and the packing of bits as nodes of ONNX, behind a network that is in ONNX."""
+"""The hash layer by itself: as arrays, and as nodes of ONNX behind a network that is in ONNX."""
 
 from typing import Any
 
@@ -6,13 +6,39 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from ssah_tf.encoding.hash_layer import HashLayer
+from ssah_tf.export.identity import model_id
 from ssah_tf.metrics.hamming import code_bytes
 from ssah_tf.models import HNet
 from ssah_tf.models.backbones.onnx_file import self_contained
 from ssah_tf.models.backbones.onnx_graph import FEATURES
+from ssah_tf.training.hash_layer.feature_store import feature_key
 
 #: A node: its operator, inputs, output and attributes.
 Step = tuple[str, list[str], str, dict[str, Any]]
+
+
+def arrays_of(hnet: HNet, size: int) -> HashLayer:
+    """The hash layer as arrays, with the name of the features that it takes.
+
+    Args:
+        hnet: The encoder; its backbone is frozen.
+        size: Side of the images in pixels.
+    """
+    norm, features = hnet.hash_norm, hnet.backbone.feature_size
+    (kernel,) = (variable.numpy() for variable in hnet.hash_layer.weights)
+    appearance = np.zeros((features, 0), np.float32), np.zeros(0, np.float32)
+    if hnet.appearance_layer is not None:
+        appearance = tuple(variable.numpy() for variable in hnet.appearance_layer.weights)
+    return HashLayer(
+        feature_key(hnet, size),
+        model_id(hnet, size),
+        kernel,
+        norm.moving_mean.numpy(),
+        norm.gamma.numpy() / np.sqrt(norm.moving_variance.numpy() + np.float32(norm.epsilon)),
+        norm.beta.numpy(),
+        *appearance,
+    )
 
 
 def with_hash_layer(hnet: HNet, size: int) -> onnx.ModelProto:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ssah_tf.encoding.encoder import Encoder
+from ssah_tf.encoding.hash_layer import UNDECIDED
 from ssah_tf.export.manifest import read_manifest
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.reading import read_arrays
@@ -14,8 +15,6 @@ from ssah_tf.system.reading import read_arrays
 REFERENCE = "reference.npz"
 #: The encoder in 8-bit integers, if there is one.
 INT8 = "encoder.int8.onnx"
-#: A bit whose logit is nearer to 0 than this hangs on rounding; logits have a deviation of about 1.
-UNDECIDED = 1e-4
 #: Images that a SavedModel encodes at once.
 BATCH = 256
 

@@ -125,6 +125,8 @@ def duplicates(
 ) -> None:
     """Find groups of near duplicates: close codes, confirmed by their pixels, on disk as it is now.
 
+    Mirrored and turned copies are found, too, and photos of one burst: taken within a minute.
+
     Exit code 0: all photos are as they were indexed; 3: some are missing or have changed, or could
     not be put back where they were.
     """
@@ -255,8 +257,9 @@ def listed(
         for row in as_rows(groups):
             if row["kind"] == "first":
                 typer.echo(f"group {row['group']}")
-            alike = f"{row['ssim']:.3f} {row['distance']:3d}" if row["kind"] == "near" else ""
-            typer.echo(f"  {row['kind']:5} {alike:9}  {printable(row['path'])}")
+            own = row["kind"] not in ("first", "copy", "link")
+            alike = f"{row['ssim']:.3f} {row['distance']:3d}" if own else ""
+            typer.echo(f"  {row['kind']:8} {alike:9}  {printable(row['path'])}")
         typer.echo(summary(groups))
     if table is not None:
         write_table(table, groups)

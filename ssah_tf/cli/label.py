@@ -67,7 +67,8 @@ def suggest(
     need("train", "ssah suggest")
     import_tensorflow()
     from ssah_tf.data.label_table import check_table, write_table
-    from ssah_tf.training.hash_layer.feature_store import FeatureStore, features_in
+    from ssah_tf.encoding.feature_parts import features_in
+    from ssah_tf.training.hash_layer.feature_store import FeatureStore
     from ssah_tf.training.labelling.photos import load_photos
     from ssah_tf.training.labelling.suggest import features_of_photos, suggest
 

@@ -80,6 +80,14 @@ def index(
     codes: Annotated[
         Path | None, typer.Option(help="Take the codes that `ssah encode` wrote to this folder.")
     ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Take features of a frozen backbone from this working folder, as ssah suggest "
+            "keeps them; the codes are the same.",
+        ),
+    ] = None,
     watch: Annotated[
         bool,
         typer.Option(
@@ -105,6 +113,7 @@ def index(
     """
     from ssah_tf.data.names import odd_names
     from ssah_tf.encoding.encoder import Encoder
+    from ssah_tf.encoding.hash_layer import codes_of_features
     from ssah_tf.search.backends.schemes import locked, shown
     from ssah_tf.search.photo_index import PhotoIndex
     from ssah_tf.search.watch import LabelFile, Watcher
@@ -121,6 +130,7 @@ def index(
         raise SsahError("--sweep goes with --watch")
     every = parse_duration(sweep or SWEEP, "--sweep")
     loaded = Encoder.load(encoder, threads=threads)
+    of_features = codes_of_features(loaded, features) if features is not None else None
     file = LabelFile.read(labels, sources) if labels is not None else None
     label = file.labels if file is not None else None
     with (
@@ -130,7 +140,15 @@ def index(
         PhotoIndex.open(output, loaded) as opened,
     ):
         done = opened.sync(
-            loaded, sources, bar, label, codes, replace_labels, patterns(exclude), watch
+            loaded,
+            sources,
+            bar,
+            label,
+            codes,
+            replace_labels,
+            patterns(exclude),
+            watch,
+            of_features,
         )
         photos = len(opened)
     for reason in done.bad.values():

@@ -317,7 +317,8 @@ def refuse_features(recipe: str, overrides: list[str] | None) -> None:
 
 def features_from(work: Path | None) -> "Features":
     """What gives the features of a frozen backbone: from a working folder, if one is named."""
-    from ssah_tf.training.hash_layer.feature_store import FeatureStore, features_in
+    from ssah_tf.encoding.feature_parts import features_in
+    from ssah_tf.training.hash_layer.feature_store import FeatureStore
     from ssah_tf.training.hash_layer.features import features_of
 
     return features_of if work is None else FeatureStore(features_in(work), progress_bar)

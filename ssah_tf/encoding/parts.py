@@ -3,14 +3,14 @@
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
 from ssah_tf.encoding.encoder import Encoder
 from ssah_tf.encoding.record_file import read_records, write_records
-from ssah_tf.encoding.records import Known, Record, Records, encode_records, unchanged
+from ssah_tf.encoding.records import Known, Record, Records, Uint8, encode_records, unchanged
 from ssah_tf.encoding.shards import read_shards
 
 #: Files a part: what a kill costs at most.
@@ -35,6 +35,7 @@ class Parts:
         known: Known,
         progress: Callable[[int, int], None],
         shards: Path | None = None,
+        of_features: Mapping[bytes, Uint8] | None = None,
     ) -> tuple[dict[str, Record], dict[str, str]]:
         """Records of the readable files, from parts of an earlier call where they fit.
 
@@ -43,12 +44,13 @@ class Parts:
             known: Contents that are not encoded again.
             progress: Is called with how many paths are done, and how many there are.
             shards: Folder of shards that `ssah encode` wrote, to take records from.
+            of_features: See `encode_records`.
 
         Returns:
             Path -> record in the order of the paths, and path -> reason of the bad ones.
 
         Raises:
-            SsahError: See `read_shards`; or an older version wrote a part.
+            SsahError: See `read_shards` and `encode_records`; or an older version wrote a part.
         """
         found: dict[str, Record] = {}
         bad: dict[str, str] = {}
@@ -63,7 +65,8 @@ class Parts:
         progress(done, len(paths))
         for start in range(0, len(left), PART):
             part = []
-            for batch in encode_records(self.encoder, left[start : start + PART], known=known):
+            some = left[start : start + PART]
+            for batch in encode_records(self.encoder, some, known=known, of_features=of_features):
                 part += batch
                 done += len(batch)
                 progress(done, len(paths))

@@ -18,6 +18,7 @@ from ssah_tf.data.perceptual_hash import BYTES as HASH_BYTES
 from ssah_tf.data.perceptual_hash import NOTHING, is_flat, perceptual_hash
 from ssah_tf.data.threads import in_batches
 from ssah_tf.encoding.encoder import Encoder
+from ssah_tf.encoding.hash_layer import check_codes
 from ssah_tf.metrics.hamming import full_bytes
 from ssah_tf.system.errors import ImageError
 from ssah_tf.system.text import printable
@@ -76,6 +77,7 @@ def encode_records(
     folder: str = "",
     known: Known | None = None,
     code_only: bool = False,
+    of_features: Mapping[bytes, Uint8] | None = None,
 ) -> Iterator[list[Record | Unreadable]]:
     """Records of image files; while the network runs on one batch the next is decoded.
 
@@ -85,11 +87,16 @@ def encode_records(
         folder: What relative ones are relative to; the current folder by default.
         known: Contents that are not encoded again.
         code_only: For queries: no digest and no perceptual hash.
+        of_features: Digest of a content -> its code, from features that are there: the network does
+            not run on it. In the first batch that has some it does, and has to agree.
 
     Yields:
         A record for each path, or why there is none, in order; `BATCH` at a time.
+
+    Raises:
+        SsahError: Codes of features are others than those of the encoder.
     """
-    known = known or {}
+    known, of_features, checked = known or {}, of_features or {}, False
 
     def read(path: str) -> tuple[tuple[str, bytes, int, int, bytes], Uint8] | Unreadable:
         """The columns of a record but its code, and the code if it is known, else the pixels."""
@@ -112,14 +119,26 @@ def encode_records(
 
     for batch in in_batches(read, paths, BATCH):
         good = [one for one in batch if not isinstance(one, Unreadable)]
-        pixels = [value for _, value in good if value.ndim == 3]
-        codes = iter(encoder.full_codes(np.stack(pixels)) if pixels else ())
-        yield [
-            one
-            if isinstance(one, Unreadable)
-            else Record(*one[0], code=next(codes) if one[1].ndim == 3 else one[1])
-            for one in batch
-        ]
+        values = [value for _, value in good]
+        new = [place for place, value in enumerate(values) if value.ndim == 3]
+        given = {
+            place: of_features[digest]
+            for place, digest in ((place, good[place][0][1]) for place in new)
+            if digest in of_features
+        }
+        if given and not checked:
+            pixels = np.stack([values[place] for place in given])
+            check_codes(encoder, pixels, np.stack(list(given.values())))
+            checked = True
+        left = [place for place in new if place not in given]
+        if left:
+            pixels = np.stack([values[place] for place in left])
+            given |= dict(zip(left, encoder.full_codes(pixels), strict=True))
+        records = (
+            Record(*columns, code=given.get(place, value))
+            for place, (columns, value) in enumerate(good)
+        )
+        yield [one if isinstance(one, Unreadable) else next(records) for one in batch]
 
 
 def encode_readable(encoder: Encoder, paths: list[str]) -> tuple[Uint8, list[str]]:

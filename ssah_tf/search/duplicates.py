@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from ssah_tf.data.perceptual_hash import BITS
-from ssah_tf.data.threads import decoder_pool
+from ssah_tf.data.orientation import UPRIGHT, Orientation
 from ssah_tf.metrics.hamming import hamming_distances
-from ssah_tf.search.code_index import CodeIndex
-from ssah_tf.search.likeness import FINE, SMALL, WORTH, likeness, same_shape, ssim, whole_frame
+from ssah_tf.search.bursts import burst_pairs
+from ssah_tf.search.engines import make_engine
 from ssah_tf.search.on_disk import Differences, Disk
 from ssah_tf.search.photo_index import PhotoIndex
 from ssah_tf.search.photo_table import Photo
-from ssah_tf.system.errors import ImageError
+from ssah_tf.search.small_pictures import SmallPictures
+from ssah_tf.search.turned import turned_pairs
 from ssah_tf.system.files import write_atomically
 
 #: Bits of the perceptual hash up to which two photos are compared by their pixels. A crop to nine
@@ -40,10 +40,12 @@ class Member:
 
     Attributes:
         photo: The photo.
-        kind: "first", "copy" (another file of the group has its content), "near", or "link": a
-            symbolic link to a copy, which is no file of its own.
+        kind: "first", "copy" (another file of the group has its content), "link" (a symbolic link
+            to a copy, which is no file of its own), or what the photo is beside the first: "near",
+            "mirrored", "turned" or "burst".
         distance: Bits between its code and that of the first.
-        ssim: Of its pixels and those of the first, 1 for the same; see `likeness.likeness`.
+        ssim: Of its pixels and those of the first, mirrored or turned if that is its kind: 1 for
+            the same, 0 where they are too far apart to be laid over; see `likeness.likeness`.
     """
 
     photo: Photo
@@ -71,13 +73,25 @@ class Content:
 
     Attributes:
         rows: Of the index, one for each file; real files before those that are known by a link.
+        kind: Of the first row; see `Member`.
         distance: Bits between their code and that of the first.
         ssim: Of their pixels and those of the first.
     """
 
     rows: list[int]
+    kind: str = "first"
     distance: int = 0
     ssim: float = 1.0
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A photo beside the first of its group; see `Member`."""
+
+    position: int
+    kind: str
+    distance: int
+    ssim: float
 
 
 def find_duplicates(
@@ -92,6 +106,9 @@ def find_duplicates(
     is within the radius of the first photo's, its perceptual hash is close to the first's, *and*
     its pixels are alike. Every photo is in one group at most, that of the earliest photo that it is
     like. Files with the same content are found by digest and compared once.
+
+    Then whole groups join the earliest photo that their first one is a mirrored or turned copy of,
+    whatever its code; and then that with which it is of one burst.
 
     What is found is advice to delete, so it holds for the disk as it is now: a real file is one
     member, however many names it has; copies are read and compared; what is missing or another
@@ -109,18 +126,62 @@ def find_duplicates(
     lost = set(shared) - set(disk.confirm(shared, progress))
     contents = {group[0]: group for group in by_content(disk, [r for r in rows if r not in lost])}
     singles = np.array(sorted(contents), np.int64)  # one photo a content
-    near = dict(near_duplicates(index, disk, singles, radius, min_ssim, progress))
-    inside = {row for rows in near.values() for row, _, _ in rows}
+    joined = all_joined(index, disk, singles, radius, min_ssim, progress)
+    inside = {one.position for some in joined.values() for one in some}
     found = []
-    for row in singles.tolist():
-        if row not in inside:
-            others = [Content(contents[r], far, like) for r, far, like in near.get(row, [])]
+    for position, row in enumerate(singles.tolist()):
+        if position not in inside:
+            others = [
+                Content(contents[int(singles[one.position])], one.kind, one.distance, one.ssim)
+                for one in joined.get(position, [])
+            ]
             found.append([Content(contents[row]), *others])
     found = [group for group in found if sum(len(content.rows) for content in group) > 1]
     named = [row for group in found for content in group for row in content.rows]
     there = set(disk.still(named))  # to compare pixels may have taken long
     groups = [part for group in found for part in left_of(group, there)]
     return Duplicates([members(index, disk, group) for group in groups], disk.lost())
+
+
+def all_joined(
+    index: PhotoIndex,
+    disk: Disk,
+    rows: np.ndarray,
+    radius: int,
+    min_ssim: float,
+    progress: Callable[[int, int], None],
+) -> dict[int, list[Joined]]:
+    """What joins the photo at each position of some rows, but for what has joined another one."""
+    hashes = index.photos.perceptual_hashes()[rows]
+    codes = np.asarray(index.codes.codes)[rows]
+    engine, pictures = index.codes.engine_name, SmallPictures(disk, rows)
+    near = near_duplicates(hashes, codes, engine, pictures, radius, min_ssim, progress)
+    joined = {one: [Joined(p, "near", far, like) for p, far, like in some] for one, some in near}
+    free = np.ones(len(rows), bool)
+    free[[one.position for some in joined.values() for one in some]] = False
+
+    def join(one: int, others: np.ndarray, kind: str, orientation: Orientation) -> None:
+        """Let photos join one, together with what has joined them."""
+        free[others] = False
+        along = [other.position for p in others.tolist() for other in joined.pop(p, [])]
+        whole = np.concatenate([others, np.array(along, np.int64)])
+        like = np.maximum(pictures.alike(one, whole, orientation), 0)
+        far = hamming_distances(codes[one][None], codes[whole])[0]
+        joined.setdefault(one, []).extend(
+            Joined(p, kind, distance, ssim)
+            for p, distance, ssim in zip(whole.tolist(), far.tolist(), like.tolist(), strict=True)
+        )
+
+    heads = np.flatnonzero(free & hashes.any(axis=1))  # what is of one colour lies in no way
+    for one, others, orientation in turned_pairs(
+        hashes[heads], pictures, heads, engine, min_ssim, progress
+    ):
+        join(one, others, orientation.kind, orientation)
+    heads = np.flatnonzero(free)
+    paths = [disk.paths[row] for row in rows[heads].tolist()]
+    for place, places in burst_pairs(paths, codes[heads], radius, progress):
+        join(int(heads[place]), heads[places], "burst", UPRIGHT)
+    return joined
 
 
 def by_content(disk: Disk, rows: list[int]) -> list[list[int]]:
@@ -145,10 +206,10 @@ def left_of(group: list[Content], there: set[int]) -> list[list[Content]]:
 def members(index: PhotoIndex, disk: Disk, group: list[Content]) -> list[Member]:
     """The members of a group, by content."""
     found = []
-    for number, content in enumerate(group):
+    for content in group:
         for row in content.rows:
             if row == content.rows[0]:
-                kind = "near" if number else "first"
+                kind = content.kind
             else:
                 kind = "link" if disk.is_link(row) else "copy"
             found.append(Member(index.photos.at(row), kind, content.distance, content.ssim))
@@ -156,33 +217,39 @@ def members(index: PhotoIndex, disk: Disk, group: list[Content]) -> list[Member]
 
 
 def near_duplicates(
-    index: PhotoIndex,
-    disk: Disk,
-    rows: np.ndarray,
+    hashes: np.ndarray,
+    codes: np.ndarray,
+    engine: str,
+    pictures: SmallPictures,
     radius: int,
     min_ssim: float,
     progress: Callable[[int, int], None],
 ) -> Iterator[tuple[int, list[tuple[int, int, float]]]]:
-    """Rows with those later rows that join them: (row, distance of codes, SSIM), nearest first.
+    """Positions with later ones that join them: (position, distance of codes, SSIM), nearest first.
 
     The hashes are searched, not the codes: of 50,000 photos with one code, few look alike. A photo
     that has joined a group is no query any more, so a thousand likes of one photo are a thousand
     pairs.
+
+    Args:
+        hashes: Perceptual hashes, uint8 `(n, bytes)`.
+        codes: Packed codes, uint8 `(n, bytes)`.
+        engine: See `make_engine`.
+        pictures: Those of the photos, by position.
+        radius: See `find_duplicates`.
+        min_ssim: See `find_duplicates`.
+        progress: See `find_duplicates`.
     """
-    hashes = index.photos.perceptual_hashes()[rows]
-    codes = np.asarray(index.codes.codes)[rows]
-    candidates = CodeIndex(BITS, "perceptual_hash", index.codes.engine_name)
-    candidates.add(np.arange(len(rows)), hashes)
-    pictures = Pictures(disk, rows)
-    free = np.ones(len(rows), bool)
-    step = int(np.clip(BLOCK // max(1, len(rows)), 1, 256))
-    for start in range(0, len(rows), step):
-        progress(start, len(rows))
+    free = np.ones(len(hashes), bool)
+    step = int(np.clip(BLOCK // max(1, len(hashes)), 1, 256))
+    for start in range(0, len(hashes), step):
+        progress(start, len(hashes))
         queries = start + np.flatnonzero(free[start : start + step])
-        found = candidates.range_search(hashes[queries], CANDIDATES)
+        found = make_engine(engine, hashes[start:]).within(hashes[queries], CANDIDATES)
         for one, (others, _) in zip(queries.tolist(), found, strict=True):
             if not free[one]:
                 continue
+            others = start + others
             others = others[(others > one) & free[others]]
             far = hamming_distances(codes[one : one + 1], codes[others])[0]
             others, far = others[far <= radius], far[far <= radius]
@@ -196,75 +263,11 @@ def near_duplicates(
                 joined = others[some][joins]
                 free[joined] = False
                 members += zip(
-                    rows[joined].tolist(), far[some][joins].tolist(), like[joins].tolist(),
-                    strict=True,
-                )  # fmt: skip
+                    joined.tolist(), far[some][joins].tolist(), like[joins].tolist(), strict=True
+                )
             if members:
-                yield int(rows[one]), sorted(members, key=lambda member: (-member[2], member[0]))
-    progress(len(rows), len(rows))
-
-
-class Pictures:
-    """Small pictures of photos, each decoded once, when it is needed.
-
-    Args:
-        disk: What there is of the photos; it takes note of those that cannot be read.
-        rows: Rows of them; the methods speak of positions in this array.
-    """
-
-    def __init__(self, disk: Disk, rows: np.ndarray):
-        self.disk = disk
-        self.rows = rows
-        self.seen = np.zeros(len(rows), bool)
-        self.there = np.zeros(len(rows), bool)
-        self.wide = np.ones(len(rows))
-        # Pages of memory that nobody writes to are not taken.
-        self.pixels = np.zeros((len(rows), SMALL, SMALL, 3), np.uint8)
-
-    def alike(self, one: int, others: np.ndarray) -> np.ndarray:
-        """How alike a photo is to others, float32 `(n,)`; -1 where a file cannot be read now.
-
-        Those that are somewhat alike when they are small are looked at again, finely.
-        """
-        like = np.full(len(others), -1, np.float32)
-        self.read(np.array([one]))
-        if not self.there[one]:
-            return like
-        self.read(others)
-        known = np.flatnonzero(self.there[others])
-        like[known] = ssim(self.pixels[one], self.pixels[others[known]])
-        like[known[~same_shape(self.wide[one], self.wide[others[known]])]] = 0
-        again = np.flatnonzero(like >= WORTH)
-        like[known] = np.minimum(like[known], 0)
-        mine = self.picture(one, FINE) if len(again) else None
-        if mine is None:
-            return like
-
-        def compared(place: int) -> float:
-            other = self.picture(others[place], FINE)
-            return -1 if other is None else likeness(mine[0], other[0], mine[1], other[1])
-
-        like[again] = list(decoder_pool().map(compared, again.tolist()))
-        return like
-
-    def read(self, positions: np.ndarray) -> None:
-        """Read the small pictures that are still unknown."""
-        new = positions[~self.seen[positions]]
-        self.seen[new] = True
-        found = decoder_pool().map(lambda position: self.picture(position, SMALL), new)
-        for position, picture in zip(new, found, strict=True):
-            if picture is not None:
-                self.pixels[position], self.wide[position] = picture
-                self.there[position] = True
-
-    def picture(self, position: int, side: int) -> tuple[np.ndarray, float] | None:
-        """A picture and its width for its height, `None` if it cannot be read."""
-        row = int(self.rows[position])
-        try:
-            return whole_frame(self.disk.paths[row], side)
-        except ImageError:
-            self.disk.lose(row, "unreadable")
-            return None
+                yield one, sorted(members, key=lambda member: (-member[2], member[0]))
+    progress(len(hashes), len(hashes))
 
 
 def as_rows(groups: list[list[Member]]) -> Iterator[dict[str, Any]]:
@@ -295,13 +298,18 @@ def write_table(path: Path, groups: list[list[Member]]) -> None:
 
 
 def summary(groups: list[list[Member]]) -> str:
-    """What was found, in a sentence; the size is what real files take beside the first of each."""
+    """What was found, in a sentence; the size is what real files take beside the first of each.
+
+    Photos of a burst are pictures of their own, and are not in that size.
+    """
     rest = [member for group in groups for member in group if member.kind != "first"]
     count = Counter(member.kind for member in rest)
-    size = sum(member.photo.size for member in rest if member.kind != "link") / 1e6
+    size = sum(m.photo.size for m in rest if m.kind not in ("link", "burst")) / 1e6
     links = f", {count['link']:,} links to copies" if count["link"] else ""
+    others = (("mirrored", "mirrored"), ("turned", "turned"), ("burst", "of a burst"))
+    more = "".join(f", {count[kind]:,} {words}" for kind, words in others if count[kind])
     return (
         f"{len(groups):,} groups, {len(groups) + len(rest):,} photos: beside the first of each "
-        f"{count['copy']:,} exact copies and {count['near']:,} near duplicates{links}, "
+        f"{count['copy']:,} exact copies and {count['near']:,} near duplicates{more}{links}, "
         f"{size:,.1f} MB."
     )

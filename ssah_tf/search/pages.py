@@ -138,8 +138,11 @@ def write_duplicates(path: Path, groups: list[list[Member]], summary: str) -> No
 
 def caption(member: Member) -> str:
     """What a photo is to its group, in words."""
-    if member.kind == "near":
-        return f"{member.ssim:.0%} alike, {bits_apart(member.distance)}"
+    if member.kind in ("near", "mirrored", "turned"):
+        word = "" if member.kind == "near" else f"{member.kind}, "
+        return f"{word}{member.ssim:.0%} alike, {bits_apart(member.distance)}"
+    if member.kind == "burst":
+        return f"of a burst, {bits_apart(member.distance)}"
     return {"first": "first", "copy": "exact copy", "link": "link to a copy"}[member.kind]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from ssah_tf.encoding.encoder import Encoder
 from ssah_tf.encoding.parts import Parts
+from ssah_tf.encoding.records import Uint8
 from ssah_tf.metrics.class_codes import majority_code
 from ssah_tf.metrics.hamming import code_bytes, full_bytes
 from ssah_tf.search.backends.schemes import open_storage
@@ -153,6 +154,7 @@ class PhotoIndex:
         replace_labels: bool = False,
         exclude: Sequence[str] = (),
         may_be_empty: bool = False,
+        of_features: Mapping[bytes, Uint8] | None = None,
     ) -> Synced:
         """Make results those of the photos of the sources; forget nothing; then save it.
 
@@ -174,9 +176,10 @@ class PhotoIndex:
             replace_labels: Photos of which `labels` says nothing lose theirs.
             exclude: Patterns of what is passed over in folders; see `data.scan.Exclude`.
             may_be_empty: An index may begin without a photo.
+            of_features: See `encode_records`.
 
         Raises:
-            SsahError: The encoder is another, or a source does not exist.
+            SsahError: The encoder is another, or a source does not exist; or see `encode_records`.
         """
         self.check(encoder)
         beside = Comparison(self, sources, exclude, may_be_empty)
@@ -184,7 +187,7 @@ class PhotoIndex:
         named = {} if labels is None else labels(beside.known_paths())
         self.storage.keep_encoder(encoder)
         parts = Parts(self.storage.parts(encoder.model_id), encoder)
-        found, bad = parts.encode(beside.to_read, beside.known(), progress, codes)
+        found, bad = parts.encode(beside.to_read, beside.known(), progress, codes, of_features)
         done = beside.take_in(found, bad, named, replace_labels)
         parts.clear()
         return done

@@ -35,7 +35,7 @@ class DuplicatePhoto(BaseModel):
 
     id: int
     path: str = Field(description="Relative to the folder that was indexed.")
-    kind: str = Field(description="`first`, `copy`, `near` or `link`, as in `ssah duplicates`.")
+    kind: str = Field(description="See `search.duplicates.Member`.")
     distance: int = Field(description="Bits between its code and that of the first.")
     ssim: float = Field(description="How alike it is to the first, 1 for the same.")
     bytes: int

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from PIL import Image, ImageEnhance
+from PIL import ExifTags, Image, ImageEnhance
 
 from ssah_tf.data.perceptual_hash import SIDE, grey, perceptual_hash, ssim
 from ssah_tf.metrics.hamming import hamming_distances
@@ -139,7 +139,7 @@ def test_groups(folder, tmp_path):
 
 def test_a_thousand_copies_and_likes_are_no_thousand_searches(tmp_path, monkeypatch):
     """Each like of one photo is compared once: pairs grow with photos, not with their square."""
-    from ssah_tf.search import duplicates as module
+    from ssah_tf.search import small_pictures as module
 
     encoder = Collapsed(tmp_path)
     folder = tmp_path / "photos"
@@ -160,9 +160,10 @@ def test_a_thousand_copies_and_likes_are_no_thousand_searches(tmp_path, monkeypa
 @pytest.mark.slow
 def test_hashes_that_collapse_as_codes_do(tmp_path, monkeypatch):
     """Flat pictures have one hash; of those that are not alike, only so many are compared."""
-    from ssah_tf.search import duplicates as module
+    from ssah_tf.search import duplicates
+    from ssah_tf.search import small_pictures as module
 
-    monkeypatch.setattr(module, "COMPARED", 5)
+    monkeypatch.setattr(duplicates, "COMPARED", 5)
     encoder = Collapsed(tmp_path)
     folder = tmp_path / "photos"
     folder.mkdir()
@@ -187,3 +188,94 @@ def test_empty(tmp_path):
     index.save()
     assert find_duplicates(PhotoIndex.open(tmp_path / "index"), 3).groups == []
     assert json.dumps(summary([])).startswith('"0 groups, 0 photos')
+
+
+def indexed(tmp_path, photos):
+    """The index of a folder of photos: name -> image, or image and EXIF data."""
+    encoder, folder = Collapsed(tmp_path), tmp_path / "photos"
+    folder.mkdir()
+    for name, photo in photos.items():
+        image, exif = photo if isinstance(photo, tuple) else (photo, Image.Exif())
+        image.save(folder / name, quality=90, exif=exif.tobytes())
+    index = PhotoIndex.open(tmp_path / "index", encoder)
+    index.sync(encoder, [folder])
+    return index
+
+
+def exif_of(clock):
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = f"2024:05:03 {clock}"
+    return exif
+
+
+def test_mirrored_and_turned_copies_are_kinds_of_their_own(tmp_path):
+    """Whatever their codes say, and together with what is near to them."""
+    way = Image.Transpose
+    one, two, three = scene(1), scene(2).resize((240, 160)), scene(3)
+    bright = one.transpose(way.FLIP_LEFT_RIGHT)
+    bright.paste((255, 255, 255), (0, 0, 8, 8))
+    index = indexed(tmp_path, {
+        "00 one.jpg": one,
+        "01 mirrored.jpg": one.transpose(way.FLIP_LEFT_RIGHT).resize((120, 120)),
+        "02 two.jpg": two,
+        **{f"1{n} two {way(n).name}.jpg": two.transpose(n) for n in range(1, 7)},
+        "20 mirrored, near 01, other code.jpg": bright,
+        "30 three.jpg": three,
+        "31 turned.jpg": bright.transpose(way.ROTATE_90),
+        "32 near 17.jpg": two.transpose(way.TRANSVERSE).resize((96, 144)),
+    })  # fmt: skip
+    groups = [[row[:2] for row in group] for group in names(find_duplicates(index, 8).groups)]
+    assert list(map(sorted, groups)) == [
+        [
+            ("00 one.jpg", "first"),
+            ("01 mirrored.jpg", "mirrored"),
+            ("20 mirrored, near 01, other code.jpg", "mirrored"),
+            ("31 turned.jpg", "turned"),
+        ],
+        [
+            ("02 two.jpg", "first"),
+            *((f"1{n} two {way(n).name}.jpg", "turned") for n in range(1, 7)),
+            ("32 near 17.jpg", "turned"),
+        ],
+    ]
+    assert all(m.ssim >= 0.9 for group in find_duplicates(index, 0).groups for m in group)
+
+
+def test_what_looks_alike_from_all_sides_is_not_turned(tmp_path):
+    """Skies, cards of two colours, and different things that are symmetric."""
+    draw = np.random.default_rng(0)
+    photos = {}
+    for number in range(12):
+        half = np.asarray(scene(50 + number))[:, :100]
+        photos[f"symmetric {number}.png"] = Image.fromarray(np.hstack([half, half[:, ::-1]]))
+        shade = np.linspace(draw.uniform(80, 120), draw.uniform(140, 180), 200)[:, None, None]
+        photos[f"sky {number}.png"] = Image.fromarray(
+            np.clip(shade + draw.normal((0, 20, 60), 2, (200, 200, 3)), 0, 255).astype(np.uint8)
+        )
+    found = find_duplicates(indexed(tmp_path, photos), 0, min_ssim=0.98).groups
+    assert {m.kind for group in found for m in group[1:]} <= {"near"}
+    assert not any("symmetric" in m.photo.path for group in found for m in group)
+
+
+def test_bursts_are_a_kind_of_their_own(tmp_path):
+    """Near codes and one minute; what is near to one of them comes along."""
+    one, two, three = scene(1), scene(2), scene(3)
+    index = indexed(tmp_path, {
+        "1.jpg": (one, exif_of("12:00:00")),
+        "2.jpg": (two, exif_of("12:00:40")),
+        "3 near 2.jpg": two.resize((100, 100)),
+        "4.jpg": (three, exif_of("12:01:01")),
+        "5 near 1.jpg": (one.resize((90, 90)), exif_of("12:00:00")),
+    })  # fmt: skip
+    (group,) = find_duplicates(index, 8).groups
+    assert [row[:2] for row in names([group])[0]] == [
+        ("1.jpg", "first"),
+        ("5 near 1.jpg", "near"),
+        ("2.jpg", "burst"),
+        ("3 near 2.jpg", "burst"),
+    ]
+    assert group[2].ssim < 0.9
+    text = summary([group])
+    assert "0 exact copies and 1 near duplicates, 2 of a burst, " in text
+    write_duplicates(tmp_path / "page.html", [group], text)
+    assert (tmp_path / "page.html").read_text().count("of a burst, ") == 3

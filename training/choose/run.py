@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ssah_tf.data import ImageSet, Loaded, Split
+from ssah_tf.encoding.feature_parts import features_in
 from ssah_tf.system.errors import RecipeError, RunError, SsahError, Stopped
 from ssah_tf.system.reading import parse_json
 from ssah_tf.training.bars import Bars, no_bar
@@ -29,7 +30,7 @@ from ssah_tf.training.choose.record import LeftOut, Planned, Record, Result
 from ssah_tf.training.choose.rule import choose, enough_labels
 from ssah_tf.training.choose.timing import time_frozen, time_game
 from ssah_tf.training.choose.traits import Traits
-from ssah_tf.training.hash_layer.feature_store import FeatureStore, features_in
+from ssah_tf.training.hash_layer.feature_store import FeatureStore
 from ssah_tf.training.recipe import load_recipe
 from ssah_tf.training.recipe_sections import Recipe
 from ssah_tf.training.run import Run

@@ -1,19 +1,17 @@
 """Features of a frozen backbone, kept for all who need them: by the content of each image."""
 
-import hashlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from ssah_tf.data import ImageSet
 from ssah_tf.data.decode import RULE
+from ssah_tf.encoding.feature_parts import parts_of, read_part, write_part
 from ssah_tf.models import HNet
 from ssah_tf.models.identity import digest_of_network
-from ssah_tf.system.files import atomic_path, make_folder
-from ssah_tf.system.machine import need_room
-from ssah_tf.system.reading import read_arrays
+from ssah_tf.system.files import make_folder
 from ssah_tf.system.signals import raise_if_ending
 from ssah_tf.training.bars import Bars, no_bar
 from ssah_tf.training.hash_layer.features import BATCH, feature_batches
@@ -22,17 +20,23 @@ from ssah_tf.training.hash_layer.features import BATCH, feature_batches
 PART = 8 * BATCH
 
 
-def features_in(work: Path) -> Path:
-    """Where features lie in a working folder, or in the folder of a run."""
-    return work / "features"
+def feature_key(hnet: HNet, size: int) -> str:
+    """What names features of a backbone: its weights, the decode rule, and the side of images.
+
+    Args:
+        hnet: It is built.
+        size: Side of the images in pixels.
+    """
+    what = {"decode_rule": RULE, "size": size, **hnet.backbone.identity()}
+    return digest_of_network(what, hnet.backbone.variables)[:16]
 
 
 class FeatureStore:
     """Features by the content of an image, kept in a folder; a `Features` like any other.
 
-    They lie in parts, as they were computed. A part is named by the backbone with its weights, the
-    decode rule, the side, and its contents; it holds the digest of each of its images, and one of
-    its features. A part that is damaged is passed over: what it held is computed anew.
+    They lie in parts, as they were computed. A part is named by its `feature_key` and its contents;
+    it holds the digest of each of its images, and one of its features. A part that is damaged is
+    passed over: what it held is computed anew.
 
     Args:
         folder: Where the parts lie; made if need be.
@@ -54,14 +58,13 @@ class FeatureStore:
             RunError: The folder cannot be made or written to.
         """
         make_folder(self.folder)
-        what = {"decode_rule": RULE, "size": size, **hnet.backbone.identity()}
-        key = digest_of_network(what, hnet.backbone.variables)[:16]
+        key = feature_key(hnet, size)
         rows: dict[str, list[int]] = {}
         for row, position in enumerate(positions):
             rows.setdefault(images.digests[position], []).append(row)
         features = np.empty((len(positions), hnet.backbone.feature_size), np.float32)
         absent = dict(rows)
-        for path in sorted(self.folder.glob(f"{key}-*.npz")):
+        for path in parts_of(self.folder, key):
             raise_if_ending()
             for digest, found in read_part(path, features.shape[1]):
                 if digest in absent:
@@ -113,47 +116,3 @@ class FeatureStore:
     def remove(self) -> None:
         """Remove all parts."""
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def write_part(folder: Path, key: str, digests: list[str], features: np.ndarray) -> None:
-    """Write a part, whole or not at all. See `FeatureStore`.
-
-    Args:
-        folder: Where it lies.
-        key: How its name begins.
-        digests: Of the contents of its images, hexadecimal.
-        features: `(digests, d)`.
-
-    Raises:
-        RunError: The disk is full, or the folder cannot be written.
-    """
-    names = np.array(digests)
-    features = np.ascontiguousarray(features, np.float32)
-    of_names = hashlib.sha256(names.tobytes()).hexdigest()[:16]
-    path = folder / f"{key}-{of_names}.npz"
-    with atomic_path(path) as temporary, open(temporary, "wb") as stream:
-        need_room(temporary, features.nbytes + names.nbytes)
-        digest = np.array(digest_of(names, features))
-        np.savez(stream, names=names, features=features, digest=digest)
-
-
-def read_part(path: Path, width: int) -> Iterator[tuple[str, np.ndarray]]:
-    """The digests of the images of a part, and their features; none if it is not whole.
-
-    Args:
-        path: Its file.
-        width: Number of features.
-    """
-    try:
-        arrays = read_arrays(path)
-        names, features, digest = arrays["names"], arrays["features"], str(arrays["digest"])
-    except (OSError, ValueError, KeyError):
-        return
-    whole = features.dtype == np.float32 and features.shape == (len(names), width)
-    if whole and digest_of(names, features) == digest:
-        yield from zip(names.tolist(), features, strict=True)
-
-
-def digest_of(names: np.ndarray, features: np.ndarray) -> str:
-    """SHA-256 of what is in a part."""
-    return hashlib.sha256(names.tobytes() + features.tobytes()).hexdigest()

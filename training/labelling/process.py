@@ -118,7 +118,8 @@ def work_on(
             return
         try:
             if rounds is None:
-                from ssah_tf.training.hash_layer.feature_store import FeatureStore, features_in
+                from ssah_tf.encoding.feature_parts import features_in
+                from ssah_tf.training.hash_layer.feature_store import FeatureStore
                 from ssah_tf.training.labelling.learn import Rounds
 
                 store = FeatureStore(features_in(work), bars)

@@ -91,7 +91,7 @@ function show(found) {
   focusOn(tiles()[same && place >= 0 ? place : Math.max(0, group?.photos.findIndex((photo) => photo.keep) ?? 0)]);
 }
 
-const WORDS = { first: "", copy: "exact copy", near: "alike", link: "link" };
+const WORDS = { first: "", copy: "exact copy", near: "alike", link: "link", mirrored: "mirrored", turned: "turned", burst: "of a burst" };
 
 function tile(photo, place) {
   const most = (fact) => state.group.photos.every((other) => fact(other) <= fact(photo));

@@ -1,0 +1,78 @@
+"""When a photo was taken, as its camera says."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from PIL import ExifTags, Image
+
+from ssah_tf.data.open_picture import open_picture
+
+TAGS = ExifTags.Base
+#: What a camera writes before it is set has a year before this.
+FIRST_YEAR = 1990
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When a photo was taken.
+
+    Attributes:
+        seconds: Of the camera's clock since the year 1, with fractions where the camera counts
+            them.
+        offset: Seconds by which that clock is before UTC, `None` if it does not say.
+    """
+
+    seconds: float
+    offset: float | None = None
+
+
+def capture_time(path: str | Path) -> Moment | None:
+    """When a photo was taken, by the EXIF data of its file, of which only the head is read.
+
+    The time of the file is no answer: to copy a folder gives all of it one minute.
+
+    Returns:
+        `None` if the file does not say, or cannot be read.
+    """
+    try:
+        with open_picture(path) as image:
+            # That of PNG files would decode all pixels, to look behind them.
+            facts = Image.Image.getexif(image).get_ifd(ExifTags.IFD.Exif)
+    except Exception:  # Pillow raises almost any on a damaged file
+        return None
+    return parse_moment(*(facts.get(tag) for tag in (
+        TAGS.DateTimeOriginal, TAGS.SubsecTimeOriginal, TAGS.OffsetTimeOriginal
+    )))  # fmt: skip
+
+
+def parse_moment(time: object, fraction: object = None, offset: object = None) -> Moment | None:
+    """A moment from what EXIF says of it, which may be anything.
+
+    Args:
+        time: Such as "2024:05:03 12:33:10".
+        fraction: Digits behind the point of its seconds.
+        offset: Such as "+02:00".
+
+    Returns:
+        `None` if the time is none.
+    """
+    try:
+        taken = datetime.strptime(as_text(time)[:19], "%Y:%m:%d %H:%M:%S")
+    except ValueError:
+        return None
+    if taken.year < FIRST_YEAR:
+        return None
+    digits = as_text(fraction)
+    part = float(f"0.{digits}") if digits.isascii() and digits.isdigit() else 0.0
+    found = re.fullmatch(r"([+-])(\d\d):(\d\d)", as_text(offset), re.ASCII)
+    ahead = None
+    if found is not None:
+        ahead = float(f"{found[1]}1") * 60 * (60 * int(found[2]) + int(found[3]))
+    return Moment((taken - datetime.min) / timedelta(seconds=1) + part, ahead)
+
+
+def as_text(value: object) -> str:
+    """What EXIF says in letters; "" if it is something else."""
+    return value.strip(" \0") if isinstance(value, str) else ""
