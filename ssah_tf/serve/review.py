@@ -245,7 +245,7 @@ class Review:
     def described(self, number: int) -> dict[str, Any]:
         """A group as a page shows it."""
         group, status = self.groups[number], self.status(number)
-        best = -1 if status else propose(group, self.rules, self.labels.of, self.size)
+        kept = set() if status else propose(group, self.rules, self.labels.of, self.size)
         photos = []
         for place, member in enumerate(group):
             photo, position = member.photo, self.starts[number] + place
@@ -267,7 +267,7 @@ class Review:
                     "labels": list(self.labels.of(photo)),
                     "beside": [as_unicode(os.path.basename(path)) for path in belonging],
                     "link": os.path.islink(photo.path),
-                    "keep": photo.path not in self.places if status else place == best,
+                    "keep": photo.path not in self.places if status else place in kept,
                     "image": f"/duplicates/photos/{position}/image?v={photo.digest[:12]}",
                 }
             )

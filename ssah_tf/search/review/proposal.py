@@ -1,4 +1,4 @@
-"""Which photo of a group to keep: a proposal by rules."""
+"""Which photos of a group to keep: a proposal by rules."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -36,11 +36,14 @@ def propose(
     rules: Rules,
     labels: Callable[[Photo], Sequence[str]],
     size: Callable[[str], tuple[int, int]],
-) -> int:
-    """The place in a group of the photo to keep: never a link, if there is a real file.
+) -> set[int]:
+    """The places in a group of the photos to keep.
+
+    Of photos that show the same it is one: never a link, if there is a real file. Photos of a burst
+    are pictures of their own, and all of them are kept.
 
     Args:
-        group: Photos that show the same.
+        group: Photos that show the same, or are of one burst.
         rules: How to choose.
         labels: Gives the labels of a photo.
         size: Gives width and height of a picture, pixels.
@@ -59,7 +62,8 @@ def propose(
         ruled = (number for rule in rules.order() for number in by[rule])
         return (real, photo.path.startswith(inside), *ruled, -place)
 
-    return max(range(len(group)), key=worth)
+    of_burst = {place for place, member in enumerate(group) if member.kind == "burst"}
+    return of_burst | {max((p for p in range(len(group)) if p not in of_burst), key=worth)}
 
 
 def picture_size(path: str) -> tuple[int, int]:

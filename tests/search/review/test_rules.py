@@ -43,7 +43,16 @@ def test_proposals(rules, kept):
         Member(Photo(path, "", size, time, tuple(labels)), "near", 0, 1)
         for path, (_, size, time, labels) in PHOTOS.items()
     ]
-    assert propose(group, rules, lambda p: p.labels, lambda p: (PHOTOS[p][0], 1)) == kept
+    assert propose(group, rules, lambda p: p.labels, lambda p: (PHOTOS[p][0], 1)) == {kept}
+
+
+def test_a_burst_is_kept():
+    group = [
+        Member(Photo(f"{place}.jpg", "", 5, 5), kind, 0, 1)
+        for place, kind in enumerate(("first", "burst", "near", "burst"))
+    ]
+    sizes = {"0.jpg": (10, 10), "1.jpg": (90, 90), "2.jpg": (20, 20), "3.jpg": (5, 5)}
+    assert propose(group, Rules(), lambda p: (), sizes.get) == {1, 2, 3}
 
 
 def test_a_tie_and_a_link(tmp_path):
@@ -54,7 +63,7 @@ def test_a_tie_and_a_link(tmp_path):
         Member(Photo(str(tmp_path / name), "", 5, 5), "copy", 0, 1)
         for name in ("a.png", "b.png", "b.png")
     ]
-    assert propose(group, Rules(), lambda p: (), picture_size) == 1
+    assert propose(group, Rules(), lambda p: (), picture_size) == {1}
     assert picture_size(str(tmp_path / "b.png")) == (30, 20)
     (tmp_path / "b.png").write_bytes(b"none")
     assert picture_size(str(tmp_path / "b.png")) == picture_size("/gone.png") == (0, 0)
