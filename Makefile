@@ -64,6 +64,7 @@ bench: setup ## Time evaluation, the input pipeline, training steps, encoders, s
 	$(BIN)/python benchmarks/input_pipeline.py
 	$(BIN)/python benchmarks/training_speed.py
 	$(BIN)/python benchmarks/label_speed.py
+	$(BIN)/python benchmarks/label_map.py
 	$(BIN)/python benchmarks/step_variants.py
 	$(BIN)/python benchmarks/encoder_speed.py
 	$(BIN)/python benchmarks/search_speed.py

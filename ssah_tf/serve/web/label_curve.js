@@ -17,7 +17,7 @@ const gain = (value) => (value < 0 ? "−" : "+") + share(Math.abs(value));
 function forecastText(forecast) {
   const last = forecast.at(-1);
   if (!last) return "What more labels would bring cannot be said yet: it takes three rounds of the same classes, each with other numbers of labels.";
-  return `About ${number(last.labels, "more label")} would give ${gain(last.gain)} (95 % range ${gain(last.low)} to ${gain(last.high)}).`;
+  return `About ${number(last.labels, "more label")} would give ${gain(last.gain)} mAP (95 % range ${gain(last.low)} to ${gain(last.high)}).`;
 }
 
 /** The rounds that were measured, and the forecast after the newest one, as a figure; `null` without rounds. */

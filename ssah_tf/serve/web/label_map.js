@@ -22,6 +22,7 @@ function openMap(open) {
   $("keys").hidden = open || !photos.size;
   show(state);
   if (!open) focusOn(firstOpen(0));
+  else if (innerWidth <= 832) $("map").scrollIntoView(); // the panel covers the lower half
 }
 
 /** Bring the map up to the state: ask for it if it is not there, and for what was said if that is old. */

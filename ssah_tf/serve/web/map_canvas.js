@@ -151,7 +151,8 @@ class MapCanvas {
     const theme = this.dark ? "dark" : "light", { ratio } = this;
     const { width, height } = this.canvas, { x: xs, y: ys, kinds, selected } = this;
     const scale = this.scale * ratio, left = this.left * ratio, top = this.top * ratio;
-    const small = Math.max(1, Math.round(ratio * Math.min(5, 1.1 * Math.sqrt(this.scale / this.whole))));
+    const size = xs.length > 5000 ? 1.1 : 2; // radius in CSS pixels, of the whole map
+    const small = Math.max(1, Math.round(ratio * Math.min(5, size * Math.sqrt(this.scale / this.whole))));
     const large = small + Math.round(2 * ratio), edge = large + Math.round(2 * ratio);
     const grey = packed(GREY[theme]), ink = packed(INK[theme]), colours = COLOURS[theme].map(packed);
     const dot = this.stamp(0, small), mark = this.stamp(CROSS, small + 1), around = this.stamp(0, edge);
