@@ -59,7 +59,7 @@ bench-quality: setup ## Compare methods at several numbers of labels (hours; goe
 	$(BIN)/python benchmarks/quality/run.py
 	$(BIN)/python benchmarks/quality/suggest.py --data fashion-frozen=
 
-bench: setup ## Time evaluation, the input pipeline, training steps, encoders, search and service
+bench: setup ## Time evaluation, input, training steps, the label page, encoders, search and service
 	$(BIN)/python benchmarks/evaluate_speed.py
 	$(BIN)/python benchmarks/input_pipeline.py
 	$(BIN)/python benchmarks/training_speed.py

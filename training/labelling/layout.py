@@ -177,7 +177,7 @@ def key_of(names: np.ndarray, features: np.ndarray, rows: np.ndarray) -> str:
     method = (VERSION, ANCHORS, DIRECTIONS, PERPLEXITY, STEPS, CLUSTERS, MEMBERS)
     digest = hashlib.sha256(repr(method).encode() + names.tobytes())
     for some in in_blocks(rows):
-        digest.update(np.ascontiguousarray(features[some], np.float32))
+        digest.update(features[some].astype(np.float32).tobytes())
     return digest.hexdigest()[:16]
 
 

@@ -199,12 +199,17 @@ def test_the_process(tmp_path):
             *first
         }
         assert not {*first} & {*chain(*second.groups)}
+        made = do(Task({}, (), False, lay_out=True))
+        assert made.layout.places.shape == (24, 2)
+        assert (tmp_path / "work" / "map.npz").exists()
         process.begin(Task(known, (), True))
         process.process.kill()
         while process.progress() != Progress():
             time.sleep(0.1)
         assert outcomes[-1].error == "learning has ended early; learning.log may say why"
-        assert do(Task(known, (), False)).groups == second.groups
+        again = do(Task(known, (), False))  # of a process that begins anew
+        assert again.groups == second.groups
+        assert again.layout.key == made.layout.key
     finally:
         process.close()
     bad = Process(images, tmp_path / "work", ("data.image_size=8",), 6, outcomes.append)
