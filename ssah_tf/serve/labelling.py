@@ -48,7 +48,7 @@ class Labelling:
         believed: See `Outcome`.
         correcting: The class whose believed photos are shown, "" if the suggested ones are.
         probabilities: Position -> how probable that class is.
-        layout: The map of all photos, if there is one.
+        layout: The map, if there is one.
         error: Why the last task failed, "" if it did not.
         revision: Grows with whatever a page shows, but for progress.
         classes: In the order in which they came, so that their keys stay.
@@ -202,11 +202,10 @@ class Labelling:
             DataError: No map can be made, or something else is going on.
         """
         with self.lock:
-            if self.layout is not None:
-                return
-            if self.no_map:
+            if self.layout is None and self.no_map:
                 raise DataError(self.no_map)
-            self.begin(Task({}, (), False, lay_out=True))
+            if self.layout is None:
+                self.begin(Task({}, (), False, lay_out=True))
 
     def begin(self, task: Task) -> None:
         """Begin a task.
@@ -228,14 +227,12 @@ class Labelling:
         """
         with self.lock:
             self.table.refresh()
-            verdicts = [self.verdict(position) for position in range(len(self))]
-            labels = {p: verdict.labels for p, verdict in enumerate(verdicts) if verdict.labels}
-            passed = tuple(p for p, verdict in enumerate(verdicts) if verdict.mark)
+            said = [self.verdict(position) for position in range(len(self))]
+            labels = {p: verdict.labels for p, verdict in enumerate(said) if verdict.labels}
+            passed = tuple(p for p, verdict in enumerate(said) if verdict.mark)
             if train and len({name for names in labels.values() for name in names}) < 2:
                 raise DataError("give photos of two classes a label first")
-            rejected = {
-                p: v.rejected for p, v in enumerate(verdicts) if v.rejected and not v.labels
-            }
+            rejected = {p: v.rejected for p, v in enumerate(said) if v.rejected and not v.labels}
             self.begin(Task(labels, passed, train, rejected, tuple(self.journal.measured)))
 
     def take(self, outcome: Outcome) -> None:
