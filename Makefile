@@ -59,11 +59,12 @@ bench-quality: setup ## Compare methods at several numbers of labels (hours; goe
 	$(BIN)/python benchmarks/quality/run.py
 	$(BIN)/python benchmarks/quality/suggest.py --data fashion-frozen=
 
-bench: setup ## Time evaluation, the input pipeline, training steps, encoders, search and service
+bench: setup ## Time evaluation, input, training steps, the label page, encoders, search and service
 	$(BIN)/python benchmarks/evaluate_speed.py
 	$(BIN)/python benchmarks/input_pipeline.py
 	$(BIN)/python benchmarks/training_speed.py
 	$(BIN)/python benchmarks/label_speed.py
+	$(BIN)/python benchmarks/label_map.py
 	$(BIN)/python benchmarks/step_variants.py
 	$(BIN)/python benchmarks/encoder_speed.py
 	$(BIN)/python benchmarks/search_speed.py

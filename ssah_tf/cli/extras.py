@@ -23,6 +23,7 @@ EXTRAS = {
         "tensorflow_serving",
     ),
     "search": ("faiss", "pyarrow", "watchdog"),
+    "label": ("sklearn",),
     "serve": ("fastapi", "uvicorn", "python_multipart", "prometheus_client"),
 }
 
@@ -33,9 +34,14 @@ def need(extra: str, command: str) -> None:
     Raises:
         SsahError: A module of the extra is missing.
     """
+    if line := lacks(extra, command):
+        raise SsahError(line)
+
+
+def lacks(extra: str, what: str) -> str:
+    """What something needs that is not installed, and how to install it; "" if all is there."""
     missing = [name for name in EXTRAS[extra] if importlib.util.find_spec(name) is None]
-    if missing:
-        raise SsahError(f"{command} needs {missing[0]}: pip install 'ssah-tf[{extra}]'")
+    return f"{what} needs {missing[0]}: pip install 'ssah-tf[{extra}]'" if missing else ""
 
 
 def renamed(old: str, new: str) -> Any:

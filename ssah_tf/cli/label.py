@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssah_tf.cli.extras import import_tensorflow, need
+from ssah_tf.cli.extras import import_tensorflow, lacks, need
 from ssah_tf.cli.folders import Exclude, patterns, print_passed_over
 from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable, tell_skipped
 from ssah_tf.cli.serve import (
@@ -143,7 +143,8 @@ def label(
             loaded = load_photos(photos, None, patterns(exclude), bar)
         print_loaded(loaded)
         images = loaded.images
-        labelling = Labelling(photos, images.ids, images.digests, table, journal, count)
+        no_map = lacks("label", "the map")
+        labelling = Labelling(photos, images.ids, images.digests, table, journal, count, no_map)
         learner = Process(images, work, tuple(overrides or ()), count, labelling.take)
         labelling.learner = learner
         labelling.learn(train=False)

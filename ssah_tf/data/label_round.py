@@ -1,8 +1,10 @@
 """What the page of labelling and the process that learns tell each other."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -14,12 +16,16 @@ class Task:
         passed: Positions of photos that are not to be suggested: something else was said of them.
         train: Whether to train and measure; or else only to suggest.
         rejected: Position of a photo -> classes that it is not of, of those without a label.
+        measured: What the trainings until now were measured with, the newest last.
+        lay_out: Whether only the map is wanted.
     """
 
     labels: Mapping[int, tuple[str, ...]]
     passed: tuple[int, ...]
     train: bool
     rejected: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    measured: Sequence[Mapping[str, Any]] = ()
+    lay_out: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,18 +44,38 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Layout:
+    """A map of all photos.
+
+    Attributes:
+        key: Another one: it is another map.
+        places: Where each photo lies, float32 `(photos, 2)`, from 0 to 1.
+        clusters: Number of the cluster of each photo, int64 `(photos,)`.
+        examples: Position of a photo that stands for each cluster, int64 `(clusters,)`.
+    """
+
+    key: str
+    places: np.ndarray
+    clusters: np.ndarray
+    examples: np.ndarray
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a task came to.
 
     Attributes:
-        groups: Positions of photos to label next, alike ones together.
+        groups: Positions of photos to label next, alike ones together; `None` if only the map was
+            wanted.
         measured: What the training was measured with, if there was one.
         believed: Class -> (position, probability) of the photos without a label that are believed
             to be of it, the surest first.
         error: Why there is nothing, in a line.
+        layout: The map, if there is one.
     """
 
-    groups: list[list[int]] = field(default_factory=list)
+    groups: list[list[int]] | None = field(default_factory=list)
     measured: dict[str, Any] | None = None
     believed: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     error: str = ""
+    layout: Layout | None = None

@@ -1,7 +1,7 @@
 """What is no label, on disk: photos that were skipped, doubts, rejected classes; steps to undo."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -12,6 +12,10 @@ from ssah_tf.system.reading import parse_json
 
 #: What a person says of a photo instead of a label.
 Mark = Literal["", "skipped", "unsure"]
+#: What can be done with photos: set, add or take away a label; say of which class they are not; say
+#: something instead; say nothing.
+Action = Literal["label", "add", "remove", "reject", "skip", "unsure", "clear"]
+MARKS: Mapping[str, Mark] = {"skip": "skipped", "unsure": "unsure", "clear": ""}
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,33 @@ class Verdict:
     labels: tuple[str, ...] = ()
     mark: Mark = ""
     rejected: tuple[str, ...] = ()
+
+    def after(self, action: Action, name: str) -> "Verdict":
+        """The verdict after something more was said.
+
+        Args:
+            action: What is said.
+            name: The class, for the actions that need one.
+        """
+        if action == "clear":
+            return Verdict()
+        if action in MARKS:
+            return Verdict((), MARKS[action], self.rejected)
+        labels, rejected = (
+            tuple(known for known in names if known != name)
+            for names in (self.labels, self.rejected)
+        )
+        if action == "reject":
+            return Verdict(labels, self.mark, (*rejected, name))
+        if action == "label":
+            return Verdict((name,), "", rejected)
+        if action == "remove":
+            return Verdict(labels, "", rejected)
+        return self if name in self.labels else Verdict((*labels, name), "", rejected)
+
+    def is_open(self, name: str) -> bool:
+        """Whether nothing was said of the photo, nor that it is not of a class."""
+        return not self.labels and not self.mark and name not in self.rejected
 
 
 @dataclass(frozen=True)

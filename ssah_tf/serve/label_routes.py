@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import FastAPI, Path, Request, Response
 
+from ssah_tf.serve.label_map import descriptions, map_labels, photo_map
 from ssah_tf.serve.labelling import Labelling
 from ssah_tf.serve.limits import OPEN, PICTURE, limits
 from ssah_tf.serve.pictures import large
@@ -12,10 +13,14 @@ from ssah_tf.serve.routes import picture
 from ssah_tf.serve.schemas import (
     Correct,
     Health,
+    LabelledPhoto,
     LabellingProgress,
     LabellingState,
     Learn,
+    MapLabels,
+    PhotoMap,
     Said,
+    Which,
 )
 
 if TYPE_CHECKING:
@@ -74,6 +79,26 @@ def add_labelling(app: FastAPI, service: "Service", labelling: Labelling) -> Non
     async def correct(body: Correct) -> dict[str, Any]:
         """Show photos that are believed to be of a class, or the suggested ones again."""
         return await after(labelling.correct, body.label, body.doubtful)
+
+    @app.post("/labelling/map", response_model=LabellingState, tags=["map"])
+    async def draw_map() -> dict[str, Any]:
+        """Begin to make the map of all photos, unless it is there."""
+        return await after(labelling.draw_map)
+
+    @app.get("/labelling/map", response_model=PhotoMap, tags=["map"])
+    async def whole_map() -> dict[str, Any]:
+        """Where each photo lies; it changes with its key alone."""
+        return await service.run(service.work, photo_map, labelling)
+
+    @app.get("/labelling/map/labels", response_model=MapLabels, tags=["map"])
+    async def labels_on_map() -> dict[str, Any]:
+        """What was said of which photos."""
+        return await service.run(service.work, map_labels, labelling)
+
+    @app.post("/labelling/described", response_model=list[LabelledPhoto], tags=["map"])
+    async def described(body: Which) -> list[dict[str, Any]]:
+        """Photos by their numbers, with what was said of them."""
+        return await service.run(service.work, descriptions, labelling, body.photos)
 
     @app.get("/labelling/photos/{id}/thumbnail", tags=["labels"], response_class=Response)
     @limits(PICTURE)

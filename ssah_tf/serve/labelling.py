@@ -5,18 +5,14 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
-from ssah_tf.data.label_round import Outcome, Progress, Task
+from ssah_tf.data.label_round import Layout, Outcome, Progress, Task
 from ssah_tf.data.label_table import LabelTable, label_of
 from ssah_tf.data.labels import normalise
-from ssah_tf.serve.label_journal import Change, Journal, Mark, Verdict
+from ssah_tf.serve.label_journal import MARKS, Action, Change, Journal, Verdict
 from ssah_tf.system.errors import DataError
 
-#: What can be done with photos: set, add or take away a label; say of which class they are not; say
-#: something instead; say nothing.
-Action = Literal["label", "add", "remove", "reject", "skip", "unsure", "clear"]
-MARKS: Mapping[str, Mark] = {"skip": "skipped", "unsure": "unsure", "clear": ""}
 #: Photos of a class that get one key, where it is sure of them; of doubtful ones each has its own.
 ROW = 6
 
@@ -44,6 +40,7 @@ class Labelling:
         table: The labels.
         journal: What is no label.
         count: Photos that are shown at once, at most.
+        no_map: Why no map can be made, "" if one can.
 
     Attributes:
         groups: Positions of the photos that are shown, alike ones together.
@@ -51,6 +48,7 @@ class Labelling:
         believed: See `Outcome`.
         correcting: The class whose believed photos are shown, "" if the suggested ones are.
         probabilities: Position -> how probable that class is.
+        layout: The map, if there is one.
         error: Why the last task failed, "" if it did not.
         revision: Grows with whatever a page shows, but for progress.
         classes: In the order in which they came, so that their keys stay.
@@ -64,6 +62,7 @@ class Labelling:
         table: LabelTable,
         journal: Journal,
         count: int = 48,
+        no_map: str = "",
     ):
         self.root = root
         self.roots = [os.path.realpath(root)]
@@ -73,6 +72,8 @@ class Labelling:
         self.table = table
         self.journal = journal
         self.count = count
+        self.no_map = no_map
+        self.layout: Layout | None = None
         self.groups: list[list[int]] = []
         self.suggested: list[list[int]] = []
         self.believed: dict[str, list[tuple[int, float]]] = {}
@@ -117,26 +118,9 @@ class Labelling:
             self.path_of(position)
         name = "" if action in MARKS else label_of(label)
 
-        def said(before: Verdict) -> Verdict:
-            if action == "clear":
-                return Verdict()
-            if action in MARKS:
-                return Verdict((), MARKS[action], before.rejected)
-            labels, rejected = (
-                tuple(known for known in names if known != name)
-                for names in (before.labels, before.rejected)
-            )
-            if action == "reject":
-                return Verdict(labels, before.mark, (*rejected, name))
-            if action == "label":
-                return Verdict((name,), "", rejected)
-            if action == "remove":
-                return Verdict(labels, "", rejected)
-            return before if name in before.labels else Verdict((*labels, name), "", rejected)
-
         with self.lock:
             self.table.refresh()
-            self.apply({position: said(self.verdict(position)) for position in photos})
+            self.apply({p: self.verdict(p).after(action, name) for p in photos})
 
     def apply(self, verdicts: Mapping[int, Verdict]) -> None:
         """Keep a step, then write its labels: a step without its labels is harmless to undo."""
@@ -211,34 +195,53 @@ class Labelling:
             self.table.refresh()
             self.apply(self.moved())
 
+    def draw_map(self) -> None:
+        """Begin to make the map, unless it is there.
+
+        Raises:
+            DataError: No map can be made, or something else is going on.
+        """
+        with self.lock:
+            if self.layout is None and self.no_map:
+                raise DataError(self.no_map)
+            if self.layout is None:
+                self.begin(Task({}, (), False, lay_out=True))
+
+    def begin(self, task: Task) -> None:
+        """Begin a task.
+
+        Raises:
+            DataError: Another one is going on.
+        """
+        if self.learner is None or self.learner.progress().what:
+            raise DataError("it is learning already: wait until that is done")
+        self.error = ""
+        self.learner.begin(task)
+        self.revision += 1
+
     def learn(self, train: bool) -> None:
         """Begin to learn, or only to suggest.
 
         Raises:
-            DataError: It is going on, or there are too few labels to train.
+            DataError: Something is going on, or there are too few labels to train.
         """
         with self.lock:
-            if self.learner is None or self.learner.progress().what:
-                raise DataError("it is learning already: wait until that is done")
             self.table.refresh()
-            verdicts = [self.verdict(position) for position in range(len(self))]
-            labels = {p: verdict.labels for p, verdict in enumerate(verdicts) if verdict.labels}
-            passed = tuple(p for p, verdict in enumerate(verdicts) if verdict.mark)
+            said = [self.verdict(position) for position in range(len(self))]
+            labels = {p: verdict.labels for p, verdict in enumerate(said) if verdict.labels}
+            passed = tuple(p for p, verdict in enumerate(said) if verdict.mark)
             if train and len({name for names in labels.values() for name in names}) < 2:
                 raise DataError("give photos of two classes a label first")
-            rejected = {
-                p: v.rejected for p, v in enumerate(verdicts) if v.rejected and not v.labels
-            }
-            self.error = ""
-            self.learner.begin(Task(labels, passed, train, rejected))
-            self.revision += 1
+            rejected = {p: v.rejected for p, v in enumerate(said) if v.rejected and not v.labels}
+            self.begin(Task(labels, passed, train, rejected, tuple(self.journal.measured)))
 
     def take(self, outcome: Outcome) -> None:
         """Take up what a task came to."""
         with self.lock:
             self.revision += 1
             self.error = outcome.error
-            if outcome.error:
+            self.layout = outcome.layout or self.layout
+            if outcome.error or outcome.groups is None:
                 return
             self.suggested = outcome.groups
             self.believed = outcome.believed
@@ -261,7 +264,7 @@ class Labelling:
             if not name:
                 return self.show("", self.suggested)
             found = self.believed.get(name, ())
-            left = [p for p, _ in found if is_open(self.verdict(p), name)]
+            left = [p for p, _ in found if self.verdict(p).is_open(name)]
             if not left:
                 raise DataError(f"no photo is left that is believed to be {name}: learn again")
             shown, size = (left[::-1], 1) if doubtful else (left, ROW)
@@ -315,9 +318,11 @@ class Labelling:
                 "believed": [
                     {"name": name, "photos": left}
                     for name, found in self.believed.items()
-                    if (left := sum(is_open(verdicts[p], name) for p, _ in found))
+                    if (left := sum(verdicts[p].is_open(name) for p, _ in found))
                 ],
-                "measured": self.journal.measured[-2:],
+                "measured": self.journal.measured,
+                "map": self.layout.key if self.layout else "",
+                "no_map": self.no_map,
             }
 
     def described(self, position: int) -> dict[str, Any]:
@@ -341,8 +346,3 @@ class Labelling:
         if not 0 <= position < len(self):
             raise DataError("no such photo in this folder")
         return os.path.join(self.root, self.paths[position])
-
-
-def is_open(verdict: Verdict, name: str) -> bool:
-    """Whether nothing was said of a photo, nor that it is not of a class."""
-    return not verdict.labels and not verdict.mark and name not in verdict.rejected

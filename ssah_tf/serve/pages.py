@@ -29,6 +29,9 @@ LABEL_PAGES: Files = {
     "/": ("label.html", "text/html", PAGE),
     "/static/label.css": ("label.css", "text/css", OPEN),
     "/static/label.js": ("label.js", "text/javascript", OPEN),
+    "/static/map_canvas.js": ("map_canvas.js", "text/javascript", OPEN),
+    "/static/label_map.js": ("label_map.js", "text/javascript", OPEN),
+    "/static/label_curve.js": ("label_curve.js", "text/javascript", OPEN),
 }
 REVIEW_PAGES: Files = {
     **SHARED,

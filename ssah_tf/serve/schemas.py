@@ -2,8 +2,10 @@
 
 from pydantic import BaseModel, Field
 
-from ssah_tf.serve.label_journal import Mark
-from ssah_tf.serve.labelling import Action
+from ssah_tf.serve.label_journal import Action, Mark
+
+#: Photos of one step, at most: a region of the map may have many.
+MANY = 100_000
 
 
 class Mistake(BaseModel):
@@ -87,7 +89,7 @@ class About(BaseModel):
 class Said(BaseModel):
     """What a person says of photos."""
 
-    photos: list[int] = Field(min_length=1, max_length=1000, description="Their numbers.")
+    photos: list[int] = Field(min_length=1, max_length=MANY, description="Their numbers.")
     action: Action = Field(
         description="Give a label and take all others away, `add` or `remove` one, `reject` one "
         "that was believed, `skip` the photo, be `unsure`, or `clear` what was said."
@@ -110,6 +112,12 @@ class Correct(BaseModel):
     doubtful: bool = Field(
         False, description="Whether the most doubtful photos come first; or else the surest."
     )
+
+
+class Which(BaseModel):
+    """Which photos to describe."""
+
+    photos: list[int] = Field(max_length=500, description="Their numbers.")
 
 
 class TaskProgress(BaseModel):
@@ -164,6 +172,15 @@ class WeakClass(BaseModel):
     queries: int
 
 
+class Forecast(BaseModel):
+    """What more labels would bring, by the learning curve so far."""
+
+    labels: int = Field(description="So many more photos with a label.")
+    gain: float = Field(description="What that would add to mAP, the median.")
+    low: float = Field(description="Lower end of its 95 % range.")
+    high: float
+
+
 class Measured(BaseModel):
     """What a training was measured with: on labelled photos that it did not see."""
 
@@ -178,6 +195,35 @@ class Measured(BaseModel):
         description="Photos without a label that are believed to be of another class than before."
     )
     seconds: float
+    forecast: list[Forecast] = Field([], description="Empty if it cannot be said yet.")
+
+
+class MapCluster(BaseModel):
+    """Photos that are alike."""
+
+    photos: int
+    example: LabelledPhoto = Field(description="One that stands for them.")
+
+
+class PhotoMap(BaseModel):
+    """A place for each photo, so that alike ones lie near each other."""
+
+    key: str = Field(description="Another one: another map.")
+    x: list[int] = Field(description="Of each photo, by number: 0 to 65,535, from left to right.")
+    y: list[int] = Field(description="Likewise, from top to bottom.")
+    cluster: list[int] = Field(description="Number of the cluster of each photo.")
+    clusters: list[MapCluster] = Field(description="The largest one first.")
+
+
+class MapLabels(BaseModel):
+    """What was said of the photos on the map."""
+
+    revision: int
+    classes: list[str]
+    first: list[tuple[int, int]] = Field(
+        description="Number of a photo, and of its first label among the classes."
+    )
+    marked: list[int] = Field(description="Photos that were skipped, or not sure.")
 
 
 class LabellingState(LabellingProgress):
@@ -195,5 +241,7 @@ class LabellingState(LabellingProgress):
         description='The class whose believed photos are shown; "" if the suggested ones are.'
     )
     believed: list[BelievedClass]
-    measured: list[Measured] = Field(description="The last two trainings, the newest last.")
+    map: str = Field(description='Key of the map; "" if there is none yet.')
+    no_map: str = Field(description='Why no map can be made; "" if one can.')
+    measured: list[Measured] = Field(description="Each training, the newest last.")
     token: bool = Field(description="Whether a token is needed.")

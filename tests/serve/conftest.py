@@ -1,5 +1,6 @@
 """An encoder whose codes can be worked out by hand, photos of one colour each, their index."""
 
+import asyncio
 import base64
 import contextlib
 import io
@@ -8,16 +9,21 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import uvicorn
 from PIL import Image
 from starlette.testclient import TestClient
 
 from ssah_tf import Encoder
+from ssah_tf.cli.serve import listen
 from ssah_tf.data.decode import RULE
+from ssah_tf.data.label_round import Outcome, Progress
+from ssah_tf.data.label_table import LabelTable
 from ssah_tf.search.duplicates import find_duplicates
 from ssah_tf.search.labels import PhotoLabels
 from ssah_tf.search.photo_index import PhotoIndex
@@ -25,7 +31,9 @@ from ssah_tf.search.review.kept import KeptGroups
 from ssah_tf.search.review.labels import IndexLabels
 from ssah_tf.search.review.proposal import Rules
 from ssah_tf.search.review.set_aside import SetAside
-from ssah_tf.serve.app import make_app
+from ssah_tf.serve.app import make_app, make_label_app
+from ssah_tf.serve.label_journal import Journal
+from ssah_tf.serve.labelling import Labelling
 from ssah_tf.serve.library import LiveLibrary
 from ssah_tf.serve.review import Review
 from ssah_tf.serve.settings import Settings
@@ -423,3 +431,68 @@ class Duplicated:
 def duplicated(tmp_path):
     """An index with duplicates, of the test alone."""
     return Duplicated(tmp_path)
+
+
+#: Photos of a group, and of a suggestion of labelling.
+GROUP, COUNT = 3, 36
+MEASURED = {
+    "labelled": 30, "classes": 3, "queries": 10, "map": 0.75, "low": 0.6, "high": 0.9,
+    "weak": [{"name": "cat", "map": 0.25, "queries": 4}], "changed": None, "seconds": 1.0,
+}  # fmt: skip
+
+
+class StandInLearner:
+    """Suggests the first photos of which nothing was said; takes a moment."""
+
+    def __init__(self, labelling):
+        self.labelling = labelling
+        self.now = Progress()
+        self.rounds = 0
+
+    def begin(self, task):
+        self.now = Progress("training", 1, 4)
+        threading.Thread(target=self.work, args=(task,), daemon=True).start()
+
+    def work(self, task):
+        time.sleep(0.5)
+        self.rounds += task.train
+        taken = {*task.labels, *task.passed}
+        left = [p for p in range(len(self.labelling)) if p not in taken][:COUNT]
+        groups = [left[i : i + GROUP] for i in range(0, len(left), GROUP)]
+        measured = {**MEASURED, "map": 0.5 + 0.1 * self.rounds, "changed": 7}
+        names = sorted({name for labels in task.labels.values() for name in labels})
+        believed = {
+            name: [(p, (99.5 - p) / 100) for p in left[i :: len(names)]]
+            for i, name in enumerate(names)
+        }
+        self.labelling.take(Outcome(groups, measured if task.train else None, believed))
+        self.now = Progress()
+
+    def progress(self):
+        return self.now
+
+
+@pytest.fixture
+def served_labels(tmp_path):
+    """A real service of labelling, of 80 photos: its address, and the `Labelling`."""
+    (tmp_path / "photos").mkdir()
+    paths = [f"{number:02d}.png" for number in range(80)]
+    for number, path in enumerate(paths):
+        Image.new("RGB", (200, 150), (3 * number, 90, 200)).save(tmp_path / "photos" / path)
+    labelling = Labelling(
+        tmp_path / "photos",
+        paths,
+        [f"{number:064x}" for number in range(80)],
+        LabelTable(tmp_path / "labels.csv"),
+        Journal(tmp_path / "work"),
+    )
+    labelling.learner = StandInLearner(labelling)
+    labelling.learn(train=False)
+    app = make_label_app(labelling, Settings(rate=0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    with listen("127.0.0.1", 0) as listener:
+        thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", labelling
+        server.should_exit = True
+        thread.join()

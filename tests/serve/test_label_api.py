@@ -1,10 +1,11 @@
 """The API of labelling: what it answers, and what it refuses."""
 
+import numpy as np
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from ssah_tf.data.label_round import Outcome, Progress
+from ssah_tf.data.label_round import Layout, Outcome, Progress
 from ssah_tf.data.label_table import LabelTable
 from ssah_tf.serve.app import make_label_app
 from ssah_tf.serve.label_journal import Journal
@@ -150,7 +151,97 @@ def test_what_cannot_be_done(http, tmp_path):
     assert "too large" in mistake(large, 413)
 
 
-CHANGES = ("said", "undo", "moved", "learn", "correct")
+#: Six photos in two clusters.
+LAYOUT = Layout(
+    "a key",
+    np.array([[0, 0], [1, 0.5], [0.5, 1], [0, 0.1], [0.2, 0], [1, 0.6]], np.float32),
+    np.array([0, 1, 0, 0, 0, 1]),
+    np.array([3, 5]),
+)
+
+
+def test_the_map(http, tmp_path):
+    client = http()
+    state = client.get("/labelling").json()
+    assert (state["map"], state["no_map"]) == ("", "")
+    assert mistake(client.get("/labelling/map"), 422) == "there is no map yet"
+    assert client.post("/labelling/map").status_code == 200
+    assert client.labelling.learner.asked[-1].lay_out
+    client.labelling.take(Outcome(None, layout=LAYOUT))
+    state = client.get("/labelling").json()
+    assert state["map"] == "a key"
+    assert [p["path"] for p in state["groups"][0]] == ["4.png", "1.png"]  # they stay
+    found = client.get("/labelling/map").json()
+    assert found["x"] == [0, 65535, 32768, 0, 13107, 65535]
+    assert found["y"][:3] == [0, 32768, 65535]
+    assert found["cluster"] == [0, 1, 0, 0, 0, 1]
+    assert [(c["photos"], c["example"]["path"]) for c in found["clusters"]] == [
+        (4, "3.png"),
+        (2, "5.png"),
+    ]
+    asked = len(client.labelling.learner.asked)
+    client.post("/labelling/map")  # it is there
+    assert len(client.labelling.learner.asked) == asked
+
+
+def test_a_region_is_one_step(http, tmp_path):
+    client = http()
+    client.labelling.take(Outcome(None, layout=LAYOUT))
+    client.post("/labelling/said", **said([0, 2, 3], "label", "cat"))
+    client.post("/labelling/said", **said([1], "label", "dog"))
+    client.post("/labelling/said", **said([5], "skip"))
+    state = client.post("/labelling/said", **said([1], "add", "cat")).json()
+    found = client.get("/labelling/map/labels").json()
+    assert found == {
+        "revision": state["revision"],
+        "classes": ["cat", "dog"],
+        "first": [[0, 0], [1, 1], [2, 0], [3, 0]],
+        "marked": [5],
+    }
+    described = client.post("/labelling/described", json={"photos": [5, 1]}).json()
+    assert [(p["path"], p["labels"], p["mark"]) for p in described] == [
+        ("5.png", [], "skipped"),
+        ("1.png", ["dog", "cat"], ""),
+    ]
+    for _ in range(4):
+        client.post("/labelling/undo")
+    assert client.get("/labelling/map/labels").json()["first"] == []
+    assert "no such photo" in mistake(
+        client.post("/labelling/described", json={"photos": [6]}), 422
+    )
+    many = client.post("/labelling/described", json={"photos": [0] * 501})
+    assert "photos: " in mistake(many, 422)
+    (tmp_path / "labels.csv").write_text("name\n")
+    assert "labels.csv, line 1" in mistake(client.get("/labelling/map/labels"), 422)
+
+
+def test_without_the_extra(http):
+    """It says what to install; all else works; a map that is kept is shown."""
+    client = http()
+    client.labelling.no_map = "the map needs sklearn: pip install 'ssah-tf[label]'"
+    assert "ssah-tf[label]" in client.get("/labelling").json()["no_map"]
+    assert "pip install 'ssah-tf[label]'" in mistake(client.post("/labelling/map"), 422)
+    assert client.labelling.learner.asked == []
+    assert client.post("/labelling/said", **said([0], "skip")).status_code == 200
+    client.labelling.take(Outcome([[0]], layout=LAYOUT))
+    assert client.post("/labelling/map").json()["map"] == "a key"
+
+
+def test_each_training_is_there(http):
+    """Also those of before there was a forecast."""
+    client = http()
+    measured = {
+        "labelled": 30, "classes": 2, "queries": 9, "map": 0.5, "low": 0.4, "high": 0.6,
+        "weak": [], "changed": None, "seconds": 1.0,
+    }  # fmt: skip
+    ahead = [{"labels": 30, "gain": 0.1, "low": 0.0, "high": 0.2}]
+    for more in ({}, {"forecast": []}, {"forecast": ahead}):
+        client.labelling.take(Outcome([[4]], {**measured, **more}))
+    found = client.get("/labelling").json()["measured"]
+    assert [each["forecast"] for each in found] == [[], [], ahead]
+
+
+CHANGES = ("said", "undo", "moved", "learn", "correct", "described")
 
 
 def test_the_gate(http, tmp_path):
@@ -166,7 +257,8 @@ def test_the_gate(http, tmp_path):
         name = {**BEARER, "host": "elsewhere.example"}
         mistake(client.post(f"/labelling/{path}", **body, headers=name), 421)
         assert client.get(f"/labelling/{path}", headers=BEARER).status_code == 405
-    for path in ("/labelling", "/labelling/progress", "/labelling/photos/0/image", "/metrics"):
+    closed = ("", "/progress", "/map", "/map/labels", "/photos/0/image")
+    for path in (*(f"/labelling{each}" for each in closed), "/metrics"):
         assert "token" in mistake(client.get(path), 401)
     assert client.get("/healthz").json() == {"status": "ok"}
     assert client.get("/", follow_redirects=False).headers["location"] == "/login"

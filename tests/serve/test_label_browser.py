@@ -1,85 +1,17 @@
 """The page of labelling in a browser, as people use it; who learns is a stand-in."""
 
-import asyncio
-import threading
-import time
 from importlib import resources
 
 import pytest
-import uvicorn
-from PIL import Image
-
-from ssah_tf.cli.serve import listen
-from ssah_tf.data.label_round import Outcome, Progress
-from ssah_tf.data.label_table import LabelTable
-from ssah_tf.serve.app import make_label_app
-from ssah_tf.serve.label_journal import Journal
-from ssah_tf.serve.labelling import Labelling
-from ssah_tf.serve.settings import Settings
 
 #: Photos of a group, and of a suggestion.
 GROUP, COUNT = 3, 36
-MEASURED = {
-    "labelled": 30, "classes": 3, "queries": 10, "map": 0.75, "low": 0.6, "high": 0.9,
-    "weak": [{"name": "cat", "map": 0.25, "queries": 4}], "changed": None, "seconds": 1.0,
-}  # fmt: skip
-
-
-class StandIn:
-    """Suggests the first photos of which nothing was said; takes a moment."""
-
-    def __init__(self, labelling):
-        self.labelling = labelling
-        self.now = Progress()
-        self.rounds = 0
-
-    def begin(self, task):
-        self.now = Progress("training", 1, 4)
-        threading.Thread(target=self.work, args=(task,), daemon=True).start()
-
-    def work(self, task):
-        time.sleep(0.5)
-        self.rounds += task.train
-        taken = {*task.labels, *task.passed}
-        left = [p for p in range(len(self.labelling)) if p not in taken][:COUNT]
-        groups = [left[i : i + GROUP] for i in range(0, len(left), GROUP)]
-        measured = {**MEASURED, "map": 0.5 + 0.1 * self.rounds, "changed": 7}
-        names = sorted({name for labels in task.labels.values() for name in labels})
-        believed = {
-            name: [(p, (99.5 - p) / 100) for p in left[i :: len(names)]]
-            for i, name in enumerate(names)
-        }
-        self.labelling.take(Outcome(groups, measured if task.train else None, believed))
-        self.now = Progress()
-
-    def progress(self):
-        return self.now
 
 
 @pytest.fixture
-def served(tmp_path):
+def served(served_labels):
     """A real service of 80 photos: its address, and the `Labelling`."""
-    (tmp_path / "photos").mkdir()
-    paths = [f"{number:02d}.png" for number in range(80)]
-    for number, path in enumerate(paths):
-        Image.new("RGB", (200, 150), (3 * number, 90, 200)).save(tmp_path / "photos" / path)
-    labelling = Labelling(
-        tmp_path / "photos",
-        paths,
-        [f"{number:064x}" for number in range(80)],
-        LabelTable(tmp_path / "labels.csv"),
-        Journal(tmp_path / "work"),
-    )
-    labelling.learner = StandIn(labelling)
-    labelling.learn(train=False)
-    app = make_label_app(labelling, Settings(rate=0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-    with listen("127.0.0.1", 0) as listener:
-        thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
-        thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", labelling
-        server.should_exit = True
-        thread.join()
+    return served_labels
 
 
 def shown(person):

@@ -149,6 +149,7 @@ def test_learning(begin):
     labelling.learn(train=True)
     task = labelling.learner.tasks[-1]
     assert (task.labels, task.passed, task.train) == ({0: ("cat",), 1: ("dog",)}, (2,), True)
+    assert (task.measured, task.lay_out) == ((), False)
     with pytest.raises(SsahError, match="learning already"):
         labelling.learn(train=False)
     labelling.change([3], "label", "dog")  # meanwhile
@@ -163,6 +164,9 @@ def test_learning(begin):
     assert (state["error"], len(state["groups"])) == ("no room", 2)
     labelling.learn(train=False)
     assert labelling.state()["error"] == ""
+    assert labelling.learner.tasks[-1].measured == (measured,)
+    with pytest.raises(SsahError, match="learning already"):
+        labelling.draw_map()
 
 
 BELIEVED = {"cat": [(1, 0.9), (2, 0.75), (3, 0.5)], "dog": [(0, 0.6)]}

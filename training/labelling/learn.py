@@ -3,13 +3,14 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
 from ssah_tf.data import ImageSet
-from ssah_tf.data.label_round import Outcome, Task
+from ssah_tf.data.label_round import Layout, Outcome, Task
 from ssah_tf.data.labels import sparse_zeros
 from ssah_tf.metrics import evaluate_retrieval
 from ssah_tf.models import HNet
@@ -20,7 +21,9 @@ from ssah_tf.training.hash_layer.features import sample_of
 from ssah_tf.training.hash_layer.frozen import CachedFeatures, train_on_features
 from ssah_tf.training.hash_layer.label_propagation import class_posterior, folds_of, most_probable
 from ssah_tf.training.hash_layer.label_views import has_several
+from ssah_tf.training.labelling.forecast import forecast
 from ssah_tf.training.labelling.groups import groups_of
+from ssah_tf.training.labelling.layout import layout_of
 from ssah_tf.training.labelling.suggest import features_of_photos, points_of, suggest
 from ssah_tf.training.recipe import load_recipe
 
@@ -45,12 +48,20 @@ class Rounds:
         store: Where features are kept.
         overrides: What is changed in the recipe.
         bars: Show how far it is.
+        map_file: Where the map is kept; `None` if there is none, since its extra is missing.
     """
 
     def __init__(
-        self, images: ImageSet, store: FeatureStore, overrides: tuple[str, ...], bars: Bars
+        self,
+        images: ImageSet,
+        store: FeatureStore,
+        overrides: tuple[str, ...],
+        bars: Bars,
+        map_file: Path | None = None,
     ):
         self.images = images
+        self.map_file = map_file
+        self.looked = False
         self.overrides = overrides
         self.bars = bars
         self.features = features_of_photos(images, store, overrides)
@@ -63,13 +74,29 @@ class Rounds:
         Args:
             task: The labels, and what is to be done.
             count: Photos to suggest, at most.
+
+        Raises:
+            RunError: The map cannot be kept.
         """
+        if task.lay_out:
+            return Outcome(None, layout=self.layout(make=True))
         believed = self.believe(task.labels, task.rejected)
         measured = None
         if task.train:
             measured = self.learn(task.labels, task.rejected)
             measured["changed"] = self.changed(believed)
-        return Outcome(self.suggest(task.labels, task.passed, count), measured, believed)
+            measured["forecast"] = forecast([*task.measured, measured], len(self.images))
+        groups = self.suggest(task.labels, task.passed, count)
+        return Outcome(groups, measured, believed, layout=self.layout(make=False))
+
+    def layout(self, make: bool) -> Layout | None:
+        """The map of all photos, see `layout_of`; one that is not to be made is looked for once."""
+        if self.map_file is None or (self.looked and not make):
+            return None
+        self.looked = True
+        with self.bars("drawing the map" if make else "looking for the map"):
+            digests = self.images.digests
+            return layout_of(self.features, self.points, digests, self.map_file, make)
 
     def suggest(self, known: Known, passed: tuple[int, ...], count: int) -> list[list[int]]:
         """Photos to label next, alike ones together.

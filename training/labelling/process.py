@@ -21,6 +21,8 @@ from ssah_tf.system.machine import refusal
 
 #: What the process prints is kept in this file of the working folder.
 LOG = "learning.log"
+#: The map is kept in this one.
+MAP = "map.npz"
 
 
 class Process:
@@ -123,7 +125,7 @@ def work_on(
                 from ssah_tf.training.labelling.learn import Rounds
 
                 store = FeatureStore(features_in(work), bars)
-                rounds = Rounds(images, store, overrides, bars)
+                rounds = Rounds(images, store, overrides, bars, work / MAP)
             outcome = rounds.do(task, count)
         except Exception as error:
             line = str(error) if isinstance(error, SsahError) else refusal(error)

@@ -98,13 +98,14 @@ function show(found) {
   $("moved-text").textContent = `${number(state.moved, "photo has", "photos have")} moved, and had labels where they were.`;
   if (state.error) message(sentence(state.error));
   $("asked").textContent = `${state.correcting}?`;
-  $("headline").textContent = state.correcting ? `Believed to be ${state.correcting}` : "Photos to label";
-  $("answers").hidden = $("answer-keys").hidden = !state.correcting;
+  $("headline").textContent = map.open ? "Map of all photos" : state.correcting ? `Believed to be ${state.correcting}` : "Photos to label";
+  $("answers").hidden = $("answer-keys").hidden = !state.correcting || map.open;
   showClasses();
   showMeasured();
   showBelieved();
   draw();
   showProgress(state.progress);
+  showMap();
 }
 
 function showClasses() {
@@ -131,6 +132,7 @@ function showProgress({ what, done, total }) {
   $("learn").disabled = $("others").disabled = Boolean(what);
   $("what").textContent = what && sentence(total ? `${what}: ${count(done)} of ${count(total)}` : what).replace(".", "");
   if (total) { $("bar").max = total; $("bar").value = done; } else $("bar").removeAttribute("value");
+  if (map.open) { $("status").textContent = "Alike ones lie near each other"; return; }
   const open = [...photos.values()].filter(isOpen).length;
   $("status").textContent = open ? `${number(open, "photo")} to go`
     : state.correcting ? "All of these are done: Surest or Doubtful shows the next ones"
@@ -153,6 +155,9 @@ function showMeasured() {
   const weak = last.weak.filter((each) => each.map < 1);
   if (weak.length) parts.push(element("p", {}, `Weakest: ${weak.map((each) => `${each.name} ${share(each.map)}`).join(", ")}.`));
   $("numbers").replaceChildren(...parts);
+  const open = $("curve").querySelector("details")?.open;
+  $("curve").replaceChildren(...[curveOf(state.measured)].filter(Boolean));
+  if (open && $("curve").firstChild) $("curve").querySelector("details").open = true;
 }
 
 function showBelieved() {
@@ -173,9 +178,9 @@ function draw() {
     picked.clear();
     list.replaceChildren(...state.groups.map((group, place) => element("div", { class: "group", role: "group", "data-group": place, "aria-label": `Group ${place + 1}, ${number(group.length, "photo")}` },
       element("ul", { class: "grid" }, ...group.map(tile)))));
-    $("keys").hidden = !photos.size;
-    scrollTo(0, 0);
-    if (photos.size && !document.activeElement.matches("input, .panel button")) focusOn(firstOpen(0));
+    $("keys").hidden = map.open || !photos.size;
+    if (!map.open) scrollTo(0, 0);
+    if (!map.open && photos.size && !document.activeElement.matches("input, .panel button")) focusOn(firstOpen(0));
   }
   for (const photo of photos.values()) update(photo);
   if (!list.querySelector("[tabindex='0']")) list.querySelector(".tile")?.setAttribute("tabindex", 0);
@@ -236,13 +241,14 @@ function firstOpen(from) {
 
 function act(action, label = "") {
   const several = action === "add" || action === "remove";
-  const chosen = meant(several);
+  const chosen = map.open ? meantOnMap(several) : meant(several);
   if (!chosen.length) return;
-  const place = Number(current().closest(".group").dataset.group);
   if (label && action !== "reject" && !state.classes.some(({ name }) => name === label)) {
     state.classes.push({ name: label, photos: chosen.length });
     showClasses();
   }
+  if (map.open) return sayOnMap(chosen, action, label);
+  const place = Number(current().closest(".group").dataset.group);
   for (const photo of chosen) { // shown ahead of the answer
     const others = photo.labels.filter((each) => each !== label);
     const rejected = photo.rejected.filter((each) => each !== label);
@@ -261,7 +267,7 @@ function act(action, label = "") {
 
 function give(name) {
   if (!$("several").checked) return act("label", name);
-  const all = meant(true).every((photo) => photo.labels.includes(name));
+  const all = !map.open && meant(true).every((photo) => photo.labels.includes(name));
   act(all ? "remove" : "add", name);
 }
 
@@ -279,9 +285,9 @@ function clearPicked() {
   for (const id of before) if (photos.has(id)) update(photos.get(id));
 }
 
-const accept = () => { if (state.correcting) act("label", state.correcting); };
-const reject = () => { if (state.correcting) act("reject", state.correcting); };
-const correct = (label, doubtful = false) => send("/labelling/correct", { label, doubtful }).then(() => focusOn(firstOpen(0)));
+const accept = () => { if (state.correcting && !map.open) act("label", state.correcting); };
+const reject = () => { if (state.correcting && !map.open) act("reject", state.correcting); };
+const correct = (label, doubtful = false) => (map.open && openMap(false), send("/labelling/correct", { label, doubtful }).then(() => focusOn(firstOpen(0))));
 const undo = () => { if (state?.steps) send("/labelling/undo", {}); };
 const learn = (train) => send("/labelling/learn", { train });
 
@@ -303,7 +309,7 @@ $("words").addEventListener("submit", (event) => {
   const same = state.classes.find(({ name }) => name.toLowerCase() === typed.toLowerCase());
   field.value = "";
   give(same ? same.name : typed);
-  focusOn(current());
+  backToPhotos();
 });
 list.addEventListener("click", (event) => {
   const button = event.target.closest(".tile");
@@ -340,7 +346,12 @@ function moveTo(step, vertical) {
 document.addEventListener("keydown", (event) => {
   const inField = event.target === field, plain = !event.ctrlKey && !event.metaKey && !event.altKey;
   if (!state || view.open || event.target.matches("select")) return;
-  if (event.key === "Escape") { clearPicked(); field.value = ""; focusOn(current()); return; }
+  if (event.key === "Escape") {
+    if (map.open && map.drawing) clearSelection(); else clearPicked();
+    field.value = "";
+    backToPhotos();
+    return;
+  }
   if ((event.ctrlKey || event.metaKey) && event.key === "z" && !inField) { event.preventDefault(); undo(); return; }
   if (!plain || inField || event.isComposing) return;
   const inTile = event.target.matches(".tile"), other = event.target.closest("button, a, input") && !inTile;
@@ -353,8 +364,8 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === "Backspace") undo();
   else if (state.correcting && (event.key === "+" || event.key === "=")) accept();
   else if (state.correcting && event.key === "-") reject();
-  else if (event.key in arrows && !other) moveTo(...arrows[event.key]);
-  else if (event.key === "Enter" && inTile) open(event.target);
+  else if (event.key in arrows && !other && !map.open) moveTo(...arrows[event.key]);
+  else if (event.key === "Enter" && inTile && !map.open) open(event.target);
   else if (event.key.length === 1 && event.key !== " ") { field.focus(); return; } // it is typed there
   else return; // such as Space, which clicks
   event.preventDefault();
@@ -374,5 +385,7 @@ function open(button) {
 $("close").addEventListener("click", () => view.close());
 view.addEventListener("click", (event) => { if (event.target === view) view.close(); });
 view.addEventListener("close", () => focusOn(current()));
+const backToPhotos = () => { if (map.open) surface.focus({ preventScroll: true }); else focusOn(current()); };
 
-load().then(look);
+// The other scripts of the page come after this one.
+document.addEventListener("DOMContentLoaded", () => load().then(look));

@@ -64,6 +64,43 @@ def test_a_round(rounds):
     assert rounds.do(Task(wrong, (), True), 5).measured["changed"] == 72
 
 
+def test_what_more_labels_would_bring(rounds, monkeypatch):
+    """After three rounds with other numbers of labels; those of before come with the task."""
+    scores = iter([0.5, 0.6, 0.65])
+
+    def measure(*_):
+        score = next(scores)
+        return {"map": score, "low": score - 0.05, "high": score + 0.05, "weak": []}
+
+    monkeypatch.setattr(Rounds, "train", lambda *_: None)
+    monkeypatch.setattr(Rounds, "measure", measure)
+    before, forecasts = [], []
+    for count in (12, 18, 24):
+        task = Task(labels(rounds.which, range(count)), (), True, measured=tuple(before))
+        before.append(rounds.do(task, 5).measured)
+        forecasts.append(before[-1]["forecast"])
+    assert forecasts[:2] == [[], []]
+    assert [each["labels"] for each in forecasts[2]] == [6, 10, 25]
+    assert all(each["low"] <= each["gain"] <= each["high"] for each in forecasts[2])
+
+
+def test_the_map(rounds, tmp_path):
+    """Made when it is asked for; then with the first task of the next start, and not again."""
+    known = labels(rounds.which, range(6))
+    rounds.map_file = tmp_path / "map.npz"
+    assert rounds.do(Task(known, (), False), 5).layout is None
+    made = rounds.do(Task({}, (), False, lay_out=True), 5)
+    assert made.groups is None
+    assert made.layout.places.shape == (90, 2)
+    assert "drawing the map" in rounds.told
+    assert rounds.do(Task(known, (), False), 5).layout is None
+    again = Rounds(rounds.images, None, rounds.overrides, rounds.bars, rounds.map_file)
+    first = again.do(Task(known, (), False), 5)
+    assert first.layout.key == made.layout.key
+    assert first.groups
+    assert again.do(Task(known, (), False), 5).layout is None
+
+
 def test_too_few_labels_to_measure(rounds):
     found = rounds.learn(labels(rounds.which, range(3)), {})
     assert (found["queries"], found["map"], found["weak"]) == (0, None, [])
@@ -162,12 +199,17 @@ def test_the_process(tmp_path):
             *first
         }
         assert not {*first} & {*chain(*second.groups)}
+        made = do(Task({}, (), False, lay_out=True))
+        assert made.layout.places.shape == (24, 2)
+        assert (tmp_path / "work" / "map.npz").exists()
         process.begin(Task(known, (), True))
         process.process.kill()
         while process.progress() != Progress():
             time.sleep(0.1)
         assert outcomes[-1].error == "learning has ended early; learning.log may say why"
-        assert do(Task(known, (), False)).groups == second.groups
+        again = do(Task(known, (), False))  # of a process that begins anew
+        assert again.groups == second.groups
+        assert again.layout.key == made.layout.key
     finally:
         process.close()
     bad = Process(images, tmp_path / "work", ("data.image_size=8",), 6, outcomes.append)
