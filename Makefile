@@ -63,6 +63,7 @@ bench: setup ## Time evaluation, input, training steps, the label page, encoders
 	$(BIN)/python benchmarks/evaluate_speed.py
 	$(BIN)/python benchmarks/input_pipeline.py
 	$(BIN)/python benchmarks/training_speed.py
+	$(BIN)/python benchmarks/suggest_speed.py
 	$(BIN)/python benchmarks/label_speed.py
 	$(BIN)/python benchmarks/label_map.py
 	$(BIN)/python benchmarks/step_variants.py

@@ -6,6 +6,7 @@ A network drive tells nothing of what other machines do, so who listens looks no
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
@@ -42,6 +43,9 @@ class FolderEvents:
             raise SsahError(
                 "to watch folders needs watchdog: pip install 'ssah-tf[search]'"
             ) from None
+        # Of folders that come one in the other, watchdog 7.1 may listen to the inner one twice for a
+        # moment. The second time takes the place of the first, and it warns of that.
+        warnings.filterwarnings("ignore", "Callback with id .* already exists", RuntimeWarning)
         self.folders, self.matters, self.deaf = folders, matters, deaf
         self.kinds = [
             *(events.FileCreatedEvent, events.FileModifiedEvent, events.FileMovedEvent),

@@ -38,7 +38,7 @@ def test_size_and_place_of_a_preset(photos, tmp_path, monkeypatch):
         named = ("model.backbone=keras_hub:preset", "data.image_size=36")
         assert resolve(load_recipe(recipe, named), images).data.image_size == 36
     found = resolve(load_recipe("frozen", ("model.backbone=keras_hub:any",)), images)
-    assert found.data.image_size == 160  # as for any frozen backbone, by the photos
+    assert found.data.image_size == 224  # as for any frozen backbone
     assert load_recipe("pretrained", ("model.backbone=convnet",)).data.image_size == 64
 
 

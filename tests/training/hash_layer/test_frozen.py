@@ -81,7 +81,7 @@ def test_the_training_has_the_propagated_labels(rng, monkeypatch):
     labels = np.eye(5, dtype=np.uint8)[which]
     trainings = []
 
-    def fit(hnet, recipe, features, labels):
+    def fit(hnet, recipe, features, labels, beside):
         trainings.append((features, labels))
 
     monkeypatch.setattr(frozen, "fit_on_features", fit)
