@@ -18,6 +18,9 @@ const SHAPES = [
 const NONE = -1, MARKED = -2; // kinds beside the numbers of classes
 const CROSS = 4, LARGEST_ZOOM = 60;
 
+/** How far places from 0 to 1, around the middle, go; a little at least. */
+const extent = (places) => places.reduce((most, at) => Math.max(most, Math.abs(2 * at - 1)), 0.1);
+
 class MapCanvas {
   /** @param x, y Places of the points, from 0 to 1. */
   constructor(canvas, x, y) {
@@ -25,6 +28,7 @@ class MapCanvas {
     this.context = canvas.getContext("2d");
     this.x = x;
     this.y = y;
+    [this.wide, this.high] = [x, y].map(extent);
     this.kinds = new Int16Array(x.length).fill(NONE);
     this.selected = new Uint8Array(x.length);
     this.stamps = new Map();
@@ -43,7 +47,7 @@ class MapCanvas {
     this.canvas.height = Math.round(height * ratio);
     this.image = this.context.createImageData(this.canvas.width, this.canvas.height);
     this.pixels = new Uint32Array(this.image.data.buffer);
-    this.whole = Math.max(1, Math.min(width, height) - 48);
+    this.whole = Math.max(1, Math.min((width - 48) / this.wide, (height - 48) / this.high));
     if (first) return this.fit();
     this.scale = this.whole * zoomed;
     this.left = width / 2 - middleX * this.scale;
