@@ -15,6 +15,7 @@ SHARED: Files = {
     "/login": ("login.html", "text/html", OPEN),
     "/static/style.css": ("style.css", "text/css", OPEN),
     "/static/login.js": ("login.js", "text/javascript", OPEN),
+    "/static/common.js": ("common.js", "text/javascript", OPEN),
     "/static/icon.svg": ("icon.svg", "image/svg+xml", OPEN),
 }
 SEARCH_PAGES: Files = {
@@ -28,6 +29,7 @@ LABEL_PAGES: Files = {
     **SHARED,
     "/": ("label.html", "text/html", PAGE),
     "/static/label.css": ("label.css", "text/css", OPEN),
+    "/static/asking.js": ("asking.js", "text/javascript", OPEN),
     "/static/label.js": ("label.js", "text/javascript", OPEN),
     "/static/map_canvas.js": ("map_canvas.js", "text/javascript", OPEN),
     "/static/label_map.js": ("label_map.js", "text/javascript", OPEN),
@@ -37,6 +39,7 @@ REVIEW_PAGES: Files = {
     **SHARED,
     "/": ("review.html", "text/html", PAGE),
     "/static/review.css": ("review.css", "text/css", OPEN),
+    "/static/asking.js": ("asking.js", "text/javascript", OPEN),
     "/static/review.js": ("review.js", "text/javascript", OPEN),
 }
 

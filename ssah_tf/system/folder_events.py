@@ -43,8 +43,8 @@ class FolderEvents:
             raise SsahError(
                 "to watch folders needs watchdog: pip install 'ssah-tf[search]'"
             ) from None
-        # Of folders that come one in the other, watchdog 7.1 may listen to the inner one twice for a
-        # moment. The second time takes the place of the first, and it warns of that.
+        # Of folders that come one in the other, watchdog 7.1 may listen to the inner one twice for
+        # a moment. The second time takes the place of the first, and it warns of that.
         warnings.filterwarnings("ignore", "Callback with id .* already exists", RuntimeWarning)
         self.folders, self.matters, self.deaf = folders, matters, deaf
         self.kinds = [

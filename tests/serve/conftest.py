@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -496,3 +497,28 @@ def served_labels(tmp_path):
         yield f"http://127.0.0.1:{listener.getsockname()[1]}", labelling
         server.should_exit = True
         thread.join()
+
+
+#: Asks axe-core what keeps people from the page as it is.
+AXE = """
+const done = arguments[0];
+axe.run(document).then(({ violations }) =>
+  done(violations.map(({ id, nodes }) => [id, ...nodes.map(({ html }) => html)])));
+"""
+
+
+@pytest.fixture
+def violations(driver):
+    """Gives what axe-core has against the page as it is, in the light and in the dark."""
+    axe = (resources.files("axe_core_python") / "axe.min.js").read_text()
+
+    def found():
+        rules = []
+        for mode in ("light", "dark"):
+            feature = {"name": "prefers-color-scheme", "value": mode}
+            driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+            driver.execute_script(axe)
+            rules += driver.execute_async_script(AXE)
+        return rules
+
+    return found

@@ -1,7 +1,5 @@
 """The page of labelling in a browser, as people use it; who learns is a stand-in."""
 
-from importlib import resources
-
 import pytest
 
 #: Photos of a group, and of a suggestion.
@@ -173,33 +171,15 @@ def test_by_mouse_and_several_labels(served, visit, tmp_path):
     person.wait(lambda: "expected the columns path and label" in person.text("#message"))
 
 
-#: Asks axe-core what keeps people from the page as it is.
-AXE = """
-const done = arguments[0];
-axe.run(document).then(({ violations }) =>
-  done(violations.map(({ id, nodes }) => [id, ...nodes.map(({ html }) => html)])));
-"""
-
-
 @pytest.mark.slow
-def test_nothing_keeps_people_out(served, visit, driver):
+def test_nothing_keeps_people_out(served, visit, driver, violations):
     """axe-core finds nothing, in each state, in the light and in the dark, and on a phone."""
     from selenium.webdriver.common.keys import Keys
 
-    axe = (resources.files("axe_core_python") / "axe.min.js").read_text()
     labelling = served[1]
     labelling.change([78], "label", "cat")
     labelling.change([79], "label", "dog")
     person = visit(served[0])
-
-    def violations():
-        found = []
-        for mode in ("light", "dark"):
-            feature = {"name": "prefers-color-scheme", "value": mode}
-            driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
-            person.js(axe)
-            found += driver.execute_async_script(AXE)
-        return found
 
     person.wait(lambda: len(shown(person)) == COUNT)
     person.js(

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from importlib import resources
 
 import pytest
 import uvicorn
@@ -152,30 +151,12 @@ def test_off_and_nothing_left(served, visit, duplicated):
     assert person.text("#headline") == "No duplicates"
 
 
-#: Asks axe-core what keeps people from the page as it is.
-AXE = """
-const done = arguments[0];
-axe.run(document).then(({ violations }) =>
-  done(violations.map(({ id, nodes }) => [id, ...nodes.map(({ html }) => html)])));
-"""
-
-
 @pytest.mark.slow
-def test_nothing_keeps_people_out(served, visit, driver, duplicated):
+def test_nothing_keeps_people_out(served, visit, driver, duplicated, violations):
     """axe-core finds nothing, in each state, in the light and in the dark, and on a phone."""
     from selenium.webdriver.common.keys import Keys
 
-    axe = (resources.files("axe_core_python") / "axe.min.js").read_text()
     person = visit(served())
-
-    def violations():
-        found = []
-        for mode in ("light", "dark"):
-            feature = {"name": "prefers-color-scheme", "value": mode}
-            driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
-            person.js(axe)
-            found += driver.execute_async_script(AXE)
-        return found
 
     sees(person, *JUNE)
     person.js("document.getElementById('undo').insertAdjacentHTML('afterend', '<button></button>')")

@@ -2,7 +2,6 @@
 // The page of labelling. What is said goes to the service at once, one after another; the answer
 // is what is on disk, and what the page then shows.
 
-const $ = (id) => document.getElementById(id);
 const list = $("list"), view = $("view"), field = $("label");
 const BUSY = 700, IDLE = 3000; // ms between looks at whether something changed
 let state = null;
@@ -13,21 +12,6 @@ let queue = Promise.resolve();
 let waiting = 0;        // changes that are not answered yet
 
 /* ---- Asking the service ---- */
-
-async function ask(url, body) {
-  let answer;
-  try {
-    answer = await fetch(url, body === undefined ? {} : {
-      method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body),
-    });
-  } catch {
-    throw new Error("The service does not answer: it may have been stopped.");
-  }
-  if (answer.status === 401) { location.assign("/login"); throw new Error("Log in first."); }
-  const found = await answer.json().catch(() => ({ error: `status ${answer.status}` }));
-  if (!answer.ok) throw new Error(sentence(found.error));
-  return found;
-}
 
 /** A change, after those before it; what was shown ahead is put right if it fails. */
 function send(url, body) {
@@ -67,25 +51,9 @@ async function look() {
   setTimeout(look, wait);
 }
 
-const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
-const count = (n) => n.toLocaleString("en");
-const number = (n, one, more = one + "s") => `${count(n)} ${n === 1 ? one : more}`;
 const share = (value) => value.toFixed(3).replace(/^0/, "");
 
-function message(text) {
-  $("message").hidden = !text;
-  $("message").classList.toggle("bad", Boolean(text));
-  $("message").replaceChildren(...(text ? [element("strong", {}, text)] : []));
-}
-
 /* ---- Showing the state ---- */
-
-function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
-}
 
 function show(found) {
   state = found;

@@ -2,28 +2,12 @@
 // The page of a review: a group after the other. What is decided goes to the service at once; the
 // answer is what is on disk, and what the page then shows.
 
-const $ = (id) => document.getElementById(id);
 const list = $("list"), view = $("view");
 let state = null;
 let keep = new Set(); // numbers of the photos of the shown group that stay
 let busy = false;
 
 /* ---- Asking the service ---- */
-
-async function ask(url, body) {
-  let answer;
-  try {
-    answer = await fetch(url, body === undefined ? {} : {
-      method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body),
-    });
-  } catch {
-    throw new Error("The service does not answer: it may have been stopped.");
-  }
-  if (answer.status === 401) { location.assign("/login"); throw new Error("Log in first."); }
-  const found = await answer.json().catch(() => ({ error: `status ${answer.status}` }));
-  if (!answer.ok) throw new Error(sentence(found.error));
-  return found;
-}
 
 /** Ask, one after another, and show what comes; `then` gives the group to go on to. */
 async function send(url, body, then = () => null) {
@@ -45,26 +29,10 @@ async function send(url, body, then = () => null) {
 }
 
 const load = (group = null) => send(group === null ? "/duplicates" : `/duplicates?group=${group}`);
-const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
-const count = (n) => n.toLocaleString("en");
-const number = (n, one, more = one + "s") => `${count(n)} ${n === 1 ? one : more}`;
 const megabytes = (n) => n < 1e5 ? `${(n / 1e3).toFixed(1)} kB` : `${(n / 1e6).toFixed(1)} MB`;
 const open = () => Boolean(state?.group) && !state.group.status;
 
-function message(text) {
-  $("message").hidden = !text;
-  $("message").classList.toggle("bad", Boolean(text));
-  $("message").replaceChildren(...(text ? [element("strong", {}, text)] : []));
-}
-
 /* ---- Showing the state ---- */
-
-function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
-}
 
 function show(found) {
   const same = state?.group?.number === found.group?.number;

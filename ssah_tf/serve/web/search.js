@@ -2,7 +2,6 @@
 // The search page. Its address says what is searched for, so that back, forward, reload and
 // bookmarks work; a picture from elsewhere is there as its code.
 
-const $ = (id) => document.getElementById(id);
 const grid = $("grid"), view = $("view"), narrow = matchMedia("(max-width: 52rem)");
 const STEP = 24;
 const NOTHING = { id: null, code: null, like: "", k: STEP }; // to search for
@@ -89,9 +88,7 @@ async function ask(url, options = {}) {
   );
 }
 
-const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 const bitsText = (n) => (n === 1 ? "1 bit" : `${n} bits`);
-const count = (n) => n.toLocaleString("en");
 
 /* ---- Showing what the address says ---- */
 
@@ -206,13 +203,6 @@ function nothing(asked) {
 }
 
 /* ---- Drawing ---- */
-
-function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
-}
 
 const svg = (() => {
   const shape = document.createElementNS("http://www.w3.org/2000/svg", "svg");

@@ -1,0 +1,24 @@
+"use strict";
+// How pages that change something ask the service, and say what went wrong.
+
+/** What the service answers; a body is posted. */
+async function ask(url, body) {
+  let answer;
+  try {
+    answer = await fetch(url, body === undefined ? {} : {
+      method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body),
+    });
+  } catch {
+    throw new Error("The service does not answer: it may have been stopped.");
+  }
+  if (answer.status === 401) { location.assign("/login"); throw new Error("Log in first."); }
+  const found = await answer.json().catch(() => ({ error: `status ${answer.status}` }));
+  if (!answer.ok) throw new Error(sentence(found.error));
+  return found;
+}
+
+function message(text) {
+  $("message").hidden = !text;
+  $("message").classList.toggle("bad", Boolean(text));
+  $("message").replaceChildren(...(text ? [element("strong", {}, text)] : []));
+}
