@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,19 +12,17 @@ from ssah_tf.cli.extras import need, renamed
 from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable
 from ssah_tf.cli.search import Page, Show, make_page
 from ssah_tf.cli.serve import (
-    REQUEST,
     AllowHost,
     Host,
     Port,
     TokenFile,
     listen,
-    own_names,
-    read_token,
+    page_settings,
     refuse_open,
     run,
 )
 from ssah_tf.system.errors import SsahError
-from ssah_tf.system.text import printable
+from ssah_tf.system.text import printable, quoted
 
 if TYPE_CHECKING:
     from ssah_tf.search.duplicates import Duplicates
@@ -144,16 +141,9 @@ def duplicates(
     from ssah_tf.search.review.set_aside import SetAside
     from ssah_tf.serve.app import make_review_app
     from ssah_tf.serve.review import Review
-    from ssah_tf.serve.settings import Settings
     from ssah_tf.system.lock import only_one
 
-    settings = Settings(
-        token=read_token(token_file),
-        hosts=own_names(host, allow_host),
-        max_upload=REQUEST,
-        rate=0,
-        timeout=PATIENCE,
-    )
+    settings = replace(page_settings(host, token_file, allow_host), timeout=PATIENCE)
     with PhotoIndex.open(index) as opened:
         roots = opened.roots
     if set_aside is not None:
@@ -180,11 +170,10 @@ def duplicates(
         run(make_review_app(groups, settings), settings, listener, about)
         moved = 0 if aside is None else sum(len(step.photos) for step in aside.steps)
     if moved and set_aside is not None:
-        target = printable(shlex.quote(str(set_aside)))
         typer.echo(
             f"{moved:,} photos are set aside in {printable(str(set_aside))}\n"
             "the index: run `ssah index` again, so that searches leave them out\n"
-            f"all back: ssah duplicates {printable(shlex.quote(index))} --restore {target}"
+            f"all back: ssah duplicates {quoted(index)} --restore {quoted(set_aside)}"
         )
 
 

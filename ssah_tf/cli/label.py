@@ -1,6 +1,5 @@
 """The commands for labels: which photos to label next, `suggest`, and a page for it, `label`."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,19 +9,17 @@ from ssah_tf.cli.extras import import_tensorflow, lacks, need
 from ssah_tf.cli.folders import Exclude, patterns, print_passed_over
 from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable, tell_skipped
 from ssah_tf.cli.serve import (
-    REQUEST,
     AllowHost,
     Host,
     Port,
     TokenFile,
     listen,
-    own_names,
-    read_token,
+    page_settings,
     refuse_open,
     run,
 )
 from ssah_tf.system.errors import DataError
-from ssah_tf.system.text import printable
+from ssah_tf.system.text import printable, quoted
 
 if TYPE_CHECKING:
     from ssah_tf.training.labelling.photos import Photos
@@ -122,7 +119,6 @@ def label(
     from ssah_tf.serve.app import make_label_app
     from ssah_tf.serve.label_journal import Journal
     from ssah_tf.serve.labelling import Labelling
-    from ssah_tf.serve.settings import Settings
     from ssah_tf.system.lock import only_one
     from ssah_tf.training.labelling.photos import load_photos
     from ssah_tf.training.labelling.process import Process
@@ -130,12 +126,7 @@ def label(
 
     load_recipe("frozen", tuple(overrides or ()))  # what is wrong with it is said at once
     table = LabelTable(labels)
-    settings = Settings(
-        token=read_token(token_file),
-        hosts=own_names(host, allow_host),
-        max_upload=REQUEST,
-        rate=0,
-    )
+    settings = page_settings(host, token_file, allow_host)
     with listen(host, port) as listener, only_one(work / ".lock", work, option="--work"):
         refuse_open(settings, listener, host, "change labels")
         journal = Journal(work)
@@ -165,8 +156,3 @@ def print_loaded(loaded: "Photos") -> None:
     for line in loaded.lines():
         typer.echo(printable(line), err=True)
     print_passed_over(loaded.passed)
-
-
-def quoted(path: Path) -> str:
-    """A path as a shell takes it."""
-    return printable(shlex.quote(str(path)))

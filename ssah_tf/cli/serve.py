@@ -104,6 +104,23 @@ def tell_open(settings: "Settings", listener: socket.socket) -> None:
         )
 
 
+def page_settings(host: str, token_file: Path | None, allow_host: list[str] | None) -> "Settings":
+    """The settings of a page that sends no photos.
+
+    Args:
+        host: Where it listens.
+        token_file: Where a token is read from.
+        allow_host: Other names that it is asked under.
+
+    Raises:
+        SsahError: There is no usable token in the file.
+    """
+    from ssah_tf.serve.settings import Settings
+
+    token, hosts = read_token(token_file), own_names(host, allow_host)
+    return Settings(token=token, hosts=hosts, max_upload=REQUEST, rate=0)
+
+
 def refuse_open(settings: "Settings", listener: socket.socket, host: str, what: str) -> None:
     """Refuse an address that others reach without a token, for a page that changes things.
 

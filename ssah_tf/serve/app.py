@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 
 import numpy as np
+from fastapi import FastAPI
 
 from ssah_tf.data.decode import decode
 from ssah_tf.search.photo_index import Hit, Order
@@ -12,10 +13,17 @@ from ssah_tf.serve.label_routes import add_labelling
 from ssah_tf.serve.labelling import Labelling
 from ssah_tf.serve.library import Library, LiveLibrary
 from ssah_tf.serve.middleware import Gate
-from ssah_tf.serve.pages import LABEL_PAGES, REVIEW_PAGES, SEARCH_PAGES
+from ssah_tf.serve.pages import LABEL_PAGES, REVIEW_PAGES, SEARCH_PAGES, Files
 from ssah_tf.serve.review import Review
 from ssah_tf.serve.review_routes import add_review
-from ssah_tf.serve.routes import add_metrics, add_pages, add_photos, add_search, add_state
+from ssah_tf.serve.routes import (
+    add_health,
+    add_metrics,
+    add_pages,
+    add_photos,
+    add_search,
+    add_state,
+)
 from ssah_tf.serve.service import Service
 from ssah_tf.serve.settings import Settings
 
@@ -101,10 +109,7 @@ def make_app(live: LiveLibrary, settings: Settings) -> Gate:
     add_search(app, service)
     add_photos(app, service)
     add_state(app, service)
-    add_metrics(app, service)
-    gate = Gate(app, settings, service.metrics)
-    add_pages(app, service, gate, SEARCH_PAGES)
-    return gate
+    return gated(app, service, SEARCH_PAGES)
 
 
 def make_label_app(labelling: Labelling, settings: Settings) -> Gate:
@@ -118,10 +123,8 @@ def make_label_app(labelling: Labelling, settings: Settings) -> Gate:
     service.metrics.gauge("ssah_photos", "Photos in the folder", lambda: len(labelling))
     app = service.make("ssah label", "Gives photos labels.")
     add_labelling(app, service, labelling)
-    add_metrics(app, service)
-    gate = Gate(app, settings, service.metrics)
-    add_pages(app, service, gate, LABEL_PAGES)
-    return gate
+    add_health(app, lambda: len(labelling))
+    return gated(app, service, LABEL_PAGES)
 
 
 def make_review_app(review: Review, settings: Settings) -> Gate:
@@ -135,7 +138,19 @@ def make_review_app(review: Review, settings: Settings) -> Gate:
     service.metrics.gauge("ssah_groups", "Groups of duplicates", lambda: len(review))
     app = service.make("ssah duplicates", "Reviews groups of near duplicates.")
     add_review(app, service, review)
+    add_health(app, lambda: len(review.photos))
+    return gated(app, service, REVIEW_PAGES)
+
+
+def gated(app: FastAPI, service: Service, pages: Files) -> Gate:
+    """A service with its metrics and pages, behind the gate.
+
+    Args:
+        app: It has all its other routes.
+        service: What it works with.
+        pages: What people see.
+    """
     add_metrics(app, service)
-    gate = Gate(app, settings, service.metrics)
-    add_pages(app, service, gate, REVIEW_PAGES)
+    gate = Gate(app, service.settings, service.metrics)
+    add_pages(app, service, gate, pages)
     return gate

@@ -1,18 +1,17 @@
 """The routes of labelling."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI, Path, Request, Response
+from fastapi import FastAPI, Response
 
 from ssah_tf.serve.label_map import descriptions, map_labels, photo_map
 from ssah_tf.serve.labelling import Labelling
-from ssah_tf.serve.limits import OPEN, PICTURE, limits
+from ssah_tf.serve.limits import PICTURE, limits
 from ssah_tf.serve.pictures import large
-from ssah_tf.serve.routes import picture
+from ssah_tf.serve.routes import Position, picture
 from ssah_tf.serve.schemas import (
     Correct,
-    Health,
     LabelledPhoto,
     LabellingProgress,
     LabellingState,
@@ -25,8 +24,6 @@ from ssah_tf.serve.schemas import (
 
 if TYPE_CHECKING:
     from ssah_tf.serve.service import Service
-
-Position = Annotated[int, Path(alias="id", ge=0, le=2**31, description="Number of a photo.")]
 
 
 def add_labelling(app: FastAPI, service: "Service", labelling: Labelling) -> None:
@@ -115,11 +112,3 @@ def add_labelling(app: FastAPI, service: "Service", labelling: Labelling) -> Non
         """The whole picture, drawn anew: at most 2,048 px, without its metadata."""
         path = labelling.path_of(position)
         return picture(await service.run(service.draw, large, path, labelling.roots))
-
-    @app.get("/healthz", tags=["state"], response_model_exclude_none=True)
-    @limits(OPEN)
-    async def healthz(request: Request) -> Health:
-        """Whether the service works; how many photos it shows, for those who may know."""
-        return Health(
-            status="ok", photos=len(labelling) if request.scope["state"]["known"] else None
-        )

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 
 from ssah_tf.data.formats import media_read
 from ssah_tf.serve.limits import OPEN, PAGE, Limits
@@ -11,36 +12,34 @@ from ssah_tf.serve.limits import OPEN, PAGE, Limits
 #: Path -> file below `web`, its media type, and its limits: what the page for the token needs is
 #: open.
 Files = Mapping[str, tuple[str, str, Limits]]
+MEDIA = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+
+
+def static(*names: str) -> Files:
+    """Files that a page loads, each under its name; they are open."""
+    return {f"/static/{name}": (name, MEDIA[Path(name).suffix], OPEN) for name in names}
+
+
 SHARED: Files = {
     "/login": ("login.html", "text/html", OPEN),
-    "/static/style.css": ("style.css", "text/css", OPEN),
-    "/static/login.js": ("login.js", "text/javascript", OPEN),
-    "/static/common.js": ("common.js", "text/javascript", OPEN),
-    "/static/icon.svg": ("icon.svg", "image/svg+xml", OPEN),
+    **static("style.css", "login.js", "common.js", "icon.svg"),
 }
 SEARCH_PAGES: Files = {
     **SHARED,
     "/": ("search.html", "text/html", PAGE),
     "/docs": ("docs.html", "text/html", PAGE),
-    "/static/search.js": ("search.js", "text/javascript", OPEN),
-    "/static/docs.js": ("docs.js", "text/javascript", OPEN),
+    **static("search.js", "docs.js"),
 }
 LABEL_PAGES: Files = {
     **SHARED,
     "/": ("label.html", "text/html", PAGE),
-    "/static/label.css": ("label.css", "text/css", OPEN),
-    "/static/asking.js": ("asking.js", "text/javascript", OPEN),
-    "/static/label.js": ("label.js", "text/javascript", OPEN),
-    "/static/map_canvas.js": ("map_canvas.js", "text/javascript", OPEN),
-    "/static/label_map.js": ("label_map.js", "text/javascript", OPEN),
-    "/static/label_curve.js": ("label_curve.js", "text/javascript", OPEN),
+    **static("label.css", "asking.js", "label.js"),
+    **static("map_canvas.js", "label_map.js", "label_curve.js"),
 }
 REVIEW_PAGES: Files = {
     **SHARED,
     "/": ("review.html", "text/html", PAGE),
-    "/static/review.css": ("review.css", "text/css", OPEN),
-    "/static/asking.js": ("asking.js", "text/javascript", OPEN),
-    "/static/review.js": ("review.js", "text/javascript", OPEN),
+    **static("review.css", "asking.js", "review.js"),
 }
 
 

@@ -3,19 +3,16 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import FastAPI, Path, Query, Request, Response
+from fastapi import FastAPI, Query, Response
 
-from ssah_tf.serve.limits import OPEN, PICTURE, limits
+from ssah_tf.serve.limits import PICTURE, limits
 from ssah_tf.serve.pictures import large
 from ssah_tf.serve.review import Review
 from ssah_tf.serve.review_schemas import Choose, KeepAll, Nothing, ReviewState, SetAsideGroup
-from ssah_tf.serve.routes import picture
-from ssah_tf.serve.schemas import Health
+from ssah_tf.serve.routes import Position, picture
 
 if TYPE_CHECKING:
     from ssah_tf.serve.service import Service
-
-Position = Annotated[int, Path(alias="id", ge=0, le=2**31, description="Number of a photo.")]
 
 
 def add_review(app: FastAPI, service: "Service", review: Review) -> None:
@@ -66,10 +63,3 @@ def add_review(app: FastAPI, service: "Service", review: Review) -> None:
         """The whole picture, drawn anew: at most 2,048 px, without its metadata."""
         path = review.path_of(position)
         return picture(await service.run(service.draw, large, path, review.roots))
-
-    @app.get("/healthz", tags=["state"], response_model_exclude_none=True)
-    @limits(OPEN)
-    async def healthz(request: Request) -> Health:
-        """Whether the service works; how many photos it shows, for those who may know."""
-        known = request.scope["state"]["known"]
-        return Health(status="ok", photos=len(review.photos) if known else None)

@@ -52,6 +52,7 @@ Filters = Annotated[
     ),
 ]
 Number = Annotated[int, Path(alias="id", ge=0, le=2**63 - 1, description="Number of a photo.")]
+Position = Annotated[int, Path(alias="id", ge=0, le=2**31, description="Number of a photo.")]
 
 
 def add_search(app: FastAPI, service: "SearchService") -> None:
@@ -223,6 +224,21 @@ def add_state(app: FastAPI, service: "SearchService") -> None:
             max_upload=service.settings.max_upload,
             token=service.settings.token is not None,
         )
+
+
+def add_health(app: FastAPI, photos: Callable[[], int]) -> None:
+    """Whether a service of a page works.
+
+    Args:
+        app: The service.
+        photos: How many photos it shows.
+    """
+
+    @app.get("/healthz", tags=["state"], response_model_exclude_none=True)
+    @limits(OPEN)
+    async def healthz(request: Request) -> Health:
+        """Whether the service works; how many photos it shows, for those who may know."""
+        return Health(status="ok", photos=photos() if request.scope["state"]["known"] else None)
 
 
 def add_metrics(app: FastAPI, service: "Service") -> None:

@@ -1,6 +1,8 @@
 """Text of strangers: on a terminal, and where text must be Unicode."""
 
+import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -53,3 +55,8 @@ def lines_of(error: BaseException, text: str | None = None) -> list[str]:
 def first_line(error: BaseException, text: str | None = None) -> str:
     """What an exception of other people's code says first, as the reason in a line of ours."""
     return lines_of(error, text)[0]
+
+
+def quoted(path: str | Path) -> str:
+    """A path as a shell takes it, on one line."""
+    return printable(shlex.quote(str(path)))

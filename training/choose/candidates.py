@@ -14,6 +14,8 @@ COMMON = ("seed", "data.", "model.bits", "train.batch", "train.steps_per_epoch")
 #: Sides for a frozen backbone: one more than recipes take by themselves. It costs two thirds more,
 #: and finds a little more: docs/notebook/efficientnet_lite.md.
 SIZES = (*FROZEN_SIZES, 288)
+#: The side that the backbone was made for.
+MADE_FOR = FROZEN_SIZES[-1]
 #: Labels from which training a pretrained backbone makes sense: in all, and a class.
 MANY, PER_CLASS = 200, 100
 #: Labels a class from which a training from scratch makes sense.
@@ -85,8 +87,7 @@ def sizes_of(candidate: Candidate, traits: Traits, given: int | None) -> tuple[i
     if candidate.name == "folder":
         fill = [size for size in candidate.sizes if size <= traits.side]
         return (max(fill, default=candidate.sizes[0]),)
-    made_for = FROZEN_SIZES[-1]
-    return tuple(s for s in candidate.sizes if s <= made_for or traits.side >= made_for)
+    return tuple(s for s in candidate.sizes if s <= MADE_FOR or traits.side >= MADE_FOR)
 
 
 def objection(candidate: Candidate, traits: Traits, no_weights: str | None) -> str | None:

@@ -4,9 +4,8 @@ import math
 from dataclasses import dataclass, replace
 
 from ssah_tf.system.errors import SsahError
-from ssah_tf.training.auto import FROZEN_SIZES
 from ssah_tf.training.choose.budget import smallest_budget
-from ssah_tf.training.choose.candidates import CANDIDATES, Candidate, reason
+from ssah_tf.training.choose.candidates import CANDIDATES, MADE_FOR, Candidate, reason
 from ssah_tf.training.choose.costs import Costs
 from ssah_tf.training.choose.traits import Traits
 
@@ -14,8 +13,6 @@ from ssah_tf.training.choose.traits import Traits
 PLANNED = 0.92
 #: Candidates in the order in which the time is filled, and those that look with a frozen backbone.
 FILLED, LOOKING = ("baseline", "frozen", "pretrained", "folder"), ("baseline", "frozen")
-#: Side in pixels that the backbone was made for.
-MADE_FOR = FROZEN_SIZES[-1]
 #: Shares of a training's length that are worth it, the best first.
 SHARES = (1.0, 0.75, 0.5)
 
