@@ -305,11 +305,12 @@ class Person:
 
     def wait(self, condition, what=""):
         """Until something holds; what holds. The page may be exchanged meanwhile."""
-        from selenium.common.exceptions import StaleElementReferenceException
+        from selenium.common import NoSuchElementException, StaleElementReferenceException
 
+        gone = (NoSuchElementException, StaleElementReferenceException)
         last = None
         for _ in range(200):
-            with contextlib.suppress(StaleElementReferenceException):
+            with contextlib.suppress(*gone):
                 if last := condition():
                     return last
             time.sleep(0.05)
