@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from ssah_tf.export.identity import DECODE_RULE, model_id
 from ssah_tf.export.int8 import add_int8
 from ssah_tf.export.made_up import made_up
 from ssah_tf.export.manifest import write_manifest
+from ssah_tf.export.onnx_codes import FIXED_BATCH, LOGITS
 from ssah_tf.export.onnx_model import save_encoder, write_onnx
 from ssah_tf.export.saved_model import write_saved_model
+from ssah_tf.export.variants import write_fixed_batch, write_logits
 from ssah_tf.export.verify import REFERENCE, compare, decided
 from ssah_tf.export.warmup import write_warmup
 from ssah_tf.metrics.hamming import code_bytes
@@ -51,6 +54,8 @@ def export(
     int8: bool = False,
     max_drop: float = 0.01,
     force: bool = False,
+    logits: bool = False,
+    batch: int | None = None,
 ) -> dict:
     """Export the encoder of a run; the folder is replaced as a whole, or stays as it was.
 
@@ -63,6 +68,8 @@ def export(
         int8: Whether to write an encoder in 8-bit integers, too. See `add_int8`.
         max_drop: Largest fall in mAP@all for which it is written.
         force: Write it whatever the fall.
+        logits: Whether to write a file of floats in and logits out, too, and such a signature.
+        batch: Write a file for just so many images at once, too.
 
     Returns:
         The manifest, and under `verified` what was compared. See `compare`.
@@ -72,20 +79,24 @@ def export(
         SsahError: Codes of an artefact differ, or mAP of the integer encoder falls too far; then
             nothing is replaced.
     """
+    wanted = Wanted(opset, int8, max_drop, force, logits, batch)
     with only_one(folder.with_name(f".{folder.name}.lock"), folder):
-        return make(run, images, folder, opset, int8=int8, max_drop=max_drop, force=force)
+        return make(run, images, folder, wanted)
 
 
-def make(
-    run: Run,
-    images: ImageSet | None,
-    folder: Path,
-    opset: int,
-    *,
-    int8: bool,
-    max_drop: float,
-    force: bool,
-) -> dict:
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be written. See `export`."""
+
+    opset: int
+    int8: bool
+    max_drop: float
+    force: bool
+    logits: bool
+    batch: int | None
+
+
+def make(run: Run, images: ImageSet | None, folder: Path, wanted: Wanted) -> dict:
     """Make the new export beside the folder, then swap them. See `export`."""
     recipe, report = run.recipe, run.metrics()
     recover(folder)
@@ -104,7 +115,7 @@ def make(
         "weights": Path(first_weights(recipe.model.backbone, recipe.model.options)).name,
         "recipe_hash": hashlib.sha256(run.recipe_path.read_bytes()).hexdigest()[:16],
         "product_version": __version__,
-        "opset": opset_of(hnet, opset),
+        "opset": opset_of(hnet, wanted.opset),
     }
     making = folder.with_name(f".{folder.name}.new")
     try:
@@ -116,9 +127,12 @@ def make(
             save_encoder(with_hash_layer(hnet, size), making / "encoder.onnx", metadata)
             about["saved_model"] = NO_SAVED_MODEL
         else:
-            write_onnx(encode, making / "encoder.onnx", opset, metadata)
+            write_onnx(encode, making / "encoder.onnx", wanted.opset, metadata)
             (making / "saved_model").mkdir()
-            write_saved_model(encode, hnet, size, making / "saved_model" / "1")
+            write_saved_model(
+                encode, hnet, size, making / "saved_model" / "1", floats=wanted.logits
+            )
+        write_variants(making, wanted)
         if recipe.train.cached_features:
             arrays_of(hnet, size).write(making / HASH_LAYER)
         about["preprocessing"] = asked(hnet, size)
@@ -129,8 +143,8 @@ def make(
         found = compare(making, pixels, expected, decided(*logits), tensorflow=True)
         if not in_onnx(hnet):
             write_warmup(making / "saved_model" / "1", pixels, bool(hnet.appearance_bits))
-        if int8:
-            about["int8"] = add_int8(making, run, pictures, max_drop, force)
+        if wanted.int8:
+            about["int8"] = add_int8(making, run, pictures, wanted.max_drop, wanted.force)
         some = slice(TRAVELLING)
         bits = sum(part.size for part in logits)
         about["verified"] = {"artefacts": found, "bits": bits, **sources}
@@ -155,6 +169,15 @@ def make(
     finally:
         shutil.rmtree(making, ignore_errors=True)
     return about
+
+
+def write_variants(making: Path, wanted: Wanted) -> None:
+    """Write the files for runtimes that want no bytes or no free batch, as far as asked for."""
+    source = making / "encoder.onnx"
+    if wanted.logits:
+        write_logits(source, making / LOGITS)
+    if wanted.batch:
+        write_fixed_batch(source, making / FIXED_BATCH.format(wanted.batch), wanted.batch)
 
 
 def in_onnx(hnet: HNet) -> bool:

@@ -27,6 +27,9 @@ Picture = str | Path | bytes | Image.Image | npt.NDArray[Any]
 #: Metadata that an exported file carries.
 KEYS = ("model_id", "bits", "image_size", "backbone", "recipe_hash", "product_version")
 
+#: Metadata of a file that is for other runtimes alone: what its form is.
+FORM = "form"
+
 
 class Encoder:
     """Turns images into packed binary codes; safe to share between threads.
@@ -44,6 +47,11 @@ class Encoder:
         missing = [key for key in KEYS if key not in about]
         if missing:
             raise SsahError(f"{path}: not an encoder of ssah-tf ({', '.join(missing)} missing)")
+        if FORM in about:
+            raise SsahError(
+                f"{path}: written for other runtimes ({printable(about[FORM])}); load the "
+                "encoder.onnx beside it"
+            )
         rule = about.get("decode_rule", "1")
         if rule != str(RULE):
             raise SsahError(

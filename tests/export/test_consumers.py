@@ -91,7 +91,8 @@ def test_warm_up_requests(exported):
             images = np.stack([tf.io.decode_png(content).numpy() for content in values])
         np.testing.assert_array_equal(answer["codes"], hnet.encode([images]))
         seen.append((request.model_spec.signature_name, len(values)))
-    assert sorted(seen) == sorted((name, batch) for name in served for batch in (1, 8))
+    asked = {*served} - {"float_logits"}  # which is for converters
+    assert sorted(seen) == sorted((name, batch) for name in asked for batch in (1, 8))
 
 
 def test_serving_configuration():
