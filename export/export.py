@@ -13,11 +13,13 @@ import tensorflow as tf
 from ssah_tf.data import ImageSet
 from ssah_tf.data.pipeline import fitting
 from ssah_tf.encoding.hash_layer import NAME as HASH_LAYER
+from ssah_tf.encoding.runtimes import FILES
 from ssah_tf.export.card import model_card
 from ssah_tf.export.graph import encoder_function
 from ssah_tf.export.hash_layer import arrays_of, with_hash_layer
 from ssah_tf.export.identity import DECODE_RULE, model_id
 from ssah_tf.export.int8 import add_int8
+from ssah_tf.export.litert import write_litert
 from ssah_tf.export.made_up import made_up
 from ssah_tf.export.manifest import write_manifest
 from ssah_tf.export.onnx_codes import FIXED_BATCH, LOGITS
@@ -56,6 +58,7 @@ def export(
     force: bool = False,
     logits: bool = False,
     batch: int | None = None,
+    litert: bool = False,
 ) -> dict:
     """Export the encoder of a run; the folder is replaced as a whole, or stays as it was.
 
@@ -70,6 +73,7 @@ def export(
         force: Write it whatever the fall.
         logits: Whether to write a file of floats in and logits out, too, and such a signature.
         batch: Write a file for just so many images at once, too.
+        litert: Whether to write a file for LiteRT, too.
 
     Returns:
         The manifest, and under `verified` what was compared. See `compare`.
@@ -79,7 +83,7 @@ def export(
         SsahError: Codes of an artefact differ, or mAP of the integer encoder falls too far; then
             nothing is replaced.
     """
-    wanted = Wanted(opset, int8, max_drop, force, logits, batch)
+    wanted = Wanted(opset, int8, max_drop, force, logits, batch, litert)
     with only_one(folder.with_name(f".{folder.name}.lock"), folder):
         return make(run, images, folder, wanted)
 
@@ -94,6 +98,7 @@ class Wanted:
     force: bool
     logits: bool
     batch: int | None
+    litert: bool
 
 
 def make(run: Run, images: ImageSet | None, folder: Path, wanted: Wanted) -> dict:
@@ -103,6 +108,8 @@ def make(run: Run, images: ImageSet | None, folder: Path, wanted: Wanted) -> dic
     if folder.exists() and any(folder.iterdir()) and not (folder / "encoder.json").is_file():
         raise RunError(f"{folder} holds something that is no export: name another --output")
     hnet = run.encoder()
+    if wanted.litert and in_onnx(hnet):
+        raise RunError(f"--litert: {NO_SAVED_MODEL}, nor LiteRT; leave it out")
     size = recipe.data.image_size
     about = {
         "name": recipe.name,
@@ -132,7 +139,7 @@ def make(run: Run, images: ImageSet | None, folder: Path, wanted: Wanted) -> dic
             write_saved_model(
                 encode, hnet, size, making / "saved_model" / "1", floats=wanted.logits
             )
-        write_variants(making, wanted)
+        write_variants(encode, making, wanted)
         if recipe.train.cached_features:
             arrays_of(hnet, size).write(making / HASH_LAYER)
         about["preprocessing"] = asked(hnet, size)
@@ -140,7 +147,7 @@ def make(run: Run, images: ImageSet | None, folder: Path, wanted: Wanted) -> dic
         pixels, sources = compared_on(run, pictures)
         expected = hnet.full_codes(batches_of(pixels))
         logits = logits_of(hnet, pixels)
-        found = compare(making, pixels, expected, decided(*logits), tensorflow=True)
+        found = compare(making, pixels, expected, decided(*logits))
         if not in_onnx(hnet):
             write_warmup(making / "saved_model" / "1", pixels, bool(hnet.appearance_bits))
         if wanted.int8:
@@ -171,11 +178,15 @@ def make(run: Run, images: ImageSet | None, folder: Path, wanted: Wanted) -> dic
     return about
 
 
-def write_variants(making: Path, wanted: Wanted) -> None:
-    """Write the files for runtimes that want no bytes or no free batch, as far as asked for."""
+def write_variants(
+    encode: tf.types.experimental.PolymorphicFunction, making: Path, wanted: Wanted
+) -> None:
+    """Write the files for other runtimes, as far as they are asked for."""
     source = making / "encoder.onnx"
     if wanted.logits:
         write_logits(source, making / LOGITS)
+    if wanted.litert:
+        write_litert(encode, making / FILES["litert"])
     if wanted.batch:
         write_fixed_batch(source, making / FIXED_BATCH.format(wanted.batch), wanted.batch)
 

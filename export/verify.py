@@ -1,6 +1,5 @@
 """Proof that an export gives the codes of the trained encoder."""
 
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from ssah_tf.encoding.encoder import Encoder
 from ssah_tf.encoding.hash_layer import UNDECIDED
+from ssah_tf.encoding.runtimes import FILES, installed
 from ssah_tf.export.manifest import read_manifest
 from ssah_tf.export.onnx_codes import LOGITS, codes_by, variants_in
 from ssah_tf.metrics.hamming import code_bytes
@@ -19,8 +19,6 @@ from ssah_tf.system.text import first_line
 REFERENCE = "reference.npz"
 #: The encoder in 8-bit integers, if there is one.
 INT8 = "encoder.int8.onnx"
-#: Images that a SavedModel encodes at once.
-BATCH = 256
 
 
 def bits_apart(codes: np.ndarray, expected: np.ndarray) -> int:
@@ -37,27 +35,20 @@ def decided(*logits: np.ndarray) -> np.ndarray:
     return np.concatenate([np.packbits(np.abs(x) > UNDECIDED, axis=1) for x in logits], axis=1)
 
 
-def saved_model_codes(folder: Path, images: np.ndarray) -> np.ndarray:
-    """Full codes of images by the SavedModel in an export."""
-    import tensorflow as tf
-
-    from ssah_tf.data.pipeline import fitting
-
-    signatures = tf.saved_model.load(str(folder / "saved_model" / "1")).signatures
-    default, whole = signatures["serving_default"], signatures["logits"]
-    batch, found = fitting(BATCH, images.shape[1]), []
-    for part in (tf.constant(images[i : i + batch]) for i in range(0, len(images), batch)):
-        codes = [default(images=part)["codes"].numpy()]
-        if "appearance" in whole.structured_outputs:
-            codes.append(whole(images=part)["appearance"].numpy())
-        found.append(np.concatenate(codes, axis=1))
-    return np.concatenate(found)
+def codes_in(encoder: Encoder, images: np.ndarray) -> np.ndarray:
+    """Full codes; of TensorFlow those of both its signatures for images."""
+    codes = encoder.full_codes(images)
+    if encoder.runtime == "tensorflow":
+        codes[:, : code_bytes(encoder.bits)] = encoder.encode(images)
+    return codes
 
 
 def compare(
-    folder: Path, images: np.ndarray, codes: np.ndarray, sure: np.ndarray, tensorflow: bool
+    folder: Path, images: np.ndarray, codes: np.ndarray, sure: np.ndarray
 ) -> dict[str, int]:
     """Bits in which the artefacts of an export differ from the codes of the trained encoder.
+
+    Each is run in its own runtime, as far as that is installed.
 
     Two runtimes add in different orders, so in a deep network logits differ in the sixth digit, and
     a bit whose logit is 0 but for that may come out either way. Such bits may differ, others not.
@@ -67,7 +58,6 @@ def compare(
         images: uint8 `(n, size, size, 3)`.
         codes: Full codes by the trained encoder, uint8 `(n, bytes)`.
         sure: Which of their bits must be equal; see `decided`.
-        tensorflow: Whether to run the SavedModel, too, if the export has one.
 
     Returns:
         Artefact -> number of bits that differ.
@@ -77,9 +67,10 @@ def compare(
     """
     encoder = Encoder.load(folder)
     total = len(images) * (encoder.bits + encoder.appearance_bits)
-    found = {"encoder.onnx": encoder.full_codes(images)}
-    if tensorflow and (folder / "saved_model").is_dir():
-        found["saved_model/1"] = saved_model_codes(folder, images)
+    found = {}
+    for runtime in ("onnxruntime", "tensorflow", "litert"):
+        if (folder / FILES[runtime]).exists() and installed(runtime):
+            found[FILES[runtime]] = codes_in(Encoder.load(folder, runtime=runtime), images)
     found |= {path.name: codes_by(path, images)[0] for path in variants_in(folder)}
     expected = dict.fromkeys(found, codes) | {LOGITS: codes[:, : code_bytes(encoder.bits)]}
     for name, other in found.items():
@@ -177,8 +168,7 @@ def verify(folder: Path) -> dict:
     about = read_manifest(folder)
     check_identity(folder, about)
     known = read_reference(folder)
-    tensorflow = importlib.util.find_spec("tensorflow") is not None
-    found = compare(folder, known.images, known.codes, known.sure, tensorflow)
+    found = compare(folder, known.images, known.codes, known.sure)
     verified = {"artefacts": found, "bits": known.bits}
     if "int8" in about:  # its codes may differ
         codes = Encoder.load(folder / INT8).encode(known.images)

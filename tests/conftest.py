@@ -173,7 +173,8 @@ def exported(evaluated, tmp_path_factory):
 
     run = evaluated(tmp_path_factory.mktemp("export") / "run", "model.options.width=8")
     folder = run.folder / "export"
-    export(run, load_fashion(), folder, int8=True, force=True, logits=True, batch=3)
+    forms = {"int8": True, "force": True, "logits": True, "batch": 3, "litert": True}
+    export(run, load_fashion(), folder, **forms)
     return run, folder
 
 

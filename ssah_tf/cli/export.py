@@ -34,6 +34,9 @@ def export(
     batch: Annotated[
         int | None, typer.Option(min=1, help="Write a file for just so many images, too.")
     ] = None,
+    litert: Annotated[
+        bool, typer.Option(help="Write a file for LiteRT, too: phones and small boards.")
+    ] = False,
     data: Moved = None,
 ) -> None:
     """Turn a run into an ONNX file and a SavedModel, proven equal to the trained encoder.
@@ -43,6 +46,8 @@ def export(
     Without its photos, it is proven on those images that the run keeps.
     """
     need("train", "ssah export")
+    if litert:
+        need("litert", "--litert")
     import_tensorflow()
     from ssah_tf.data.decode import RULE
     from ssah_tf.export.export import export as write
@@ -62,6 +67,7 @@ def export(
         force=force,
         logits=logits,
         batch=batch,
+        litert=litert,
     )
     proof = about["verified"]
     typer.echo(

@@ -46,3 +46,24 @@ def open_session(
         )
     except Exception as error:  # ONNX Runtime's own classes derive from Exception alone
         raise ValueError(first_line(error)) from None
+
+
+def metadata_of(file: Path) -> dict[str, str]:
+    """What an ONNX file says of itself, text by key; the network is not prepared for running.
+
+    Raises:
+        ValueError: ONNX Runtime does not take it; its first line says why.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(
+            str(file), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:
+        raise ValueError(first_line(error)) from None
+    found: dict[str, str] = session.get_modelmeta().custom_metadata_map
+    return found

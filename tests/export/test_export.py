@@ -215,7 +215,7 @@ def test_card_and_manifest(exported):
     assert "the last 4 of them 0" in card
     others = [LOGITS, FIXED_BATCH.format(3)]
     assert about["verified"]["artefacts"] == dict.fromkeys(
-        ["encoder.onnx", "saved_model/1", *others], 0
+        ["encoder.onnx", "saved_model/1", "encoder.tflite", *others], 0
     )
     assert about["verified"]["bits"] == 64 * (12 + run.encoder().appearance_bits)
     files = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
@@ -287,17 +287,17 @@ def test_undecided_bits_alone_may_differ(exported):
     turned = encoder.full_codes(pixels)
     turned[1, 0] ^= 0b0100_0000
     logits[1, 1] = 0.9e-4
-    assert compare(folder, pixels, turned, decided(logits, appearance), False) == dict.fromkeys(
-        ["encoder.onnx", LOGITS, FIXED_BATCH.format(3)], 1
+    assert compare(folder, pixels, turned, decided(logits, appearance)) == dict.fromkeys(
+        ["encoder.onnx", "saved_model/1", "encoder.tflite", LOGITS, FIXED_BATCH.format(3)], 1
     )
     logits[1, 1] = -1.1e-4
     total = 3 * (12 + encoder.appearance_bits)
     with pytest.raises(SsahError, match=rf"encoder\.onnx: 1 of {total} bits differ from the"):
-        compare(folder, pixels, turned, decided(logits, appearance), False)
+        compare(folder, pixels, turned, decided(logits, appearance))
     with pytest.raises(
         SsahError, match=r"encoder\.onnx: codes of \d+ bytes instead of 2, those of"
     ):
-        compare(folder, pixels, turned[:, :2], decided(logits), False)
+        compare(folder, pixels, turned[:, :2], decided(logits))
 
 
 @pytest.mark.slow
