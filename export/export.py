@@ -137,7 +137,12 @@ def make(run: Run, images: ImageSet | None, folder: Path, wanted: Wanted) -> dic
             write_onnx(encode, making / "encoder.onnx", wanted.opset, metadata)
             (making / "saved_model").mkdir()
             write_saved_model(
-                encode, hnet, size, making / "saved_model" / "1", floats=wanted.logits
+                encode,
+                hnet,
+                size,
+                making / FILES["tensorflow"],
+                {key: about[key] for key in ("model_id", "bits", "image_size")},
+                floats=wanted.logits,
             )
         write_variants(encode, making, wanted)
         if recipe.train.cached_features:

@@ -13,6 +13,7 @@ def write_saved_model(
     hnet: HNet,
     size: int,
     folder: Path,
+    about: dict[str, str | int],
     *,
     floats: bool = False,
 ) -> None:
@@ -23,6 +24,8 @@ def write_saved_model(
       `decode_bytes` for the rule.
     - `logits`: as `serving_default`, to `codes`, `logits` and, if there is one, `appearance`.
     - `appearance_bytes`: as `serving_bytes`, to `codes` and `appearance`; if there is one.
+    - `about`: any strings `(batch,)` to the facts of `about`, one of each a string. (TensorFlow
+      Serving's REST form takes no signature without an input.)
     - `float_logits`: `images` as float32, numbers 0 to 255, to `logits` alone; if `floats`.
 
     Args:
@@ -30,6 +33,7 @@ def write_saved_model(
         hnet: The encoder, whose variables are kept.
         size: Side of the images in pixels.
         folder: Where to; it must not exist.
+        about: What the encoder says of itself.
         floats: Whether to add the signature for floats.
     """
 
@@ -57,6 +61,10 @@ def write_saved_model(
         def float_logits(self, images):
             return {"logits": hnet.all_logits(self.checked(images))[0]}
 
+        @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, "of")])
+        def about(self, of):
+            return {name: tf.fill(tf.shape(of)[:1], value) for name, value in about.items()}
+
         def decoded(self, bytes):
             return tf.map_fn(
                 lambda content: decode_bytes(content, size),
@@ -79,6 +87,7 @@ def write_saved_model(
         "serving_default": module.serving_default,
         "serving_bytes": module.serving_bytes,
         "logits": module.logits,
+        "about": module.about,
     }
     if floats:
         signatures["float_logits"] = module.float_logits

@@ -87,11 +87,14 @@ def test_warm_up_requests(exported):
         ((name, value),) = request.inputs.items()
         values = tf.make_ndarray(value)
         answer = served[request.model_spec.signature_name](**{name: tf.constant(values)})
+        seen.append((request.model_spec.signature_name, len(values)))
+        if name == "of":
+            assert [*answer["bits"].numpy()] == [12] * len(values)
+            continue
         images = values
         if name == "bytes":
             images = np.stack([tf.io.decode_png(content).numpy() for content in values])
         np.testing.assert_array_equal(answer["codes"], hnet.encode([images]))
-        seen.append((request.model_spec.signature_name, len(values)))
     asked = {*served} - {"float_logits"}  # which is for converters
     assert sorted(seen) == sorted((name, batch) for name in asked for batch in (1, 8))
 
@@ -104,6 +107,12 @@ def test_serving_configuration():
     (model,) = config.model_config_list.config
     assert model.name == MODEL_NAME
     assert model.base_path == "/models/ssah"
+    both = text_format.Parse(
+        (SERVING / "models.two.config").read_text(), model_server_config_pb2.ModelServerConfig()
+    )
+    (two,) = both.model_config_list.config
+    assert (two.name, two.base_path) == (model.name, model.base_path)
+    assert set(two.version_labels.values()) == {*two.model_version_policy.specific.versions}
     compose = (SERVING / "compose.yaml").read_text()
     assert f"saved_model:{model.base_path}:ro" in compose
 
@@ -131,6 +140,10 @@ def test_grpc_messages(exported, photos):
     answer = served[request.model_spec.signature_name](bytes=files)
     response = predict_pb2.PredictResponse()
     response.outputs["codes"].CopyFrom(tf.make_tensor_proto(answer["codes"]))
+    facts = served["about"](of=files)
+    response.outputs["model_id"].CopyFrom(tf.make_tensor_proto(facts["model_id"]))
+    assert client.about_request().model_spec.signature_name == "about"
+    assert client.model_id_of(response) == Encoder.load(exported[1]).model_id
     codes = client.codes_of(predict_pb2.PredictResponse.FromString(response.SerializeToString()))
     assert [code.tobytes().hex() for code in codes] == [line.split()[0] for line in lines]
 
@@ -255,6 +268,13 @@ def test_kserve(exported, photos, tmp_path):
         client = [sys.executable, SERVING / "rest_client.py", "--url", url]
         done = subprocess.run([*client, *paths], capture_output=True, text=True, check=True)
         assert done.stdout.splitlines() == lines
+        model_id = Encoder.load(exported[1]).model_id
+        asked = [*client, *paths, "--model-id"]
+        done = subprocess.run([*asked, model_id], capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines() == lines
+        done = subprocess.run([*asked, "other"], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert f"serves model id {model_id}, not other" in done.stderr
         bad = tmp_path / "bad.jpg"
         bad.write_bytes(b"no image")
         done = subprocess.run([*client, bad], capture_output=True, text=True, check=False)

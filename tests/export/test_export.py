@@ -159,6 +159,14 @@ def test_saved_model_signatures(exported, tmp_path):
         "logits",
         "appearance_bytes",
         "float_logits",
+        "about",
+    }
+    about = served["about"](of=tf.constant(["?", "!"]))
+    model_id = Encoder.load(folder).model_id.encode()
+    assert {name: [*value.numpy()] for name, value in about.items()} == {
+        "model_id": [model_id] * 2,
+        "bits": [12] * 2,
+        "image_size": [28] * 2,
     }
     pixels = load_fashion().pixels[:5]
     encoder = Encoder.load(folder)
