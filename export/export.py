@@ -111,7 +111,7 @@ def make(run: Run, images: ImageSet | None, folder: Path, wanted: Wanted) -> dic
     if wanted.litert and in_onnx(hnet):
         raise RunError(f"--litert: {NO_SAVED_MODEL}, nor LiteRT; leave it out")
     size = recipe.data.image_size
-    about = {
+    about: dict[str, Any] = {
         "name": recipe.name,
         "model_id": model_id(hnet, size),
         "decode_rule": DECODE_RULE,
