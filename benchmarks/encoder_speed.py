@@ -68,14 +68,14 @@ def write_artefacts(folder: Path, backbone: str, pixels: np.ndarray) -> None:
     about |= {"backbone": backbone, "recipe_hash": "none", "product_version": "benchmark"}
     write_onnx(encode, folder / "float.onnx", 18, {key: str(about[key]) for key in about})
     write_int8(folder / "float.onnx", folder / "int8.onnx", pixels[:256])
-    write_saved_model(encode, hnet, size, folder / "saved_model")
+    write_saved_model(encode, hnet, size, folder / "saved_model", {})
 
 
 def arrays(folder: Path, pixels: np.ndarray) -> dict:
     """Images a second from arrays, all cores, the same batches."""
     encoder = Encoder.load(folder / "float.onnx")
     integers = Encoder.load(folder / "int8.onnx")
-    served = tf.saved_model.load(str(folder / "saved_model")).signatures["serving_default"]
+    served = tf.saved_model.load(str(folder / "saved_model", {})).signatures["serving_default"]
     pixels = np.concatenate([pixels] * 4)
     batches = [pixels[i : i + BATCH] for i in range(0, len(pixels), BATCH)]
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,19 @@ import tensorflow as tf
 from ssah_tf.data import ImageSet
 from ssah_tf.data.pipeline import fitting
 from ssah_tf.encoding.hash_layer import NAME as HASH_LAYER
+from ssah_tf.encoding.runtimes import FILES
 from ssah_tf.export.card import model_card
 from ssah_tf.export.graph import encoder_function
 from ssah_tf.export.hash_layer import arrays_of, with_hash_layer
 from ssah_tf.export.identity import DECODE_RULE, model_id
 from ssah_tf.export.int8 import add_int8
+from ssah_tf.export.litert import write_litert
 from ssah_tf.export.made_up import made_up
 from ssah_tf.export.manifest import write_manifest
+from ssah_tf.export.onnx_codes import FIXED_BATCH, LOGITS
 from ssah_tf.export.onnx_model import save_encoder, write_onnx
 from ssah_tf.export.saved_model import write_saved_model
+from ssah_tf.export.variants import write_fixed_batch, write_logits
 from ssah_tf.export.verify import REFERENCE, compare, decided
 from ssah_tf.export.warmup import write_warmup
 from ssah_tf.metrics.hamming import code_bytes
@@ -51,6 +56,9 @@ def export(
     int8: bool = False,
     max_drop: float = 0.01,
     force: bool = False,
+    logits: bool = False,
+    batch: int | None = None,
+    litert: bool = False,
 ) -> dict:
     """Export the encoder of a run; the folder is replaced as a whole, or stays as it was.
 
@@ -63,6 +71,9 @@ def export(
         int8: Whether to write an encoder in 8-bit integers, too. See `add_int8`.
         max_drop: Largest fall in mAP@all for which it is written.
         force: Write it whatever the fall.
+        logits: Whether to write a file of floats in and logits out, too, and such a signature.
+        batch: Write a file for just so many images at once, too.
+        litert: Whether to write a file for LiteRT, too.
 
     Returns:
         The manifest, and under `verified` what was compared. See `compare`.
@@ -72,28 +83,35 @@ def export(
         SsahError: Codes of an artefact differ, or mAP of the integer encoder falls too far; then
             nothing is replaced.
     """
+    wanted = Wanted(opset, int8, max_drop, force, logits, batch, litert)
     with only_one(folder.with_name(f".{folder.name}.lock"), folder):
-        return make(run, images, folder, opset, int8=int8, max_drop=max_drop, force=force)
+        return make(run, images, folder, wanted)
 
 
-def make(
-    run: Run,
-    images: ImageSet | None,
-    folder: Path,
-    opset: int,
-    *,
-    int8: bool,
-    max_drop: float,
-    force: bool,
-) -> dict:
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be written. See `export`."""
+
+    opset: int
+    int8: bool
+    max_drop: float
+    force: bool
+    logits: bool
+    batch: int | None
+    litert: bool
+
+
+def make(run: Run, images: ImageSet | None, folder: Path, wanted: Wanted) -> dict:
     """Make the new export beside the folder, then swap them. See `export`."""
     recipe, report = run.recipe, run.metrics()
     recover(folder)
     if folder.exists() and any(folder.iterdir()) and not (folder / "encoder.json").is_file():
         raise RunError(f"{folder} holds something that is no export: name another --output")
     hnet = run.encoder()
+    if wanted.litert and in_onnx(hnet):
+        raise RunError(f"--litert: {NO_SAVED_MODEL}, nor LiteRT; leave it out")
     size = recipe.data.image_size
-    about = {
+    about: dict[str, Any] = {
         "name": recipe.name,
         "model_id": model_id(hnet, size),
         "decode_rule": DECODE_RULE,
@@ -104,7 +122,7 @@ def make(
         "weights": Path(first_weights(recipe.model.backbone, recipe.model.options)).name,
         "recipe_hash": hashlib.sha256(run.recipe_path.read_bytes()).hexdigest()[:16],
         "product_version": __version__,
-        "opset": opset_of(hnet, opset),
+        "opset": opset_of(hnet, wanted.opset),
     }
     making = folder.with_name(f".{folder.name}.new")
     try:
@@ -116,9 +134,17 @@ def make(
             save_encoder(with_hash_layer(hnet, size), making / "encoder.onnx", metadata)
             about["saved_model"] = NO_SAVED_MODEL
         else:
-            write_onnx(encode, making / "encoder.onnx", opset, metadata)
+            write_onnx(encode, making / "encoder.onnx", wanted.opset, metadata)
             (making / "saved_model").mkdir()
-            write_saved_model(encode, hnet, size, making / "saved_model" / "1")
+            write_saved_model(
+                encode,
+                hnet,
+                size,
+                making / FILES["tensorflow"],
+                {key: about[key] for key in ("model_id", "bits", "image_size")},
+                floats=wanted.logits,
+            )
+        write_variants(encode, making, wanted)
         if recipe.train.cached_features:
             arrays_of(hnet, size).write(making / HASH_LAYER)
         about["preprocessing"] = asked(hnet, size)
@@ -126,11 +152,11 @@ def make(
         pixels, sources = compared_on(run, pictures)
         expected = hnet.full_codes(batches_of(pixels))
         logits = logits_of(hnet, pixels)
-        found = compare(making, pixels, expected, decided(*logits), tensorflow=True)
+        found = compare(making, pixels, expected, decided(*logits))
         if not in_onnx(hnet):
             write_warmup(making / "saved_model" / "1", pixels, bool(hnet.appearance_bits))
-        if int8:
-            about["int8"] = add_int8(making, run, pictures, max_drop, force)
+        if wanted.int8:
+            about["int8"] = add_int8(making, run, pictures, wanted.max_drop, wanted.force)
         some = slice(TRAVELLING)
         bits = sum(part.size for part in logits)
         about["verified"] = {"artefacts": found, "bits": bits, **sources}
@@ -155,6 +181,19 @@ def make(
     finally:
         shutil.rmtree(making, ignore_errors=True)
     return about
+
+
+def write_variants(
+    encode: tf.types.experimental.PolymorphicFunction, making: Path, wanted: Wanted
+) -> None:
+    """Write the files for other runtimes, as far as they are asked for."""
+    source = making / "encoder.onnx"
+    if wanted.logits:
+        write_logits(source, making / LOGITS)
+    if wanted.litert:
+        write_litert(encode, making / FILES["litert"])
+    if wanted.batch:
+        write_fixed_batch(source, making / FIXED_BATCH.format(wanted.batch), wanted.batch)
 
 
 def in_onnx(hnet: HNet) -> bool:

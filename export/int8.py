@@ -16,9 +16,12 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from ssah_tf.encoding.encoder import Encoder
+from ssah_tf.export.onnx_model import save_checked
+from ssah_tf.export.portable import make_portable
 from ssah_tf.export.verify import INT8, bits_apart
 from ssah_tf.metrics import evaluate_retrieval
 from ssah_tf.system.errors import SsahError
+from ssah_tf.system.onnx_session import EXACT_INTEGERS
 from ssah_tf.system.reading import read_arrays
 from ssah_tf.training.photos import known_images
 from ssah_tf.training.run import Run
@@ -72,13 +75,13 @@ def write_int8(source: Path, target: Path, images: np.ndarray) -> str:
             weight_type=QuantType.QInt8,
         )
     model = onnx.load(target)
+    make_portable(model)
     about = {entry.key: entry.value for entry in onnx.load(source).metadata_props}
     weights = model.graph.SerializeToString(deterministic=True)
     about["model_id"] = hashlib.sha256(about["model_id"].encode() + weights).hexdigest()[:16]
     about["precision"] = "int8"
     onnx.helper.set_model_props(model, about)
-    onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, target)
+    save_checked(model, target)
     return about["model_id"]
 
 
@@ -96,8 +99,8 @@ def add_int8(folder: Path, run: Run, pictures: Pictures, max_drop: float, force:
         force: Accept any fall.
 
     Returns:
-        `model_id`; `bits_changed`, a share; `map` and `map_float`, over `queries` and `database`
-        images; `calibration_images`.
+        `model_id`; `session`, what ONNX Runtime must be told; `bits_changed`, a share; `map` and
+        `map_float`, over `queries` and `database` images; `calibration_images`.
 
     Raises:
         SsahError: mAP falls by more than `max_drop`, or there is nothing to measure it on.
@@ -152,6 +155,7 @@ def add_int8(folder: Path, run: Run, pictures: Pictures, max_drop: float, force:
     changed = sum(bits_apart(codes[part], floats[part]) for part in codes)
     return {
         "model_id": model_id,
+        "session": dict([EXACT_INTEGERS]),
         "bits_changed": changed / total,
         "map": after,
         "map_float": before,

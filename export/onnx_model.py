@@ -6,6 +6,7 @@ import onnx
 import tensorflow as tf
 
 from ssah_tf.export.conversion import to_onnx
+from ssah_tf.export.portable import make_portable
 from ssah_tf.system.errors import SsahError
 
 #: Outputs in their order; not every encoder has all of them.
@@ -47,6 +48,12 @@ def save_encoder(model: onnx.ModelProto, path: Path, about: dict[str, str]) -> N
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].Clear()
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    make_portable(model)
     onnx.helper.set_model_props(model, about)
+    save_checked(model, path)
+
+
+def save_checked(model: onnx.ModelProto, path: Path) -> None:
+    """Check a model fully and write it."""
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)

@@ -9,29 +9,42 @@ from ssah_tf.models import HNet
 
 
 def write_saved_model(
-    encode: tf.types.experimental.PolymorphicFunction, hnet: HNet, size: int, folder: Path
+    encode: tf.types.experimental.PolymorphicFunction,
+    hnet: HNet,
+    size: int,
+    folder: Path,
+    about: dict[str, str | int],
+    *,
+    floats: bool = False,
 ) -> None:
-    """Write a SavedModel with a few signatures; each refuses other shapes with a message.
+    """Write a SavedModel with a few signatures; those of images refuse other sizes with a message.
 
     - `serving_default`: `images` uint8 `(batch, size, size, 3)` to `codes`.
     - `serving_bytes`: `bytes` strings `(batch,)`, JPEG or PNG files, to `codes`; see
       `decode_bytes` for the rule.
     - `logits`: as `serving_default`, to `codes`, `logits` and, if there is one, `appearance`.
     - `appearance_bytes`: as `serving_bytes`, to `codes` and `appearance`; if there is one.
+    - `about`: any strings `(batch,)` to the facts of `about`, one of each a string. (TensorFlow
+      Serving's REST form takes no signature without an input.)
+    - `float_logits`: `images` as float32, numbers 0 to 255, to `logits` alone; if `floats`.
 
     Args:
         encode: See `encoder_function`.
         hnet: The encoder, whose variables are kept.
         size: Side of the images in pixels.
         folder: Where to; it must not exist.
+        about: What the encoder says of itself.
+        floats: Whether to add the signature for floats.
     """
 
+    given = tf.TensorSpec((None, size, size, 3), tf.uint8, "images")
+
     class Serving(tf.Module):
-        @tf.function(input_signature=[tf.TensorSpec((None, None, None, None), tf.uint8, "images")])
+        @tf.function(input_signature=[given])
         def serving_default(self, images):
             return {"codes": encode(self.checked(images))["codes"]}
 
-        @tf.function(input_signature=[tf.TensorSpec((None, None, None, None), tf.uint8, "images")])
+        @tf.function(input_signature=[given])
         def logits(self, images):
             return encode(self.checked(images))
 
@@ -44,6 +57,14 @@ def write_saved_model(
             found = encode(self.decoded(bytes))
             return {name: found[name] for name in ("codes", "appearance") if name in found}
 
+        @tf.function(input_signature=[tf.TensorSpec(given.shape, tf.float32, "images")])
+        def float_logits(self, images):
+            return {"logits": hnet.all_logits(self.checked(images))[0]}
+
+        @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, "of")])
+        def about(self, of):
+            return {name: tf.fill(tf.shape(of)[:1], value) for name, value in about.items()}
+
         def decoded(self, bytes):
             return tf.map_fn(
                 lambda content: decode_bytes(content, size),
@@ -52,10 +73,13 @@ def write_saved_model(
             )
 
         def checked(self, images):
-            message = f"images must be uint8 (batch, {size}, {size}, 3), RGB"
-            check = tf.debugging.assert_equal(tf.shape(images)[1:], [size, size, 3], message)
+            # A server feeds other shapes than a signature has. Counted in all, since the sides
+            # are constants to the optimizer, and a check of them would go.
+            count = tf.shape(images)[0] * (size * size * 3)
+            message = f"images must be {images.dtype.name} (batch, {size}, {size}, 3), RGB"
+            check = tf.debugging.assert_equal(tf.size(images), count, message)
             with tf.control_dependencies([check]):
-                return tf.ensure_shape(tf.identity(images), (None, size, size, 3))
+                return tf.identity(images)
 
     module = Serving()
     module.hnet = hnet
@@ -63,7 +87,10 @@ def write_saved_model(
         "serving_default": module.serving_default,
         "serving_bytes": module.serving_bytes,
         "logits": module.logits,
+        "about": module.about,
     }
+    if floats:
+        signatures["float_logits"] = module.float_logits
     if hnet.appearance_bits:
         signatures["appearance_bytes"] = module.appearance_bytes
     tf.saved_model.save(module, str(folder), signatures=signatures)

@@ -1,22 +1,24 @@
 """Proof that an export gives the codes of the trained encoder."""
 
-import importlib.util
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ssah_tf.encoding.encoder import Encoder
 from ssah_tf.encoding.hash_layer import UNDECIDED
+from ssah_tf.encoding.runtimes import FILES, installed
 from ssah_tf.export.manifest import read_manifest
+from ssah_tf.export.onnx_codes import LOGITS, codes_by, variants_in
+from ssah_tf.metrics.hamming import code_bytes
 from ssah_tf.system.errors import SsahError
-from ssah_tf.system.reading import read_arrays
+from ssah_tf.system.reading import read_array, read_arrays
+from ssah_tf.system.text import first_line
 
 #: Images and codes that travel with an export, for `verify`.
 REFERENCE = "reference.npz"
 #: The encoder in 8-bit integers, if there is one.
 INT8 = "encoder.int8.onnx"
-#: Images that a SavedModel encodes at once.
-BATCH = 256
 
 
 def bits_apart(codes: np.ndarray, expected: np.ndarray) -> int:
@@ -33,27 +35,20 @@ def decided(*logits: np.ndarray) -> np.ndarray:
     return np.concatenate([np.packbits(np.abs(x) > UNDECIDED, axis=1) for x in logits], axis=1)
 
 
-def saved_model_codes(folder: Path, images: np.ndarray) -> np.ndarray:
-    """Full codes of images by the SavedModel in an export."""
-    import tensorflow as tf
-
-    from ssah_tf.data.pipeline import fitting
-
-    signatures = tf.saved_model.load(str(folder / "saved_model" / "1")).signatures
-    default, whole = signatures["serving_default"], signatures["logits"]
-    batch, found = fitting(BATCH, images.shape[1]), []
-    for part in (tf.constant(images[i : i + batch]) for i in range(0, len(images), batch)):
-        codes = [default(images=part)["codes"].numpy()]
-        if "appearance" in whole.structured_outputs:
-            codes.append(whole(images=part)["appearance"].numpy())
-        found.append(np.concatenate(codes, axis=1))
-    return np.concatenate(found)
+def codes_in(encoder: Encoder, images: np.ndarray) -> np.ndarray:
+    """Full codes; of TensorFlow those of both its signatures for images."""
+    codes = encoder.full_codes(images)
+    if encoder.runtime == "tensorflow":
+        codes[:, : code_bytes(encoder.bits)] = encoder.encode(images)
+    return codes
 
 
 def compare(
-    folder: Path, images: np.ndarray, codes: np.ndarray, sure: np.ndarray, tensorflow: bool
+    folder: Path, images: np.ndarray, codes: np.ndarray, sure: np.ndarray
 ) -> dict[str, int]:
     """Bits in which the artefacts of an export differ from the codes of the trained encoder.
+
+    Each is run in its own runtime, as far as that is installed.
 
     Two runtimes add in different orders, so in a deep network logits differ in the sixth digit, and
     a bit whose logit is 0 but for that may come out either way. Such bits may differ, others not.
@@ -63,7 +58,6 @@ def compare(
         images: uint8 `(n, size, size, 3)`.
         codes: Full codes by the trained encoder, uint8 `(n, bytes)`.
         sure: Which of their bits must be equal; see `decided`.
-        tensorflow: Whether to run the SavedModel, too, if the export has one.
 
     Returns:
         Artefact -> number of bits that differ.
@@ -73,22 +67,25 @@ def compare(
     """
     encoder = Encoder.load(folder)
     total = len(images) * (encoder.bits + encoder.appearance_bits)
-    found = {"encoder.onnx": encoder.full_codes(images)}
-    if tensorflow and (folder / "saved_model").is_dir():
-        found["saved_model/1"] = saved_model_codes(folder, images)
+    found = {}
+    for runtime in ("onnxruntime", "tensorflow", "litert"):
+        if (folder / FILES[runtime]).exists() and installed(runtime):
+            found[FILES[runtime]] = codes_in(Encoder.load(folder, runtime=runtime), images)
+    found |= {path.name: codes_by(path, images)[0] for path in variants_in(folder)}
+    expected = dict.fromkeys(found, codes) | {LOGITS: codes[:, : code_bytes(encoder.bits)]}
     for name, other in found.items():
-        if other.shape != codes.shape:
+        if other.shape != expected[name].shape:
             raise SsahError(
                 f"{name}: codes of {other.shape[1]} bytes instead of {codes.shape[1]}, those of "
                 "appearance included; export again"
             )
-        wrong = int(np.bitwise_count((other ^ codes) & sure).sum())
+        wrong = int(np.bitwise_count((other ^ expected[name]) & sure[:, : other.shape[1]]).sum())
         if wrong:
             raise SsahError(
                 f"{name}: {wrong:,} of {total:,} bits differ from the trained encoder, "
                 f"though their logits are not within {UNDECIDED} of 0"
             )
-    return {name: bits_apart(other, codes) for name, other in found.items()}
+    return {name: bits_apart(other, expected[name]) for name, other in found.items()}
 
 
 def check_identity(folder: Path, about: dict) -> None:
@@ -107,6 +104,53 @@ def check_identity(folder: Path, about: dict) -> None:
             )
 
 
+@dataclass(frozen=True)
+class Reference:
+    """Images that travel with an export, and their codes by the trained encoder.
+
+    Attributes:
+        images: uint8 `(n, size, size, 3)`.
+        codes: Full codes, uint8 `(n, bytes)`.
+        sure: Which of their bits must be equal; see `decided`.
+        lengths: Bits of a code, and of its appearance code, if there is one.
+    """
+
+    images: np.ndarray
+    codes: np.ndarray
+    sure: np.ndarray
+    lengths: tuple[int, ...]
+
+    @property
+    def bits(self) -> int:
+        """How many bits the codes have in all."""
+        return len(self.images) * sum(self.lengths)
+
+    @property
+    def width(self) -> int:
+        """Bytes of a code without its appearance code."""
+        return code_bytes(self.lengths[0])
+
+
+def read_reference(folder: Path) -> Reference:
+    """Read what travels with an export.
+
+    Raises:
+        SsahError: Missing or damaged.
+    """
+    try:
+        arrays = read_arrays(folder / REFERENCE)
+        codes = [arrays[key] for key in ("codes", "appearance") if key in arrays]
+        logits = [arrays[key] for key in ("logits", "appearance_logits") if key in arrays]
+        return Reference(
+            arrays["images"],
+            np.concatenate(codes, axis=1),
+            decided(*logits),
+            tuple(part.shape[1] for part in logits),
+        )
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        raise SsahError(f"{folder / REFERENCE}: missing or damaged ({error})") from None
+
+
 def verify(folder: Path) -> dict:
     """Check the files of an export by checksum, and its codes on the images that travel with it.
 
@@ -123,19 +167,69 @@ def verify(folder: Path) -> dict:
     """
     about = read_manifest(folder)
     check_identity(folder, about)
-    try:
-        arrays = read_arrays(folder / REFERENCE)
-        images, expected = arrays["images"], arrays["codes"]
-        logits = [arrays[key] for key in ("logits", "appearance_logits") if key in arrays]
-        sure = decided(*logits)
-        if "appearance" in arrays:
-            expected = np.concatenate([expected, arrays["appearance"]], axis=1)
-    except (OSError, ValueError, KeyError) as error:
-        raise SsahError(f"{folder / REFERENCE}: missing or damaged ({error})") from None
-    tensorflow = importlib.util.find_spec("tensorflow") is not None
-    found = compare(folder, images, expected, sure, tensorflow)
-    verified = {"artefacts": found, "bits": sum(part.size for part in logits)}
-    if "int8" in about:  # its codes may differ, and by processor
-        codes = Encoder.load(folder / INT8).encode(images)
-        verified["int8_bits"] = bits_apart(codes, arrays["codes"])
+    known = read_reference(folder)
+    found = compare(folder, known.images, known.codes, known.sure)
+    verified = {"artefacts": found, "bits": known.bits}
+    if "int8" in about:  # its codes may differ
+        codes = Encoder.load(folder / INT8).encode(known.images)
+        verified["int8_bits"] = bits_apart(codes, known.codes[:, : known.width])
     return {**about, "verified": verified}
+
+
+def verify_codes(folder: Path, codes: np.ndarray) -> dict:
+    """Hold codes that something else has made against the codes that travel with an export.
+
+    Args:
+        folder: What `ssah export` wrote.
+        codes: Packed codes of the images in its `reference.npz`, in their order; uint8 `(n,
+            bytes)`, with or without the appearance codes behind them.
+
+    Returns:
+        `model_id` of the export; `bits` compared; `differ`, in how many they differ; `decided`,
+        how many of these are no matter of rounding.
+
+    Raises:
+        SsahError: Not an export, or codes of another shape.
+    """
+    about, known = read_manifest(folder), read_reference(folder)
+    whole = codes.ndim == 2 and codes.shape[1:] == known.codes.shape[1:]
+    width = known.codes.shape[1] if whole else known.width
+    expected, sure = known.codes[:, :width], known.sure[:, :width]
+    if codes.dtype != np.uint8 or codes.shape != expected.shape:
+        raise SsahError(
+            f"codes must be uint8 {expected.shape}, of the images in {folder / REFERENCE} in their "
+            f"order. Received: {codes.dtype} {codes.shape}"
+        )
+    return {
+        "model_id": about["model_id"],
+        "bits": known.bits if whole else len(codes) * known.lengths[0],
+        "differ": bits_apart(codes, expected),
+        "decided": int(np.bitwise_count((codes ^ expected) & sure).sum()),
+    }
+
+
+def read_codes(path: Path) -> np.ndarray:
+    """Read packed codes that something else has made.
+
+    Args:
+        path: `.npy`, uint8 `(n, bytes)`; or text with a code a line: in hexadecimal, or its bytes
+            as whole numbers with commas between.
+
+    Raises:
+        SsahError: It cannot be read, or holds something else.
+    """
+    try:
+        if path.suffix == ".npy":
+            return read_array(path)
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+        rows = [
+            [*map(int, line.split(","))] if "," in line else [*bytes.fromhex(line)]
+            for line in lines
+            if line
+        ]
+        return np.array(rows, np.uint8)
+    except (OSError, ValueError, OverflowError) as error:
+        raise SsahError(
+            f"{path}: not packed codes, .npy or a line of hexadecimal or of bytes with commas an "
+            f"image ({first_line(error)})"
+        ) from None

@@ -49,6 +49,7 @@ def write_warmup(saved_model: Path, images: np.ndarray, appearance: bool) -> Non
                 predict_request("serving_default", "images", some),
                 predict_request("logits", "images", some),
                 predict_request("serving_bytes", "bytes", files),
+                predict_request("about", "of", np.array([b"?"] * batch, dtype=object)),
             ]
             if appearance:
                 requests.append(predict_request("appearance_bytes", "bytes", files))

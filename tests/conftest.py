@@ -167,13 +167,14 @@ def evaluated(logical_cpus):
 
 @pytest.fixture(scope="session")
 def exported(evaluated, tmp_path_factory):
-    """A run of 12 bits, and its export with integers."""
+    """A run of 12 bits, and its export with every file that can be asked for."""
     from ssah_tf.data import load_fashion
     from ssah_tf.export.export import export
 
     run = evaluated(tmp_path_factory.mktemp("export") / "run", "model.options.width=8")
     folder = run.folder / "export"
-    export(run, load_fashion(), folder, int8=True, force=True)
+    forms = {"int8": True, "force": True, "logits": True, "batch": 3, "litert": True}
+    export(run, load_fashion(), folder, **forms)
     return run, folder
 
 

@@ -4,7 +4,8 @@
     python kserve_server.py --encoder runs/folder/export --http_port 8080 --enable_grpc false
 
 `POST /v1/models/ssah:predict` with `{"instances": [{"b64": "..."}, ...]}`, image files in any
-format that Pillow reads, answers `{"predictions": [[...], ...]}`, packed codes. See
+format that Pillow reads, answers `{"predictions": [[...], ...]}`, packed codes. With
+`{"signature_name": "about", "instances": ["?"]}` it answers what the encoder says of itself. See
 `rest_client.py --url http://localhost:8080/v1/models/ssah`.
 """
 
@@ -36,11 +37,14 @@ class HashEncoder(Model):
     def predict(
         self, payload: dict, headers: dict | None = None, response_headers: dict | None = None
     ) -> dict:
-        """Packed codes of the files in a request.
+        """Packed codes of the files in a request, or facts about the encoder.
 
         Raises:
             InvalidInput: The request has another form, or a file cannot be read; answered by 400.
         """
+        if payload.get("signature_name") == "about":
+            names = ("model_id", "bits", "image_size")
+            return {"predictions": [{name: getattr(self.encoder, name) for name in names}]}
         try:
             files = [base64.b64decode(item["b64"], validate=True) for item in payload["instances"]]
         except (KeyError, TypeError, binascii.Error):

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ssah_tf.cli.extras import Runtime
 from ssah_tf.cli.folders import Exclude, patterns, print_passed_over
 from ssah_tf.cli.progress import (
     SAME_AGAIN,
@@ -37,7 +38,7 @@ def encode(
         int,
         typer.Option(
             min=0,
-            help="Use so many threads of ONNX Runtime, 0 for one a core; with ray, CPUs a task.",
+            help="Use so many threads of the runtime, 0 for one a core; with ray, CPUs a task.",
         ),
     ] = 0,
     engine: Annotated[
@@ -51,6 +52,7 @@ def encode(
     ] = None,
     shard: Annotated[int, typer.Option(min=1, help="Put so many images into a shard.")] = 1024,
     exclude: Exclude = None,
+    runtime: Runtime = "onnxruntime",
     check: Annotated[
         bool,
         typer.Option(
@@ -65,7 +67,9 @@ def encode(
     from ssah_tf.metrics.hamming import code_bytes
 
     chosen = choose_engine(engine, address, threads)
-    loaded = Encoder.load(encoder, threads=threads)
+    if engine != "threads" and runtime != "onnxruntime":
+        raise SsahError("--runtime: other machines run the encoder in onnxruntime; leave it out")
+    loaded = Encoder.load(encoder, runtime=runtime, threads=threads)
     found = find_images(sources, patterns(exclude))
     paths = found.paths
     if str(output) == "-":

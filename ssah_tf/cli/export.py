@@ -9,6 +9,7 @@ import typer
 from ssah_tf.cli.extras import import_tensorflow, need
 from ssah_tf.cli.runs import find_photos
 from ssah_tf.cli.train import Moved
+from ssah_tf.system.errors import SsahError
 
 app = typer.Typer()
 
@@ -27,6 +28,15 @@ def export(
         float, typer.Option(min=0.0, help="Refuse --int8 if mAP falls by more than this.")
     ] = 0.01,
     force: Annotated[bool, typer.Option(help="Write --int8 whatever the fall.")] = False,
+    logits: Annotated[
+        bool, typer.Option(help="Write a file from floats to logits, too, for other runtimes.")
+    ] = False,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Write a file for just so many images, too.")
+    ] = None,
+    litert: Annotated[
+        bool, typer.Option(help="Write a file for LiteRT, too: phones and small boards.")
+    ] = False,
     data: Moved = None,
 ) -> None:
     """Turn a run into an ONNX file and a SavedModel, proven equal to the trained encoder.
@@ -36,6 +46,8 @@ def export(
     Without its photos, it is proven on those images that the run keeps.
     """
     need("train", "ssah export")
+    if litert:
+        need("litert", "--litert")
     import_tensorflow()
     from ssah_tf.data.decode import RULE
     from ssah_tf.export.export import export as write
@@ -53,6 +65,9 @@ def export(
         int8=int8,
         max_drop=max_drop,
         force=force,
+        logits=logits,
+        batch=batch,
+        litert=litert,
     )
     proof = about["verified"]
     typer.echo(
@@ -81,8 +96,25 @@ def export(
 @app.command()
 def verify(
     folder: Annotated[Path, typer.Argument(help="Check this folder, written by `ssah export`.")],
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Check an ONNX file that was made of the encoder instead."),
+    ] = None,
+    codes: Annotated[
+        Path | None,
+        typer.Option(help="Check codes of the images in reference.npz, .npy or a line each."),
+    ] = None,
 ) -> None:
-    """Check an export: its files by checksum, its codes on the images that travel with it."""
+    """Check an export: its files by checksum, its codes on the images that travel with it.
+
+    With --model or --codes: count the bits in which other files or runtimes give other codes. Fails
+    if any of them is no matter of rounding.
+    """
+    if model is not None and codes is not None:
+        raise SsahError("--model and --codes: name one of them")
+    if model is not None or codes is not None:
+        verify_others(folder, model, codes)
+        return
     if importlib.util.find_spec("tensorflow") is not None:
         import_tensorflow()
     from ssah_tf.export.verify import verify as check
@@ -95,6 +127,30 @@ def verify(
     )
     if "int8_bits" in proof:
         typer.echo(f"int8: {proof['int8_bits']:,} bits differ, as they may")
+
+
+def verify_others(folder: Path, model: Path | None, codes: Path | None) -> None:
+    """Count the bits in which a file or codes of others differ from an export.
+
+    Raises:
+        SsahError: Bits differ that are no matter of rounding, or something cannot be read.
+    """
+    from ssah_tf.export.onnx_codes import codes_by
+    from ssah_tf.export.verify import read_codes, read_reference, verify_codes
+
+    model_id = None
+    if model is not None:
+        found, model_id = codes_by(model, read_reference(folder).images)
+    elif codes is not None:
+        found = read_codes(codes)
+    result = verify_codes(folder, found)
+    line = f"{model or codes}: {result['differ']:,} of {result['bits']:,} bits differ from {folder}"
+    if not result["decided"]:
+        typer.echo(line + (", their logits 0 but for rounding" if result["differ"] else ""))
+        return
+    if model_id == result["model_id"]:
+        line += "; same id, other codes: give it another, and never mix codes of the two"
+    raise SsahError(line)
 
 
 def compared_message(proof: dict) -> str:

@@ -4,7 +4,7 @@ import importlib.util
 import os
 import sys
 import tempfile
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -24,8 +24,18 @@ EXTRAS = {
     ),
     "search": ("faiss", "pyarrow", "watchdog"),
     "label": ("sklearn",),
+    "litert": ("ai_edge_litert",),
     "serve": ("fastapi", "uvicorn", "python_multipart", "prometheus_client"),
 }
+
+#: What runs an encoder.
+Runtime = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="Run the encoder in onnxruntime, openvino, litert or tensorflow: the same codes.",
+    ),
+]
 
 
 def need(extra: str, command: str) -> None:

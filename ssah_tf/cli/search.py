@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ssah_tf.cli.extras import need
+from ssah_tf.cli.extras import Runtime, need
 from ssah_tf.cli.folders import Exclude, patterns, print_passed_over
 from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable, tell_flat
 from ssah_tf.cli.watch import SWEEP, follow
@@ -35,7 +35,7 @@ Order = Literal["appearance", "id"]
 
 Index = Annotated[str, typer.Argument(help="Open the index in this folder, or at this address.")]
 Threads = Annotated[
-    int, typer.Option(min=0, help="Use so many threads of ONNX Runtime, 0 for one a core.")
+    int, typer.Option(min=0, help="Use so many threads of the runtime, 0 for one a core.")
 ]
 Page = Annotated[
     Path | None, typer.Option("--html", help="Write a page with pictures to this file.")
@@ -104,6 +104,7 @@ def index(
         ),
     ] = None,
     exclude: Exclude = None,
+    runtime: Runtime = "onnxruntime",
     threads: Threads = 0,
 ) -> None:
     """Index photos for search; run again, it takes in what is new or changed.
@@ -129,7 +130,7 @@ def index(
     if sweep is not None and not watch:
         raise SsahError("--sweep goes with --watch")
     every = parse_duration(sweep or SWEEP, "--sweep")
-    loaded = Encoder.load(encoder, threads=threads)
+    loaded = Encoder.load(encoder, runtime=runtime, threads=threads)
     of_features = codes_of_features(loaded, features) if features is not None else None
     file = LabelFile.read(labels, sources) if labels is not None else None
     label = file.labels if file is not None else None

@@ -3,9 +3,9 @@
 Needs the base install only; TensorFlow is not imported.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,19 +13,19 @@ from PIL import Image
 
 from ssah_tf.data.decode import RULE, decode, square, to_rgb
 from ssah_tf.data.threads import in_batches
+from ssah_tf.encoding.runtimes import Run, open_runtime
 from ssah_tf.metrics.hamming import code_bytes
 from ssah_tf.system.errors import SsahError
-from ssah_tf.system.onnx_session import open_session
 from ssah_tf.system.text import printable
-
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
 
 #: An image in any of these forms: a file's path or its bytes, a Pillow image, an array.
 Picture = str | Path | bytes | Image.Image | npt.NDArray[Any]
 
 #: Metadata that an exported file carries.
 KEYS = ("model_id", "bits", "image_size", "backbone", "recipe_hash", "product_version")
+
+#: Metadata of a file that is for other runtimes alone: what its form is.
+FORM = "form"
 
 
 class Encoder:
@@ -37,13 +37,18 @@ class Encoder:
         appearance_bits: Length of the appearance code; 0 for an export that has none.
         image_size: Side in pixels to which images are cropped and resized.
         path: The ONNX file.
+        runtime: The program that runs it, or the same encoder in a form of its own.
     """
 
-    def __init__(self, session: "InferenceSession", path: Path):
-        about = session.get_modelmeta().custom_metadata_map
+    def __init__(self, about: Mapping[str, str], path: Path, runtime: str, run: Run):
         missing = [key for key in KEYS if key not in about]
         if missing:
             raise SsahError(f"{path}: not an encoder of ssah-tf ({', '.join(missing)} missing)")
+        if FORM in about:
+            raise SsahError(
+                f"{path}: written for other runtimes ({printable(about[FORM])}); load the "
+                "encoder.onnx beside it"
+            )
         rule = about.get("decode_rule", "1")
         if rule != str(RULE):
             raise SsahError(
@@ -51,7 +56,8 @@ class Encoder:
                 f"decodes by rule {RULE}: run `ssah export RUN` again, and `ssah migrate INDEX "
                 "EXPORT` for each index that was made with it"
             )
-        self.session = session
+        self.run = run
+        self.runtime = runtime
         self.path = path
         self.model_id = about["model_id"]
         self.bits = int(about["bits"])
@@ -60,30 +66,34 @@ class Encoder:
 
     @classmethod
     def load(
-        cls, path: str | Path, *, threads: int = 0, providers: Sequence[str] | None = None
+        cls,
+        path: str | Path,
+        *,
+        runtime: str = "onnxruntime",
+        threads: int = 0,
+        providers: Sequence[str] | None = None,
     ) -> "Encoder":
         """Load an encoder.
 
         Args:
             path: The ONNX file, or the folder that `ssah export` wrote.
-            threads: Threads of ONNX Runtime, 0 for one a core. They do not spin while they wait,
-                so that other work on the machine is not held up.
-            providers: Execution providers in order of preference; by default those that are
-                installed, CPU last.
+            runtime: `onnxruntime`, `openvino`, `litert` or `tensorflow`. The codes are the same.
+                The last two run files of their own, beside the ONNX file.
+            threads: Threads of the runtime, 0 for one a core. They do not spin while they wait, so
+                that other work on the machine is not held up.
+            providers: Execution providers of ONNX Runtime in order of preference; by default those
+                that are installed, CPU last.
 
         Raises:
-            SsahError: No such file, or not an encoder.
+            SsahError: No such file, not an encoder, or no such runtime.
         """
         path = Path(path)
         if path.is_dir():
             path = path / "encoder.onnx"
         if not path.is_file():
             raise SsahError(f"{path}: no such file; make one with `ssah export RUN`")
-        try:
-            session = open_session(path, threads=threads, providers=providers)
-        except ValueError as error:
-            raise SsahError(f"{path}: cannot be loaded ({error})") from None
-        return cls(session, path)
+        about, run = open_runtime(runtime, path, threads, providers)
+        return cls(about, path, runtime, run)
 
     def encode(self, images: Picture | Iterable[Picture], batch: int = 64) -> npt.NDArray[np.uint8]:
         """Packed codes of images, in order.
@@ -128,8 +138,7 @@ class Encoder:
     ) -> npt.NDArray[Any]:
         """Outputs of the network side by side."""
         found = [
-            np.concatenate(self.session.run(list(outputs), {"images": part}), axis=1)
-            for part in self._batches(images, batch)
+            np.concatenate(self.run(outputs, part), axis=1) for part in self._batches(images, batch)
         ]
         if found:
             return np.concatenate(found)

@@ -14,8 +14,10 @@ from PIL import Image
 
 from ssah_tf import Encoder
 from ssah_tf.data.decode import RULE
+from ssah_tf.encoding import runtimes
 from ssah_tf.encoding.encoder import KEYS
 from ssah_tf.system.errors import ImageError, SsahError
+from ssah_tf.system.onnx_session import open_session
 
 
 def write(path, keys=KEYS):
@@ -65,14 +67,13 @@ def pixels(rng):
 @pytest.fixture
 def runs(encoder):
     """What the network has been given, run by run."""
-    given, session = [], encoder.session
+    given, run = [], encoder.run
 
-    class Session:
-        def run(self, outputs, inputs):
-            given.append(inputs["images"])
-            return session.run(outputs, inputs)
+    def recorded(outputs, images):
+        given.append(images)
+        return run(outputs, images)
 
-    encoder.session = Session()
+    encoder.run = recorded
     return given
 
 
@@ -189,15 +190,21 @@ def test_what_is_no_encoder_is_refused(encoder, tmp_path):
         Encoder.load(tmp_path / "other.onnx")
 
 
-def test_threads_and_providers_are_handed_on(path):
+def test_threads_and_providers_are_handed_on(path, monkeypatch):
     """One thread a core by default, as ONNX Runtime has it; none of them spins."""
-    encoder = Encoder.load(path, threads=3, providers=["CPUExecutionProvider"])
-    options = encoder.session.get_session_options()
+    opened = []
+    monkeypatch.setattr(
+        runtimes, "open_session", lambda *a, **b: opened.append(open_session(*a, **b)) or opened[-1]
+    )
+    Encoder.load(path, threads=3, providers=["CPUExecutionProvider"])
+    options = opened[0].get_session_options()
     assert options.intra_op_num_threads == 3
     assert options.log_severity_level == 3  # errors alone
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
-    assert encoder.session.get_providers() == ["CPUExecutionProvider"]
-    assert Encoder.load(path).session.get_session_options().intra_op_num_threads == 0
+    assert options.get_session_config_entry("session.x64quantprecision") == "1"
+    assert opened[0].get_providers() == ["CPUExecutionProvider"]
+    Encoder.load(path)
+    assert opened[1].get_session_options().intra_op_num_threads == 0
     assert "CPUExecutionProvider" in onnxruntime.get_available_providers()
 
 

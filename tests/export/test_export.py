@@ -20,6 +20,7 @@ from ssah_tf.export.card import model_card
 from ssah_tf.export.export import export
 from ssah_tf.export.graph import encoder_function, pack
 from ssah_tf.export.identity import model_id
+from ssah_tf.export.onnx_codes import FIXED_BATCH, LOGITS
 from ssah_tf.export.onnx_model import write_onnx
 from ssah_tf.export.verify import bits_apart, compare, decided, verify
 from ssah_tf.models import HNet
@@ -152,7 +153,21 @@ def test_padding_bits_are_zero(exported):
 def test_saved_model_signatures(exported, tmp_path):
     run, folder = exported
     served = tf.saved_model.load(str(folder / "saved_model" / "1")).signatures
-    assert set(served) == {"serving_default", "serving_bytes", "logits", "appearance_bytes"}
+    assert set(served) == {
+        "serving_default",
+        "serving_bytes",
+        "logits",
+        "appearance_bytes",
+        "float_logits",
+        "about",
+    }
+    about = served["about"](of=tf.constant(["?", "!"]))
+    model_id = Encoder.load(folder).model_id.encode()
+    assert {name: [*value.numpy()] for name, value in about.items()} == {
+        "model_id": [model_id] * 2,
+        "bits": [12] * 2,
+        "image_size": [28] * 2,
+    }
     pixels = load_fashion().pixels[:5]
     encoder = Encoder.load(folder)
     expected = encoder.encode(pixels)
@@ -180,7 +195,7 @@ def test_saved_model_signatures(exported, tmp_path):
     with pytest.raises(
         tf.errors.InvalidArgumentError, match=r"images must be uint8 \(batch, 28, 28"
     ):
-        served["serving_default"](images=np.zeros((1, 20, 20, 3), np.uint8))
+        served["serving_default"](images=tf.zeros((1, 20, 20, 3), tf.uint8))
 
 
 def test_saved_model_cli_reads_it(exported):
@@ -206,7 +221,10 @@ def test_card_and_manifest(exported):
     assert report["protocol"] in card
     assert about["model_id"] in card
     assert "the last 4 of them 0" in card
-    assert about["verified"]["artefacts"] == {"encoder.onnx": 0, "saved_model/1": 0}
+    others = [LOGITS, FIXED_BATCH.format(3)]
+    assert about["verified"]["artefacts"] == dict.fromkeys(
+        ["encoder.onnx", "saved_model/1", "encoder.tflite", *others], 0
+    )
     assert about["verified"]["bits"] == 64 * (12 + run.encoder().appearance_bits)
     files = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     assert set(about["files"]) == files - {"encoder.json"}
@@ -277,17 +295,17 @@ def test_undecided_bits_alone_may_differ(exported):
     turned = encoder.full_codes(pixels)
     turned[1, 0] ^= 0b0100_0000
     logits[1, 1] = 0.9e-4
-    assert compare(folder, pixels, turned, decided(logits, appearance), False) == {
-        "encoder.onnx": 1
-    }
+    assert compare(folder, pixels, turned, decided(logits, appearance)) == dict.fromkeys(
+        ["encoder.onnx", "saved_model/1", "encoder.tflite", LOGITS, FIXED_BATCH.format(3)], 1
+    )
     logits[1, 1] = -1.1e-4
     total = 3 * (12 + encoder.appearance_bits)
     with pytest.raises(SsahError, match=rf"encoder\.onnx: 1 of {total} bits differ from the"):
-        compare(folder, pixels, turned, decided(logits, appearance), False)
+        compare(folder, pixels, turned, decided(logits, appearance))
     with pytest.raises(
         SsahError, match=r"encoder\.onnx: codes of \d+ bytes instead of 2, those of"
     ):
-        compare(folder, pixels, turned[:, :2], decided(logits), False)
+        compare(folder, pixels, turned[:, :2], decided(logits))
 
 
 @pytest.mark.slow

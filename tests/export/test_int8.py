@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import onnx
@@ -13,6 +15,7 @@ from ssah_tf.export import int8 as stage
 from ssah_tf.export.export import export
 from ssah_tf.export.verify import INT8, bits_apart, verify
 from ssah_tf.system.errors import SsahError
+from ssah_tf.system.onnx_session import EXACT_INTEGERS
 
 
 def test_file(exported):
@@ -106,3 +109,38 @@ def test_a_fall_beyond_the_bound_is_refused(exported, tmp_path, monkeypatch):
     about = export(run, load_fashion(), folder, int8=True, force=True)
     assert about["int8"]["map"] < about["int8"]["map_float"] - 0.01
     assert Encoder.load(folder / INT8).model_id == "other"
+
+
+EMULATED = """
+import sys
+import numpy as np
+import onnxruntime
+
+file, images, exact, out = sys.argv[1:]
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = 1
+if exact == "exact":
+    options.add_session_config_entry({entry})
+session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+np.save(out, session.run(["codes"], {{"images": np.load(images)}})[0])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("qemu-x86_64") is None, reason="QEMU's user mode is not installed")
+def test_a_processor_without_vnni(exported, tmp_path):
+    """A Haswell, emulated, gives the codes of this machine with the entry, and others without."""
+    _, folder = exported
+    pixels = load_fashion().pixels[:200]
+    np.save(tmp_path / "images.npy", pixels)
+    script = EMULATED.format(entry=", ".join(map(repr, EXACT_INTEGERS)))
+    found = {}
+    for exact in ("exact", "default"):
+        out = tmp_path / f"{exact}.npy"
+        emulator = ["qemu-x86_64", "-cpu", "Haswell", sys.executable, "-c", script]
+        words = [*emulator, folder / INT8, tmp_path / "images.npy", exact, out]
+        subprocess.run(words, check=True, capture_output=True)
+        found[exact] = np.load(out)
+    expected = Encoder.load(folder / INT8).encode(pixels)
+    np.testing.assert_array_equal(found["exact"], expected)
+    assert bits_apart(found["default"], expected) > 0

@@ -116,12 +116,12 @@ def test_codes_equal(name, tmp_path):
     encode = encoder_function(loaded, side)
     about = dict.fromkeys(KEYS, "0") | {"bits": "48", "image_size": str(side)}
     write_onnx(encode, tmp_path / "encoder.onnx", 18, about | {"decode_rule": str(RULE)})
-    write_saved_model(encode, loaded, side, tmp_path / "saved_model" / "1")
+    write_saved_model(encode, loaded, side, tmp_path / "saved_model" / "1", {})
     codes, logits = hnet.encode([images]), hnet.logits(images).numpy()
     assert len(np.unique(codes, axis=0)) > 30
-    found = compare(tmp_path, images, codes, decided(logits), tensorflow=True)
+    found = compare(tmp_path, images, codes, decided(logits))
     assert max(found.values()) <= 2
-    onnx_logits = Encoder.load(tmp_path).session.run(["logits"], {"images": images})[0]
+    onnx_logits = Encoder.load(tmp_path).logits(images)
     np.testing.assert_allclose(onnx_logits, logits, atol=5e-5)
 
 

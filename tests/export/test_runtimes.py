@@ -1,0 +1,123 @@
+"""One encoder, four programs that run it: the same codes."""
+
+import shutil
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssah_tf import Encoder
+from ssah_tf.data import load_fashion
+from ssah_tf.encoding import runtimes
+from ssah_tf.encoding.runtimes import FILES
+from ssah_tf.export.verify import INT8, bits_apart, decided
+from ssah_tf.system.errors import SsahError
+
+OTHERS = [name for name in FILES if name != "onnxruntime"]
+
+
+@pytest.mark.parametrize("runtime", OTHERS)
+@pytest.mark.parametrize("threads", [0, 1])
+def test_the_same_codes(exported, runtime, threads):
+    """2,000 images in batches of one size and a smaller last one; no decided bit is another."""
+    _, folder = exported
+    pixels = load_fashion().pixels[:2000]
+    one = Encoder.load(folder)
+    other = Encoder.load(folder, runtime=runtime, threads=threads)
+    assert (other.model_id, other.bits, other.path) == (one.model_id, one.bits, one.path)
+    assert other.runtime == runtime
+    logits = one.logits(pixels)
+    np.testing.assert_allclose(other.logits(pixels), logits, atol=1e-4)
+    apart = other.encode(pixels, batch=300) ^ one.encode(pixels)
+    assert not (apart & decided(logits)).any()
+    assert np.bitwise_count(apart).sum() <= 3
+    assert bits_apart(other.full_codes(pixels), one.full_codes(pixels)) <= 6
+    assert other.encode(pixels[:0]).shape == (0, 2)
+
+
+@pytest.mark.parametrize("runtime", FILES)
+def test_threads_share_it(exported, runtime):
+    """Answers are not mixed up, and what one has got stays as it was."""
+    encoder = Encoder.load(exported[1], runtime=runtime, threads=1)
+    pixels = load_fashion().pixels[:320].reshape(8, 40, 28, 28, 3)
+    expected = [encoder.encode(part) for part in pixels]
+    found = [[] for _ in pixels]
+
+    def ask(number):
+        found[number] += [encoder.encode(pixels[number]) for _ in range(5)]
+
+    asking = [threading.Thread(target=ask, args=[number]) for number in range(8)]
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join()
+    for answers, codes in zip(found, expected, strict=True):
+        assert len(answers) == 5
+        for answer in answers:
+            np.testing.assert_array_equal(answer, codes)
+
+
+@pytest.mark.parametrize("runtime", OTHERS)
+def test_integers_belong_to_one_runtime(exported, runtime):
+    with pytest.raises(SsahError, match=rf"an encoder in integers, which {runtime} rounds"):
+        Encoder.load(exported[1] / INT8, runtime=runtime)
+
+
+def test_unknown_and_missing(exported, tmp_path, monkeypatch):
+    _, folder = exported
+    with pytest.raises(SsahError, match="runtime 'tensorrt': choose from onnxruntime, openvino, "):
+        Encoder.load(folder, runtime="tensorrt")
+    shutil.copy(folder / "encoder.onnx", tmp_path)
+    for runtime, needs in (
+        ("litert", r"encoder\.tflite: no such file; .* `ssah export` wrote, with --litert$"),
+        ("tensorflow", r"saved_model/1: no such file; .* the folder that `ssah export` wrote$"),
+    ):
+        with pytest.raises(SsahError, match=needs):
+            Encoder.load(tmp_path, runtime=runtime)
+    with pytest.raises(SsahError, match="providers are of ONNX Runtime: runtime litert has none"):
+        Encoder.load(folder, runtime="litert", providers=["CPUExecutionProvider"])
+    (tmp_path / "encoder.tflite").write_bytes(b"no model")
+    with pytest.raises(SsahError, match=r"encoder\.tflite: cannot be loaded") as error:
+        Encoder.load(tmp_path, runtime="litert")
+    assert "\n" not in str(error.value)
+    monkeypatch.setattr(runtimes.importlib.util, "find_spec", lambda name: None)
+    for runtime in OTHERS:
+        with pytest.raises(SsahError, match=rf"runtime {runtime} is not installed: pip install"):
+            Encoder.load(folder, runtime=runtime)
+    assert Encoder.load(folder).runtime == "onnxruntime"
+
+
+def test_on_the_command_line(exported, ssah, tmp_path):
+    """Codes and an index that any runtime made are those of the others."""
+    _, folder = exported
+    (tmp_path / "photos").mkdir()
+    for number, pixels in enumerate(load_fashion().pixels[:12]):
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{number}.png")
+    said = {}
+    for runtime in FILES:
+        said[runtime] = ssah("encode", folder, "photos", "--output", "-", "--runtime", runtime)
+        assert said[runtime].code == 0
+    assert len({lines.out for lines in said.values()}) == 1
+    for runtime in ("litert", "onnxruntime"):
+        done = ssah("index", folder, "photos", "--output", "index", "--runtime", runtime)
+        assert done.code == 0, done.err
+    assert "0 new, 0 changed" in done.out
+    assert ssah("search", "index", "photos/3.png", "-k", "1").code == 0
+    ray = ["--engine", "ray", "--runtime", "litert"]
+    refused = ssah("encode", folder, "photos", "--output", "codes.npy", *ray)
+    assert refused.code == 1
+    assert "onnxruntime; leave it out" in refused.err or "ray" in refused.err
+
+
+def test_litert_needs_its_own_operators_alone(exported):
+    """Nothing of TensorFlow's is asked for; the file is in floats, uint8 in and out."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(exported[1] / FILES["litert"]))
+    signature = interpreter.get_signature_runner()
+    kinds = {name: info["dtype"] for name, info in signature.get_output_details().items()}
+    assert kinds == {"codes": np.uint8, "logits": np.float32, "appearance": np.uint8}
+    names = {op["op_name"] for op in interpreter._get_ops_details()}
+    assert "CONV_2D" in names
+    assert not [name for name in names if name.startswith("Flex") or name == "CUSTOM"]
