@@ -192,13 +192,14 @@ def label_place(index: str, labels: Path | None) -> "LabelPlace":
     Raises:
         SsahError: There is no such index, or the file is no table.
     """
+    from ssah_tf.data.label_table import LabelTable
     from ssah_tf.search.photo_index import PhotoIndex
     from ssah_tf.search.review.labels import IndexLabels, TableLabels
 
     if labels is None:
         return IndexLabels(index)
     with PhotoIndex.open(index) as opened:
-        return TableLabels(labels, opened.roots)
+        return TableLabels(LabelTable(labels), opened.roots)
 
 
 def check_outside(folder: Path, roots: tuple[str, ...]) -> None:
@@ -265,6 +266,7 @@ def listed(
 
 def put_back(folder: Path, index: str | None, labels: Path | None) -> None:
     """Put back all that was set aside in a folder; see `duplicates`."""
+    from ssah_tf.data.label_table import LabelTable
     from ssah_tf.search.review.labels import TableLabels
     from ssah_tf.search.review.set_aside import SetAside
 
@@ -273,7 +275,7 @@ def put_back(folder: Path, index: str | None, labels: Path | None) -> None:
     if index is not None:
         place: LabelPlace | None = label_place(index, labels)
     else:
-        place = None if labels is None else TableLabels(labels, ())
+        place = None if labels is None else TableLabels(LabelTable(labels), ())
     with resumable(SAME_AGAIN), holding(folder), progress_bar("restoring") as bar:
         aside = SetAside(folder, place)
         given = sum(len(step.labels) for step in aside.steps)

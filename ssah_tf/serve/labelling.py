@@ -30,8 +30,8 @@ class Learner(Protocol):
 class Labelling:
     """Photos to label, their labels in a table, and the rest in a working folder.
 
-    All that changes something takes turns, so that pages beside each other lose nothing; what a
-    method has changed is on disk when it returns.
+    All that changes something takes turns, so that pages beside each other lose nothing, nor do
+    other users of the table; what a method has changed is on disk when it returns.
 
     Args:
         root: Folder of the photos.
@@ -118,8 +118,7 @@ class Labelling:
             self.path_of(position)
         name = "" if action in MARKS else label_of(label)
 
-        with self.lock:
-            self.table.refresh()
+        with self.lock, self.table.held():
             self.apply({p: self.verdict(p).after(action, name) for p in photos})
 
     def apply(self, verdicts: Mapping[int, Verdict]) -> None:
@@ -138,10 +137,9 @@ class Labelling:
         Raises:
             DataError: There is no step; or see `change`.
         """
-        with self.lock:
+        with self.lock, self.table.held():
             if not self.journal.steps:
                 raise DataError("there is nothing to undo")
-            self.table.refresh()
             here, back = set(self.keys), {}
             for change in self.journal.steps[-1]:
                 for position in self.positions.get(change.digest, ()):
@@ -191,8 +189,7 @@ class Labelling:
         Raises:
             DataError, RunError: See `change`.
         """
-        with self.lock:
-            self.table.refresh()
+        with self.lock, self.table.held():
             self.apply(self.moved())
 
     def draw_map(self) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ssah_tf.data.label_table import LabelTable
 from ssah_tf.search.duplicates import Member
 from ssah_tf.search.photo_index import PhotoIndex
 from ssah_tf.search.photo_table import Photo
@@ -155,12 +156,24 @@ def test_labels_of_an_index(indexed):
     assert labels.of(a) == ()
 
 
+def test_labels_that_another_process_has_put_into_the_index(indexed):
+    """Those of the photos as they were read are old then."""
+    a, b = photos_in(indexed)
+    labels = IndexLabels(indexed)
+    with labels.held():
+        assert labels.of(b) == ("dog",)
+    IndexLabels(indexed).change([LabelChange(b.path, ("dog",), ("owl",))])
+    assert labels.of(b) == ("dog",)
+    with labels.held():
+        assert handed_on([a], [b], labels.of) == [LabelChange(a.path, (), ("owl",))]
+
+
 def test_labels_of_a_table(indexed, tmp_path):
     """Its columns and other rows stay; what is edited meanwhile is taken up."""
     a, b = photos_in(indexed)
     path = tmp_path / "labels.csv"
     path.write_text(f"path,stars,label\n{b.path},5,cat\n")
-    labels = TableLabels(path, [os.path.dirname(a.path)])
+    labels = TableLabels(LabelTable(path), [os.path.dirname(a.path)])
     assert (labels.of(a), labels.of(b)) == ((), ("cat",))
     changes = handed_on([a], [b], labels.of)
     path.write_text(f"path,stars,label\n{b.path},4,cat\nc.png,,owl\n")
