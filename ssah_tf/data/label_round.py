@@ -17,6 +17,7 @@ class Task:
         train: Whether to train and measure; or else only to suggest.
         rejected: Position of a photo -> classes that it is not of, of those without a label.
         measured: What the trainings until now were measured with, the newest last.
+        aside: Positions of photos whose files are set aside: they are not suggested.
         lay_out: Whether only the map is wanted.
     """
 
@@ -25,6 +26,7 @@ class Task:
     train: bool
     rejected: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     measured: Sequence[Mapping[str, Any]] = ()
+    aside: tuple[int, ...] = ()
     lay_out: bool = False
 
 

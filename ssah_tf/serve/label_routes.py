@@ -26,11 +26,21 @@ if TYPE_CHECKING:
     from ssah_tf.serve.service import Service
 
 
-def add_labelling(app: FastAPI, service: "Service", labelling: Labelling) -> None:
-    """What is said of photos, what is learnt from it, and their pictures."""
+def add_labelling(
+    app: FastAPI, service: "Service", labelling: Labelling, duplicates: bool = False
+) -> None:
+    """What is said of photos, what is learnt from it, and their pictures.
+
+    Args:
+        app: Gets the routes.
+        service: What it works with.
+        labelling: The photos and their labels.
+        duplicates: Whether the page of duplicates is there, too.
+    """
+    more = {"token": service.settings.token is not None, "duplicates": duplicates}
 
     def shown() -> dict[str, Any]:
-        return {**labelling.state(), "token": service.settings.token is not None}
+        return {**labelling.state(), **more}
 
     async def after(change: Callable[..., object], *arguments: object) -> dict[str, Any]:
         """The state after a change, which is on disk then."""
@@ -101,14 +111,14 @@ def add_labelling(app: FastAPI, service: "Service", labelling: Labelling) -> Non
     @limits(PICTURE)
     async def thumbnail(position: Position) -> Response:
         """Its central square: 320 px, or what there is."""
-        path = labelling.path_of(position)
+        path = labelling.photos.path_of(position)
         return picture(
-            await service.run(service.draw, service.thumbnails.draw, path, labelling.roots)
+            await service.run(service.draw, service.thumbnails.draw, path, labelling.photos.roots)
         )
 
     @app.get("/labelling/photos/{id}/image", tags=["labels"], response_class=Response)
     @limits(PICTURE)
     async def image(position: Position) -> Response:
         """The whole picture, drawn anew: at most 2,048 px, without its metadata."""
-        path = labelling.path_of(position)
-        return picture(await service.run(service.draw, large, path, labelling.roots))
+        path = labelling.photos.path_of(position)
+        return picture(await service.run(service.draw, large, path, labelling.photos.roots))

@@ -245,3 +245,4 @@ class LabellingState(LabellingProgress):
     no_map: str = Field(description='Why no map can be made; "" if one can.')
     measured: list[Measured] = Field(description="Each training, the newest last.")
     token: bool = Field(description="Whether a token is needed.")
+    duplicates: bool = Field(description="Whether the page of duplicates is at `/review`.")

@@ -19,12 +19,16 @@ from ssah_tf.training.bars import Bars
 from ssah_tf.training.hash_layer.feature_store import FeatureStore
 from ssah_tf.training.hash_layer.features import sample_of
 from ssah_tf.training.hash_layer.frozen import CachedFeatures, train_on_features
-from ssah_tf.training.hash_layer.label_propagation import class_posterior, folds_of, most_probable
-from ssah_tf.training.hash_layer.label_views import has_several
+from ssah_tf.training.hash_layer.label_propagation import folds_of, most_probable
 from ssah_tf.training.labelling.forecast import forecast
 from ssah_tf.training.labelling.groups import groups_of
 from ssah_tf.training.labelling.layout import layout_of
-from ssah_tf.training.labelling.suggest import features_of_photos, points_of, suggest
+from ssah_tf.training.labelling.suggest import (
+    Belief,
+    choose,
+    features_of_photos,
+    points_of,
+)
 from ssah_tf.training.recipe import load_recipe
 
 #: Classes that are named as weak, and the queries that one needs to be named.
@@ -80,13 +84,14 @@ class Rounds:
         """
         if task.lay_out:
             return Outcome(None, layout=self.layout(make=True))
-        believed = self.believe(task.labels, task.rejected)
+        belief = self.belief(task.labels)
+        believed = self.believe(belief, task.labels, task.rejected)
         measured = None
         if task.train:
             measured = self.learn(task.labels, task.rejected)
             measured["changed"] = self.changed(believed)
             measured["forecast"] = forecast([*task.measured, measured], len(self.images))
-        groups = self.suggest(task.labels, task.passed, count)
+        groups = self.suggest(belief, task, count)
         return Outcome(groups, measured, believed, layout=self.layout(make=False))
 
     def layout(self, make: bool) -> Layout | None:
@@ -98,18 +103,25 @@ class Rounds:
             digests = self.images.digests
             return layout_of(self.features, self.points, digests, self.map_file, make)
 
-    def suggest(self, known: Known, passed: tuple[int, ...], count: int) -> list[list[int]]:
+    def belief(self, known: Known) -> Belief | None:
+        """What label propagation says of the photos without a label; `None` if none has one."""
+        if not known:
+            return None
+        with self.bars("what is believed of the others"):
+            return Belief.of(self.features, self.rows(known)[0])
+
+    def suggest(self, belief: Belief | None, task: Task, count: int) -> list[list[int]]:
         """Photos to label next, alike ones together.
 
         Args:
-            known: The labels.
-            passed: Positions of photos that are not wanted, nor photos like them.
+            belief: What is believed by the labels of the task.
+            task: The labels, and which photos are not wanted.
             count: How many, at most.
         """
         with self.bars("choosing photos"):
-            labels, _ = self.rows(known)
-            unwanted = np.array(passed, np.int64)
-            found = suggest(self.features, labels, self.images.digests, count, unwanted)
+            labels, digests = self.rows(task.labels)[0], self.images.digests
+            passed, aside = (np.array(some, np.int64) for some in (task.passed, task.aside))
+            found = choose(self.points, labels, digests, count, belief, passed, aside)
             return groups_of(self.points[found], found)
 
     def learn(self, known: Known, rejected: Known) -> dict[str, Any]:
@@ -196,40 +208,35 @@ class Rounds:
             "weak": sorted(weak, key=lambda each: each["map"])[:WEAK],
         }
 
-    def believe(self, known: Known, rejected: Known) -> Believed:
-        """Of which classes photos without a label probably are, by label propagation.
-
-        Of very many photos only those that training takes are looked at.
+    def believe(self, belief: Belief | None, known: Known, rejected: Known) -> Believed:
+        """Of which classes photos without a label probably are.
 
         Args:
+            belief: What is believed by the labels.
             known: The labels.
             rejected: Classes that photos are not of.
 
         Returns:
             For each class its photos; nothing if there are not two classes.
         """
-        labels, classes = self.rows(known)
-        order, rest = np.array(sorted(known), np.int64), self.without_label(known)
-        if len(classes) < 2 or not len(rest):
+        classes = self.rows(known)[1]
+        if belief is None or len(classes) < 2 or not len(belief.rest):
             return {}
-        with self.bars("what is believed of the others"):
-            several = has_several(labels)
-            chosen = self.features[np.concatenate([order, rest])]
-            posterior = class_posterior(chosen, labels[order])[len(order) :]
-            possible = np.ones(posterior.shape, bool)
-            for row, position in enumerate(rest.tolist()):
-                for name in {*rejected.get(position, ())} & {*classes}:
-                    possible[row, classes.index(name)] = False
-            posterior *= possible
-            if not several:  # p(class | not the rejected ones)
-                posterior /= np.maximum(posterior.sum(axis=1, keepdims=True), 1e-12)
-            likely = most_probable(posterior, several)[0] & possible
-            found = {}
-            for i, name in enumerate(classes):
-                rows = np.flatnonzero(likely[:, i])
-                rows = rows[np.argsort(-posterior[rows, i], kind="stable")]
-                found[name] = [*zip(rest[rows].tolist(), posterior[rows, i].tolist(), strict=True)]
-            return found
+        rest, several = belief.rest, belief.several
+        possible = np.ones(belief.posterior.shape, bool)
+        for row, position in enumerate(rest.tolist()):
+            for name in {*rejected.get(position, ())} & {*classes}:
+                possible[row, classes.index(name)] = False
+        posterior = belief.posterior * possible
+        if not several:  # p(class | not the rejected ones)
+            posterior /= np.maximum(posterior.sum(axis=1, keepdims=True), 1e-12)
+        likely = most_probable(posterior, several)[0] & possible
+        found = {}
+        for i, name in enumerate(classes):
+            rows = np.flatnonzero(likely[:, i])
+            rows = rows[np.argsort(-posterior[rows, i], kind="stable")]
+            found[name] = [*zip(rest[rows].tolist(), posterior[rows, i].tolist(), strict=True)]
+        return found
 
     def changed(self, believed: Believed) -> int | None:
         """How many photos are believed to be of other classes than after the training before.

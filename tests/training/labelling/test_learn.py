@@ -11,6 +11,7 @@ from PIL import Image
 from ssah_tf.data import ImageSet
 from ssah_tf.data.label_round import Progress, Task
 from ssah_tf.training.labelling import learn
+from ssah_tf.training.labelling import suggest as module
 from ssah_tf.training.labelling.learn import Rounds
 from ssah_tf.training.labelling.photos import load_photos
 from ssah_tf.training.labelling.process import Process
@@ -47,6 +48,15 @@ def labels(which, positions):
     return {p: ("abc"[which[p]],) for p in positions}
 
 
+def believe(rounds, known, rejected):
+    return rounds.believe(rounds.belief(known), known, rejected)
+
+
+def suggest(rounds, known, passed, count):
+    found = rounds.suggest(rounds.belief(known), Task(known, passed, False), count)
+    return [*chain(*found)]
+
+
 def test_a_round(rounds):
     known = labels(rounds.which, range(18))
     outcome = rounds.do(Task(known, (), True), 5)
@@ -62,6 +72,17 @@ def test_a_round(rounds):
     assert rounds.do(Task(known, (), True), 5).measured["changed"] == 0
     wrong = {p: ("abc"[(rounds.which[p] + 1) % 3],) for p in range(18)}
     assert rounds.do(Task(wrong, (), True), 5).measured["changed"] == 72
+
+
+def test_labels_are_propagated_once_a_round(rounds, monkeypatch):
+    calls = []
+    right = module.class_posterior
+    monkeypatch.setattr(
+        module, "class_posterior", lambda *given: calls.append(len(given[0])) or right(*given)
+    )
+    outcome = rounds.do(Task(labels(rounds.which, range(18)), (), False), 5)
+    assert outcome.groups and outcome.believed
+    assert calls == [90]
 
 
 def test_what_more_labels_would_bring(rounds, monkeypatch):
@@ -120,23 +141,23 @@ def test_three_photos(rounds):
 def test_what_is_believed(rounds):
     """Each photo without a label in its class, the surest first; what was rejected never again."""
     known = labels(rounds.which, range(12))
-    believed = rounds.believe(known, {})
+    believed = believe(rounds, known, {})
     for name, found in believed.items():
         assert {p for p, _ in found} == {p for p in range(12, 90) if "abc"[rounds.which[p]] == name}
         assert [p for _, p in found] == sorted((p for _, p in found), reverse=True)
         assert all(1 / 3 < p <= 1 for _, p in found)
-    second = rounds.believe(known, {12: ("a",), 13: ("a", "b", "c"), 14: ("z",)})
+    second = believe(rounds, known, {12: ("a",), 13: ("a", "b", "c"), 14: ("z",)})
     assert dict(second["b"] + second["c"])[12] >= 0.5  # of what is left
     assert 13 not in {p for found in second.values() for p, _ in found}
     assert second["c"][:3] == believed["c"][:3]
-    assert rounds.believe(labels(rounds.which, [0, 3]), {}) == {}
-    assert rounds.believe(labels(rounds.which, range(90)), {}) == {}
+    assert believe(rounds, labels(rounds.which, [0, 3]), {}) == {}
+    assert believe(rounds, labels(rounds.which, range(90)), {}) == {}
 
 
 def test_what_is_believed_of_several_classes(rounds):
     """A photo may be believed to be of two classes, or of none."""
     known = {p: (*"ab",) if p % 3 == 0 else ("b" if p % 3 == 1 else "c",) for p in range(30)}
-    believed = rounds.believe(known, {33: ("b",)})
+    believed = believe(rounds, known, {33: ("b",)})
     of = {name: {p for p, _ in found} for name, found in believed.items()}
     assert 30 in of["a"] & of["b"]
     assert 33 in of["a"] - of["b"]
@@ -156,10 +177,10 @@ def test_rejected_photos_are_not_taught(rounds, monkeypatch):
 
 def test_suggestions(rounds):
     """The first of each class; no labelled one; none that was passed over, nor like it."""
-    first = [*chain(*rounds.suggest({}, (), 3))]
+    first = suggest(rounds, {}, (), 3)
     assert sorted(rounds.which[first]) == [0, 1, 2]
     known = labels(rounds.which, first[:1])
-    second = [*chain(*rounds.suggest(known, (first[1],), 6))]
+    second = suggest(rounds, known, (first[1],), 6)
     assert not {*first[:2]} & {*second}
     missing = ({0, 1, 2} - {*rounds.which[first[:2]].tolist()}).pop()
     assert rounds.which[second[0]] == missing
