@@ -157,7 +157,8 @@ def label(
         images = loaded.images
         no_map = lacks("label", "the map")
         labelling = Labelling(photos, images.ids, images.digests, table, journal, count, no_map)
-        learner = Process(images, work, tuple(overrides or ()), count, labelling.take)
+        given = tuple(overrides or ())
+        learner = Process(images, work, given, count, labelling.take, patterns(exclude))
         labelling.learner = learner
         try:
             with duplicates_beside(index, roots, set_aside, work, table, labelling) as review:

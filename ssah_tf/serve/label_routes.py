@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI, Response
 
 from ssah_tf.serve.label_map import descriptions, map_labels, photo_map
+from ssah_tf.serve.label_state import labelling_state
 from ssah_tf.serve.labelling import Labelling
 from ssah_tf.serve.limits import PICTURE, limits
 from ssah_tf.serve.pictures import large
@@ -40,7 +41,7 @@ def add_labelling(
     more = {"token": service.settings.token is not None, "duplicates": duplicates}
 
     def shown() -> dict[str, Any]:
-        return {**labelling.state(), **more}
+        return {**labelling_state(labelling), **more}
 
     async def after(change: Callable[..., object], *arguments: object) -> dict[str, Any]:
         """The state after a change, which is on disk then."""
@@ -89,7 +90,7 @@ def add_labelling(
 
     @app.post("/labelling/map", response_model=LabellingState, tags=["map"])
     async def draw_map() -> dict[str, Any]:
-        """Begin to make the map of all photos, unless it is there."""
+        """Begin to make the map of all photos, unless it is there with all of them."""
         return await after(labelling.draw_map)
 
     @app.get("/labelling/map", response_model=PhotoMap, tags=["map"])

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,7 +10,7 @@ from ssah_tf.data.label_round import Layout, Outcome, Progress, Task
 from ssah_tf.data.label_table import LabelTable, label_of
 from ssah_tf.serve.label_journal import MARKS, Action, Change, Journal, Verdict
 from ssah_tf.serve.label_photos import FolderPhotos
-from ssah_tf.system.errors import DataError
+from ssah_tf.system.errors import DataError, SsahError
 
 #: Photos of a class that get one key, where it is sure of them; of doubtful ones each has its own.
 ROW = 6
@@ -193,7 +193,7 @@ class Labelling:
             self.apply(self.moved())
 
     def draw_map(self) -> None:
-        """Begin to make the map, unless it is there.
+        """Begin to make the map, unless it is there, with all photos.
 
         Raises:
             DataError: No map can be made, or something else is going on.
@@ -201,8 +201,13 @@ class Labelling:
         with self.lock:
             if self.layout is None and self.no_map:
                 raise DataError(self.no_map)
-            if self.layout is None:
+            if self.layout is None or self.map_lacks:
                 self.begin(Task({}, (), False, lay_out=True))
+
+    @property
+    def map_lacks(self) -> int:
+        """How many photos are not on the map, since they came later."""
+        return len(self) - len(self.layout.places) if self.layout else 0
 
     def begin(self, task: Task) -> None:
         """Begin a task.
@@ -213,7 +218,7 @@ class Labelling:
         if self.learner is None or self.learner.progress().what:
             raise DataError("it is learning already: wait until that is done")
         self.error = ""
-        self.learner.begin(task)
+        self.learner.begin(replace(task, known=len(self)))
         self.revision += 1
 
     def learn(self, train: bool) -> None:
@@ -249,13 +254,27 @@ class Labelling:
             self.revision += 1
             self.error = outcome.error
             self.layout = outcome.layout or self.layout
+            try:
+                self.take_photos(outcome.added)
+                if outcome.measured is not None:
+                    self.journal.keep_measured(outcome.measured)
+            except SsahError as error:  # it cannot be kept
+                self.error = str(error)
             if outcome.error or outcome.groups is None:
                 return
             self.suggested = outcome.groups
             self.believed = outcome.believed
             self.show("", self.suggested)
-            if outcome.measured is not None:
-                self.journal.keep_measured(outcome.measured)
+
+    def take_photos(self, added: Sequence[tuple[str, str]]) -> None:
+        """Take up photos that are new in the folder.
+
+        Raises:
+            RunError: Where they are cannot be kept.
+        """
+        if added:
+            self.photos.add(added)
+            self.known = self.known_paths()
 
     def correct(self, name: str, doubtful: bool) -> None:
         """Show the photos that are believed to be of a class, and of which nothing was said.
@@ -296,44 +315,6 @@ class Labelling:
             self.revision += self.table.refresh()
             progress = Progress() if self.learner is None else self.learner.progress()
             return self.revision, progress
-
-    def state(self) -> dict[str, Any]:
-        """What a page shows, as `LabellingState` of `schemas` has it.
-
-        Raises:
-            DataError: The table is none any more.
-        """
-        with self.lock:
-            revision, progress = self.progress()
-            counts = dict.fromkeys(self.classes, 0)
-            for names in self.table.labels.values():
-                for name in names:
-                    counts[name] = counts.get(name, 0) + 1
-            self.classes |= dict.fromkeys(counts)
-            verdicts = [self.verdict(position) for position in range(len(self))]
-            aside = self.photos.aside
-            there = ([p for p in group if p not in aside] for group in self.groups)
-            return {
-                "revision": revision,
-                "progress": asdict(progress),
-                "error": self.error,
-                "photos": len(self),
-                "labelled": sum(bool(verdict.labels) for verdict in verdicts),
-                "marked": sum(bool(verdict.mark) for verdict in verdicts),
-                "moved": len(self.moved()),
-                "steps": len(self.journal.steps),
-                "classes": [{"name": name, "photos": count} for name, count in counts.items()],
-                "groups": [[self.described(p) for p in group] for group in there if group],
-                "correcting": self.correcting,
-                "believed": [
-                    {"name": name, "photos": left}
-                    for name, found in self.believed.items()
-                    if (left := sum(verdicts[p].is_open(name) for p, _ in found if p not in aside))
-                ],
-                "measured": self.journal.measured,
-                "map": self.layout.key if self.layout else "",
-                "no_map": self.no_map,
-            }
 
     def described(self, position: int) -> dict[str, Any]:
         """A photo as a page shows it; the addresses change with its content."""

@@ -1,7 +1,7 @@
 """Rounds of labelling: what the labels teach, how well, and which photos to label next."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from ssah_tf.training.hash_layer.label_propagation import folds_of, most_probabl
 from ssah_tf.training.labelling.forecast import forecast
 from ssah_tf.training.labelling.groups import groups_of
 from ssah_tf.training.labelling.layout import layout_of
+from ssah_tf.training.labelling.photos import with_more
 from ssah_tf.training.labelling.suggest import (
     Belief,
     choose,
@@ -42,6 +43,8 @@ SIDE = "data.image_size=224"
 Known = Mapping[int, tuple[str, ...]]
 #: Class -> (position, probability) of photos that are believed to be of it, the surest first.
 Believed = dict[str, list[tuple[int, float]]]
+#: (path, digest) of photos that are new.
+Added = Sequence[tuple[str, str]]
 
 
 class Rounds:
@@ -53,6 +56,7 @@ class Rounds:
         overrides: What is changed in the recipe.
         bars: Show how far it is.
         map_file: Where the map is kept; `None` if there is none, since its extra is missing.
+        find_new: Gives photos that are new in the folder; see `new_photos`.
     """
 
     def __init__(
@@ -62,8 +66,11 @@ class Rounds:
         overrides: tuple[str, ...],
         bars: Bars,
         map_file: Path | None = None,
+        find_new: Callable[[ImageSet], Added] = lambda images: (),
     ):
         self.images = images
+        self.store = store
+        self.find_new = find_new
         self.map_file = map_file
         self.looked = False
         self.overrides = overrides
@@ -82,8 +89,11 @@ class Rounds:
         Raises:
             RunError: The map cannot be kept.
         """
+        self.take_new()
+        known = len(self.images) if task.known is None else task.known
+        added = (*zip(self.images.ids[known:], self.images.digests[known:], strict=True),)
         if task.lay_out:
-            return Outcome(None, layout=self.layout(make=True))
+            return Outcome(None, layout=self.layout(make=True), added=added)
         belief = self.belief(task.labels)
         believed = self.believe(belief, task.labels, task.rejected)
         measured = None
@@ -92,7 +102,16 @@ class Rounds:
             measured["changed"] = self.changed(believed)
             measured["forecast"] = forecast([*task.measured, measured], len(self.images))
         groups = self.suggest(belief, task, count)
-        return Outcome(groups, measured, believed, layout=self.layout(make=False))
+        return Outcome(groups, measured, believed, layout=self.layout(make=False), added=added)
+
+    def take_new(self) -> None:
+        """Take in photos that are new in the folder; those that are known keep their positions."""
+        with self.bars("looking for new photos"):
+            added = self.find_new(self.images)
+        if added:
+            images = with_more(self.images, added)
+            features = features_of_photos(images, self.store, self.overrides)
+            self.images, self.features, self.points = images, features, points_of(features)
 
     def layout(self, make: bool) -> Layout | None:
         """The map of all photos, see `layout_of`; one that is not to be made is looked for once."""

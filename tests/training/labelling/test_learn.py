@@ -1,5 +1,6 @@
 """Rounds of labelling on made-up features, and the process that they run in."""
 
+import os
 import time
 from contextlib import contextmanager
 from itertools import chain
@@ -11,9 +12,10 @@ from PIL import Image
 from ssah_tf.data import ImageSet
 from ssah_tf.data.label_round import Progress, Task
 from ssah_tf.training.labelling import learn
+from ssah_tf.training.labelling import photos as photos_module
 from ssah_tf.training.labelling import suggest as module
 from ssah_tf.training.labelling.learn import Rounds
-from ssah_tf.training.labelling.photos import load_photos
+from ssah_tf.training.labelling.photos import load_photos, new_photos, with_more
 from ssah_tf.training.labelling.process import Process
 
 
@@ -120,6 +122,58 @@ def test_the_map(rounds, tmp_path):
     assert first.layout.key == made.layout.key
     assert first.groups
     assert again.do(Task(known, (), False), 5).layout is None
+
+
+def test_photos_that_came_later(rounds, rng, tmp_path, monkeypatch):
+    """Those that are known keep their positions; the page is told those that it does not know."""
+    rounds.map_file = tmp_path / "map.npz"
+    first = rounds.do(Task({}, (), False, lay_out=True, known=90), 5)
+    assert (len(first.layout.places), first.added) == (90, ())
+    more = np.abs(np.eye(32)[[9, 9, 9]] + 0.05 * rng.normal(size=(3, 32))).astype(np.float32)
+    features = np.concatenate([rounds.features, more])
+    monkeypatch.setattr(learn, "features_of_photos", lambda images, *_: features[: len(images)])
+    added = [("x.jpg", "a" * 64), ("y.jpg", "b" * 64), ("z.jpg", "c" * 64)]
+    waiting = [added[:1], added[1:]]
+    rounds.find_new = lambda images: waiting.pop(0) if waiting else []
+    monkeypatch.setattr(learn, "choose", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):  # nobody is told
+        rounds.do(Task({}, (), False, known=90), 5)
+    monkeypatch.undo()
+    monkeypatch.setattr(learn, "features_of_photos", lambda images, *_: features[: len(images)])
+    known = labels(rounds.which, range(18))
+    outcome = rounds.do(Task(known, (), False, known=90), 5)
+    assert [*outcome.added] == added
+    assert {90, 91, 92} & {*chain(*outcome.groups)}  # unlike all that has a label
+    assert {p for found in outcome.believed.values() for p, _ in found} == {*range(18, 93)}
+    assert outcome.layout is None
+    again = rounds.do(Task({}, (), False, lay_out=True, known=93), 5)
+    assert (len(again.layout.places), again.added) == (93, ())
+    assert again.layout.key != first.layout.key
+
+
+def test_what_is_new_in_a_folder(tmp_path, monkeypatch):
+    """What can be read, is not excluded, and is not being written."""
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (9, 9), (name[0] == "a" and "red") or "blue").save(tmp_path / name)
+    images = load_photos(tmp_path, None).images
+    assert new_photos(images) == []
+    names = ("0.png", "raw/1.png", "2.png", "3.jpg")
+    (tmp_path / "raw").mkdir()
+    for name in names[:3]:
+        Image.new("RGB", (9, 9), "green").save(tmp_path / name)
+        os.utime(tmp_path / name, (1e9, 1e9))
+    (tmp_path / "3.jpg").write_bytes(b"no picture")
+    os.utime(tmp_path / "2.png")  # just now
+    (found,) = new_photos(images, ["raw"])
+    assert found[0] == "0.png"
+    more = with_more(images, [found])
+    assert (more.ids, more.digests[-1]) == (("a.png", "b.png", "0.png"), found[1])
+    assert [name for name, _ in new_photos(more)] == ["raw/1.png"]
+    monkeypatch.setattr(photos_module, "SETTLE", 0)
+    assert [name for name, _ in new_photos(more)] == ["2.png", "raw/1.png"]
+    tmp_path.rename(tmp_path.with_name("away"))
+    assert new_photos(more) == []
+    tmp_path.with_name("away").rename(tmp_path)
 
 
 def test_too_few_labels_to_measure(rounds):
@@ -231,6 +285,18 @@ def test_the_process(tmp_path):
         again = do(Task(known, (), False))  # of a process that begins anew
         assert again.groups == second.groups
         assert again.layout.key == made.layout.key
+        for number in (0, 1):
+            pixels = np.full((56, 72, 3), 250 * number, np.uint8)
+            path = tmp_path / "photos" / f"new{1 - number}.png"
+            Image.fromarray(pixels).save(path)
+            os.utime(path, (1e9, 1e9))
+            count = 24 + number
+            more = do(Task(known, (), False, known=count))
+            assert more.added == ((path.name, more.added[0][1]),)
+            process.process.kill()  # the next one has the same photos in the same order
+            process.process.join()
+        anew = do(Task({}, (), False, lay_out=True, known=26))
+        assert (anew.added, anew.layout.places.shape) == ((), (26, 2))
     finally:
         process.close()
     bad = Process(images, tmp_path / "work", ("data.image_size=8",), 6, outcomes.append)
