@@ -135,7 +135,7 @@ def make_label_app(
     add_health(app, lambda: len(labelling))
     if review is None:
         return gated(app, service, LABEL_PAGES)
-    add_review(app, service, review, labelling=True)
+    add_review(app, service, review)
     return gated(app, service, LABEL_AND_REVIEW_PAGES)
 
 

@@ -19,25 +19,22 @@ if TYPE_CHECKING:
 Decision = Callable[[Review], tuple[int | None, list[str]]]
 
 
-def add_review(
-    app: FastAPI, service: "Service", find: Callable[[], Review], labelling: bool = False
-) -> None:
+def add_review(app: FastAPI, service: "Service", find: Callable[[], Review]) -> None:
     """Groups, what is decided of them, and their pictures.
 
     Args:
         app: Gets the routes.
         service: What it works with.
         find: Gives the review; see `Later`.
-        labelling: Whether the page of labelling is there, too.
     """
-    more = {"token": service.settings.token is not None, "labelling": labelling}
 
     async def after(decide: Decision) -> dict[str, Any]:
         """The state after a change, which is on disk then."""
 
         def both() -> dict[str, Any]:
             review = find()
-            return {**review.state(*decide(review)), **more}
+            state = review.state(*decide(review))
+            return {**state, "token": service.settings.token is not None}
 
         return await service.run(service.work, both)
 

@@ -83,4 +83,3 @@ class ReviewState(BaseModel):
     said: list[str] = Field(description="What there is to say of the last step.")
     lost: str = Field(description='What is not as it was indexed, and in no group; "" if all is.')
     token: bool = Field(description="Whether a token is needed.")
-    labelling: bool = Field(description="Whether the page of labelling is at `/`.")

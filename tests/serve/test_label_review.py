@@ -106,9 +106,8 @@ def test_two_pages_of_one_service(http, both, duplicated):
     )
     assert state["duplicates"]
     assert "june/b copy.jpg" in shown(state)
-    group = http.get("/duplicates").json()
-    assert group["labelling"]
-    assert [photo["labels"] for photo in group["group"]["photos"]] == [["owl"], []]
+    group = http.get("/duplicates").json()["group"]
+    assert [photo["labels"] for photo in group["photos"]] == [["owl"], []]
     with (duplicated.root / "labels.csv").open("a") as stream:
         stream.write("june/b.jpg,mine\n")  # by hand
     revision = http.get("/labelling/progress").json()["revision"]
@@ -320,3 +319,41 @@ def test_in_a_browser(served, visit, driver, violations):
     person.press(Keys.BACKSPACE)
     person.wait(lambda: person.text("#headline") == "Group 1 of 2")
     assert [line for line in person.console() if " 503 " not in line] == []  # not compared yet
+
+
+@pytest.mark.slow
+def test_nothing_keeps_people_out(served, both, visit, driver, violations, monkeypatch):
+    """axe-core finds nothing, light or dark, wide or on a phone: compared, decided, refused."""
+    from selenium.webdriver.common.keys import Keys
+
+    def check(state):
+        for width in (1280, 360):
+            driver.execute_cdp_cmd(
+                "Emulation.setDeviceMetricsOverride",
+                {"width": width, "height": 720, "deviceScaleFactor": 1, "mobile": width == 360},
+            )
+            assert violations() == [], (state, width)
+            assert person.js("return document.documentElement.scrollWidth") <= width, state
+
+    go, work = threading.Event(), Later.work
+    monkeypatch.setattr(
+        Later, "work", lambda self: (self.tell(1234, 50_000), go.wait(60), work(self))
+    )
+    person = visit(f"{served}/review")
+    person.wait(lambda: person.text("#status") == "Photos are being compared: 1,234 of 50,000.")
+    check("comparing")
+    go.set()
+    person.wait(lambda: person.text("#headline") == "Group 1 of 2")
+    (both.root / "labels.csv").write_text("no table")
+    person.press("s")
+    person.wait(lambda: "expected the columns path and label" in person.text("#message"))
+    check("refused")
+    (both.root / "labels.csv").unlink()
+    person.press("s")
+    person.wait(lambda: person.text("#headline") == "Group 2 of 2")
+    person.press("k")
+    person.wait(lambda: "All groups are done" in person.text("#status"))
+    check("done")
+    person.press(Keys.ARROW_UP)
+    person.wait(lambda: "Set aside, but for what is kept" in person.text("#status"))
+    check("aside")

@@ -51,7 +51,6 @@ function show(found) {
   const before = state.remembered ? `, ${count(state.remembered)} kept before` : "";
   $("facts").textContent = `${number(state.groups, "group")}, ${count(state.open)} to go${before}`;
   $("logout").hidden = !state.token;
-  showPages(state.labelling);
   $("lost").textContent = state.lost && sentence(state.lost);
   $("headline").textContent = group ? `Group ${count(state.place + 1)} of ${count(state.groups)}` : "No duplicates";
   $("where").textContent = !state.folder ? "To set photos aside, start with --set-aside FOLDER."
@@ -232,4 +231,5 @@ async function refresh() {
   } catch { /* said at the next step */ }
 }
 
+showPages(location.pathname !== "/"); // else this page is alone
 load();
