@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -26,7 +27,11 @@ from ssah_tf.system.text import printable, quoted
 
 if TYPE_CHECKING:
     from ssah_tf.search.duplicates import Duplicates
+    from ssah_tf.search.review.kept import KeptGroups
     from ssah_tf.search.review.labels import LabelPlace
+    from ssah_tf.search.review.proposal import Rules
+    from ssah_tf.search.review.set_aside import SetAside
+    from ssah_tf.serve.review import Review
 
 #: See `ssah_tf.search.review.proposal.Rule`.
 Rule = Literal["largest", "oldest", "labels"]
@@ -97,8 +102,8 @@ def duplicates(
         Rule,
         typer.Option(
             "--keep",
-            help="Choose what the page proposes to keep: the largest picture, the oldest file, or "
-            "the one with most labels.",
+            help="Choose what the page proposes to keep: the largest picture, the one taken first, "
+            "or the one with most labels.",
         ),
     ] = "largest",
     prefer: Annotated[
@@ -135,12 +140,12 @@ def duplicates(
     if not review:
         return listed(index, radius, min_ssim, table, as_json, page, show)
     need("serve", "ssah duplicates --review")
+    from ssah_tf.search.backends.schemes import shown
     from ssah_tf.search.photo_index import PhotoIndex
     from ssah_tf.search.review.kept import KeptGroups
     from ssah_tf.search.review.proposal import Rules
     from ssah_tf.search.review.set_aside import SetAside
     from ssah_tf.serve.app import make_review_app
-    from ssah_tf.serve.review import Review
     from ssah_tf.system.lock import only_one
 
     settings = replace(page_settings(host, token_file, allow_host), timeout=PATIENCE)
@@ -157,13 +162,12 @@ def duplicates(
         refuse_open(settings, listener, host, "move photos and change labels")
         kept = KeptGroups(work)
         aside = None if set_aside is None else SetAside(set_aside, place)
-        found = find(index, radius, min_ssim)
-        known = aside.moved_from() if aside is not None else set[str]()
-        lost = replace(found.lost, missing=tuple(p for p in found.lost.missing if p not in known))
-        if lost:
-            typer.echo(str(lost), err=True)
         rules = Rules(os.path.abspath(prefer) if prefer is not None else "", first)
-        groups = Review(found.groups, roots, place, kept, aside, rules)
+        with progress_bar("comparing") as bar:
+            found = find(index, radius, min_ssim, bar)
+        groups = make_review(found, roots, place, kept, aside, rules)
+        if groups.lost:
+            typer.echo(groups.lost, err=True)
         if prefer is not None and rules.prefer not in groups.folders.values():
             typer.echo(f"--prefer {printable(str(prefer))}: no duplicate lies in it", err=True)
         about = f"{len(groups):,} groups, {len(groups.photos):,} photos\nreview page"
@@ -173,7 +177,7 @@ def duplicates(
         typer.echo(
             f"{moved:,} photos are set aside in {printable(str(set_aside))}\n"
             "the index: run `ssah index` again, so that searches leave them out\n"
-            f"all back: ssah duplicates {quoted(index)} --restore {quoted(set_aside)}"
+            f"all back: ssah duplicates {quoted(shown(index))} --restore {quoted(set_aside)}"
         )
 
 
@@ -192,13 +196,14 @@ def label_place(index: str, labels: Path | None) -> "LabelPlace":
     Raises:
         SsahError: There is no such index, or the file is no table.
     """
+    from ssah_tf.data.label_table import LabelTable
     from ssah_tf.search.photo_index import PhotoIndex
     from ssah_tf.search.review.labels import IndexLabels, TableLabels
 
     if labels is None:
         return IndexLabels(index)
     with PhotoIndex.open(index) as opened:
-        return TableLabels(labels, opened.roots)
+        return TableLabels(LabelTable(labels), opened.roots)
 
 
 def check_outside(folder: Path, roots: tuple[str, ...]) -> None:
@@ -216,14 +221,33 @@ def check_outside(folder: Path, roots: tuple[str, ...]) -> None:
             )
 
 
-def find(index: str, radius: int | None, min_ssim: float) -> "Duplicates":
+def find(
+    index: str, radius: int | None, min_ssim: float, progress: Callable[[int, int], None]
+) -> "Duplicates":
     """The groups of an index."""
     from ssah_tf.search.duplicates import find_duplicates
     from ssah_tf.search.photo_index import PhotoIndex
 
-    with PhotoIndex.open(index) as opened, progress_bar("comparing") as bar:
+    with PhotoIndex.open(index) as opened:
         radius = opened.codes.bits // 8 if radius is None else radius
-        return find_duplicates(opened, radius, min_ssim, bar)
+        return find_duplicates(opened, radius, min_ssim, progress)
+
+
+def make_review(
+    found: "Duplicates",
+    roots: tuple[str, ...],
+    place: "LabelPlace",
+    kept: "KeptGroups",
+    aside: "SetAside | None",
+    rules: "Rules",
+    told: Callable[[Mapping[str, str]], None] = lambda places: None,
+) -> "Review":
+    """The review of groups; photos that are set aside are not called missing."""
+    from ssah_tf.serve.review import Review
+
+    known = aside.moved_from() if aside is not None else set[str]()
+    lost = replace(found.lost, missing=tuple(p for p in found.lost.missing if p not in known))
+    return Review(found.groups, roots, place, kept, aside, rules, str(lost), told)
 
 
 def listed(
@@ -238,7 +262,8 @@ def listed(
     """Print the groups, and write them where that is asked for; see `duplicates`."""
     from ssah_tf.search.duplicates import as_rows, summary, write_table
 
-    found = find(index, radius, min_ssim)
+    with progress_bar("comparing") as bar:
+        found = find(index, radius, min_ssim, bar)
     groups, lost = found.groups, found.lost
     if as_json:
         typer.echo(json.dumps(list(as_rows(groups)), indent=1))
@@ -265,6 +290,7 @@ def listed(
 
 def put_back(folder: Path, index: str | None, labels: Path | None) -> None:
     """Put back all that was set aside in a folder; see `duplicates`."""
+    from ssah_tf.data.label_table import LabelTable
     from ssah_tf.search.review.labels import TableLabels
     from ssah_tf.search.review.set_aside import SetAside
 
@@ -273,7 +299,7 @@ def put_back(folder: Path, index: str | None, labels: Path | None) -> None:
     if index is not None:
         place: LabelPlace | None = label_place(index, labels)
     else:
-        place = None if labels is None else TableLabels(labels, ())
+        place = None if labels is None else TableLabels(LabelTable(labels), ())
     with resumable(SAME_AGAIN), holding(folder), progress_bar("restoring") as bar:
         aside = SetAside(folder, place)
         given = sum(len(step.labels) for step in aside.steps)

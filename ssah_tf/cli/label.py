@@ -1,12 +1,15 @@
 """The commands for labels: which photos to label next, `suggest`, and a page for it, `label`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ssah_tf.cli.duplicates import PATIENCE
 from ssah_tf.cli.extras import import_tensorflow, lacks, need
 from ssah_tf.cli.folders import Exclude, patterns, print_passed_over
+from ssah_tf.cli.label_duplicates import duplicates_beside, roots_of
 from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable, tell_skipped
 from ssah_tf.cli.serve import (
     AllowHost,
@@ -106,6 +109,20 @@ def label(
     count: Annotated[int, typer.Option(min=1, max=500, help="Show so many photos at once.")] = 48,
     work: Work = Path("labelling"),
     exclude: Exclude = None,
+    index: Annotated[
+        str | None,
+        typer.Option(
+            help="Have a page of the duplicates in this index of the photos, a folder or an "
+            "address."
+        ),
+    ] = None,
+    set_aside: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Allow that page to move photos to this folder; without it nothing is moved.",
+        ),
+    ] = None,
     host: Host = "127.0.0.1",
     port: Port = 8001,
     token_file: TokenFile = None,
@@ -127,8 +144,12 @@ def label(
     load_recipe("frozen", tuple(overrides or ()))  # what is wrong with it is said at once
     table = LabelTable(labels)
     settings = page_settings(host, token_file, allow_host)
+    if set_aside is not None:
+        settings = replace(settings, timeout=PATIENCE)
+    roots = roots_of(index, photos, set_aside)
     with listen(host, port) as listener, only_one(work / ".lock", work, option="--work"):
-        refuse_open(settings, listener, host, "change labels")
+        what = "change labels" if set_aside is None else "change labels and move photos"
+        refuse_open(settings, listener, host, what)
         journal = Journal(work)
         with resumable(SAME_AGAIN), progress_bar("reading") as bar:
             loaded = load_photos(photos, None, patterns(exclude), bar)
@@ -136,12 +157,14 @@ def label(
         images = loaded.images
         no_map = lacks("label", "the map")
         labelling = Labelling(photos, images.ids, images.digests, table, journal, count, no_map)
-        learner = Process(images, work, tuple(overrides or ()), count, labelling.take)
+        given = tuple(overrides or ())
+        learner = Process(images, work, given, count, labelling.take, patterns(exclude))
         labelling.learner = learner
-        labelling.learn(train=False)
         try:
-            about = f"{len(images):,} photos, labels in {printable(str(labels))}\nlabel page"
-            run(make_label_app(labelling, settings), settings, listener, about)
+            with duplicates_beside(index, roots, set_aside, work, table, labelling) as review:
+                labelling.learn(train=False)
+                about = f"{len(images):,} photos, labels in {printable(str(labels))}\nlabel page"
+                run(make_label_app(labelling, settings, review), settings, listener, about)
         finally:
             learner.close()
     typer.echo(

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 from PIL import ExifTags, Image
 
@@ -45,6 +46,35 @@ def capture_time(path: str | Path) -> Moment | None:
     return parse_moment(*(facts.get(tag) for tag in (
         TAGS.DateTimeOriginal, TAGS.SubsecTimeOriginal, TAGS.OffsetTimeOriginal
     )))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Dated:
+    """When a picture is from, as far as anything says.
+
+    Attributes:
+        at: By the clock of the camera, or by that of this machine; without a time zone.
+        by: "camera" by its EXIF data; "file" by the time of its last change.
+    """
+
+    at: datetime
+    by: Literal["camera", "file"]
+
+
+def dated(path: str | Path, mtime_ns: int) -> Dated:
+    """When a picture is from: when it was taken, or else when its file was changed last.
+
+    Args:
+        path: The file.
+        mtime_ns: Time of its last change, nanoseconds.
+    """
+    taken = capture_time(path)
+    if taken is not None:
+        return Dated(datetime.min + timedelta(seconds=taken.seconds), "camera")
+    try:
+        return Dated(datetime.fromtimestamp(mtime_ns / 1e9), "file")
+    except (ValueError, OverflowError, OSError):  # beyond the year 9999
+        return Dated(datetime.max, "file")
 
 
 def parse_moment(time: object, fraction: object = None, offset: object = None) -> Moment | None:

@@ -17,7 +17,9 @@ class Task:
         train: Whether to train and measure; or else only to suggest.
         rejected: Position of a photo -> classes that it is not of, of those without a label.
         measured: What the trainings until now were measured with, the newest last.
+        aside: Positions of photos whose files are set aside: they are not suggested.
         lay_out: Whether only the map is wanted.
+        known: How many photos the page knows; `None` for all.
     """
 
     labels: Mapping[int, tuple[str, ...]]
@@ -25,7 +27,9 @@ class Task:
     train: bool
     rejected: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     measured: Sequence[Mapping[str, Any]] = ()
+    aside: tuple[int, ...] = ()
     lay_out: bool = False
+    known: int | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,8 @@ class Outcome:
             to be of it, the surest first.
         error: Why there is nothing, in a line.
         layout: The map, if there is one.
+        added: (path, digest) of photos that are new in the folder, in the order of their positions,
+            which come after those that the page knows.
     """
 
     groups: list[list[int]] | None = field(default_factory=list)
@@ -79,3 +85,4 @@ class Outcome:
     believed: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     error: str = ""
     layout: Layout | None = None
+    added: Sequence[tuple[str, str]] = ()

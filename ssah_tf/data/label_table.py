@@ -4,11 +4,16 @@ It may be edited by others meanwhile, in a spreadsheet say: see `LabelTable`.
 """
 
 import codecs
+import copy
 import csv
 import io
+import os
 import re
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 from ssah_tf.data.labels import (
     SEPARATOR,
@@ -20,8 +25,9 @@ from ssah_tf.data.labels import (
     read_labels,
 )
 from ssah_tf.data.names import class_name
-from ssah_tf.system.errors import DataError
+from ssah_tf.system.errors import DataError, RunError
 from ssah_tf.system.files import write_atomically
+from ssah_tf.system.lock import only_one
 
 #: A table without rows.
 NEW = b"path,label\n"
@@ -69,6 +75,13 @@ class TableText:
             whole = "".join(self.lines[begin : last + 1])
             self.lines[begin : last + 1] = [""] * (last - begin) + [whole]
             begin = last + 1
+
+    def copy(self) -> Self:
+        """The same, to be edited by itself."""
+        other = copy.copy(self)
+        other.labels, other.place = dict(self.labels), dict(self.place)
+        other.lines = list(self.lines)
+        return other
 
     def set(self, labels: Mapping[str, Sequence[str]]) -> list[str]:
         """Give photos other labels.
@@ -124,10 +137,25 @@ def as_cell(text: str) -> str:
     return stream.getvalue().removesuffix(",\r\n")
 
 
+@contextmanager
+def turn(path: Path) -> Iterator[None]:
+    """Wait until no other thread or process of ours writes a table, and keep them out meanwhile.
+
+    Raises:
+        RunError: The folder of the table is not there, or cannot be written.
+    """
+    real = Path(os.path.realpath(path))
+    if not real.parent.is_dir():
+        raise RunError(f"{path}: cannot be written (there is no such folder)")
+    with only_one(real.with_name(f".{real.name}.lock"), path, wait=True):
+        yield
+
+
 class LabelTable:
     """A label file on disk: the only truth for the labels of photos.
 
-    What is written is read anew before, so what others have changed in the file stays.
+    Several may use it at once, as threads, as processes, or in a spreadsheet. What is written is
+    read anew before, so what others have changed in the file stays.
 
     Args:
         path: The file, with the columns `path` and `label`; made with the first label.
@@ -140,14 +168,38 @@ class LabelTable:
         if path.suffix.lower() != ".csv":
             raise DataError(f"{path}: the table to fill in must end in .csv")
         self.path = path
+        self.lock = threading.RLock()
+        self.has_turn = False
         self.written = NEW
         self.text = TableText(path, NEW)
         self.refresh()
 
     @property
     def labels(self) -> Mapping[str, tuple[str, ...]]:
-        """Path, as `normalise` writes it -> its classes, maybe none."""
+        """Path, as `normalise` writes it -> its classes, maybe none; a later state is another."""
         return self.text.labels
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """What is read and written in the block is one step: nobody else of ours writes meanwhile.
+
+        It begins with what others have written. It may be nested.
+
+        Raises:
+            DataError: The file is no table any more.
+            RunError: It cannot be written.
+        """
+        with self.lock:
+            if self.has_turn:
+                yield
+                return
+            with turn(self.path):
+                self.has_turn = True
+                try:
+                    self.refresh()
+                    yield
+                finally:
+                    self.has_turn = False
 
     def refresh(self) -> bool:
         """Take up what others have written; whether that is something new.
@@ -157,35 +209,32 @@ class LabelTable:
         Raises:
             DataError: See `TableText`; what was known stays.
         """
-        try:
-            content = self.path.read_bytes()
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            raise DataError(f"{self.path}: {error.strerror}") from None
-        if content == self.written:
-            return False
-        self.text = TableText(self.path, content)
-        self.written = content
-        return True
+        with self.lock:
+            try:
+                content = self.path.read_bytes()
+            except FileNotFoundError:
+                return False
+            except OSError as error:
+                raise DataError(f"{self.path}: {error.strerror}") from None
+            if content == self.written:
+                return False
+            self.text = TableText(self.path, content)
+            self.written = content
+            return True
 
     def set(self, labels: Mapping[str, Sequence[str]]) -> list[str]:
         """Give photos other labels, on disk when this returns. See `TableText.set`.
 
         Raises:
-            DataError: The file is no table any more.
-            RunError: It cannot be written.
+            DataError, RunError: See `held`.
         """
-        self.refresh()
-        added = self.text.set(labels)
-        content = self.text.content()
-        try:
-            write_atomically(self.path, content)
-        except BaseException:
-            self.text = TableText(self.path, self.written)
-            raise
-        self.written = content
-        return added
+        with self.held():
+            text = self.text.copy()
+            added = text.set(labels)
+            content = text.content()
+            write_atomically(os.path.realpath(self.path), content)
+            self.text, self.written = text, content
+            return added
 
 
 def check_table(path: Path, labels: Path | None) -> None:
@@ -225,11 +274,12 @@ def write_table(path: Path, labels: Path | None, names: Sequence[str]) -> int:
         DataError: See `read_labels`.
         RunError: The table cannot be written.
     """
-    if labels is None and path.exists():
-        labels = path
-    text = TableText(labels or path, NEW if labels is None else as_table(labels))
-    added = text.set({name: () for name in names if normalise(name) not in text.labels})
-    write_atomically(path, text.content())
+    with turn(path):
+        if labels is None and path.exists():
+            labels = path
+        text = TableText(labels or path, NEW if labels is None else as_table(labels))
+        added = text.set({name: () for name in names if normalise(name) not in text.labels})
+        write_atomically(os.path.realpath(path), text.content())
     return len(added)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from fastapi import FastAPI
@@ -13,7 +13,13 @@ from ssah_tf.serve.label_routes import add_labelling
 from ssah_tf.serve.labelling import Labelling
 from ssah_tf.serve.library import Library, LiveLibrary
 from ssah_tf.serve.middleware import Gate
-from ssah_tf.serve.pages import LABEL_PAGES, REVIEW_PAGES, SEARCH_PAGES, Files
+from ssah_tf.serve.pages import (
+    LABEL_AND_REVIEW_PAGES,
+    LABEL_PAGES,
+    REVIEW_PAGES,
+    SEARCH_PAGES,
+    Files,
+)
 from ssah_tf.serve.review import Review
 from ssah_tf.serve.review_routes import add_review
 from ssah_tf.serve.routes import (
@@ -112,19 +118,25 @@ def make_app(live: LiveLibrary, settings: Settings) -> Gate:
     return gated(app, service, SEARCH_PAGES)
 
 
-def make_label_app(labelling: Labelling, settings: Settings) -> Gate:
+def make_label_app(
+    labelling: Labelling, settings: Settings, review: Callable[[], Review] | None = None
+) -> Gate:
     """The service of labelling as an ASGI application.
 
     Args:
         labelling: The photos and their labels.
         settings: The limits.
+        review: Gives the duplicates among them, for a page of their own; see `Later`.
     """
     service = Service(settings)
     service.metrics.gauge("ssah_photos", "Photos in the folder", lambda: len(labelling))
     app = service.make("ssah label", "Gives photos labels.")
-    add_labelling(app, service, labelling)
+    add_labelling(app, service, labelling, duplicates=review is not None)
     add_health(app, lambda: len(labelling))
-    return gated(app, service, LABEL_PAGES)
+    if review is None:
+        return gated(app, service, LABEL_PAGES)
+    add_review(app, service, review)
+    return gated(app, service, LABEL_AND_REVIEW_PAGES)
 
 
 def make_review_app(review: Review, settings: Settings) -> Gate:
@@ -137,7 +149,7 @@ def make_review_app(review: Review, settings: Settings) -> Gate:
     service = Service(settings)
     service.metrics.gauge("ssah_groups", "Groups of duplicates", lambda: len(review))
     app = service.make("ssah duplicates", "Reviews groups of near duplicates.")
-    add_review(app, service, review)
+    add_review(app, service, lambda: review)
     add_health(app, lambda: len(review.photos))
     return gated(app, service, REVIEW_PAGES)
 

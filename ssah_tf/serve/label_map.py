@@ -59,7 +59,7 @@ def descriptions(labelling: Labelling, photos: list[int]) -> list[dict[str, Any]
         DataError: There is none of such a number; or the table is none any more.
     """
     for position in photos:
-        labelling.path_of(position)
+        labelling.photos.path_of(position)
     with labelling.lock:
         labelling.table.refresh()
         return [labelling.described(position) for position in photos]

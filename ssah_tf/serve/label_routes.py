@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI, Response
 
 from ssah_tf.serve.label_map import descriptions, map_labels, photo_map
+from ssah_tf.serve.label_state import labelling_state
 from ssah_tf.serve.labelling import Labelling
 from ssah_tf.serve.limits import PICTURE, limits
 from ssah_tf.serve.pictures import large
@@ -26,11 +27,21 @@ if TYPE_CHECKING:
     from ssah_tf.serve.service import Service
 
 
-def add_labelling(app: FastAPI, service: "Service", labelling: Labelling) -> None:
-    """What is said of photos, what is learnt from it, and their pictures."""
+def add_labelling(
+    app: FastAPI, service: "Service", labelling: Labelling, duplicates: bool = False
+) -> None:
+    """What is said of photos, what is learnt from it, and their pictures.
+
+    Args:
+        app: Gets the routes.
+        service: What it works with.
+        labelling: The photos and their labels.
+        duplicates: Whether the page of duplicates is there, too.
+    """
+    more = {"token": service.settings.token is not None, "duplicates": duplicates}
 
     def shown() -> dict[str, Any]:
-        return {**labelling.state(), "token": service.settings.token is not None}
+        return {**labelling_state(labelling), **more}
 
     async def after(change: Callable[..., object], *arguments: object) -> dict[str, Any]:
         """The state after a change, which is on disk then."""
@@ -79,7 +90,7 @@ def add_labelling(app: FastAPI, service: "Service", labelling: Labelling) -> Non
 
     @app.post("/labelling/map", response_model=LabellingState, tags=["map"])
     async def draw_map() -> dict[str, Any]:
-        """Begin to make the map of all photos, unless it is there."""
+        """Begin to make the map of all photos, unless it is there with all of them."""
         return await after(labelling.draw_map)
 
     @app.get("/labelling/map", response_model=PhotoMap, tags=["map"])
@@ -101,14 +112,14 @@ def add_labelling(app: FastAPI, service: "Service", labelling: Labelling) -> Non
     @limits(PICTURE)
     async def thumbnail(position: Position) -> Response:
         """Its central square: 320 px, or what there is."""
-        path = labelling.path_of(position)
+        path = labelling.photos.path_of(position)
         return picture(
-            await service.run(service.draw, service.thumbnails.draw, path, labelling.roots)
+            await service.run(service.draw, service.thumbnails.draw, path, labelling.photos.roots)
         )
 
     @app.get("/labelling/photos/{id}/image", tags=["labels"], response_class=Response)
     @limits(PICTURE)
     async def image(position: Position) -> Response:
         """The whole picture, drawn anew: at most 2,048 px, without its metadata."""
-        path = labelling.path_of(position)
-        return picture(await service.run(service.draw, large, path, labelling.roots))
+        path = labelling.photos.path_of(position)
+        return picture(await service.run(service.draw, large, path, labelling.photos.roots))

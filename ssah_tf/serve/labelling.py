@@ -1,17 +1,16 @@
 """Labelling: photos, what a person says of them, and what is learnt from it."""
 
-import os
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from ssah_tf.data.label_round import Layout, Outcome, Progress, Task
 from ssah_tf.data.label_table import LabelTable, label_of
-from ssah_tf.data.labels import normalise
 from ssah_tf.serve.label_journal import MARKS, Action, Change, Journal, Verdict
-from ssah_tf.system.errors import DataError
+from ssah_tf.serve.label_photos import FolderPhotos
+from ssah_tf.system.errors import DataError, SsahError
 
 #: Photos of a class that get one key, where it is sure of them; of doubtful ones each has its own.
 ROW = 6
@@ -30,8 +29,8 @@ class Learner(Protocol):
 class Labelling:
     """Photos to label, their labels in a table, and the rest in a working folder.
 
-    All that changes something takes turns, so that pages beside each other lose nothing; what a
-    method has changed is on disk when it returns.
+    All that changes something takes turns, so that pages beside each other lose nothing, nor do
+    other users of the table; what a method has changed is on disk when it returns.
 
     Args:
         root: Folder of the photos.
@@ -43,6 +42,7 @@ class Labelling:
         no_map: Why no map can be made, "" if one can.
 
     Attributes:
+        photos: The photos.
         groups: Positions of the photos that are shown, alike ones together.
         suggested: Those that are to be labelled next.
         believed: See `Outcome`.
@@ -64,11 +64,7 @@ class Labelling:
         count: int = 48,
         no_map: str = "",
     ):
-        self.root = root
-        self.roots = [os.path.realpath(root)]
-        self.paths = paths
-        self.keys = [normalise(path) for path in paths]
-        self.digests = digests
+        self.photos = FolderPhotos(root, paths, digests)
         self.table = table
         self.journal = journal
         self.count = count
@@ -83,24 +79,29 @@ class Labelling:
         self.revision = 0
         self.learner: Learner | None = None
         self.lock = threading.RLock()
-        self.positions: dict[str, list[int]] = {}
-        for position, digest in enumerate(digests):
-            self.positions.setdefault(digest, []).append(position)
         self.classes = dict.fromkeys(
             name for step in journal.steps for change in step for name in change.after.labels
         )
-        self.known = journal.known_paths(zip(self.keys, digests, strict=True))
+        self.known = self.known_paths()
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.photos)
+
+    def known_paths(self) -> dict[str, str]:
+        """See `Journal.known_paths`."""
+        return self.journal.known_paths(zip(self.photos.keys, self.photos.digests, strict=True))
 
     def verdict(self, position: int) -> Verdict:
         """What was said of a photo; a label, whoever gave it, counts more than a mark."""
-        digest = self.digests[position]
-        labels = self.table.labels.get(self.keys[position], ())
+        digest = self.photos.digests[position]
+        labels = self.table.labels.get(self.photos.keys[position], ())
         mark = "" if labels else self.journal.marks.get(digest, "")
         rejected = self.journal.rejected.get(digest, ())
         return Verdict(labels, mark, tuple(name for name in rejected if name not in labels))
+
+    def is_open(self, position: int, name: str) -> bool:
+        """Whether a photo is there, and nothing was said of it; see `Verdict.is_open`."""
+        return position not in self.photos.aside and self.verdict(position).is_open(name)
 
     def change(self, photos: Sequence[int], action: Action, label: str = "") -> None:
         """Say something of photos, as one step.
@@ -115,11 +116,10 @@ class Labelling:
             RunError: It cannot be written.
         """
         for position in photos:
-            self.path_of(position)
+            self.photos.path_of(position)
         name = "" if action in MARKS else label_of(label)
 
-        with self.lock:
-            self.table.refresh()
+        with self.lock, self.table.held():
             self.apply({p: self.verdict(p).after(action, name) for p in photos})
 
     def apply(self, verdicts: Mapping[int, Verdict]) -> None:
@@ -138,14 +138,13 @@ class Labelling:
         Raises:
             DataError: There is no step; or see `change`.
         """
-        with self.lock:
+        with self.lock, self.table.held():
             if not self.journal.steps:
                 raise DataError("there is nothing to undo")
-            self.table.refresh()
-            here, back = set(self.keys), {}
+            photos, back = self.photos, {}
             for change in self.journal.steps[-1]:
-                for position in self.positions.get(change.digest, ()):
-                    same = self.keys[position] == change.path or change.path not in here
+                for position in photos.copies.get(change.digest, ()):
+                    same = photos.keys[position] == change.path or change.path not in photos.at
                     if same and self.verdict(position) == change.after:
                         back[position] = change.before
             changes = self.changes(back)
@@ -156,7 +155,7 @@ class Labelling:
     def changes(self, verdicts: Mapping[int, Verdict]) -> list[Change]:
         """The changes that new verdicts are."""
         return [
-            Change(self.digests[p], self.keys[p], self.verdict(p), after)
+            Change(self.photos.digests[p], self.photos.keys[p], self.verdict(p), after)
             for p, after in verdicts.items()
         ]
 
@@ -166,9 +165,9 @@ class Labelling:
         for after in verdicts.values():
             self.classes |= dict.fromkeys(after.labels)
         labels = {
-            self.paths[p]: after.labels
+            self.photos.paths[p]: after.labels
             for p, after in verdicts.items()
-            if after.labels != self.table.labels.get(self.keys[p], ())
+            if after.labels != self.table.labels.get(self.photos.keys[p], ())
         }
         if labels:
             self.table.set(labels)
@@ -176,10 +175,9 @@ class Labelling:
     def moved(self) -> dict[int, Verdict]:
         """Photos whose content has a label under a path that is gone, and none under their own."""
         found = {}
-        here = set(self.keys)
         for path, labels in self.table.labels.items():
-            if labels and path not in here:
-                for position in self.positions.get(self.known.get(path, ""), ()):
+            if labels and path not in self.photos.at:
+                for position in self.photos.copies.get(self.known.get(path, ""), ()):
                     before = self.verdict(position)
                     if not before.labels and not before.mark:
                         found[position] = Verdict(labels, "", before.rejected)
@@ -191,12 +189,11 @@ class Labelling:
         Raises:
             DataError, RunError: See `change`.
         """
-        with self.lock:
-            self.table.refresh()
+        with self.lock, self.table.held():
             self.apply(self.moved())
 
     def draw_map(self) -> None:
-        """Begin to make the map, unless it is there.
+        """Begin to make the map, unless it is there, with all photos.
 
         Raises:
             DataError: No map can be made, or something else is going on.
@@ -204,8 +201,13 @@ class Labelling:
         with self.lock:
             if self.layout is None and self.no_map:
                 raise DataError(self.no_map)
-            if self.layout is None:
+            if self.layout is None or self.map_lacks:
                 self.begin(Task({}, (), False, lay_out=True))
+
+    @property
+    def map_lacks(self) -> int:
+        """How many photos are not on the map, since they came later."""
+        return len(self) - len(self.layout.places) if self.layout else 0
 
     def begin(self, task: Task) -> None:
         """Begin a task.
@@ -216,7 +218,7 @@ class Labelling:
         if self.learner is None or self.learner.progress().what:
             raise DataError("it is learning already: wait until that is done")
         self.error = ""
-        self.learner.begin(task)
+        self.learner.begin(replace(task, known=len(self)))
         self.revision += 1
 
     def learn(self, train: bool) -> None:
@@ -233,7 +235,18 @@ class Labelling:
             if train and len({name for names in labels.values() for name in names}) < 2:
                 raise DataError("give photos of two classes a label first")
             rejected = {p: v.rejected for p, v in enumerate(said) if v.rejected and not v.labels}
-            self.begin(Task(labels, passed, train, rejected, tuple(self.journal.measured)))
+            aside = tuple(self.photos.aside)
+            self.begin(Task(labels, passed, train, rejected, tuple(self.journal.measured), aside))
+
+    def take_aside(self, places: Mapping[str, str]) -> None:
+        """Take up which photos are set aside: they are not shown any more, and keep their labels.
+
+        Args:
+            places: See `FolderPhotos.take_aside`.
+        """
+        with self.lock:
+            self.photos.take_aside(places)
+            self.revision += 1
 
     def take(self, outcome: Outcome) -> None:
         """Take up what a task came to."""
@@ -241,13 +254,27 @@ class Labelling:
             self.revision += 1
             self.error = outcome.error
             self.layout = outcome.layout or self.layout
+            try:
+                self.take_photos(outcome.added)
+                if outcome.measured is not None:
+                    self.journal.keep_measured(outcome.measured)
+            except SsahError as error:  # it cannot be kept
+                self.error = str(error)
             if outcome.error or outcome.groups is None:
                 return
             self.suggested = outcome.groups
             self.believed = outcome.believed
             self.show("", self.suggested)
-            if outcome.measured is not None:
-                self.journal.keep_measured(outcome.measured)
+
+    def take_photos(self, added: Sequence[tuple[str, str]]) -> None:
+        """Take up photos that are new in the folder.
+
+        Raises:
+            RunError: Where they are cannot be kept.
+        """
+        if added:
+            self.photos.add(added)
+            self.known = self.known_paths()
 
     def correct(self, name: str, doubtful: bool) -> None:
         """Show the photos that are believed to be of a class, and of which nothing was said.
@@ -264,7 +291,7 @@ class Labelling:
             if not name:
                 return self.show("", self.suggested)
             found = self.believed.get(name, ())
-            left = [p for p, _ in found if self.verdict(p).is_open(name)]
+            left = [p for p, _ in found if self.is_open(p, name)]
             if not left:
                 raise DataError(f"no photo is left that is believed to be {name}: learn again")
             shown, size = (left[::-1], 1) if doubtful else (left, ROW)
@@ -289,60 +316,14 @@ class Labelling:
             progress = Progress() if self.learner is None else self.learner.progress()
             return self.revision, progress
 
-    def state(self) -> dict[str, Any]:
-        """What a page shows, as `LabellingState` of `schemas` has it.
-
-        Raises:
-            DataError: The table is none any more.
-        """
-        with self.lock:
-            revision, progress = self.progress()
-            counts = dict.fromkeys(self.classes, 0)
-            for names in self.table.labels.values():
-                for name in names:
-                    counts[name] = counts.get(name, 0) + 1
-            self.classes |= dict.fromkeys(counts)
-            verdicts = [self.verdict(position) for position in range(len(self))]
-            return {
-                "revision": revision,
-                "progress": asdict(progress),
-                "error": self.error,
-                "photos": len(self),
-                "labelled": sum(bool(verdict.labels) for verdict in verdicts),
-                "marked": sum(bool(verdict.mark) for verdict in verdicts),
-                "moved": len(self.moved()),
-                "steps": len(self.journal.steps),
-                "classes": [{"name": name, "photos": count} for name, count in counts.items()],
-                "groups": [[self.described(p) for p in group] for group in self.groups],
-                "correcting": self.correcting,
-                "believed": [
-                    {"name": name, "photos": left}
-                    for name, found in self.believed.items()
-                    if (left := sum(verdicts[p].is_open(name) for p, _ in found))
-                ],
-                "measured": self.journal.measured,
-                "map": self.layout.key if self.layout else "",
-                "no_map": self.no_map,
-            }
-
     def described(self, position: int) -> dict[str, Any]:
         """A photo as a page shows it; the addresses change with its content."""
-        at, version = f"/labelling/photos/{position}", self.digests[position][:12]
+        at, version = f"/labelling/photos/{position}", self.photos.digests[position][:12]
         return {
             "id": position,
-            "path": self.paths[position],
+            "path": self.photos.paths[position],
             **asdict(self.verdict(position)),
             "probability": self.probabilities.get(position),
             "thumbnail": f"{at}/thumbnail?v={version}",
             "image": f"{at}/image?v={version}",
         }
-
-    def path_of(self, position: int) -> str:
-        """Where a photo lies.
-
-        Raises:
-            DataError: There is none of that number.
-        """
-        if not 0 <= position < len(self):
-            raise DataError("no such photo in this folder")
-        return os.path.join(self.root, self.paths[position])

@@ -41,6 +41,11 @@ REVIEW_PAGES: Files = {
     "/": ("review.html", "text/html", PAGE),
     **static("review.css", "asking.js", "review.js"),
 }
+LABEL_AND_REVIEW_PAGES: Files = {
+    **REVIEW_PAGES,
+    **LABEL_PAGES,
+    "/review": ("review.html", "text/html", PAGE),
+}
 
 
 @dataclass(frozen=True)

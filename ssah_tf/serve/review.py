@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -10,10 +10,11 @@ from typing import Any
 
 from ssah_tf.data.side_files import side_files
 from ssah_tf.search.duplicates import Member
+from ssah_tf.search.photo_table import Photo
 from ssah_tf.search.review.journal import Step
 from ssah_tf.search.review.kept import Contents, KeptGroups, contents
 from ssah_tf.search.review.labels import LabelPlace
-from ssah_tf.search.review.proposal import Rule, Rules, picture_size, propose
+from ssah_tf.search.review.proposal import Facts, Rule, Rules, propose
 from ssah_tf.search.review.set_aside import SetAside
 from ssah_tf.system.errors import DataError
 from ssah_tf.system.text import as_unicode
@@ -35,9 +36,12 @@ class Review:
         kept: The groups that are kept as they are.
         aside: Where photos are set aside; `None` if that is off.
         rules: How to choose what to keep.
+        lost: What is not as it was indexed, and in no group, as a line; "" if all is.
+        told: Is called with `places` when they have changed.
 
     Attributes:
         photos: The members of all groups; their places are the numbers that pages know them by.
+        places: Where a photo was -> where it is, of those of the groups that are set aside.
     """
 
     def __init__(
@@ -48,8 +52,12 @@ class Review:
         kept: KeptGroups,
         aside: SetAside | None,
         rules: Rules,
+        lost: str = "",
+        told: Callable[[Mapping[str, str]], None] = lambda places: None,
     ):
         self.groups = groups
+        self.lost = lost
+        self.told = told
         self.labels = labels
         self.kept = kept
         self.aside = aside
@@ -70,7 +78,7 @@ class Review:
         self.touched: set[int] = set()
         self.steps: dict[int, int] = {}
         self.places: dict[str, str] = {}
-        self.sizes: dict[str, tuple[int, int]] = {}
+        self.known: dict[str, Facts] = {}
 
     def __len__(self) -> int:
         return len(self.groups)
@@ -113,6 +121,7 @@ class Review:
             for photo in step.photos:
                 before, now = photo.files[0]
                 self.places[before] = str(self.aside.folder / now)
+            self.told(self.places)
             return []
 
     def keep_all(self, number: int) -> list[str]:
@@ -166,6 +175,7 @@ class Review:
             self.steps.pop(last.number, None)
             for photo in last.photos:
                 self.places.pop(photo.files[0][0], None)
+            self.told(self.places)
             return said
 
     def choose(self, first: Rule, prefer: str) -> list[str]:
@@ -240,16 +250,18 @@ class Review:
                 "next_open": next(iter((*later, *open_ones)), None),
                 "group": None if number is None else self.described(number),
                 "said": [as_unicode(line) for line in said],
+                "lost": as_unicode(self.lost),
             }
 
     def described(self, number: int) -> dict[str, Any]:
         """A group as a page shows it."""
         group, status = self.groups[number], self.status(number)
-        kept = set() if status else propose(group, self.rules, self.labels.of, self.size)
+        kept = set() if status else propose(group, self.rules, self.labels.of, self.facts)
         photos = []
         for place, member in enumerate(group):
             photo, position = member.photo, self.starts[number] + place
-            width, height = self.size(photo.path)
+            facts = self.facts(photo)
+            width, height = facts.size
             belonging: list[str] = []
             with suppress(OSError):
                 belonging = side_files(photo.path, [m.photo.path for m in group])
@@ -263,7 +275,8 @@ class Review:
                     "bytes": photo.size,
                     "width": width,
                     "height": height,
-                    "changed": photo.mtime_ns // 1_000_000,
+                    "date": facts.dated.at.isoformat(timespec="seconds"),
+                    "dated_by": facts.dated.by,
                     "labels": list(self.labels.of(photo)),
                     "beside": [as_unicode(os.path.basename(path)) for path in belonging],
                     "link": os.path.islink(photo.path),
@@ -273,11 +286,11 @@ class Review:
             )
         return {"number": number, "status": status, "photos": photos}
 
-    def size(self, path: str) -> tuple[int, int]:
-        """Width and height of a picture, pixels; looked up once."""
-        if path not in self.sizes:
-            self.sizes[path] = picture_size(path)
-        return self.sizes[path]
+    def facts(self, photo: Photo) -> Facts:
+        """What the file of a photo says; looked up once, since the file may move."""
+        if photo.path not in self.known:
+            self.known[photo.path] = Facts.of(photo)
+        return self.known[photo.path]
 
     def path_of(self, position: int) -> str:
         """Where a photo lies now.

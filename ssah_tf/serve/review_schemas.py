@@ -1,5 +1,8 @@
 """The shapes of what a review of duplicates answers, for its description."""
 
+from datetime import datetime
+from typing import Literal
+
 from pydantic import BaseModel, Field
 
 from ssah_tf.search.review.proposal import Rule
@@ -41,7 +44,10 @@ class DuplicatePhoto(BaseModel):
     bytes: int
     width: int = Field(description="Pixels; 0 if the file cannot be read.")
     height: int
-    changed: int = Field(description="When the file was changed, milliseconds since 1970.")
+    date: datetime = Field(description="When the picture is from, without a time zone.")
+    dated_by: Literal["camera", "file"] = Field(
+        description="Whether the camera says so, or only the time of the file's last change."
+    )
     labels: list[str]
     beside: list[str] = Field(description="Files that go along, by name.")
     link: bool = Field(description="A link is never set aside, and counts for nothing that stays.")
@@ -75,4 +81,5 @@ class ReviewState(BaseModel):
     next_open: int | None = Field(description="The next group of which nothing was decided.")
     group: DuplicateGroup | None
     said: list[str] = Field(description="What there is to say of the last step.")
+    lost: str = Field(description='What is not as it was indexed, and in no group; "" if all is.')
     token: bool = Field(description="Whether a token is needed.")

@@ -242,6 +242,8 @@ class LabellingState(LabellingProgress):
     )
     believed: list[BelievedClass]
     map: str = Field(description='Key of the map; "" if there is none yet.')
+    map_lacks: int = Field(description="Photos that came later than the map.")
     no_map: str = Field(description='Why no map can be made; "" if one can.')
     measured: list[Measured] = Field(description="Each training, the newest last.")
     token: bool = Field(description="Whether a token is needed.")
+    duplicates: bool = Field(description="Whether the page of duplicates is at `/review`.")

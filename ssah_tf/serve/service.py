@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as AnyHTTPException
 
+from ssah_tf.serve.later import NotYet
 from ssah_tf.serve.metrics import Metrics
 from ssah_tf.serve.middleware import TooLarge, drain, too_large
 from ssah_tf.serve.pictures import Refused, Thumbnails
@@ -124,6 +125,10 @@ def add_mistakes(app: FastAPI) -> None:
     @app.exception_handler(Refused)
     async def refused(_: Request, error: Refused) -> JSONResponse:
         return answer(410, str(error))
+
+    @app.exception_handler(NotYet)
+    async def not_yet(_: Request, error: NotYet) -> JSONResponse:
+        return answer(503, str(error), {"retry-after": "1"})
 
     @app.exception_handler(SsahError)
     async def other(_: Request, error: SsahError) -> JSONResponse:

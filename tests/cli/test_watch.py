@@ -155,11 +155,16 @@ def test_a_signal_ends_it_with_one_line(begin, photos, tmp_path, number):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kills", [2, 20])
-def test_killed_it_goes_on(begin, exported, photos, tmp_path, kills):
+@pytest.mark.parametrize(
+    ("kind", "kills"), [("folder", 2), ("folder", 20), ("postgres", 20), ("milvus", 20)]
+)
+def test_killed_it_goes_on(begin, exported, photos, tmp_path, monkeypatch, request, kind, kills):
     """`kill -9` at random moments while photos come, change and go; nothing is lost or twice."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     _, export = exported
     place, rng = tmp_path / "index", np.random.default_rng(kills)
+    if kind != "folder":
+        place = request.getfixturevalue(kind)("killed_watch")
     pixels = load_fashion().pixels
     for kill in range(kills):
         watching = begin(photos, "--output", place, "--sweep", "1s")

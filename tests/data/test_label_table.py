@@ -1,5 +1,9 @@
 """The table that a person fills in."""
 
+import subprocess
+import sys
+import threading
+
 import pytest
 
 from ssah_tf.data import label_table
@@ -8,10 +12,12 @@ from ssah_tf.data.label_table import (
     can_be_named,
     check_table,
     label_of,
+    turn,
     write_table,
 )
 from ssah_tf.data.labels import read_labels
 from ssah_tf.system.errors import SsahError
+from ssah_tf.system.files import write_atomically
 
 
 def test_a_new_table_is_a_label_file(tmp_path):
@@ -138,6 +144,82 @@ def test_others_may_write_meanwhile(tmp_path):
     path.unlink()  # a spreadsheet that writes it anew
     other.set({"c.jpg": ()})
     assert path.read_text() == "path,label\nc.jpg,\nb.jpg,y\na.jpg,w\n"
+
+
+#: Adds labels to one photo, and rows of its own, beside others who do the same.
+WRITER = """
+import sys
+from pathlib import Path
+from ssah_tf.data.label_table import LabelTable
+
+def write(table, name, count):
+    for number in range(count):
+        with table.held():
+            table.set({"all.jpg": (*table.labels.get("all.jpg", ()), f"{name}{number}")})
+        table.set({f"{name}/{number}.jpg": (name,)})
+
+if __name__ == "__main__":
+    write(LabelTable(Path(sys.argv[1])), sys.argv[2], int(sys.argv[3]))
+"""
+
+
+def all_is_there(path, names, count):
+    found = LabelTable(path).labels
+    assert sorted(found.pop("all.jpg")) == sorted(f"{n}{k}" for n in names for k in range(count))
+    assert found == {f"{n}/{k}.jpg": (n,) for n in names for k in range(count)}
+
+
+def test_threads_that_write_at_once(tmp_path):
+    """Of one table and of two of the same file; whoever reads meanwhile sees a whole state."""
+    space = {"__name__": "writer"}
+    exec(WRITER, space)
+    path = tmp_path / "labels.csv"
+    tables = [LabelTable(path), LabelTable(path)]
+    threads = [
+        threading.Thread(target=space["write"], args=[tables[turn % 2], name, 12])
+        for turn, name in enumerate("abcd")
+    ]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        for labels in tables[0].labels.values():  # not changed while it is read
+            assert labels
+        tables[0].refresh()
+    all_is_there(path, "abcd", 12)
+    assert [file.name for file in tmp_path.iterdir()] == ["labels.csv"]
+
+
+def test_processes_that_write_at_once(tmp_path):
+    """Nor does a person's edit in between get lost."""
+    path, link = tmp_path / "labels.csv", tmp_path / "link.csv"
+    link.symlink_to(path)
+    path.write_text("path,label\nmine.jpg,\n")
+    running = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(place), name, "25"])
+        for place, name in ((path, "a"), (link, "b"))
+    ]
+    mine = LabelTable(path)
+    while not any(label.startswith("a") for label in mine.labels.get("all.jpg", ())):
+        mine.refresh()
+        assert all(one.poll() in (None, 0) for one in running)
+    with turn(path):  # as far as an editor can
+        write_atomically(path, path.read_bytes().replace(b"mine.jpg,", b"mine.jpg,by hand"))
+    assert [one.wait(120) for one in running] == [0, 0]
+    mine.refresh()
+    assert mine.labels["mine.jpg"] == ("by hand",)
+    assert link.is_symlink()
+    mine.set({"mine.jpg": ()})
+    text = path.read_text()
+    assert "mine.jpg,\n" in text
+    path.write_text(text.replace("mine.jpg,\n", ""))
+    all_is_there(path, "ab", 25)
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    path = tmp_path / "gone" / "labels.csv"
+    with pytest.raises(SsahError, match=r"cannot be written \(there is no such folder"):
+        LabelTable(path).set({"a.jpg": ("x",)})
+    assert not path.parent.exists()
 
 
 def test_what_cannot_be_written_is_not_believed(tmp_path, monkeypatch):

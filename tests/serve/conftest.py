@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from importlib import resources
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -362,15 +361,15 @@ class Duplicated:
         root: Holds all of it; photos are set aside in `root/aside`.
         photos: Folder of the photos: three of one scene in `may`, one of them small and one a copy,
             two of another in `june`, with side files, and one alone.
-        place: The index.
+        place: The index, by default a folder.
         labels: Name of a photo -> its labels.
     """
 
     bits, appearance_bits, image_size, model_id = 8, 0, 64, "abc"
 
-    def __init__(self, root):
+    def __init__(self, root, place=None):
         self.root, self.photos, self.aside = root, root / "photos", root / "aside"
-        self.place, self.path = str(root / "index"), root / "fake.onnx"
+        self.place, self.path = place or str(root / "index"), root / "fake.onnx"
         self.path.write_bytes(b"fake")
         self.labels = {"may/small.jpg": ("sea",), "june/b copy.jpg": ("dog", "cat")}
         for folder in ("may", "june"):
@@ -385,7 +384,8 @@ class Duplicated:
             (self.photos / name).write_text(name)
         for number, name in enumerate(sorted(self.names())):
             os.utime(self.photos / name, ns=(number * 10**15, number * 10**15))
-        self.sync()
+        given = {str(self.photos / name): labels for name, labels in self.labels.items()}
+        self.sync(labels=lambda paths: given)
 
     @staticmethod
     def scene(seed, side):
@@ -397,12 +397,10 @@ class Duplicated:
     def full_codes(self, images):
         return np.zeros((len(images), 1), np.uint8)
 
-    def sync(self):
-        """What `ssah index` does, with labels the first time."""
-        given = {str(self.photos / name): labels for name, labels in self.labels.items()}
-        begun = Path(self.place).exists()
+    def sync(self, labels=None):
+        """What `ssah index` does."""
         with PhotoIndex.open(self.place, self) as index:
-            index.sync(self, [self.photos], labels=None if begun else lambda paths: given)
+            index.sync(self, [self.photos], labels=labels)
 
     def names(self, folder=None):
         """Names of all files, of the photos or of what is set aside; no journal, no lock."""
@@ -427,6 +425,12 @@ class Duplicated:
         aside = SetAside(self.aside, labels) if set_aside else None
         kept = KeptGroups(self.root / "work")
         return Review(groups, roots, labels, kept, aside, Rules(**rules))
+
+
+@pytest.fixture
+def duplicated_at(tmp_path):
+    """The same at an address: `duplicated_at(place)`."""
+    return lambda place: Duplicated(tmp_path, place)
 
 
 @pytest.fixture

@@ -12,11 +12,13 @@ ROUND = {
 }  # fmt: skip
 
 
-def layout():
+def layout(count=COUNT):
     rng = np.random.default_rng(0)
-    side = (np.arange(COUNT) >= 60).astype(int)
-    places = np.stack([side, np.full(COUNT, 0.5)], axis=1) + rng.uniform(-0.05, 0.05, (COUNT, 2))
-    return Layout("made up", np.clip(places, 0, 1).astype(np.float32), side, np.array([10, 70]))
+    side = (np.arange(count) >= 60).astype(int)
+    places = np.stack([side, np.full(count, 0.5)], axis=1) + rng.uniform(-0.05, 0.05, (count, 2))
+    return Layout(
+        f"made up {count}", np.clip(places, 0, 1).astype(np.float32), side, np.array([10, 70])
+    )
 
 
 @pytest.fixture
@@ -27,7 +29,7 @@ def on_map(served_labels, visit):
 
     def lay_out(task):
         if task.lay_out:
-            labelling.take(Outcome(None, layout=layout()))
+            labelling.take(Outcome(None, layout=layout(len(labelling))))
         else:
             begin(task)
 
@@ -66,6 +68,28 @@ def lefts(labelling):
     return {labelling.verdict(position).labels for position in range(60)}
 
 
+@pytest.mark.slow
+def test_photos_that_came_later(on_map, tmp_path, violations):
+    """The page says that the map lacks them, and offers to make it anew."""
+    person, labelling = on_map
+    assert not person.find("#map-old").is_displayed()
+    for name in ("x.png", "y.png"):
+        (tmp_path / "photos" / name).write_bytes((tmp_path / "photos" / "00.png").read_bytes())
+    labelling.take(Outcome(labelling.suggested, added=[("x.png", "a" * 64), ("y.png", "b" * 64)]))
+    person.wait(lambda: person.find("#map-old").is_displayed())
+    assert person.text("#map-lacks") == "The map lacks 2 photos, which came later."
+    assert person.text("#facts").startswith("82 photos")
+    assert violations() == []
+    labelling.change([81], "label", "owl")  # of one that is not on the map
+    person.wait(lambda: person.js("return map.revision === state.revision && state.labelled === 1"))
+    person.find("#map-anew").click()
+    person.wait(lambda: person.js("return map.cluster.length") == 82)
+    assert not person.find("#map-old").is_displayed()
+    person.wait(lambda: person.js("return map.drawing.kinds[81]") >= 0)
+    assert person.console() == []
+
+
+@pytest.mark.slow
 def test_a_region_is_selected_labelled_and_undone(on_map, tmp_path):
     """By a line with the mouse, and by keys; one step; a second label leaves the first ones."""
     from selenium.webdriver.common.keys import Keys

@@ -8,11 +8,13 @@ import sys
 import textwrap
 import time
 
+import numpy as np
 import pytest
 
-from ssah_tf.data.label_round import Outcome, Progress
+from ssah_tf.data.label_round import Layout, Outcome, Progress
 from ssah_tf.data.label_table import LabelTable
 from ssah_tf.serve.label_journal import Journal, Verdict
+from ssah_tf.serve.label_state import labelling_state
 from ssah_tf.serve.labelling import Labelling
 from ssah_tf.system.errors import SsahError
 
@@ -111,7 +113,11 @@ def test_an_edit_from_outside(begin, tmp_path):
     assert verdicts(labelling) == [DOG, NONE, CAT, NONE]
     assert rows(tmp_path) == ["x,a.jpg,dog", ",b.jpg,", ",c.jpg,cat"]
     (tmp_path / "labels.csv").write_text("no table")
-    for change in (labelling.undo, labelling.state, lambda: labelling.change([0], "skip")):
+    for change in (
+        labelling.undo,
+        lambda: labelling_state(labelling),
+        lambda: labelling.change([0], "skip"),
+    ):
         with pytest.raises(SsahError, match=r"labels.csv|nothing to undo"):
             change()
     assert (tmp_path / "labels.csv").read_text() == "no table"
@@ -121,14 +127,14 @@ def test_photos_that_have_moved(begin, tmp_path):
     """Their labels are offered; no row is dropped; a name that was taken by another counts not."""
     begin().change([0, 1], "label", "cat")
     labelling = begin(("b.jpg", "new/a.jpg"), [f"{'x':0>64}", f"{'a.jpg':0>64}"])
-    assert labelling.state()["moved"] == 1
+    assert labelling_state(labelling)["moved"] == 1
     assert verdicts(labelling) == [CAT, NONE]
     labelling.take_moved()
     assert verdicts(labelling) == [CAT, CAT]
-    assert labelling.state()["moved"] == 0
+    assert labelling_state(labelling)["moved"] == 0
     assert rows(tmp_path) == ["a.jpg,cat", "b.jpg,cat", "new/a.jpg,cat"]
     labelling.undo()
-    assert labelling.state()["moved"] == 1
+    assert labelling_state(labelling)["moved"] == 1
 
 
 def test_copies_have_labels_of_their_own(begin):
@@ -156,14 +162,14 @@ def test_learning(begin):
     measured = {"map": 0.5}
     labelling.take(Outcome([[3], [0, 1]], measured))
     labelling.learner.now = Progress()
-    state = labelling.state()
+    state = labelling_state(labelling)
     assert [[photo["id"] for photo in group] for group in state["groups"]] == [[3], [0, 1]]
-    assert begin().state()["measured"] == [measured]
+    assert labelling_state(begin())["measured"] == [measured]
     labelling.take(Outcome(error="no room"))
-    state = labelling.state()
+    state = labelling_state(labelling)
     assert (state["error"], len(state["groups"])) == ("no room", 2)
     labelling.learn(train=False)
-    assert labelling.state()["error"] == ""
+    assert labelling_state(labelling)["error"] == ""
     assert labelling.learner.tasks[-1].measured == (measured,)
     with pytest.raises(SsahError, match="learning already"):
         labelling.draw_map()
@@ -173,11 +179,11 @@ BELIEVED = {"cat": [(1, 0.9), (2, 0.75), (3, 0.5)], "dog": [(0, 0.6)]}
 
 
 def ids(labelling):
-    return [[photo["id"] for photo in group] for group in labelling.state()["groups"]]
+    return [[photo["id"] for photo in group] for group in labelling_state(labelling)["groups"]]
 
 
 def left(labelling):
-    return {each["name"]: each["photos"] for each in labelling.state()["believed"]}
+    return {each["name"]: each["photos"] for each in labelling_state(labelling)["believed"]}
 
 
 def test_what_is_believed_is_accepted_or_rejected(begin, tmp_path, monkeypatch):
@@ -189,7 +195,11 @@ def test_what_is_believed_is_accepted_or_rejected(begin, tmp_path, monkeypatch):
     assert left(labelling) == {"cat": 3, "dog": 1}
     labelling.correct("cat", doubtful=False)
     assert ids(labelling) == [[1, 2], [3]]
-    assert [p["probability"] for g in labelling.state()["groups"] for p in g] == [0.9, 0.75, 0.5]
+    assert [p["probability"] for g in labelling_state(labelling)["groups"] for p in g] == [
+        0.9,
+        0.75,
+        0.5,
+    ]
     labelling.correct("cat", doubtful=True)
     assert ids(labelling) == [[3], [2], [1]]
     labelling.change([3], "reject", "cat")
@@ -204,7 +214,7 @@ def test_what_is_believed_is_accepted_or_rejected(begin, tmp_path, monkeypatch):
     assert labelling.learner.tasks[-1].rejected == {3: ("cat",)}
     labelling.correct("", doubtful=False)
     assert ids(labelling) == [[3, 0]]
-    assert labelling.state()["groups"][0][0]["probability"] is None
+    assert labelling_state(labelling)["groups"][0][0]["probability"] is None
 
     moved = begin(("x.jpg",), [f"{'d/e.jpg':0>64}"])
     assert moved.verdict(0).rejected == ("cat",)
@@ -239,6 +249,54 @@ def test_rejected_and_what_else_is_said(begin, tmp_path):
     assert labelling.verdict(0) == begin().verdict(0) == Verdict(("dog",), "", ("cat",))
 
 
+def test_photos_that_came_later(begin, tmp_path):
+    """They have the next numbers, and can be labelled; the map lacks them until it is made anew."""
+    labelling = begin()
+
+    def layout(key, count):
+        numbers = np.zeros(count, np.int64)
+        return Layout(key, np.zeros((count, 2), np.float32), numbers, numbers[:1])
+
+    labelling.draw_map()
+    assert labelling.learner.tasks[-1].known == 4
+    labelling.take(Outcome(None, layout=layout("first", 4)))
+    labelling.learner.now = Progress()
+    labelling.draw_map()  # it is there
+    assert len(labelling.learner.tasks) == 1
+    labelling.learn(train=False)
+    labelling.take(Outcome([[4, 0]], added=[("new.jpg", "a" * 64), ("d/f.jpg", "b" * 64)]))
+    labelling.learner.now = Progress()
+    state = labelling_state(labelling)
+    assert (state["photos"], state["map"], state["map_lacks"]) == (6, "first", 2)
+    assert state["groups"][0][0]["path"] == "new.jpg"
+    labelling.change([5], "label", "cat")
+    assert rows(tmp_path) == ["d/f.jpg,cat"]
+    labelling.undo()
+    assert rows(tmp_path) == ["d/f.jpg,"]
+    labelling.change([4], "label", "dog")
+    labelling.draw_map()
+    task = labelling.learner.tasks[-1]
+    assert (task.lay_out, task.known) == (True, 6)
+    labelling.take(Outcome(None, layout=layout("second", 6)))
+    labelling.learner.now = Progress()
+    assert labelling_state(labelling)["map_lacks"] == 0
+    moved = begin(("here.jpg",), ["a" * 64])  # they are known by content at the next start, too
+    assert labelling_state(moved)["moved"] == 1
+
+
+def test_what_was_learnt_cannot_be_kept(begin, monkeypatch):
+    """A line says so; the next photos are shown all the same."""
+    labelling = begin()
+
+    def full(*_):
+        raise SsahError("no space left")
+
+    monkeypatch.setattr(labelling.journal, "keep_measured", full)
+    labelling.take(Outcome([[1]], {"map": 0.5}))
+    assert labelling_state(labelling)["error"] == "no space left"
+    assert ids(labelling) == [[1]]
+
+
 def test_no_more_is_shown_than_asked_for(tmp_path):
     labelling = Labelling(
         tmp_path, PATHS, PATHS, LabelTable(tmp_path / "l.csv"), Journal(tmp_path / "w"), count=2
@@ -255,9 +313,9 @@ def test_classes_keep_their_order(begin, tmp_path):
     labelling.change([1], "label", "m")
     labelling.change([2], "label", "b")
     labelling.change([0], "label", "b")
-    names = [each["name"] for each in labelling.state()["classes"]]
+    names = [each["name"] for each in labelling_state(labelling)["classes"]]
     assert names == ["m", "b"]
-    assert [each["name"] for each in begin().state()["classes"]] == names
+    assert [each["name"] for each in labelling_state(begin())["classes"]] == names
 
 
 @pytest.mark.parametrize("line", [b"[]", b'{"undo": true, "changes": []}', b'{"a": 1}', b"\xff"])

@@ -1,5 +1,7 @@
 """The API of a review of duplicates: what it answers, moves and refuses."""
 
+from datetime import datetime
+
 import pytest
 from starlette.testclient import TestClient
 
@@ -37,7 +39,9 @@ def test_a_group(http):
         ("june/b copy.jpg", "first", True), ("june/b.jpg", "copy", False),
     ]  # fmt: skip
     first = group["photos"][0]
-    assert (first["width"], first["height"], first["changed"]) == (300, 225, 10**9)
+    day = datetime.fromtimestamp(10**6).isoformat()
+    assert (first["width"], first["height"]) == (300, 225)
+    assert (first["date"], first["dated_by"]) == (day, "file")
     assert first["labels"] == ["dog", "cat"]
     assert first["beside"] == ["b copy.mov", "b copy.xmp"]
     second = http.get("/duplicates?group=1").json()

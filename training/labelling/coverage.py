@@ -36,6 +36,8 @@ class Coverage:
         labelled: Positions of labelled photos.
         certainty: Of the class of each photo, from 0 to 1, `(photos,)`; 1 by default.
         passed: Positions of photos that are not chosen, and cover what is like them.
+        ground: Positions of photos whose coverage is counted; by default of all, or of some that
+            are spread evenly where there are very many.
     """
 
     def __init__(
@@ -44,9 +46,10 @@ class Coverage:
         labelled: np.ndarray | None = None,
         certainty: np.ndarray | None = None,
         passed: np.ndarray | None = None,
+        ground: np.ndarray | None = None,
     ):
         self.points = points
-        self.ground = evenly(np.arange(len(points)), GROUND)
+        self.ground = evenly(np.arange(len(points)), GROUND) if ground is None else ground
         self.targets = points[self.ground]  # (ground, d)
         self.covered = np.zeros(len(self.ground), np.float32)
         self.open = np.ones(len(points), bool)

@@ -1,7 +1,7 @@
 """Rounds of labelling: what the labels teach, how well, and which photos to label next."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,17 @@ from ssah_tf.training.bars import Bars
 from ssah_tf.training.hash_layer.feature_store import FeatureStore
 from ssah_tf.training.hash_layer.features import sample_of
 from ssah_tf.training.hash_layer.frozen import CachedFeatures, train_on_features
-from ssah_tf.training.hash_layer.label_propagation import class_posterior, folds_of, most_probable
-from ssah_tf.training.hash_layer.label_views import has_several
+from ssah_tf.training.hash_layer.label_propagation import folds_of, most_probable
 from ssah_tf.training.labelling.forecast import forecast
 from ssah_tf.training.labelling.groups import groups_of
 from ssah_tf.training.labelling.layout import layout_of
-from ssah_tf.training.labelling.suggest import features_of_photos, points_of, suggest
+from ssah_tf.training.labelling.photos import with_more
+from ssah_tf.training.labelling.suggest import (
+    Belief,
+    choose,
+    features_of_photos,
+    points_of,
+)
 from ssah_tf.training.recipe import load_recipe
 
 #: Classes that are named as weak, and the queries that one needs to be named.
@@ -38,6 +43,8 @@ SIDE = "data.image_size=224"
 Known = Mapping[int, tuple[str, ...]]
 #: Class -> (position, probability) of photos that are believed to be of it, the surest first.
 Believed = dict[str, list[tuple[int, float]]]
+#: (path, digest) of photos that are new.
+Added = Sequence[tuple[str, str]]
 
 
 class Rounds:
@@ -49,6 +56,7 @@ class Rounds:
         overrides: What is changed in the recipe.
         bars: Show how far it is.
         map_file: Where the map is kept; `None` if there is none, since its extra is missing.
+        find_new: Gives photos that are new in the folder; see `new_photos`.
     """
 
     def __init__(
@@ -58,8 +66,11 @@ class Rounds:
         overrides: tuple[str, ...],
         bars: Bars,
         map_file: Path | None = None,
+        find_new: Callable[[ImageSet], Added] = lambda images: (),
     ):
         self.images = images
+        self.store = store
+        self.find_new = find_new
         self.map_file = map_file
         self.looked = False
         self.overrides = overrides
@@ -78,16 +89,29 @@ class Rounds:
         Raises:
             RunError: The map cannot be kept.
         """
+        self.take_new()
+        known = len(self.images) if task.known is None else task.known
+        added = (*zip(self.images.ids[known:], self.images.digests[known:], strict=True),)
         if task.lay_out:
-            return Outcome(None, layout=self.layout(make=True))
-        believed = self.believe(task.labels, task.rejected)
+            return Outcome(None, layout=self.layout(make=True), added=added)
+        belief = self.belief(task.labels)
+        believed = self.believe(belief, task.labels, task.rejected)
         measured = None
         if task.train:
             measured = self.learn(task.labels, task.rejected)
             measured["changed"] = self.changed(believed)
             measured["forecast"] = forecast([*task.measured, measured], len(self.images))
-        groups = self.suggest(task.labels, task.passed, count)
-        return Outcome(groups, measured, believed, layout=self.layout(make=False))
+        groups = self.suggest(belief, task, count)
+        return Outcome(groups, measured, believed, layout=self.layout(make=False), added=added)
+
+    def take_new(self) -> None:
+        """Take in photos that are new in the folder; those that are known keep their positions."""
+        with self.bars("looking for new photos"):
+            added = self.find_new(self.images)
+        if added:
+            images = with_more(self.images, added)
+            features = features_of_photos(images, self.store, self.overrides)
+            self.images, self.features, self.points = images, features, points_of(features)
 
     def layout(self, make: bool) -> Layout | None:
         """The map of all photos, see `layout_of`; one that is not to be made is looked for once."""
@@ -98,18 +122,25 @@ class Rounds:
             digests = self.images.digests
             return layout_of(self.features, self.points, digests, self.map_file, make)
 
-    def suggest(self, known: Known, passed: tuple[int, ...], count: int) -> list[list[int]]:
+    def belief(self, known: Known) -> Belief | None:
+        """What label propagation says of the photos without a label; `None` if none has one."""
+        if not known:
+            return None
+        with self.bars("what is believed of the others"):
+            return Belief.of(self.features, self.rows(known)[0])
+
+    def suggest(self, belief: Belief | None, task: Task, count: int) -> list[list[int]]:
         """Photos to label next, alike ones together.
 
         Args:
-            known: The labels.
-            passed: Positions of photos that are not wanted, nor photos like them.
+            belief: What is believed by the labels of the task.
+            task: The labels, and which photos are not wanted.
             count: How many, at most.
         """
         with self.bars("choosing photos"):
-            labels, _ = self.rows(known)
-            unwanted = np.array(passed, np.int64)
-            found = suggest(self.features, labels, self.images.digests, count, unwanted)
+            labels, digests = self.rows(task.labels)[0], self.images.digests
+            passed, aside = (np.array(some, np.int64) for some in (task.passed, task.aside))
+            found = choose(self.points, labels, digests, count, belief, passed, aside)
             return groups_of(self.points[found], found)
 
     def learn(self, known: Known, rejected: Known) -> dict[str, Any]:
@@ -196,40 +227,35 @@ class Rounds:
             "weak": sorted(weak, key=lambda each: each["map"])[:WEAK],
         }
 
-    def believe(self, known: Known, rejected: Known) -> Believed:
-        """Of which classes photos without a label probably are, by label propagation.
-
-        Of very many photos only those that training takes are looked at.
+    def believe(self, belief: Belief | None, known: Known, rejected: Known) -> Believed:
+        """Of which classes photos without a label probably are.
 
         Args:
+            belief: What is believed by the labels.
             known: The labels.
             rejected: Classes that photos are not of.
 
         Returns:
             For each class its photos; nothing if there are not two classes.
         """
-        labels, classes = self.rows(known)
-        order, rest = np.array(sorted(known), np.int64), self.without_label(known)
-        if len(classes) < 2 or not len(rest):
+        classes = self.rows(known)[1]
+        if belief is None or len(classes) < 2 or not len(belief.rest):
             return {}
-        with self.bars("what is believed of the others"):
-            several = has_several(labels)
-            chosen = self.features[np.concatenate([order, rest])]
-            posterior = class_posterior(chosen, labels[order])[len(order) :]
-            possible = np.ones(posterior.shape, bool)
-            for row, position in enumerate(rest.tolist()):
-                for name in {*rejected.get(position, ())} & {*classes}:
-                    possible[row, classes.index(name)] = False
-            posterior *= possible
-            if not several:  # p(class | not the rejected ones)
-                posterior /= np.maximum(posterior.sum(axis=1, keepdims=True), 1e-12)
-            likely = most_probable(posterior, several)[0] & possible
-            found = {}
-            for i, name in enumerate(classes):
-                rows = np.flatnonzero(likely[:, i])
-                rows = rows[np.argsort(-posterior[rows, i], kind="stable")]
-                found[name] = [*zip(rest[rows].tolist(), posterior[rows, i].tolist(), strict=True)]
-            return found
+        rest, several = belief.rest, belief.several
+        possible = np.ones(belief.posterior.shape, bool)
+        for row, position in enumerate(rest.tolist()):
+            for name in {*rejected.get(position, ())} & {*classes}:
+                possible[row, classes.index(name)] = False
+        posterior = belief.posterior * possible
+        if not several:  # p(class | not the rejected ones)
+            posterior /= np.maximum(posterior.sum(axis=1, keepdims=True), 1e-12)
+        likely = most_probable(posterior, several)[0] & possible
+        found = {}
+        for i, name in enumerate(classes):
+            rows = np.flatnonzero(likely[:, i])
+            rows = rows[np.argsort(-posterior[rows, i], kind="stable")]
+            found[name] = [*zip(rest[rows].tolist(), posterior[rows, i].tolist(), strict=True)]
+        return found
 
     def changed(self, believed: Believed) -> int | None:
         """How many photos are believed to be of other classes than after the training before.

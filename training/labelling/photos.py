@@ -1,7 +1,10 @@
 """Photos to label: all of a folder, with the labels that some of them have already."""
 
+import os
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +12,13 @@ import numpy as np
 from ssah_tf.data import ImageSet
 from ssah_tf.data.files import read_all
 from ssah_tf.data.label_table import can_be_named
-from ssah_tf.data.labels import Labels, label_rows, read_labels
+from ssah_tf.data.labels import Labels, label_rows, read_labels, sparse_zeros
 from ssah_tf.data.scan import PassedOver, scan
 from ssah_tf.system.errors import DataError
 from ssah_tf.system.text import printable
+
+#: Seconds for which a file must stand still before it is a new photo: it may be written still.
+SETTLE = 2.0
 
 
 @dataclass(frozen=True)
@@ -99,3 +105,49 @@ def load_photos(
     unnamed = [name for name in found.paths if not can_be_named(name)]
     unlabelled = labels is not None and not images.labels.any()
     return Photos(images, bad, unnamed, unused, unlabelled, found.passed)
+
+
+def new_photos(images: ImageSet, exclude: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Photos that have come into the folder of a set since; none if the folder is away.
+
+    Args:
+        images: The photos that are known.
+        exclude: See `load_photos`.
+
+    Returns:
+        (path, digest) of each that can be read; those that are just being written come later.
+    """
+    root = images.root
+    assert root is not None
+    known, names = set(images.ids), list[str]()
+    with suppress(DataError):
+        found = scan(root, exclude).paths
+        names = [name for name in found if name not in known and can_be_named(name)]
+    names = [name for name in names if stands_still(os.path.join(root, name))]
+    digests, _ = read_all(root, names)
+    return [(name, digest) for name, digest in zip(names, digests, strict=True) if digest]
+
+
+def stands_still(path: str) -> bool:
+    """Whether a file is there, and has not been changed in the last moment."""
+    try:
+        return not 0 <= time.time() - os.stat(path).st_mtime < SETTLE
+    except OSError:
+        return False
+
+
+def with_more(images: ImageSet, added: Sequence[tuple[str, str]]) -> ImageSet:
+    """A set with more images at its end, without a label.
+
+    Args:
+        images: The set.
+        added: (path, digest) of each.
+    """
+    ids, digests = zip(*added, strict=True) if added else ((), ())
+    none = sparse_zeros(len(added), len(images.classes))
+    return replace(
+        images,
+        ids=images.ids + ids,
+        digests=images.digests + digests,
+        labels=np.concatenate([images.labels, none]),
+    )

@@ -7,8 +7,9 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from ssah_tf.data.label_round import Outcome, Progress, Task
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.files import make_folder
 from ssah_tf.system.machine import refusal
+from ssah_tf.training.labelling.photos import new_photos, with_more
 
 #: What the process prints is kept in this file of the working folder.
 LOG = "learning.log"
@@ -34,6 +36,7 @@ class Process:
         overrides: What is changed in the recipe.
         count: Photos to suggest at once.
         done: Is called with each `Outcome`, in a thread.
+        exclude: Patterns of what is no photo, when new ones are looked for; see `scan.Exclude`.
     """
 
     def __init__(
@@ -43,8 +46,10 @@ class Process:
         overrides: tuple[str, ...],
         count: int,
         done: Callable[[Outcome], None],
+        exclude: Sequence[str] = (),
     ):
-        self.given = images, work, overrides, count
+        self.images = images
+        self.given = work, overrides, count, exclude
         self.done = done
         self.now = Progress()
         self.process: Any = None
@@ -56,7 +61,9 @@ class Process:
         if self.process is None or not self.process.is_alive():
             context = multiprocessing.get_context("spawn")
             self.near, far = context.Pipe()
-            self.process = context.Process(target=work_on, args=(far, *self.given), daemon=True)
+            self.process = context.Process(
+                target=work_on, args=(far, self.images, *self.given), daemon=True
+            )
             self.process.start()
             far.close()
         threading.Thread(target=self.listen, args=(task,), name="learning", daemon=True).start()
@@ -70,11 +77,14 @@ class Process:
             while isinstance(said := near.recv(), Progress):
                 self.now = said
             outcome = said
+            self.images = with_more(self.images, outcome.added)  # for a process that begins again
         except (OSError, EOFError):
             self.process.join(5)
             outcome = Outcome(error=f"learning has ended early; {LOG} may say why")
-        self.done(outcome)
-        self.now = Progress()
+        try:
+            self.done(outcome)
+        finally:
+            self.now = Progress()
 
     def progress(self) -> Progress:
         """How far the task is."""
@@ -88,7 +98,12 @@ class Process:
 
 
 def work_on(
-    far: Connection, images: ImageSet, work: Path, overrides: tuple[str, ...], count: int
+    far: Connection,
+    images: ImageSet,
+    work: Path,
+    overrides: tuple[str, ...],
+    count: int,
+    exclude: Sequence[str],
 ) -> None:
     """Do one task after another, until the other end is closed.
 
@@ -98,6 +113,7 @@ def work_on(
         work: Working folder.
         overrides: What is changed in the recipe.
         count: Photos to suggest at once.
+        exclude: See `Process`.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which ends this
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -125,7 +141,8 @@ def work_on(
                 from ssah_tf.training.labelling.learn import Rounds
 
                 store = FeatureStore(features_in(work), bars)
-                rounds = Rounds(images, store, overrides, bars, work / MAP)
+                find_new = partial(new_photos, exclude=exclude)
+                rounds = Rounds(images, store, overrides, bars, work / MAP, find_new)
             outcome = rounds.do(task, count)
         except Exception as error:
             line = str(error) if isinstance(error, SsahError) else refusal(error)

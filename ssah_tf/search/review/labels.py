@@ -1,9 +1,9 @@
 """Where the labels of reviewed photos are: in a label file if there is one, else in the index."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Protocol
 
 from ssah_tf.data.label_table import LabelTable, can_be_named
@@ -40,6 +40,13 @@ class LabelPlace(Protocol):
     def of(self, photo: Photo) -> Names:
         """The labels of a photo."""
 
+    def held(self) -> AbstractContextManager[None]:
+        """A block that begins with what others have changed until then; see `LabelTable.held`.
+
+        Raises:
+            SsahError: They cannot be read.
+        """
+
     def change(self, changes: Sequence[LabelChange]) -> None:
         """Make changes, on disk when it returns; a photo that has other labels meanwhile keeps
         them.
@@ -59,10 +66,20 @@ class IndexLabels:
     def __init__(self, place: str):
         self.place = place
         self.known: dict[str, Names] = {}
+        self.stamp = ""
 
     def of(self, photo: Photo) -> Names:
         """See `LabelPlace.of`."""
         return self.known.get(photo.path, photo.labels)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """See `LabelPlace.held`; the index is locked only while it is written."""
+        with PhotoIndex.open(self.place) as index:
+            if index.stamp != self.stamp:
+                self.known = {photo.path: photo.labels for photo in index.photos.values()}
+                self.stamp = index.stamp
+        yield
 
     def change(self, changes: Sequence[LabelChange]) -> None:
         """See `LabelPlace.change`; the index is locked meanwhile, and written once."""
@@ -83,24 +100,25 @@ class IndexLabels:
 
 
 class TableLabels:
-    """The labels of a label file in CSV.
+    """The labels of a label file in CSV, which others may use meanwhile.
 
     Args:
-        path: The file.
-        roots: Files and folders of the index; paths in the file are relative to one of the
-            folders, or absolute.
-
-    Raises:
-        DataError: It is no such file.
+        table: The file.
+        roots: Files and folders of photos; paths in the file are relative to one of the folders, or
+            absolute.
     """
 
-    def __init__(self, path: Path, roots: Sequence[str]):
-        self.table = LabelTable(path)
+    def __init__(self, table: LabelTable, roots: Sequence[str]):
+        self.table = table
         self.roots = [root.rstrip(os.sep) + os.sep for root in roots]
 
     def of(self, photo: Photo) -> Names:
         """See `LabelPlace.of`."""
         return self.table.labels.get(normalise(self.name(photo.path)), ())
+
+    def held(self) -> AbstractContextManager[None]:
+        """See `LabelPlace.held`."""
+        return self.table.held()
 
     def name(self, path: str) -> str:
         """How the file calls a photo, or would call it."""
@@ -110,15 +128,15 @@ class TableLabels:
 
     def change(self, changes: Sequence[LabelChange]) -> None:
         """See `LabelPlace.change`. A photo that no label file can name is left out."""
-        self.table.refresh()
-        labels = {}
-        for change in changes:
-            name = self.name(change.path)
-            now = self.table.labels.get(normalise(name), ())
-            if now == change.before and can_be_named(name):
-                labels[name] = change.after
-        if labels:
-            self.table.set(labels)
+        with self.held():
+            labels = {}
+            for change in changes:
+                name = self.name(change.path)
+                now = self.table.labels.get(normalise(name), ())
+                if now == change.before and can_be_named(name):
+                    labels[name] = change.after
+            if labels:
+                self.table.set(labels)
 
 
 def handed_on(

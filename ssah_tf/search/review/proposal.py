@@ -3,13 +3,15 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from datetime import datetime
+from typing import Literal, Self, get_args
 
+from ssah_tf.data.capture_time import Dated, dated
 from ssah_tf.data.open_picture import open_picture
 from ssah_tf.search.duplicates import Member
 from ssah_tf.search.photo_table import Photo
 
-#: What makes a photo the one to keep.
+#: What makes a photo the one to keep: most pixels; taken first; most labels.
 Rule = Literal["largest", "oldest", "labels"]
 
 
@@ -31,11 +33,29 @@ class Rules:
         return (self.first, *(rule for rule in rules if rule != self.first))
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What a file says of its picture.
+
+    Attributes:
+        size: Width and height, pixels; zeros if it cannot be read.
+        dated: When it is from.
+    """
+
+    size: tuple[int, int]
+    dated: Dated
+
+    @classmethod
+    def of(cls, photo: Photo) -> Self:
+        """Read them."""
+        return cls(picture_size(photo.path), dated(photo.path, photo.mtime_ns))
+
+
 def propose(
     group: Sequence[Member],
     rules: Rules,
     labels: Callable[[Photo], Sequence[str]],
-    size: Callable[[str], tuple[int, int]],
+    facts: Callable[[Photo], Facts],
 ) -> set[int]:
     """The places in a group of the photos to keep.
 
@@ -46,16 +66,18 @@ def propose(
         group: Photos that show the same, or are of one burst.
         rules: How to choose.
         labels: Gives the labels of a photo.
-        size: Gives width and height of a picture, pixels.
+        facts: Gives what its file says.
     """
     inside = os.path.join(rules.prefer, "") if rules.prefer else "\0"
 
-    def worth(place: int) -> tuple[int, ...]:
+    def worth(place: int) -> tuple[float, ...]:
         photo = group[place].photo
-        width, height = size(photo.path)
-        by = {
+        known = facts(photo)
+        width, height = known.size
+        by: dict[Rule, tuple[float, ...]] = {
             "largest": (width * height, photo.size),
-            "oldest": (-photo.mtime_ns,),
+            # Copies are taken at one time: then the file that was changed first.
+            "oldest": (-(known.dated.at - datetime.min).total_seconds(), -photo.mtime_ns),
             "labels": (len(labels(photo)),),
         }
         real = not os.path.islink(photo.path)

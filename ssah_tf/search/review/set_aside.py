@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -14,7 +14,7 @@ from ssah_tf.data.side_files import ENDINGS, side_files
 from ssah_tf.search.photo_table import Photo
 from ssah_tf.search.review.journal import Moved, MoveJournal, Step
 from ssah_tf.search.review.kept import now
-from ssah_tf.search.review.labels import LabelPlace, handed_on
+from ssah_tf.search.review.labels import LabelChange, LabelPlace, handed_on
 from ssah_tf.system.errors import DataError, RunError, SsahError
 from ssah_tf.system.files import make_folder
 from ssah_tf.system.move_file import as_found, changed, is_free, move, opened, part_of, settle
@@ -90,7 +90,8 @@ class SetAside:
     def set_aside(self, kept: Sequence[Photo], moved: Sequence[Photo], base: str) -> Step:
         """Move photos of a group here, with their side files; the others get their labels.
 
-        All files are looked at again: those that stay before each move, and each that is moved.
+        All files are looked at again: those that stay before each move, and each that is moved; and
+        so are the labels.
 
         Args:
             kept: Photos of the group that stay; links among them do not count.
@@ -99,13 +100,14 @@ class SetAside:
 
         Raises:
             DataError: No real file would stay, a photo that goes is a link, or is one file with one
-                that stays.
+                that stays; or labels have changed meanwhile.
             Changed: A file is not what it was.
             RunError: A file cannot be moved, or a label not be written. In each case everything is
                 where it was.
         """
         standing = self.standing(kept, moved)
-        changes = handed_on(kept, moved, self.labels.of) if self.labels else []
+        with self.labels_held():
+            changes = self.handed_on(kept, moved)
         plan = self.plan(moved, base)
         step = self.journal.begin(now(), plan, changes)
         try:
@@ -116,9 +118,11 @@ class SetAside:
                     move(Path(before), self.place(here), None if number else photo.digest)
             for one in standing:  # what stays may have been what went, on a disk mounted twice
                 one.check()
-            if self.labels:
-                self.labels.change(step.labels)
-            self.journal.mark(step, "done")
+            with self.labels_held():
+                if self.handed_on(kept, moved) != changes:
+                    raise DataError("labels of these photos have just changed: do it once more")
+                self.change_labels(changes)
+                self.journal.mark(step, "done")
         except BaseException as error:
             with suppress(SsahError, OSError):  # else it is undone at the next opening
                 self.bring_back(step, interrupted=True)
@@ -126,6 +130,19 @@ class SetAside:
                 raise cannot(error, before) from None
             raise
         return step
+
+    def labels_held(self) -> AbstractContextManager[None]:
+        """See `LabelPlace.held`."""
+        return self.labels.held() if self.labels else nullcontext()
+
+    def handed_on(self, kept: Sequence[Photo], moved: Sequence[Photo]) -> list[LabelChange]:
+        """What photos that stay get of the labels of the others, as far as labels are known."""
+        return handed_on(kept, moved, self.labels.of) if self.labels else []
+
+    def change_labels(self, changes: Sequence[LabelChange]) -> None:
+        """See `LabelPlace.change`."""
+        if self.labels and changes:
+            self.labels.change(changes)
 
     def standing(self, kept: Sequence[Photo], moved: Sequence[Photo]) -> list[Standing]:
         """The real files that stay.
@@ -242,8 +259,7 @@ class SetAside:
                     for before, here in photo.files
                     if (before, here) not in there and not os.path.lexists(before)
                 ]
-        if self.labels:
-            self.labels.change([change.back() for change in step.labels])
+        self.change_labels([change.back() for change in step.labels])
         self.journal.mark(step, "undone")
         return said
 

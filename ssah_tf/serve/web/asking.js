@@ -13,7 +13,7 @@ async function ask(url, body) {
   }
   if (answer.status === 401) { location.assign("/login"); throw new Error("Log in first."); }
   const found = await answer.json().catch(() => ({ error: `status ${answer.status}` }));
-  if (!answer.ok) throw new Error(sentence(found.error));
+  if (!answer.ok) throw Object.assign(new Error(sentence(found.error)), { status: answer.status });
   return found;
 }
 
@@ -21,4 +21,9 @@ function message(text) {
   $("message").hidden = !text;
   $("message").classList.toggle("bad", Boolean(text));
   $("message").replaceChildren(...(text ? [element("strong", {}, text)] : []));
+}
+
+/** The links between the pages of labels and of duplicates, if both are there. */
+function showPages(both) {
+  for (const link of document.querySelectorAll("a.page")) link.hidden = !both;
 }

@@ -61,6 +61,7 @@ function show(found) {
   const marked = state.marked ? `, ${count(state.marked)} skipped or not sure` : "";
   $("facts").textContent = `${number(state.photos, "photo")}, ${count(state.labelled)} labelled${marked}`;
   $("logout").hidden = !state.token;
+  showPages(state.duplicates);
   $("undo").disabled = !state.steps;
   $("moved").hidden = !state.moved;
   $("moved-text").textContent = `${number(state.moved, "photo has", "photos have")} moved, and had labels where they were.`;

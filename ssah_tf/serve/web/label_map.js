@@ -33,6 +33,9 @@ async function showMap() {
   $("map-wait").hidden = there;
   $("map-wait").textContent = state.no_map ? sentence(state.no_map)
     : state.error ? "There is no map." : "All photos are being laid out, so that alike ones lie near each other. You can go on labelling meanwhile.";
+  $("map-old").hidden = !state.map_lacks;
+  $("map-anew").disabled = Boolean(state.progress.what) || Boolean(state.no_map);
+  $("map-lacks").textContent = `The map lacks ${number(state.map_lacks, "photo")}, which came later.`;
   try {
     if (!there) {
       if (state.no_map || state.error || state.progress.what || map.asked) return;
@@ -299,6 +302,7 @@ $("zoom-in").addEventListener("click", () => zoomBy(ZOOM));
 $("zoom-out").addEventListener("click", () => zoomBy(1 / ZOOM));
 $("zoom-all").addEventListener("click", () => { map.drawing.fit(); redraw(); });
 $("with-pictures").addEventListener("change", redraw);
+$("map-anew").addEventListener("click", () => send("/labelling/map", {}));
 $("clear-selection").addEventListener("click", clearSelection);
 
 surface.addEventListener("keydown", (event) => {

@@ -6,6 +6,7 @@ const list = $("list"), view = $("view");
 let state = null;
 let keep = new Set(); // numbers of the photos of the shown group that stay
 let busy = false;
+const AGAIN = 1000; // ms
 
 /* ---- Asking the service ---- */
 
@@ -21,11 +22,18 @@ async function send(url, body, then = () => null) {
     message(said.map(sentence).join(" "));
     show(found);
   } catch (error) {
-    message(error.message);
+    if (error.status === 503 && !state) waitFor(error.message); else message(error.message);
   } finally {
     busy = false;
     list.setAttribute("aria-busy", "false");
   }
+}
+
+/** Photos are still compared, or the service is busy: say so, and ask again. */
+function waitFor(why) {
+  message("");
+  $("status").textContent = why;
+  setTimeout(load, AGAIN);
 }
 
 const load = (group = null) => send(group === null ? "/duplicates" : `/duplicates?group=${group}`);
@@ -43,6 +51,7 @@ function show(found) {
   const before = state.remembered ? `, ${count(state.remembered)} kept before` : "";
   $("facts").textContent = `${number(state.groups, "group")}, ${count(state.open)} to go${before}`;
   $("logout").hidden = !state.token;
+  $("lost").textContent = state.lost && sentence(state.lost);
   $("headline").textContent = group ? `Group ${count(state.place + 1)} of ${count(state.groups)}` : "No duplicates";
   $("where").textContent = !state.folder ? "To set photos aside, start with --set-aside FOLDER."
     : `${number(state.set_aside, "photo")} set aside in ${state.folder}`;
@@ -66,12 +75,14 @@ function tile(photo, place) {
   const some = (fact) => state.group.photos.some((other) => fact(other) !== fact(photo));
   const fact = (text, value) => element("span", { class: some(value) && most(value) ? "fact better" : "fact" }, text);
   const size = photo.width ? [fact(`${photo.width} × ${photo.height}`, (p) => p.width * p.height), ", "] : [];
-  const date = new Date(photo.changed).toLocaleDateString("en", { dateStyle: "medium" });
+  const day = (each) => each.date.slice(0, 10);
+  const date = new Date(photo.date).toLocaleDateString("en", { dateStyle: "medium" });
+  const dated = photo.dated_by === "camera" ? `taken ${date}` : `file of ${date}`;
   const alike = photo.kind === "near" ? `${Math.round(100 * photo.ssim)} % alike` : WORDS[photo.kind];
   const about = element("span", { class: "text" },
     element("span", { class: "said" }, element("span", { class: "verdict" }), element("small", {}, alike)),
     element("span", { class: "file" }, photo.path),
-    element("span", { class: "fact" }, ...size, fact(megabytes(photo.bytes), (p) => p.bytes), ", ", fact(date, (p) => -Math.floor(p.changed / 864e5))));
+    element("span", { class: "fact" }, ...size, fact(megabytes(photo.bytes), (p) => p.bytes), ", ", fact(dated, (p) => -Date.parse(day(p)))));
   if (photo.labels.length) about.append(element("span", { class: "labels" }, ...photo.labels.map((name) => element("span", {}, name))));
   if (photo.beside.length) about.append(element("span", { class: "fact" }, `with ${photo.beside.join(", ")}`));
   const image = element("img", { src: photo.image, alt: "", loading: "lazy" });
@@ -220,4 +231,5 @@ async function refresh() {
   } catch { /* said at the next step */ }
 }
 
+showPages(location.pathname !== "/"); // else this page is alone
 load();

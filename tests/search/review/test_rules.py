@@ -1,18 +1,21 @@
 """What is proposed to keep, what is remembered as kept, and where labels go."""
 
 import os
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
+from ssah_tf.data.capture_time import Dated
+from ssah_tf.data.label_table import LabelTable
 from ssah_tf.search.duplicates import Member
 from ssah_tf.search.photo_index import PhotoIndex
 from ssah_tf.search.photo_table import Photo
 from ssah_tf.search.review.kept import KeptGroups
 from ssah_tf.search.review.labels import IndexLabels, LabelChange, TableLabels, handed_on
-from ssah_tf.search.review.proposal import Rules, picture_size, propose
+from ssah_tf.search.review.proposal import Facts, Rules, picture_size, propose
 from ssah_tf.system.errors import RunError
 from ssah_tf.system.lock import only_one
 
@@ -43,7 +46,11 @@ def test_proposals(rules, kept):
         Member(Photo(path, "", size, time, tuple(labels)), "near", 0, 1)
         for path, (_, size, time, labels) in PHOTOS.items()
     ]
-    assert propose(group, rules, lambda p: p.labels, lambda p: (PHOTOS[p][0], 1)) == {kept}
+
+    def facts(photo):
+        return Facts((PHOTOS[photo.path][0], 1), Dated(datetime(2024, 5, photo.mtime_ns), "file"))
+
+    assert propose(group, rules, lambda p: p.labels, facts) == {kept}
 
 
 def test_a_burst_is_kept():
@@ -51,8 +58,45 @@ def test_a_burst_is_kept():
         Member(Photo(f"{place}.jpg", "", 5, 5), kind, 0, 1)
         for place, kind in enumerate(("first", "burst", "near", "burst"))
     ]
-    sizes = {"0.jpg": (10, 10), "1.jpg": (90, 90), "2.jpg": (20, 20), "3.jpg": (5, 5)}
-    assert propose(group, Rules(), lambda p: (), sizes.get) == {1, 2, 3}
+    day = Dated(datetime(2024, 5, 3), "camera")
+    sides = {"0.jpg": 10, "1.jpg": 90, "2.jpg": 20, "3.jpg": 5}
+
+    def facts(photo):
+        return Facts((sides[photo.path], sides[photo.path]), day)
+
+    assert propose(group, Rules(), lambda p: (), facts) == {1, 2, 3}
+
+
+def test_the_oldest_is_the_one_taken_first(tmp_path):
+    """By the camera; by the file where it does not say; of equal ones the older file."""
+    day = 86400 * 10**9
+    times = {"a.jpg": "2024:05:03 12:00:00", "b.jpg": "2024:05:02 12:00:00", "c.jpg": None,
+             "d.jpg": "2024:05:02 12:00:00"}  # fmt: skip
+    group = []
+    for number, (name, taken) in enumerate(times.items()):
+        exif = Image.Exif()
+        if taken:
+            exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = taken
+        Image.new("RGB", (30, 20)).save(tmp_path / name, exif=exif)
+        group.append(
+            Member(Photo(str(tmp_path / name), "", 5, (20000 - number) * day), "near", 0, 1)
+        )
+
+    def kept(*places):
+        found = propose([group[p] for p in places], Rules(first="oldest"), lambda p: (), Facts.of)
+        return {places[place] for place in found}
+
+    assert [Facts.of(member.photo).dated.by for member in group] == [
+        "camera", "camera", "file", "camera",
+    ]  # fmt: skip
+    assert Facts.of(group[0].photo).dated.at == datetime(2024, 5, 3, 12)
+    assert kept(0, 1) == {1}
+    assert kept(0, 1, 3) == {3}  # of one time: its file is older
+    assert kept(0, 1, 2, 3) == {3}  # the file without a date is of October 2024
+    assert Facts.of(group[2].photo).dated.at == datetime.fromtimestamp(19998 * 86400)
+    old = Member(Photo(str(tmp_path / "c.jpg"), "", 5, 19000 * day), "near", 0, 1)
+    group[2] = old  # of January 2022
+    assert kept(0, 1, 2, 3) == {2}
 
 
 def test_a_tie_and_a_link(tmp_path):
@@ -63,7 +107,7 @@ def test_a_tie_and_a_link(tmp_path):
         Member(Photo(str(tmp_path / name), "", 5, 5), "copy", 0, 1)
         for name in ("a.png", "b.png", "b.png")
     ]
-    assert propose(group, Rules(), lambda p: (), picture_size) == {1}
+    assert propose(group, Rules(), lambda p: (), Facts.of) == {1}
     assert picture_size(str(tmp_path / "b.png")) == (30, 20)
     (tmp_path / "b.png").write_bytes(b"none")
     assert picture_size(str(tmp_path / "b.png")) == picture_size("/gone.png") == (0, 0)
@@ -155,12 +199,24 @@ def test_labels_of_an_index(indexed):
     assert labels.of(a) == ()
 
 
+def test_labels_that_another_process_has_put_into_the_index(indexed):
+    """Those of the photos as they were read are old then."""
+    a, b = photos_in(indexed)
+    labels = IndexLabels(indexed)
+    with labels.held():
+        assert labels.of(b) == ("dog",)
+    IndexLabels(indexed).change([LabelChange(b.path, ("dog",), ("owl",))])
+    assert labels.of(b) == ("dog",)
+    with labels.held():
+        assert handed_on([a], [b], labels.of) == [LabelChange(a.path, (), ("owl",))]
+
+
 def test_labels_of_a_table(indexed, tmp_path):
     """Its columns and other rows stay; what is edited meanwhile is taken up."""
     a, b = photos_in(indexed)
     path = tmp_path / "labels.csv"
     path.write_text(f"path,stars,label\n{b.path},5,cat\n")
-    labels = TableLabels(path, [os.path.dirname(a.path)])
+    labels = TableLabels(LabelTable(path), [os.path.dirname(a.path)])
     assert (labels.of(a), labels.of(b)) == ((), ("cat",))
     changes = handed_on([a], [b], labels.of)
     path.write_text(f"path,stars,label\n{b.path},4,cat\nc.png,,owl\n")

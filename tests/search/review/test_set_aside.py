@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,13 @@ class Labels:
     def __init__(self, **named):
         self.named = {f"{name}.jpg": tuple(labels) for name, labels in named.items()}
         self.full = False
+        self.others: list[dict[str, tuple[str, ...]]] = []
+
+    @contextmanager
+    def held(self):
+        """Others change labels just before."""
+        self.named |= self.others.pop(0) if self.others else {}
+        yield
 
     def of(self, photo):
         return self.named.get(os.path.basename(photo.path), ())
@@ -219,6 +227,22 @@ def test_labels_go_to_what_is_kept_and_back(tree):
     assert labels.named == {
         "a.jpg": ("sea",), "k.jpg": ("cat",), "b.jpg": ("sea", "dog"), "c.jpg": ("cat",)
     }  # fmt: skip
+
+
+def test_labels_that_others_change_meanwhile(tree):
+    """What was said before it begins goes along; what is said while it moves is not lost."""
+    keep, photo = tree.put("a.jpg"), tree.put("b.jpg")
+    labels = Labels()
+    labels.others = [{"b.jpg": ("dog",)}, {"b.jpg": ("dog", "cat")}]
+    aside = aside_of(tree, labels)
+    with pytest.raises(DataError, match="labels of these photos have just changed: do it once"):
+        aside.set_aside([keep], [photo], str(tree.photos))
+    assert tree.names() == ["a.jpg", "b.jpg"]
+    assert labels.named == {"b.jpg": ("dog", "cat")}
+    labels.others = [{}, {"c.jpg": ("sea",)}]  # of another photo
+    aside.set_aside([keep], [photo], str(tree.photos))
+    assert labels.named["a.jpg"] == ("dog", "cat")
+    assert tree.names() == ["a.jpg"]
 
 
 def test_labels_that_cannot_be_written(tree):

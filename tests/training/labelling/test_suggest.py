@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from ssah_tf.training.hash_layer import features as features_module
 from ssah_tf.training.hash_layer.label_propagation import class_posterior
-from ssah_tf.training.labelling import suggest as module
-from ssah_tf.training.labelling.suggest import certainty, one_of_copies, points_of, suggest
+from ssah_tf.training.labelling.suggest import Belief, choose, one_of_copies, points_of, suggest
 
 
 def made(sizes, spread=0.02, seed=0, width=32):
@@ -23,6 +23,10 @@ def labels_of(which, known):
 
 
 NONE = np.array([], int)
+
+
+def certainty(features, labels, known):
+    return Belief.of(features, labels).certainty(known, len(features))
 
 
 def test_all_classes_come_first():
@@ -69,7 +73,28 @@ def test_equal_features_of_other_contents_come_once():
 
 def test_one_of_copies():
     digests = ["a", "b", "a", "c", "b", "a"]
-    assert one_of_copies(digests, np.array([4])).tolist() == [0, 3, 4]
+    assert one_of_copies(digests, np.array([4]), np.arange(6)).tolist() == [0, 3, 4]
+    assert one_of_copies(digests, np.array([4]), np.array([1, 2, 5])).tolist() == [2, 4]
+
+
+def test_what_is_set_aside_is_not_suggested_but_its_copy_is():
+    features, which, digests = made([20, 20], spread=0.2)
+    labels = labels_of(np.concatenate([which, which]), NONE)
+    points, twice = points_of(np.concatenate([features, features])), [*digests, *digests]
+    found = choose(points, labels, twice, 100, None, aside=np.arange(5, 40))
+    assert sorted(found) == [*range(5), *range(45, 80)]
+    passed = choose(points, labels, twice, 100, None, passed=np.arange(5, 40))
+    assert sorted(passed) == [*range(5)]
+
+
+def test_copies_count_once():
+    """A hundred copies of a photo are no reason to ask for one like it first."""
+    features, which, digests = made([3, 12], spread=0.2)
+    copied = np.flatnonzero(which == 0)[0]
+    many = np.concatenate([features, np.repeat(features[copied][None], 100, axis=0)])
+    labels = np.zeros((115, 2), np.uint8)
+    first = suggest(many, labels, [*digests, *[digests[copied]] * 100], 1)
+    assert which[first[0]] == 1
 
 
 def test_points_by_hand():
@@ -115,7 +140,7 @@ def test_certainty_where_photos_have_several_labels():
 
 
 def test_certainty_of_many_is_of_a_part(monkeypatch):
-    monkeypatch.setattr(module, "GROUND", 50)
+    monkeypatch.setattr(features_module, "SAMPLE", 50)
     features, which, _ = made([100, 100])
     found = certainty(features, labels_of(which, np.arange(8)), np.arange(8))
-    assert 50 <= (found > 0).sum() <= 58
+    assert (found > 0).sum() == 58
