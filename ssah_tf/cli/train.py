@@ -30,7 +30,11 @@ Overrides = Annotated[
 ]
 LabelFile = Annotated[
     Path | None,
-    typer.Option(help="Read labels from this file: .csv, .jsonl, or research lists."),
+    typer.Option(
+        metavar="FILE|none",
+        help="Read labels from this file: .csv, .jsonl, or research lists; with `none` folders are "
+        "no classes.",
+    ),
 ]
 Moved = Annotated[
     str | None, typer.Option("--data", help="Look for the photos in this folder: they have moved.")
@@ -97,6 +101,7 @@ def train(
     """Train a recipe, then evaluate the encoder that validation selected.
 
     With --data and without a recipe, several are tried within a budget; validation chooses one.
+    Without labels codes are made of a pretrained backbone's features alone.
     Where TF_CONFIG names several workers this is one of them; --output is the same for all.
     """
     began = time.monotonic()

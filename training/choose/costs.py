@@ -6,9 +6,9 @@ from ssah_tf.data import Split
 from ssah_tf.training.batch_statistics import SAMPLE as RECALIBRATED
 from ssah_tf.training.choose.candidates import shortened
 from ssah_tf.training.choose.timing import FrozenTiming, GameTiming
-from ssah_tf.training.evaluate import VALIDATION_DATABASE
 from ssah_tf.training.hash_layer.features import SAMPLE
 from ssah_tf.training.recipe_sections import Recipe
+from ssah_tf.training.with_labels import VALIDATION_DATABASE
 
 #: Seconds of PCA and rotation for an image, and of loading and saving around a training.
 ITQ, AROUND = 2e-4, 3.0

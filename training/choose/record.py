@@ -46,8 +46,8 @@ class Result(Part):
     name: str
     share: float
     seconds: Seconds
-    validation_map: float
-    validation_error: float
+    validation_map: float | None  # `None` where no image validates
+    validation_error: float | None
     average_precision: list[float]  # of each validation image, in the order of the split
     note: str = ""
 

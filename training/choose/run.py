@@ -59,12 +59,14 @@ def load(overrides: tuple[str, ...]) -> tuple[Loaded, Split, tuple[str, ...]]:
         SsahError: A key that is not for all recipes, images that cannot be used, or too few labels.
     """
     check_common(overrides)
-    recipe = load_recipe("frozen", overrides)
+    recipe = load_recipe("baseline", overrides)  # the one that takes images without labels, too
     loaded = build_images(recipe)
-    if not any(override.startswith(f"{HELD_OUT}=") for override in overrides):
+    if loaded.images.classes and not any(
+        override.startswith(f"{HELD_OUT}=") for override in overrides
+    ):
         enough = math.ceil(VALIDATION / len(loaded.images.classes))
         overrides += (f"{HELD_OUT}={max(enough, recipe.data.validation_per_class)}",)
-    return loaded, build_split(load_recipe("frozen", overrides), loaded.images), overrides
+    return loaded, build_split(load_recipe("baseline", overrides), loaded.images), overrides
 
 
 def begin(
@@ -83,7 +85,8 @@ def begin(
         The run, which has no recipe yet, and what is planned.
 
     Raises:
-        SsahError: The time is too small for anything, or the folder cannot be made.
+        SsahError: The time is too small for anything, no recipe can be tried, or the folder cannot
+            be made.
     """
     new = not folder.exists()
     run = Run.create(folder)
@@ -120,6 +123,8 @@ def plan(images: ImageSet, split: Split, overrides: tuple[str, ...], clock: Cloc
         else:
             costs.games["pretrained"] = time_game(recipes["pretrained"], images, split)
     sensible = {name: of for name, of in sizes.items() if against[name] is None}
+    if not sensible:
+        raise SsahError(f"no recipe can be tried: {against['baseline']}")
     chosen, late = make_plan(clock.left, clock.spent, costs, sensible)
     dearest = max(costs.evaluation(name, size) for name, (size, _) in chosen.of.items())
     return Record(

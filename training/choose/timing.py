@@ -115,8 +115,10 @@ def time_hash_layer(recipe: Recipe, width: int, classes: int) -> tuple[float, fl
     Args:
         recipe: Its batches and losses.
         width: Number of features.
-        classes: Number of classes.
+        classes: Number of classes; without one no hash layer is trained.
     """
+    if not classes:
+        return 0.0, 0.0
     labels = np.eye(classes, dtype=np.uint8)
     batch, seen = recipe.train.batch, 1 + recipe.train.ratio
     began = time.monotonic()
@@ -206,4 +208,5 @@ def timed(work: Callable) -> tuple:
 
 def few_of(split: Split) -> Split:
     """A split whose mean colours are soon known."""
-    return replace(split, labelled=split.labelled[:IMAGES], unlabelled=())
+    few = (split.labelled + split.unlabelled)[:IMAGES]
+    return replace(split, labelled=(), unlabelled=few)

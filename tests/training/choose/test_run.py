@@ -432,3 +432,35 @@ def test_labels_on_a_few_photos_only(photos, ssah, tmp_path):
     table.write_text("path,label\n")
     said = ssah("train", *words, tmp_path / "other")
     assert said.code == 1
+
+
+def test_without_labels_the_baseline_is_planned(photos, tmp_path):
+    run, images, record, _ = started(photos, tmp_path / "run", 600.0, "data.labels=none")
+    assert images.classes == ()
+    assert not Run(run.folder).whole_split.labelled
+    assert [planned.name for planned in record.planned] == ["baseline"]
+    assert record.planned[0].why == "it needs no labels"
+    assert {part.why for part in record.left_out} == {"learns from labels, and there are none"}
+    unable = FrozenTiming(0.0, 0.001, {}, 0.0, 0.0, "no weights here")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "time_frozen", lambda *_: unable)
+        with pytest.raises(SsahError, match="no recipe can be tried: no weights here"):
+            started(photos, tmp_path / "other", 600.0, "data.labels=none")
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.slow
+def test_without_labels_the_baseline_is_taken(photos, ssah, tmp_path):
+    """Folders that are no classes; the command is the same, and so is what it leaves."""
+    words = [word for override in SMALL for word in ("--set", override)]
+    said = ssah("train", "--data", photos, "--labels", "none", "--output", tmp_path / "run", *words)
+    assert said.code == 0, said.err
+    run = Run.open(tmp_path / "run")
+    record = read_record(run)
+    assert record.chosen == "baseline"
+    assert record.result("baseline").validation_map is None
+    assert run.recipe.data.labels == "none"
+    assert run.metrics()["retrieval"] is None
+    assert "few labels validate" not in said.out
+    assert "What was tried" in run.report_path.read_text()
+    assert not (run.folder / "features").exists()
