@@ -63,6 +63,12 @@ class HNet(keras.Model):
             self.appearance_layer.build((None, self.backbone.feature_size))
         self.built = True
 
+    def with_bits(self, bits: int) -> "HNet":
+        """A built H-Net with the same backbone, and a fresh hash layer of another length."""
+        other = HNet(self.backbone, bits, name=self.name)
+        other.build_from_config(self.get_build_config())
+        return other
+
     def with_appearance(self, kernel: np.ndarray, bias: np.ndarray) -> "HNet":
         """An H-Net with the same backbone and hash layer, and with an appearance layer.
 

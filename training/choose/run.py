@@ -10,6 +10,7 @@ from ssah_tf.data import ImageSet, Loaded, Split
 from ssah_tf.encoding.feature_parts import features_in
 from ssah_tf.system.errors import RecipeError, RunError, SsahError, Stopped
 from ssah_tf.system.reading import parse_json
+from ssah_tf.training.auto import resolve
 from ssah_tf.training.bars import Bars, no_bar
 from ssah_tf.training.build import build_images, build_split
 from ssah_tf.training.callbacks import Diverged
@@ -30,6 +31,7 @@ from ssah_tf.training.choose.record import LeftOut, Planned, Record, Result
 from ssah_tf.training.choose.rule import choose, enough_labels
 from ssah_tf.training.choose.timing import time_frozen, time_game
 from ssah_tf.training.choose.traits import Traits
+from ssah_tf.training.hash_layer.bits import NO_MORE, fitting_bits, tell_fewer
 from ssah_tf.training.hash_layer.feature_store import FeatureStore
 from ssah_tf.training.recipe import load_recipe
 from ssah_tf.training.recipe_sections import Recipe
@@ -45,6 +47,8 @@ LEAST = 0.4
 
 def load(overrides: tuple[str, ...]) -> tuple[Loaded, Split, tuple[str, ...]]:
     """The images that candidates share, and their split.
+
+    Candidates have no more bits than the images allow; a line says so.
 
     Where there are few classes, more images of each validate than recipes say: those choose. A
     fifth of a class is the most all the same, and encoders are made with their labels at the end.
@@ -66,7 +70,13 @@ def load(overrides: tuple[str, ...]) -> tuple[Loaded, Split, tuple[str, ...]]:
     ):
         enough = math.ceil(VALIDATION / len(loaded.images.classes))
         overrides += (f"{HELD_OUT}={max(enough, recipe.data.validation_per_class)}",)
-    return loaded, build_split(load_recipe("baseline", overrides), loaded.images), overrides
+    recipe = resolve(load_recipe("baseline", overrides), loaded.images)
+    split = build_split(recipe, loaded.images)
+    bits = fitting_bits(recipe, split, loaded.images)
+    if bits < recipe.model.bits:
+        tell_fewer(bits, recipe.model.bits, NO_MORE)
+        overrides += (f"model.bits={bits}",)
+    return loaded, split, overrides
 
 
 def begin(
