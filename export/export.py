@@ -152,7 +152,7 @@ def make(
             np.savez_compressed(stream, images=pixels[some], **arrays)
         (making / "MODEL_CARD.md").write_text(model_card(about, report), encoding="utf-8")
         said = ("protocol", "classes", "retrieval", "neighbours")
-        card = {**about, **{key: report.get(key) for key in said}}
+        card = {**about, **{key: report[key] for key in said if key in report}}
         (making / "model_card.json").write_text(json.dumps(card, indent=1), encoding="utf-8")
         write_manifest(making, about)
         swap(making, folder)

@@ -36,8 +36,8 @@ def evaluate(
         `codes` of the database (see `CodeStatistics`), `label_search` (see there),
         `average_precision` of each query, `classes`, the epoch that validation selected, and
         `doubts`: what the numbers do not say. Of images without classes all that labels say is
-        `None`, or empty, and `neighbours` says how codes agree with features (see
-        `NeighbourRecall`); else that is `None`. If queries or images of the database are missing,
+        `None`, or empty, and there is `neighbours`: how codes agree with features (see
+        `NeighbourRecall`). If queries or images of the database are missing,
         `missing` names them, and numbers and codes of all are kept if there are any.
 
     Raises:
@@ -66,8 +66,10 @@ def evaluate(
         "selected_epoch": selected["epoch"] + 1,
         "validation_map": selected["validation_map"],
         "validation_error": selected["validation_error"],
+        "validation_chance": numbers["validation_chance"],
         "training_seconds": round(sum(e["seconds"] for e in run.history), 1),
         "classes": list(images.classes),
+        "retrieval": numbers["retrieval"],
         "codes": code_statistics(codes["database"], encoder.bits).to_dict(),
         **numbers,
     }

@@ -70,7 +70,6 @@ def measure_with_labels(
     return full[:2], {
         "validation_chance": validation_chance(images, split, every),
         "retrieval": retrieval,
-        "neighbours": None,
         "label_search": label_search(
             np.concatenate(codes),
             every.take(encoded),
