@@ -121,7 +121,7 @@ def train(
     if data and not (recipe or resume or self_train):
         clock = Clock(parse_duration(budget or BUDGET, "--budget"), began=began)
         changes = overrides_of(data, labels, overrides, no_sample, exclude)
-        run, loaded, record = begin_choice(changes, output, clock)
+        run, loaded, record = begin_choice(changes, output, clock, features)
         print_findings(loaded)
         print_start(run, loaded.images)
         return finish_choice(run, loaded.images, record, clock, devices, features)

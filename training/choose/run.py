@@ -26,6 +26,7 @@ from ssah_tf.training.choose.candidates import (
 )
 from ssah_tf.training.choose.costs import Costs, Counts
 from ssah_tf.training.choose.deadline import OVERRUN, Deadline, OutOfTime
+from ssah_tf.training.choose.kept import contents_seen, missing_features
 from ssah_tf.training.choose.plan import PLANNED, SHARES, Choice, make_plan, reason_of
 from ssah_tf.training.choose.record import LeftOut, Planned, Record, Result
 from ssah_tf.training.choose.rule import choose, enough_labels
@@ -80,7 +81,12 @@ def load(overrides: tuple[str, ...]) -> tuple[Loaded, Split, tuple[str, ...]]:
 
 
 def begin(
-    folder: Path, images: ImageSet, split: Split, overrides: tuple[str, ...], clock: Clock
+    folder: Path,
+    images: ImageSet,
+    split: Split,
+    overrides: tuple[str, ...],
+    clock: Clock,
+    work: Path | None = None,
 ) -> tuple[Run, Record]:
     """Time the machine, plan, and make the run folder.
 
@@ -90,6 +96,7 @@ def begin(
         split: Their parts.
         overrides: See `load`.
         clock: The time that there is.
+        work: Working folder whose features are taken; see `carry_out`.
 
     Returns:
         The run, which has no recipe yet, and what is planned.
@@ -101,7 +108,7 @@ def begin(
     new = not folder.exists()
     run = Run.create(folder)
     try:
-        record = plan(images, split, overrides, clock)
+        record = plan(images, split, overrides, clock, features_in(work or folder))
     except BaseException:
         if new:
             with suppress(OSError):
@@ -116,14 +123,18 @@ def begin(
     return run, record
 
 
-def plan(images: ImageSet, split: Split, overrides: tuple[str, ...], clock: Clock) -> Record:
-    """Which candidates are tried. See `begin`."""
+def plan(
+    images: ImageSet, split: Split, overrides: tuple[str, ...], clock: Clock, kept: Path
+) -> Record:
+    """Which candidates are tried. See `begin`; `kept` is where features lie."""
     given = load_recipe("frozen", overrides).data.image_size
     traits = Traits.of(images, split)
     sizes = {c.name: sizes_of(c, traits, None if given == "auto" else given) for c in CANDIDATES}
     recipes = {c.name: recipe_of(c, images, sizes[c.name][0], overrides) for c in CANDIDATES}
     timing = time_frozen(recipes["frozen"], images, split, sizes["frozen"])
-    costs = Costs(Counts.of(split, len(images)), recipes, timing)
+    contents = contents_seen(images, split)
+    missing = {side: missing_features(kept, key, contents) for side, key in timing.keys.items()}
+    costs = Costs(Counts.of(split, len(images)), recipes, timing, missing=missing)
     against = {c.name: objection(c, traits, timing.no_weights) for c in CANDIDATES}
     if against["folder"] is None:
         costs.games["folder"] = time_game(recipes["folder"], images, split)
@@ -136,11 +147,15 @@ def plan(images: ImageSet, split: Split, overrides: tuple[str, ...], clock: Cloc
     if not sensible:
         raise SsahError(f"no recipe can be tried: {against['baseline']}")
     chosen, late = make_plan(clock.left, clock.spent, costs, sensible)
+    side = side_of_features(chosen, costs)
     dearest = max(costs.evaluation(name, size) for name, (size, _) in chosen.of.items())
     return Record(
         budget=clock.budget,
         spent=clock.spent,
-        features=features_of_plan(chosen, costs),
+        features=0.0 if side is None else costs.features(side),
+        feature_key="" if side is None else timing.keys.get(side, ""),
+        to_compute=0 if side is None else costs.to_compute(side),
+        kept=len(contents) - missing[side] if side in missing else 0,
         evaluation=dearest,
         enough=enough_labels(traits),
         planned=[
@@ -155,10 +170,9 @@ def plan(images: ImageSet, split: Split, overrides: tuple[str, ...], clock: Cloc
     )
 
 
-def features_of_plan(chosen: Choice, costs: Costs) -> float:
-    """Seconds of the features that candidates of a plan share."""
-    frozen = [size for name, (size, _) in chosen.of.items() if name not in costs.games]
-    return costs.features(frozen[0]) if frozen else 0.0
+def side_of_features(chosen: Choice, costs: Costs) -> int | None:
+    """Side of the images whose features candidates of a plan share; `None` if none needs any."""
+    return next((size for name, (size, _) in chosen.of.items() if name not in costs.games), None)
 
 
 def planned(

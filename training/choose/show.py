@@ -14,7 +14,8 @@ def print_plan(record: Record) -> None:
     for column in ("recipe", "px", "about", "why"):
         table.add_column(column, overflow="fold")
     if record.features:
-        table.add_row("features", str(record.planned[0].size), written(record.features), "shared")
+        why = f"shared; of {record.kept:,} photos they are there" if record.kept else "shared"
+        table.add_row("features", str(record.planned[0].size), written(record.features), why)
     for planned in record.planned:
         row = (planned.name, str(planned.size), written(planned.seconds), planned.why)
         table.add_row(*row)
