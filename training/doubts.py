@@ -2,13 +2,18 @@
 
 import numpy as np
 
-from ssah_tf.metrics import LabelLists, chance_average_precision, relevant_counts
+from ssah_tf.metrics import LabelLists, NeighbourRecall, chance_average_precision, relevant_counts
 from ssah_tf.system.text import printable
 
 #: Queries below which one image moves every mean by tenths.
 FEW = 10
 #: Level of random codes from which a number says little.
 HIGH = 0.8
+#: What is said where no image has a label.
+NO_LABELS = (
+    "no photo has a label, so mAP cannot be measured; `ssah suggest` says which photos to label "
+    "first, `ssah label` has a page for it"
+)
 #: Classes that are named.
 SHOWN = 5
 
@@ -21,6 +26,8 @@ def doubts_of_split(query: LabelLists, database: LabelLists, classes: tuple[str,
         database: Labels of the database.
         classes: Class names.
     """
+    if not classes:
+        return [NO_LABELS]
     queried = query.counts() > 0
     there = queried | (database.counts() > 0)
     relevant = relevant_counts(query, database)
@@ -58,4 +65,15 @@ def doubt_of_interval(interval: tuple[float, float] | None, chance: float) -> li
     return [
         f"the interval {interval[0]:.4f} to {interval[1]:.4f} of mAP@all holds what guessing "
         f"reaches, {chance:.4f}, or is below it: this encoder cannot be told from random codes"
+    ]
+
+
+def doubt_of_neighbours(found: NeighbourRecall) -> list[str]:
+    """A line if guessing finds nearly all neighbours, since the database is small."""
+    rank, chance = next(iter(found.chance.items()))
+    if chance < HIGH:
+        return []
+    return [
+        f"the database has {found.database} images: guessing finds {chance:.2f} of the neighbours "
+        f"within the first {rank}, and the numbers say little"
     ]

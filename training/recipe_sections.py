@@ -194,6 +194,15 @@ class Recipe(Section):
             )
         return self
 
+    @property
+    def learns_from_labels(self) -> bool:
+        """Whether labels train the encoder, and do not only measure it."""
+        return not self.train.cached_features or self.train.joint != 0
+
+    def with_bits(self, bits: int) -> "Recipe":
+        """The same with codes of another length."""
+        return self.model_copy(update={"model": self.model.model_copy(update={"bits": bits})})
+
     def save(self, path: Path) -> None:
         """Write the recipe with all its values as YAML."""
         write_atomically(path, yaml.safe_dump(self.model_dump(), sort_keys=False).encode())

@@ -39,7 +39,8 @@ class Run:
     `validation.json` and `tensorboard/`; after self-training also `pseudo_labels.csv`. Where one of
     several recipes was chosen, also `choice.json`, and the other runs in `candidates/`.
 
-    Recipe and split are read once: they do not change after the start of a run.
+    Recipe and split are read once: they do not change after the start of a run, but for
+    `take_bits`.
 
     Attributes:
         folder: Where all that lies.
@@ -176,6 +177,11 @@ class Run:
             RecipeError: It is missing, damaged or of another version.
         """
         return load_recipe(self.recipe_path)
+
+    def take_bits(self, bits: int) -> None:
+        """Write another code length into the recipe: see `training.hash_layer.bits`."""
+        self.recipe.with_bits(bits).save(self.recipe_path)
+        del self.__dict__["recipe"]  # it is read again
 
     @cached_property
     def whole_split(self) -> Split:

@@ -13,8 +13,11 @@ def selected_epoch(epochs: list[dict]) -> int:
     model).
 
     Args:
-        epochs: `validation_map` and its standard error `validation_error` of each epoch.
+        epochs: `validation_map` and its standard error `validation_error` of each epoch; `None`
+            where no image validates, so that the last epoch is taken.
     """
+    if epochs[-1]["validation_map"] is None:
+        return len(epochs) - 1
     best = max(epochs, key=lambda e: e["validation_map"])
     floor = best["validation_map"] - best["validation_error"]
     return max(i for i, e in enumerate(epochs) if e["validation_map"] >= floor)

@@ -8,6 +8,7 @@ from ssah_tf.system.errors import RunError
 from ssah_tf.training.auto import resolve
 from ssah_tf.training.build import build_images, build_split
 from ssah_tf.training.devices import is_chief
+from ssah_tf.training.hash_layer.bits import NO_MORE, fitting_bits, tell_fewer
 from ssah_tf.training.recipe import Recipe
 from ssah_tf.training.run import Run
 from ssah_tf.training.self_training import check_teacher
@@ -17,6 +18,8 @@ def start(
     recipe: Recipe, folder: Path, check: Callable[[Recipe], None] | None = None
 ) -> tuple[Run, Loaded]:
     """Scan the images, resolve what the recipe leaves to them, draw the split, make the folder.
+
+    A line says so where the images allow fewer bits than the recipe asks for.
 
     Of several workers the chief makes the folder; the others find it there when they train.
 
@@ -39,6 +42,9 @@ def start(
     if check is not None:
         check(recipe)
     split = build_split(recipe, loaded.images)
+    bits = fitting_bits(recipe, split, loaded.images)
+    tell_fewer(bits, recipe.model.bits, NO_MORE)
+    recipe = recipe.with_bits(bits)
     if recipe.pseudo_labels.self_train:
         check_teacher(Run.open(Path(recipe.pseudo_labels.self_train)), split)
     run = Run.create(folder)

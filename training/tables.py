@@ -1,6 +1,7 @@
 """What a person sees at the end: the numbers of a run, and the stored rows beside them."""
 
 import json
+from collections.abc import Iterator
 from importlib import resources
 
 from rich.table import Table
@@ -16,29 +17,51 @@ SHOWN = 10
 def print_metrics(metrics: dict) -> None:
     """Print the numbers of an evaluation with their protocol."""
     console = plain_console()
-    found = metrics["retrieval"]
-    chance = found["chance"]
-    low, high = found["map_interval"]
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
     table.add_column()
-    table.add_row(
+    by_labels = metrics["retrieval"] is not None
+    rows = rows_with_labels(metrics) if by_labels else rows_without_labels(metrics["neighbours"])
+    codes = metrics["codes"]
+    spread = (
+        f"{codes['distinct_codes']:,} distinct of {codes['codes']:,}, the most common of "
+        f"{codes['largest_bucket']:,}; mean |share of ones - 1/2| of a bit "
+        f"{codes['mean_imbalance']:.3f}"
+    )
+    for row in [*rows, ("codes", spread), *(validation_rows(metrics) if by_labels else ())]:
+        table.add_row(*row)
+    console.print()
+    console.print(table)
+    if not by_labels:
+        console.print(f"nearest in k: {metrics['neighbours']['definition']}.", soft_wrap=True)
+    console.print("guessing: what random codes reach on average.")
+    console.print(f"Protocol: {printable(metrics['protocol'])}.", soft_wrap=True)
+    for line in metrics["doubts"]:
+        console.print(f"warning: {printable(line)}", soft_wrap=True)
+
+
+def rows_with_labels(metrics: dict) -> Iterator[tuple[str, str]]:
+    """What labels say of queries and database: name and numbers."""
+    found = metrics["retrieval"]
+    chance = found["chance"]
+    low, high = found["map_interval"]
+    yield (
         "mAP@all, tie-aware",
         f"{found['map_tie_aware']:.4f}  guessing {chance['map_tie_aware']:.4f}  "
         f"(95 % interval over queries {low:.4f} to {high:.4f})",
     )
-    table.add_row(
+    yield (
         "mAP@all, sorted",
         f"{found['map_sorted']:.4f}  guessing {chance['map_sorted']:.4f}  (ties in database order)",
     )
     for k in (k for k in ("10", "100", "1000", "5000") if k in found["precision_at_k"]):
-        table.add_row(
+        yield (
             f"P@{k}",
             f"{found['precision_at_k'][k]:.4f}  guessing {chance['precision_at_k'][k]:.4f}; "
             f"mAP@{k} {found['map_sorted_at_k'][k]:.4f}  "
             f"guessing {chance['map_sorted_at_k'][k]:.4f} (sorted, by hits in the top {k})",
         )
-    table.add_row(
+    yield (
         f"P@Hamming<={found['radius']}",
         f"{found['precision_in_radius']:.4f}  guessing {chance['precision_in_radius']:.4f}  "
         f"(empty balls, {found['empty_ball_share']:.1%}, count 0)",
@@ -51,7 +74,7 @@ def print_metrics(metrics: dict) -> None:
         if value is not None
     }
     ends = [pick(per_class, key=lambda name: per_class[name][0]) for pick in (max, min)]
-    table.add_row(
+    yield (
         "by class",
         ", ".join(
             f"{word} {printable(name)} {per_class[name][0]:.4f} guessing {per_class[name][1]:.4f}"
@@ -60,34 +83,38 @@ def print_metrics(metrics: dict) -> None:
     )
     by_label = metrics["label_search"]
     if by_label["map"] is not None:
-        table.add_row(
+        yield (
             "search by label",
             f"mAP {by_label['map']:.4f}  guessing {by_label['chance']:.4f}, of "
             f"{by_label['photos']:,} photos whose labels training did not use",
         )
-    table.add_row(
+    yield (
         "queries",
         f"{found['queries']:,} of {found['query_classes']:,} of the {len(metrics['classes']):,} "
         f"classes, against {found['database']:,}",
     )
-    codes = metrics["codes"]
-    table.add_row(
-        "codes",
-        f"{codes['distinct_codes']:,} distinct of {found['database']:,}; "
-        f"mean |share of ones - 1/2| of a bit {codes['mean_imbalance']:.3f}",
-    )
-    table.add_row(
+
+
+def validation_rows(metrics: dict) -> Iterator[tuple[str, str]]:
+    """By what the encoder was selected: name and numbers."""
+    yield (
         "validation",
         f"mAP {metrics['validation_map']:.4f} ± {metrics['validation_error']:.4f}  "
         f"guessing {metrics['validation_chance']:.4f}, at epoch "
         f"{metrics['selected_epoch']}, which was selected by it",
     )
-    console.print()
-    console.print(table)
-    console.print("guessing: what random codes reach on average.")
-    console.print(f"Protocol: {printable(metrics['protocol'])}.", soft_wrap=True)
-    for line in metrics["doubts"]:
-        console.print(f"warning: {printable(line)}", soft_wrap=True)
+
+
+def rows_without_labels(found: dict) -> Iterator[tuple[str, str]]:
+    """How codes agree with features, of the section `neighbours`: name and numbers."""
+    for k, share in found["recall"].items():
+        low, high = found["interval"][k]
+        yield (
+            f"{found['near']} nearest in {k}",
+            f"{share:.4f}  guessing {found['chance'][k]:.4f}  (95 % interval over queries "
+            f"{low:.4f} to {high:.4f})",
+        )
+    yield "queries", f"{found['queries']:,}, against {found['database']:,}"
 
 
 def print_data_report(report: DataReport) -> None:
@@ -115,7 +142,8 @@ def print_data_report(report: DataReport) -> None:
         table.add_column("labelled" if part == "train" else part, justify="right")
     for name, counts in report.classes.items():
         table.add_row(printable(name), *(f"{counts.get(part, 0):,}" for part in parts))
-    console.print(table)
+    if report.classes:
+        console.print(table)
     findings = {
         "files that cannot be read": list(report.bad_files.values()),
         "labels without a file": report.missing_files,

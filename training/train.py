@@ -28,9 +28,10 @@ from ssah_tf.training.devices import (
     workers_stay,
 )
 from ssah_tf.training.finish import finish_encoder
+from ssah_tf.training.hash_layer.bits import NO_DIRECTIONS, tell_fewer
 from ssah_tf.training.hash_layer.features import Features, features_of, sample_of
 from ssah_tf.training.hash_layer.frozen import train_on_frozen_backbone
-from ssah_tf.training.hash_layer.itq import begin_game_with_itq
+from ssah_tf.training.hash_layer.itq import TooManyBits, begin_game_with_itq
 from ssah_tf.training.memory import check_batch, enough_memory
 from ssah_tf.training.progress import Progress
 from ssah_tf.training.recipe import Recipe
@@ -114,7 +115,7 @@ def train_game(
     plan = stages(recipe, game.has_adversary)
     done = restore(run, game, strategy)
     if not done and recipe.model.hash_layer == "itq":
-        begin_with_features(game, recipe, images, split)
+        game = begin_with_features(game, run, images, split, strategy)
         adopt_chiefs(strategy, game.variables)  # hosts may differ in how they round
     if left := [stage for stage in plan if done < stage.last * per_epoch]:
         with (
@@ -205,12 +206,32 @@ def make_callbacks(
     ]
 
 
-def begin_with_features(game: SSAH, recipe: Recipe, images: ImageSet, split: Split) -> None:
-    """Begin the hash layer with what PCA and ITQ make of the backbone's features."""
-    labelled = images.positions(split.labelled)
+def begin_with_features(
+    game: SSAH, run: Run, images: ImageSet, split: Split, strategy: tf.distribute.Strategy
+) -> SSAH:
+    """Begin the hash layer with what PCA and ITQ make of the backbone's features.
+
+    Returns:
+        The game; with fewer bits, which the recipe then has, too, if features have fewer
+        directions.
+    """
+    recipe, labelled = run.recipe, images.positions(split.labelled)
     positions = np.concatenate([labelled, sample_of(images.positions(split.unlabelled))])
     features = features_of(game.hnet, images, positions, recipe.data.image_size)
-    begin_game_with_itq(game, features, images.labels[labelled], recipe.seed)
+    begin = partial(
+        begin_game_with_itq, features=features, labels=images.labels[labelled], seed=recipe.seed
+    )
+    try:
+        begin(game)
+    except TooManyBits as error:
+        if not error.directions:
+            raise
+        tell_fewer(error.directions, recipe.model.bits, NO_DIRECTIONS)
+        run.take_bits(error.directions)
+        with strategy.scope():
+            game = build_game(run.recipe, images, split)  # the same backbone
+        begin(game)
+    return game
 
 
 def training_batches_of(

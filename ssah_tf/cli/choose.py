@@ -20,7 +20,7 @@ BUDGET = "10m"
 
 
 def begin_choice(
-    changes: tuple[str, ...], output: Path | None, clock: "Clock"
+    changes: tuple[str, ...], output: Path | None, clock: "Clock", features: Path | None
 ) -> "tuple[Run, Loaded, Record]":
     """Load the images, plan within a budget, and print the plan.
 
@@ -28,6 +28,7 @@ def begin_choice(
         changes: What the command line sets.
         output: The run folder to make, runs/folder by default.
         clock: The time that there is.
+        features: Working folder whose features are taken.
 
     Raises:
         SsahError: See `training.choose.run`.
@@ -40,7 +41,7 @@ def begin_choice(
     loaded, split, changes = load(changes)
     typer.echo("plan: timing this machine on some of the images", err=True)
     folder = output or new_run_folder(Path("runs"), "folder")
-    run, record = begin(folder, loaded.images, split, changes, clock)
+    run, record = begin(folder, loaded.images, split, changes, clock, features)
     return run, loaded, record
 
 
@@ -79,7 +80,9 @@ def resume_choice(
     Raises:
         SsahError: See `finish_choice`.
     """
+    from ssah_tf.encoding.feature_parts import features_in
     from ssah_tf.training.choose.budget import Clock
+    from ssah_tf.training.choose.kept import recount
     from ssah_tf.training.choose.record import undecided
     from ssah_tf.training.photos import some_images
     from ssah_tf.training.run import Run
@@ -89,8 +92,9 @@ def resume_choice(
     if record is None:
         return False
     run, found = find_photos(run, data, record.planned[0].recipe.data)
-    clock = Clock(record.budget, record.spent)
-    finish_choice(run, some_images(found), record, clock, devices, features)
+    clock, images = Clock(record.budget, record.spent), some_images(found)
+    recount(record, images, run.split, features_in(features or folder))
+    finish_choice(run, images, record, clock, devices, features)
     return True
 
 

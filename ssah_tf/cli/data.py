@@ -20,7 +20,11 @@ def data_check(
     ],
     labels: Annotated[
         Path | None,
-        typer.Option(help="Read labels from this file: .csv, .jsonl, or research lists."),
+        typer.Option(
+            metavar="FILE|none",
+            help="Read labels from this file: .csv, .jsonl, or research lists; with `none` folders "
+            "are no classes.",
+        ),
     ] = None,
     exclude: Exclude = None,
     near: Annotated[bool, typer.Option(help="Look for near duplicates, too.")] = True,

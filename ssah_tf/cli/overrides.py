@@ -19,6 +19,8 @@ def overrides_of(
     Raises:
         SsahError: Labels without images.
     """
+    from ssah_tf.data.sources.unlabelled import NONE
+
     changes = list(overrides or [])
     if labels is not None and data is None:
         raise SsahError("--labels belongs to a folder of images: name it with --data")
@@ -27,7 +29,8 @@ def overrides_of(
     if data is not None:
         changes.append(f"data.source={in_yaml(absolute(data))}")
     if labels is not None:
-        changes.append(f"data.labels={in_yaml(absolute(str(labels)))}")
+        named = str(labels)
+        changes.append(f"data.labels={in_yaml(named if named == NONE else absolute(named))}")
     if no_sample:
         changes.append("data.keep_sample=false")
     return tuple(changes)

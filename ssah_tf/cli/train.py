@@ -30,7 +30,11 @@ Overrides = Annotated[
 ]
 LabelFile = Annotated[
     Path | None,
-    typer.Option(help="Read labels from this file: .csv, .jsonl, or research lists."),
+    typer.Option(
+        metavar="FILE|none",
+        help="Read labels from this file: .csv, .jsonl, or research lists; with `none` folders are "
+        "no classes.",
+    ),
 ]
 Moved = Annotated[
     str | None, typer.Option("--data", help="Look for the photos in this folder: they have moved.")
@@ -97,6 +101,7 @@ def train(
     """Train a recipe, then evaluate the encoder that validation selected.
 
     With --data and without a recipe, several are tried within a budget; validation chooses one.
+    Without labels codes are made of a pretrained backbone's features alone.
     Where TF_CONFIG names several workers this is one of them; --output is the same for all.
     """
     began = time.monotonic()
@@ -116,7 +121,7 @@ def train(
     if data and not (recipe or resume or self_train):
         clock = Clock(parse_duration(budget or BUDGET, "--budget"), began=began)
         changes = overrides_of(data, labels, overrides, no_sample, exclude)
-        run, loaded, record = begin_choice(changes, output, clock)
+        run, loaded, record = begin_choice(changes, output, clock, features)
         print_findings(loaded)
         print_start(run, loaded.images)
         return finish_choice(run, loaded.images, record, clock, devices, features)

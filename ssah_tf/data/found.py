@@ -106,13 +106,20 @@ def find_again(
         missing = {name: "is not there" for name in split.ids if name not in there}
         images = loaded.images if len(missing) < len(split.ids) else None
         return Found(images, loaded, len(split.ids), missing)
-    if loaded is not None:
+    if loaded is not None and (loaded.images.classes or not contents.classes):
         return match(split, contents, loaded)
-    everything, bad = without_labels(source, exclude)
+    everything, bad = without_labels(source, exclude) if loaded is None else whole(loaded)
+    if loaded is not None:
+        note = f"{source}: {loaded.notes[0]}"
     if everything is None:
         why = dict.fromkeys(split.ids, "is not there")
         return Found(None, None, len(split.ids), {**why, **only(bad, why)}, note=note)
     return replace(match(split, contents, Loaded(everything, bad), False), loaded=None, note=note)
+
+
+def whole(loaded: Loaded) -> tuple[ImageSet | None, dict[str, str]]:
+    """The images of a source and the bad files. See `without_labels`."""
+    return loaded.images, loaded.bad
 
 
 def match(split: Split, contents: Contents, loaded: Loaded, labels_known: bool = True) -> Found:

@@ -87,7 +87,7 @@ class ImageSet:
             ImageError: A file cannot be read any more.
         """
         held = self.pixels is not None and self.pixels.shape[1] == size
-        if held or len(self) * size * size * 3 > budget_mb * 2**20:
+        if held or not fits(len(self), size, budget_mb):
             return self
         return replace(self, pixels=self.read(np.arange(len(self)), size))
 
@@ -141,6 +141,11 @@ class ImageSet:
         if self.pixels is not None:
             return square(Image.fromarray(self.pixels[position]), size)
         return decode(os.path.join(self.root or "", (self.files or self.ids)[position]), size)
+
+
+def fits(count: int, size: int, budget_mb: int) -> bool:
+    """Whether the pixels of so many images of a side of `size` px take at most some MiB."""
+    return count * size * size * 3 <= budget_mb * 2**20
 
 
 def content_digest(content: bytes) -> str:

@@ -5,6 +5,7 @@ from typing import Literal
 
 from ssah_tf.data.image_set import ImageSet
 from ssah_tf.data.split import Split, make_split
+from ssah_tf.data.unlabelled_split import split_without_labels
 from ssah_tf.system.errors import DataError
 
 
@@ -29,9 +30,11 @@ class Protocol:
     cutoff: int | None = None
 
 
+#: That of one's own photos, labels or none.
+AS_LABELLED = "as-labelled"
 #: Every protocol that a recipe can name.
 PROTOCOLS = {
-    "as-labelled": Protocol(as_available=True),
+    AS_LABELLED: Protocol(as_available=True),
     "n-per-class": Protocol(),
     "fraction": Protocol(),  # with a share of the labels, not a number
     "official": Protocol(official=True),
@@ -56,6 +59,9 @@ def split_by_protocol(
 ) -> Split:
     """Draw the split of a protocol; what the protocol fixes wins over the arguments.
 
+    Of images without classes there is one split alone, whatever the numbers: see
+    `split_without_labels`.
+
     Args:
         images: The whole set.
         name: One of `PROTOCOLS`.
@@ -71,6 +77,10 @@ def split_by_protocol(
     if name not in PROTOCOLS:
         raise DataError(f"no protocol {name!r}, choose from {', '.join(PROTOCOLS)}")
     protocol = PROTOCOLS[name]
+    if not images.classes:
+        if name != AS_LABELLED:
+            raise DataError(f"the protocol {name} needs labels, and {images.name} has none")
+        return split_without_labels(images, seed)
     if protocol.official and not images.official_queries:
         raise DataError(
             f"the protocol {name} needs a set with its own queries, and {images.name} has none: "

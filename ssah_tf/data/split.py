@@ -64,11 +64,12 @@ class Split:
         """Refuse parts that overlap, by id or by content, and images that have changed.
 
         Raises:
-            DataError: A part is empty that must not be, an id is unknown or twice in a part, an
+            DataError: A part is empty that must not be (of images without classes no labelled one
+                is needed), an id is unknown or twice in a part, an
                 image is in two parts, a query image (or an exact copy of one) is among the
                 training or database images, or content or labels are not what they were.
         """
-        for part in ("labelled", "query", "database"):
+        for part in ("labelled", "query", "database") if images.classes else ("query", "database"):
             if not getattr(self, part):
                 raise DataError(f"the split has no {part} images")
         trained = {"labelled": self.labelled, "unlabelled": self.unlabelled}

@@ -46,19 +46,25 @@ def write_part(folder: Path, key: str, digests: list[str], features: Floats) -> 
         np.savez(stream, names=names, features=features, digest=digest)
 
 
-def read_part(path: Path, width: int) -> Iterator[tuple[str, Floats]]:
+def names_kept(folder: Path, key: str) -> set[str]:
+    """Digests of the images of which whole parts in a folder have features."""
+    return {name for path in parts_of(folder, key) for name, _ in read_part(path)}
+
+
+def read_part(path: Path, width: int | None = None) -> Iterator[tuple[str, Floats]]:
     """The digests of the images of a part, and their features; none if it is not whole.
 
     Args:
         path: Its file.
-        width: Number of features.
+        width: Number of features; any by default.
     """
     try:
         arrays = read_arrays(path)
         names, features, digest = arrays["names"], arrays["features"], str(arrays["digest"])
     except (OSError, ValueError, KeyError):
         return
-    whole = features.dtype == np.float32 and features.shape == (len(names), width)
+    shape = (len(names), features.shape[-1] if width is None else width)
+    whole = features.dtype == np.float32 and features.shape == shape
     if whole and digest_of(names, features) == digest:
         yield from zip(names.tolist(), features, strict=True)
 

@@ -9,6 +9,7 @@ from ssah_tf.metrics.chance import chance_average_precision, chance_levels
 from ssah_tf.metrics.class_codes import class_codes, majority_code
 from ssah_tf.metrics.codes import CodeStatistics, bit_correlation, code_statistics
 from ssah_tf.metrics.hamming import hamming_distances, pack_codes
+from ssah_tf.metrics.neighbours import NeighbourRecall, neighbour_recall
 from ssah_tf.metrics.relevance import LabelLists, relevant_counts
 from ssah_tf.metrics.result import RetrievalResult
 from ssah_tf.metrics.retrieval import evaluate_retrieval
@@ -22,6 +23,7 @@ from ssah_tf.metrics.tie_aware import (
 __all__ = [
     "CodeStatistics",
     "LabelLists",
+    "NeighbourRecall",
     "RetrievalResult",
     "bit_correlation",
     "bootstrap_interval",
@@ -32,6 +34,7 @@ __all__ = [
     "evaluate_retrieval",
     "hamming_distances",
     "majority_code",
+    "neighbour_recall",
     "pack_codes",
     "precision_recall_by_radius",
     "relevant_counts",

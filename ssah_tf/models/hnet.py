@@ -63,6 +63,12 @@ class HNet(keras.Model):
             self.appearance_layer.build((None, self.backbone.feature_size))
         self.built = True
 
+    def with_bits(self, bits: int) -> "HNet":
+        """A built H-Net with the same backbone, and a fresh hash layer of another length."""
+        other = HNet(self.backbone, bits, name=self.name)
+        other.build_from_config(self.get_build_config())
+        return other
+
     def with_appearance(self, kernel: np.ndarray, bias: np.ndarray) -> "HNet":
         """An H-Net with the same backbone and hash layer, and with an appearance layer.
 
@@ -92,7 +98,10 @@ class HNet(keras.Model):
         Returns:
             One or two float32 `(batch, bits)`, `(batch, appearance_bits)`; signs are bits.
         """
-        features = self.backbone(images, training=False)
+        return self.all_logits_of_features(self.backbone(images, training=False))
+
+    def all_logits_of_features(self, features):
+        """See `all_logits`; of features of the backbone `(batch, features)`."""
         logits = self.code_logits(features)
         if self.appearance_layer is None:
             return (logits,)
@@ -127,12 +136,13 @@ class HNet(keras.Model):
         if self._compiled_call is None:
             self._compiled_call = tf.function(self.all_logits, reduce_retracing=True)
         call = self._compiled_call
-        codes = [
-            np.concatenate([np.packbits(x.numpy() >= 0, axis=1) for x in call(batch)], axis=1)
-            for batch in batches
-        ]
+        codes = [packed(call(batch)) for batch in batches]
         width = code_bytes(self.bits) + code_bytes(self.appearance_bits)
         return np.concatenate(codes) if codes else np.zeros((0, width), np.uint8)
+
+    def codes_of_features(self, features: np.ndarray) -> np.ndarray:
+        """See `full_codes`; of features of the backbone, float32 `(n, features)`."""
+        return packed(self.all_logits_of_features(features))
 
     def get_config(self):
         """Arguments that make an equal H-Net."""
@@ -148,3 +158,8 @@ class HNet(keras.Model):
         """Make an H-Net from `get_config`."""
         backbone = keras.saving.deserialize_keras_object(config.pop("backbone"))
         return cls(backbone, **config)
+
+
+def packed(logits: tuple[tf.Tensor, ...]) -> np.ndarray:
+    """Packed codes of some logits, side by side, uint8 `(n, bytes)`."""
+    return np.concatenate([np.packbits(x.numpy() >= 0, axis=1) for x in logits], axis=1)

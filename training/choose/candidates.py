@@ -98,6 +98,8 @@ def objection(candidate: Candidate, traits: Traits, no_weights: str | None) -> s
         traits: What the images are like.
         no_weights: Why there is no pretrained backbone; `None` if there is one.
     """
+    if not traits.labelled and candidate.name != "baseline":
+        return "learns from labels, and there are none"
     if candidate.name != "folder":
         if no_weights:
             return no_weights
@@ -121,7 +123,7 @@ def objection(candidate: Candidate, traits: Traits, no_weights: str | None) -> s
 def reason(candidate: Candidate, traits: Traits) -> str:
     """Why a candidate is worth a try."""
     return {
-        "baseline": "what the others have to beat",
+        "baseline": "what the others have to beat" if traits.labelled else "it needs no labels",
         "frozen": "few labels go far on what ImageNet taught",
         "folder": f"pictures of {traits.side:g} px, {traits.plain:.0%} of one colour",
         "pretrained": f"{traits.per_class:g} labels a class can teach the backbone, too",

@@ -3,12 +3,13 @@
 from dataclasses import dataclass, field
 
 from ssah_tf.data import Split
+from ssah_tf.data.image_set import fits
 from ssah_tf.training.batch_statistics import SAMPLE as RECALIBRATED
 from ssah_tf.training.choose.candidates import shortened
 from ssah_tf.training.choose.timing import FrozenTiming, GameTiming
-from ssah_tf.training.evaluate import VALIDATION_DATABASE
 from ssah_tf.training.hash_layer.features import SAMPLE
 from ssah_tf.training.recipe_sections import Recipe
+from ssah_tf.training.with_labels import VALIDATION_DATABASE
 
 #: Seconds of PCA and rotation for an image, and of loading and saving around a training.
 ITQ, AROUND = 2e-4, 3.0
@@ -61,17 +62,29 @@ class Costs:
         recipes: The whole recipe of each candidate, by name.
         timing: Of a frozen backbone and a hash layer.
         games: Of a training of the backbone, by name.
+        missing: Images whose features are not kept, by side; by default those of all.
     """
 
     counts: Counts
     recipes: dict[str, Recipe]
     timing: FrozenTiming
     games: dict[str, GameTiming] = field(default_factory=dict)
+    missing: dict[int, int] = field(default_factory=dict)
+
+    def to_compute(self, size: int) -> int:
+        """Images whose features are not kept."""
+        return self.missing.get(size, self.counts.seen)
+
+    def decoding(self, size: int, read: int) -> float:
+        """Of decoding: of all images, if they are held in memory, else of some that are read."""
+        budget = next(iter(self.recipes.values())).data.cache_mb
+        held = fits(self.counts.images, size, budget)
+        return self.timing.decode * (self.counts.images if held else read)
 
     def features(self, size: int) -> float:
-        """Of the features of a frozen backbone, which its candidates share."""
-        t, n = self.timing, self.counts
-        return t.start + n.images * t.decode + n.seen * t.forward[size]
+        """Of the features of a frozen backbone, which its candidates share; kept ones are there."""
+        new = self.to_compute(size)
+        return self.timing.start + self.decoding(size, new) + new * self.timing.forward[size]
 
     def seconds(self, name: str, size: int, share: float = 1.0) -> float:
         """Of a candidate, without the shared features."""
@@ -120,4 +133,4 @@ class Costs:
         timing = self.games[name].at(size) if name in self.games else None
         forward = timing.forward if timing else self.timing.forward[size]
         n = self.counts
-        return REPORT + n.images * self.timing.decode + n.measured * forward
+        return REPORT + self.decoding(size, n.measured) + n.measured * forward

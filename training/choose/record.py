@@ -46,8 +46,8 @@ class Result(Part):
     name: str
     share: float
     seconds: Seconds
-    validation_map: float
-    validation_error: float
+    validation_map: float | None  # `None` where no image validates
+    validation_error: float | None
     average_precision: list[float]  # of each validation image, in the order of the split
     note: str = ""
 
@@ -59,6 +59,9 @@ class Record(Part):
         budget: Seconds that were given.
         spent: Seconds that are gone, over all processes.
         features: Seconds for the features that several recipes share, estimated.
+        feature_key: What names these features.
+        to_compute: Images whose features are still to be computed.
+        kept: Images whose features are there.
         evaluation: Seconds of the evaluation at the end, estimated; beside the budget.
         enough: Whether there are enough labels to choose by validation.
         planned: What is to be tried, the cheapest first.
@@ -71,6 +74,9 @@ class Record(Part):
     budget: Seconds
     spent: Seconds = 0.0
     features: Seconds = 0.0
+    feature_key: str = ""
+    to_compute: int = 0
+    kept: int = 0
     evaluation: Seconds = 0.0
     enough: bool = True
     planned: list[Planned]

@@ -38,7 +38,7 @@ def choose(results: list[Result], enough: bool) -> tuple[str, str]:
         return results[0].name, "it was the only one"
     if not enough:
         return by_prior(results)
-    best = max(results, key=lambda result: result.validation_map)
+    best = max(results, key=lambda result: result.validation_map or 0.0)
     for result in results:
         behind, error = difference(best, result)
         if behind <= ERRORS * error:
@@ -54,7 +54,7 @@ def choose(results: list[Result], enough: bool) -> tuple[str, str]:
 def by_prior(results: list[Result]) -> tuple[str, str]:
     """See `choose`."""
     first = min(results, key=lambda result: PRIOR.index(result.name))
-    best = max(results, key=lambda result: result.validation_map)
+    best = max(results, key=lambda result: result.validation_map or 0.0)
     ahead, error = difference(best, first)
     if ahead > 2 * error > 0:
         return best.name, (

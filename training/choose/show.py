@@ -14,7 +14,8 @@ def print_plan(record: Record) -> None:
     for column in ("recipe", "px", "about", "why"):
         table.add_column(column, overflow="fold")
     if record.features:
-        table.add_row("features", str(record.planned[0].size), written(record.features), "shared")
+        why = f"shared; of {record.kept:,} photos they are there" if record.kept else "shared"
+        table.add_row("features", str(record.planned[0].size), written(record.features), why)
     for planned in record.planned:
         row = (planned.name, str(planned.size), written(planned.seconds), planned.why)
         table.add_row(*row)
@@ -28,7 +29,7 @@ def print_plan(record: Record) -> None:
         soft_wrap=True,
     )
     console.print(table)
-    if not record.enough:
+    if not record.enough and len(record.planned) > 1:
         console.print(
             "few labels validate: with those, a recipe is chosen by what is best for few labels",
             soft_wrap=True,
@@ -52,7 +53,9 @@ def rows_of(record: Record) -> list[dict]:
         {
             "name": result.name,
             "what": f"{planned[result.name].what}, {planned[result.name].size} px",
-            "validation": f"{result.validation_map:.3f} ± {result.validation_error:.3f}",
+            "validation": "–"
+            if result.validation_map is None
+            else f"{result.validation_map:.3f} ± {result.validation_error:.3f}",
             "time": written(result.seconds),
             "note": "; ".join(notes_of(record, result.name)),
         }

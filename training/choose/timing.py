@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import keras
 import numpy as np
@@ -14,6 +14,7 @@ from ssah_tf.models import SSAH, HNet, SchedulePace
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.signals import raise_if_ending
 from ssah_tf.training.build import assemble_game, build_backbone, build_game, build_optimizer
+from ssah_tf.training.hash_layer.feature_store import feature_key
 from ssah_tf.training.hash_layer.frozen import CachedFeatures, NoDeformation
 from ssah_tf.training.recipe import Recipe
 from ssah_tf.training.train import stages
@@ -35,6 +36,7 @@ class FrozenTiming:
         fit: To begin a training of the hash layer.
         step: Of that training.
         no_weights: Why there is no backbone; `None` if there is one.
+        keys: What names its features, by side; see `feature_key`.
     """
 
     start: float
@@ -43,6 +45,7 @@ class FrozenTiming:
     fit: float
     step: float
     no_weights: str | None = None
+    keys: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,8 @@ def time_frozen(
         see(pixels[: len(pixels) // 4])
         forward[size] = timed(lambda pixels=pixels: see(pixels))[1] / len(some)
     fit, step = time_hash_layer(recipe, hnet.backbone.feature_size, classes)
-    return FrozenTiming(start, decode, forward, fit, step)
+    keys = {size: feature_key(hnet, size) for size in sizes}
+    return FrozenTiming(start, decode, forward, fit, step, keys=keys)
 
 
 def time_hash_layer(recipe: Recipe, width: int, classes: int) -> tuple[float, float]:
@@ -115,8 +119,10 @@ def time_hash_layer(recipe: Recipe, width: int, classes: int) -> tuple[float, fl
     Args:
         recipe: Its batches and losses.
         width: Number of features.
-        classes: Number of classes.
+        classes: Number of classes; without one no hash layer is trained.
     """
+    if not classes:
+        return 0.0, 0.0
     labels = np.eye(classes, dtype=np.uint8)
     batch, seen = recipe.train.batch, 1 + recipe.train.ratio
     began = time.monotonic()
@@ -206,4 +212,5 @@ def timed(work: Callable) -> tuple:
 
 def few_of(split: Split) -> Split:
     """A split whose mean colours are soon known."""
-    return replace(split, labelled=split.labelled[:IMAGES], unlabelled=())
+    few = (split.labelled + split.unlabelled)[:IMAGES]
+    return replace(split, labelled=(), unlabelled=few)

@@ -25,7 +25,7 @@ class Traits:
         images: How many there are.
         labelled: How many labels train, those of validation included.
         validation: How many of them validate.
-        per_class: Median number of labels a class, of the classes that have some.
+        per_class: Median number of labels a class, of the classes that have some; 0 if none has.
         classes: Classes that have labels.
         unmeasured: Those of them of whose labels none validates.
         side: Median of the shorter sides, in pixels.
@@ -53,7 +53,7 @@ class Traits:
             images=len(images),
             labelled=len(split.labelled) + len(split.validation),
             validation=len(split.validation),
-            per_class=float(np.median(both[both > 0])),
+            per_class=float(np.median(both[both > 0])) if both.any() else 0.0,
             classes=int((both > 0).sum()),
             unmeasured=int(((both > 0) & (held_out == 0)).sum()),
             side=float(np.median([short_side(images, position) for position in chosen])),

@@ -17,6 +17,7 @@ from ssah_tf.system.files import atomic_path
 from ssah_tf.training.build import assemble_game, build_backbone, build_optimizer
 from ssah_tf.training.callbacks import StopOnNaN, Validate
 from ssah_tf.training.hash_layer.appearance import with_appearance
+from ssah_tf.training.hash_layer.bits import NO_DIRECTIONS, as_many_as_fit, tell_fewer
 from ssah_tf.training.hash_layer.features import Features, features_of, training_positions
 from ssah_tf.training.hash_layer.itq import begin_game_with_itq, begin_with_itq
 from ssah_tf.training.hash_layer.label_propagation import propagate_labels
@@ -34,10 +35,11 @@ def train_on_frozen_backbone(
     """Make the encoder of a run on a frozen backbone.
 
     The hash layer of H-Net gets the directions of PCA, turned so that signs lose least (ITQ), in
-    which labels play no part. If the recipe has joint epochs, the layer is then trained on the
-    features of labelled and unlabelled images. Nothing is chosen by the validation images, so once
-    they have measured a first training, the layer is trained again with their labels, too. The
-    result is an encoder like any other.
+    which labels play no part. Where the features have fewer directions than codes were to have
+    bits, there are as many bits as directions. If the recipe has joint epochs, the layer is then
+    trained on the features of labelled and unlabelled images. Nothing is chosen by the validation
+    images, so once they have measured a first training, the layer is trained again with their
+    labels, too. The result is an encoder like any other.
 
     Args:
         run: A new run.
@@ -45,7 +47,7 @@ def train_on_frozen_backbone(
         features_of: Gives the features of images; others may be known already.
 
     Raises:
-        RecipeError: There are more bits than directions, or the images are too small.
+        RecipeError: All features are equal, or the images are too small.
     """
     began = time.monotonic()
     recipe, split = run.recipe, run.split
@@ -61,14 +63,22 @@ def train_on_frozen_backbone(
     features = features_of(hnet, images, positions, recipe.data.image_size)
     validate = Validate(run, images, range(1), (positions, features))
     held_out = np.isin(positions, validation)
-    if recipe.train.joint:
+
+    def fit(hnet: HNet) -> tuple[float | None, float | None]:
+        """Fit the hash layer; validation mAP and its error."""
+        if not recipe.train.joint:
+            begin_with_itq(hnet, features, recipe.seed)
+            return validate.validation_map(hnet)
         train_on_features(hnet, recipe, features[~held_out], images.labels[labelled])
-        score, deviation = validate.validation_map(hnet)
+        measured = validate.validation_map(hnet)
         known = np.concatenate([labelled, validation])
         train_on_features(hnet, recipe, features, images.labels[known])
-    else:
-        begin_with_itq(hnet, features, recipe.seed)
-        score, deviation = validate.validation_map(hnet)
+        return measured
+
+    hnet, (score, deviation) = as_many_as_fit(fit, hnet)
+    if hnet.bits < recipe.model.bits:
+        tell_fewer(hnet.bits, recipe.model.bits, NO_DIRECTIONS)
+        run.take_bits(hnet.bits)
     with atomic_path(run.model_path) as path:
         with_appearance(hnet, features, recipe.seed).save(path)
     stage = "joint" if recipe.train.joint else "hnet_warmup"

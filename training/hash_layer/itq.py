@@ -9,6 +9,20 @@ from ssah_tf.system.errors import RecipeError
 ITERATIONS = 50
 
 
+class TooManyBits(RecipeError):
+    """Features have fewer directions than codes were to have bits.
+
+    Attributes:
+        directions: How many they have; 0 if all features are equal.
+    """
+
+    def __init__(self, bits: int, directions: int):
+        super().__init__(
+            f"model.bits: {bits} bits need as many directions; the features have {directions}"
+        )
+        self.directions = directions
+
+
 def begin_with_itq(hnet: HNet, features: np.ndarray, seed: int) -> None:
     """Give the hash layer the directions of PCA over the backbone's features, rotated by ITQ.
 
@@ -20,12 +34,9 @@ def begin_with_itq(hnet: HNet, features: np.ndarray, seed: int) -> None:
         seed: Seed of the first rotation.
 
     Raises:
-        RecipeError: There are more bits than directions.
+        TooManyBits: There are more bits than directions.
     """
-    try:
-        directions, mean = itq(features, hnet.bits, seed)
-    except ValueError as error:
-        raise RecipeError(f"model.bits: {error}") from None
+    directions, mean = itq(features, hnet.bits, seed)
     hnet.hash_layer.set_weights([directions])
     spread = ((features - mean) @ directions).var(axis=0)
     hnet.hash_norm.set_weights([np.ones(hnet.bits), np.zeros(hnet.bits), mean @ directions, spread])
@@ -41,7 +52,7 @@ def begin_game_with_itq(game: SSAH, features: np.ndarray, labels: np.ndarray, se
         seed: Seed of the first rotation.
 
     Raises:
-        RecipeError: There are more bits than directions.
+        TooManyBits: There are more bits than directions.
     """
     begin_with_itq(game.hnet, features, seed)
     if isinstance(game.supervised_loss, TargetLoss):
@@ -65,12 +76,12 @@ def itq(features: np.ndarray, bits: int, seed: int = 0) -> tuple[np.ndarray, np.
         Directions float32 `(d, K)` and the mean `(d,)`: a code is sign((f - mean) directions).
 
     Raises:
-        ValueError: The features have fewer than K directions.
+        TooManyBits: The features have fewer than K directions.
     """
     mean, principal = principal_directions(features)
     known = principal.shape[1]
     if bits > known:
-        raise ValueError(f"{bits} bits need as many directions; the features have {known}")
+        raise TooManyBits(bits, known)
     principal = principal[:, :bits]
     projected = (np.asarray(features, np.float64) - mean) @ principal
     directions = principal @ itq_rotation(projected, seed)

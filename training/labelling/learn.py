@@ -16,6 +16,7 @@ from ssah_tf.metrics import evaluate_retrieval
 from ssah_tf.models import HNet
 from ssah_tf.training.auto import resolve
 from ssah_tf.training.bars import Bars
+from ssah_tf.training.hash_layer.bits import as_many_as_fit, most_bits
 from ssah_tf.training.hash_layer.feature_store import FeatureStore
 from ssah_tf.training.hash_layer.features import sample_of
 from ssah_tf.training.hash_layer.frozen import CachedFeatures, train_on_features
@@ -187,14 +188,16 @@ class Rounds:
         keras.utils.set_random_seed(recipe.seed)
         positions = np.concatenate([taught, rest])
         chosen = self.features[positions]
-        contents = len({self.images.digests[position] for position in positions})
-        bits = min(recipe.model.bits, max(1, contents - 1))  # few photos have few directions
-        hnet = HNet(CachedFeatures(chosen.shape[1]), bits)
+        fitting = most_bits(self.images.digests[position] for position in positions)
+        hnet = HNet(CachedFeatures(chosen.shape[1]), min(recipe.model.bits, fitting))
         hnet.build((None, chosen.shape[1]))
         steps = EPOCHS * recipe.train.steps_per_epoch
         with self.bars("training") as bar:
-            train_on_features(hnet, recipe, chosen, labels[taught], (Told(bar, steps),))
-        return hnet
+
+            def fit(hnet: HNet) -> None:
+                train_on_features(hnet, recipe, chosen, labels[taught], (Told(bar, steps),))
+
+            return as_many_as_fit(fit, hnet)[0]
 
     def measure(
         self,

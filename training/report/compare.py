@@ -1,5 +1,6 @@
 """One page that puts several runs side by side."""
 
+from itertools import compress
 from pathlib import Path
 
 from ssah_tf.system.errors import RunError
@@ -26,7 +27,11 @@ def write_comparison(runs: list[Run], output: Path) -> None:
     if len(set(names)) < len(names):
         raise RunError("name each run once")
     reports = [run.metrics() for run in runs]
-    found = dict(zip(names, (report["retrieval"] for report in reports), strict=True))
+    measured = [report["retrieval"] is not None for report in reports]  # by labels
+    found = {
+        name: report["retrieval"]
+        for name, report in compress(zip(names, reports, strict=True), measured)
+    }
     page = PAGES.get_template("compare.html.j2").render(
         version=__version__,
         rows=list(zip(names, reports, [run.recipe for run in runs], strict=True)),
@@ -52,7 +57,7 @@ def write_comparison(runs: list[Run], output: Path) -> None:
                     [e["epoch"] + 1 for e in run.history],
                     [e["validation_map"] for e in run.history],
                 )
-                for name, run in zip(names, runs, strict=True)
+                for name, run in compress(zip(names, runs, strict=True), measured)
             },
             "epoch",
             "validation mAP",

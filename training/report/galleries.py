@@ -35,31 +35,32 @@ class Picture:
         address: The image in a data address.
         title: Id and classes.
         distance: Hamming distance to the query, `None` for the query itself.
-        right: Whether it shares a label with the query.
+        right: Whether it shares a label with the query; `None` if there are no labels.
     """
 
     address: str
     title: str
     distance: int | None = None
-    right: bool = True
+    right: bool | None = None
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What an evaluation has left, of the images whose labels are known.
+    """What an evaluation has left, of the images of which it is known whether they have labels.
 
     Attributes:
         known: These images, perhaps without pixels.
         query: Ids of the queries.
         database: Ids of the images that were searched.
-        average_precision: Of each query, `(q,)`.
+        score: Of each query, `(q,)`: average precision, or without labels the share of the nearest
+            by features that are among the first by codes.
         space: Their codes.
     """
 
     known: ImageSet
     query: tuple[str, ...]
     database: tuple[str, ...]
-    average_precision: np.ndarray
+    score: np.ndarray
     space: CodeSpace
 
     @classmethod
@@ -84,9 +85,12 @@ class Evaluated:
             looks = [arrays.get(f"{part}_appearance") for part in ("query", "database")]
         except (OSError, ValueError, KeyError) as error:
             raise RunError(f"{run.codes_path}: missing or damaged ({error})") from None
-        precision = np.array(run.metrics()["average_precision"], np.float64)
+        metrics = run.metrics()
+        by_labels = metrics["retrieval"] is not None
+        found = metrics["average_precision"] if by_labels else metrics["neighbours"]["of_query"]
+        score = np.array(found, np.float64)
         parts = split.query, split.database
-        if [*map(len, codes), len(precision)] != [*map(len, parts), len(split.query)]:
+        if [*map(len, codes), len(score)] != [*map(len, parts), len(split.query)]:
             raise RunError(f"{run.codes_path}: does not fit the split; run `ssah evaluate` again")
         there = set(known.ids)
         rows = [[i for i, name in enumerate(part) if name in there] for part in parts]
@@ -97,19 +101,19 @@ class Evaluated:
             raise RunError("none of the queries, or of the database, is there")
         every = LabelLists.of(known.labels)
         labels = [every.take(known.positions(ids)) for ids in (query, database)]
-        bits = run.recipe.model.bits
+        bits = metrics["codes"]["bits"]
         appearance = [
             np.zeros((len(chosen), 0), np.uint8) if look is None else look[chosen]
             for look, chosen in zip(looks, rows, strict=True)
         ]
         ours = codes[0][rows[0]], labels[0], codes[1][rows[1]], labels[1], bits
         space = CodeSpace(*ours, *appearance)
-        return cls(known, query, database, precision[rows[0]], space)
+        return cls(known, query, database, score[rows[0]], space)
 
     @cached_property
     def kinds(self) -> dict[str, np.ndarray]:
         """The hardest, typical and the easiest queries by their positions."""
-        order = np.argsort(self.average_precision, kind="stable")
+        order = np.argsort(self.score, kind="stable")
         n = len(order)
         count = min(QUERIES, max(1, n // 3))
         middle = (n - count) // 2
@@ -158,17 +162,18 @@ class Galleries:
         """A query with its neighbours."""
         done = self.done
         positions, distances = done.space.ranked(query, NEIGHBOURS)
-        right = done.space.relevant(query, positions)
+        relevant = done.space.relevant(query, positions).tolist()
+        right = relevant if done.known.classes else [None] * len(positions)
         return {
-            "ap": float(done.average_precision[query]),
+            "score": float(done.score[query]),
             "query": self.picture(done.query[query]),
             "neighbours": [
-                self.picture(done.database[p], int(d), bool(r))
+                self.picture(done.database[p], int(d), r)
                 for p, d, r in zip(positions, distances, right, strict=True)
             ],
         }
 
-    def picture(self, name: str, distance: int | None = None, right: bool = True) -> Picture:
+    def picture(self, name: str, distance: int | None = None, right: bool | None = None) -> Picture:
         """An image, as small as it may be."""
         image = self.pixels(name)
         known = self.done.known

@@ -1,7 +1,7 @@
 """`report.html` of one run."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jinja2
 import numpy as np
@@ -14,7 +14,7 @@ from ssah_tf.training.choose.show import rows_of, summary_of
 from ssah_tf.training.report import charts
 from ssah_tf.training.report.album import draw_album
 from ssah_tf.training.report.galleries import Evaluated, Galleries
-from ssah_tf.training.report.neighbours import Confusion
+from ssah_tf.training.report.neighbours import CodeSpace, Confusion
 from ssah_tf.training.run import Run
 from ssah_tf.version import __version__
 
@@ -60,49 +60,19 @@ def write_report(
     draw_album(run)
     report, done = run.metrics(), Evaluated.of(run, images)
     space, shown = done.space, Galleries(run, done, images)
-    classes = report["classes"]
-    found = report["retrieval"]
-    by_class = sorted(
-        ((name, ap) for name, ap in zip(classes, found["map_per_class"], strict=True) if ap),
-        key=lambda entry: -entry[1],
-    )
-    confusion_k = min(CONFUSION_K, len(space.database_codes))
-    confusion = space.confusion(confusion_k, progress)
-    p_at_k = {int(k): value for k, value in found["precision_at_k"].items()}
     choice = read_record(run)
+    by_labels = report["retrieval"] is not None
     page = PAGES.get_template("page.html.j2").render(
         title=done.known.name,
         version=__version__,
         report=report,
         recipe=run.recipe_path.read_text(encoding="utf-8"),
-        pr=charts.lines(
-            {"PR": (found["radius_recall"], found["radius_precision"])}, "recall", "precision"
-        ),
-        p_at_k=charts.lines(
-            {"P@k": (list(p_at_k), list(p_at_k.values())), **guessing(found)},
-            "k",
-            "P@k",
-            log_x=True,
-            markers=True,
-        ),
         choice=None if choice is None else summary_of(choice),
         tried=[] if choice is None else rows_of(choice),
-        training=charts.training_curves(run.history),
-        by_class=charts.bars(*shortened(by_class), "mAP, tie-aware"),
-        by_class_note=class_note(by_class),
-        label_search=label_rows(report),
         hard_samples=png_address(run),
         galleries=shown.rows,
         absent=len(shown.absent),
         by_appearance=space.query_appearance.shape[1] > 0,
-        confusion=charts.matrix(
-            confusion.matrix(), classes, "class of the neighbour", "class of the query"
-        )
-        if len(classes) <= MATRIX_CLASSES
-        else None,
-        confusions=worst_confusions(confusion, classes),
-        confusion_k=confusion_k,
-        distances=charts.histogram(*space.distance_counts()),
         balance=charts.lines(
             {"ones": (range(1, space.bits + 1), report["codes"]["bit_means"])},
             "bit",
@@ -112,12 +82,58 @@ def write_report(
         correlation=charts.matrix(
             bit_correlation(space.database_codes, space.bits), None, "bit", "bit"
         ),
-        sampled=len(space.chosen) if len(space.chosen) < len(space.query_codes) else None,
-        lengths=[(n, space.truncated(n)) for n in LENGTHS if n < space.bits]
-        + [(space.bits, found["map_tie_aware"])],
+        **(what_labels_say(run, report, space, progress) if by_labels else {}),
     )
     write_atomically(run.report_path, page.encode("utf-8"))
     return len(shown.absent)
+
+
+def what_labels_say(
+    run: Run, report: dict, space: CodeSpace, progress: Callable[[int, int], None]
+) -> dict[str, Any]:
+    """The parts of the page that need labels. See `write_report`.
+
+    Args:
+        run: The run.
+        report: Its `metrics.json`.
+        space: Its codes.
+        progress: See `write_report`.
+    """
+    classes, found = report["classes"], report["retrieval"]
+    by_class = sorted(
+        ((name, ap) for name, ap in zip(classes, found["map_per_class"], strict=True) if ap),
+        key=lambda entry: -entry[1],
+    )
+    confusion_k = min(CONFUSION_K, len(space.database_codes))
+    confusion = space.confusion(confusion_k, progress)
+    p_at_k = {int(k): value for k, value in found["precision_at_k"].items()}
+    return {
+        "pr": charts.lines(
+            {"PR": (found["radius_recall"], found["radius_precision"])}, "recall", "precision"
+        ),
+        "p_at_k": charts.lines(
+            {"P@k": (list(p_at_k), list(p_at_k.values())), **guessing(found)},
+            "k",
+            "P@k",
+            log_x=True,
+            markers=True,
+        ),
+        "training": charts.training_curves(run.history),
+        "by_class": charts.bars(*shortened(by_class), "mAP, tie-aware"),
+        "by_class_note": class_note(by_class),
+        "label_search": label_rows(report),
+        "confusion": charts.matrix(
+            confusion.matrix(), classes, "class of the neighbour", "class of the query"
+        )
+        if len(classes) <= MATRIX_CLASSES
+        else None,
+        "confusions": worst_confusions(confusion, classes),
+        "confusion_k": confusion_k,
+        "distances": charts.histogram(*space.distance_counts()),
+        "sampled": len(space.chosen) if len(space.chosen) < len(space.query_codes) else None,
+        "lengths": [(n, space.truncated(n)) for n in LENGTHS if n < space.bits]
+        + [(space.bits, found["map_tie_aware"])],
+    }
 
 
 def guessing(found: dict) -> dict[str, tuple[list[int], list[float]]]:

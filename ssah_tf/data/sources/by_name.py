@@ -9,6 +9,7 @@ from ssah_tf.data.sources.keras_sets import load_keras_set
 from ssah_tf.data.sources.label_file import load_labelled_folder
 from ssah_tf.data.sources.loaded import Loaded
 from ssah_tf.data.sources.tfds_sets import load_tfds_set
+from ssah_tf.data.sources.unlabelled import NONE, load_unlabelled
 from ssah_tf.system.errors import DataError
 
 #: How sources begin that are names of sets, not folders.
@@ -22,7 +23,8 @@ def load_images(
 
     Args:
         source: Name of a set, or path of a folder; `None` is an error that asks for one.
-        labels: Label file, for a folder only; see `read_labels`.
+        labels: Label file, for a folder only; see `read_labels`. With "none" no image has a label,
+            whatever the sub-folders are called.
         exclude: Patterns of what is passed over in a folder; see `scan.Exclude`.
 
     Raises:
@@ -40,6 +42,8 @@ def load_images(
         if source.startswith("tfds:"):
             return load_tfds_set(source.removeprefix("tfds:"))
         return Loaded(load_fashion())
+    if labels == NONE:
+        return load_unlabelled(source, exclude)
     if labels is not None:
         return load_labelled_folder(Path(source), Path(labels), exclude)
     return load_class_folders(Path(source), exclude)

@@ -15,6 +15,7 @@ from ssah_tf.data.sources.split_folders import (
     looks_like_split,
     split_folders,
 )
+from ssah_tf.data.sources.unlabelled import unlabelled
 from ssah_tf.system.errors import DataError
 from ssah_tf.system.text import printable
 
@@ -28,7 +29,8 @@ def load_class_folders(root: str | Path, exclude: Sequence[str] = ()) -> Loaded:
     """Scan class folders; every file is decoded once, so that training meets no bad file.
 
     `ROOT/train/<class>/...` and `ROOT/test/<class>/...` make an official split, perhaps with
-    `ROOT/val/<class>/...`: the images of `test` are its queries. See `split_folders`.
+    `ROOT/val/<class>/...`: the images of `test` are its queries. See `split_folders`. A folder with
+    fewer than two classes is one of images without labels.
 
     Args:
         root: Folder that holds one folder a class, nested folders allowed.
@@ -38,7 +40,7 @@ def load_class_folders(root: str | Path, exclude: Sequence[str] = ()) -> Loaded:
         The set of readable images, and what was left out of it.
 
     Raises:
-        DataError: No such folder, fewer than two classes, or too many unreadable files.
+        DataError: No such folder, no image in it, or too many unreadable files.
     """
     root = Path(root)
     if not root.is_dir():
@@ -50,12 +52,7 @@ def load_class_folders(root: str | Path, exclude: Sequence[str] = ()) -> Loaded:
     passed = found.passed.and_files("beside class folders", len(of) - len(ids))
     classes = sorted({of[name] for name in ids if of[name].lower() not in UNLABELLED})
     if len(classes) < 2:
-        left_out = f"; {passed.line()}" if passed.line() else ""
-        raise DataError(
-            f"{root}: {len(classes)} class folders with images, at least 2 are needed (expected "
-            f"{root}/<class>/*.jpg; for labels in a file add --labels FILE; "
-            f"without labels begin with: ssah suggest {root}){left_out}"
-        )
+        return unlabelled(root, found, (f"{len(classes)} class folders, so no image has a label",))
     column = {name: i for i, name in enumerate(classes)}
     labels = sparse_zeros(len(ids), len(classes))
     for row, name in enumerate(ids):

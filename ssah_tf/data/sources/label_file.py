@@ -6,8 +6,9 @@ from pathlib import Path
 
 from ssah_tf.data.files import file_set
 from ssah_tf.data.labels import label_rows, normalise, read_labels
-from ssah_tf.data.scan import listed, scan, why_missing
+from ssah_tf.data.scan import Scan, listed, scan, why_missing
 from ssah_tf.data.sources.loaded import Loaded
+from ssah_tf.data.sources.unlabelled import unlabelled
 from ssah_tf.system.errors import DataError
 from ssah_tf.system.text import printable
 
@@ -18,7 +19,7 @@ def load_labelled_folder(
     """Scan a folder and give its images the labels of a file; see `read_labels` for its forms.
 
     Images that a `.csv` or `.jsonl` file does not name are unlabelled; those that a research list
-    does not name are left out.
+    does not name are left out. A file of which no row has a label gives none to any image.
 
     Args:
         root: Folder of the images.
@@ -52,6 +53,9 @@ def load_labelled_folder(
             f"{labels}: none of its {len(table.of)} paths is an image below {root}, for example "
             f"{example!r}; paths are relative to that folder{reasons if unread else ''}"
         )
+    if not any(table.of.values()):
+        notes = (f"{printable(str(labels))}: no row has a label",)
+        return unlabelled(root, Scan(ids, passed), notes)
     used = rows.any(axis=0).sum()
     if used < 2:
         raise DataError(f"{labels}: {used} classes with images, at least 2 are needed")

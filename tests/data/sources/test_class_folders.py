@@ -180,14 +180,20 @@ def test_no_such_folder(tmp_path):
     assert "no such folder" in refused(tmp_path / "file")
 
 
-def test_too_few_classes(tmp_path):
-    assert "0 class folders" in refused(tmp_path)
+def test_too_few_classes_are_images_without_labels(tmp_path):
+    assert refused(tmp_path).endswith("no images in this folder")
     put(tmp_path / "loose.png")
-    assert "0 class folders" in refused(tmp_path)
+    loaded = load_class_folders(tmp_path)
+    assert loaded.images.ids == ("loose.png",)
+    assert loaded.notes == ("0 class folders, so no image has a label",)
     put(tmp_path / "cat" / "0.png")
     put(tmp_path / "unlabelled" / "0.png")
     (tmp_path / "dog").mkdir()
-    assert "1 class folders" in refused(tmp_path)
+    loaded = load_class_folders(tmp_path)
+    assert loaded.images.ids == ("loose.png", "cat/0.png", "unlabelled/0.png")
+    assert (loaded.images.classes, loaded.images.labels.shape) == ((), (3, 0))
+    assert loaded.notes == ("1 class folders, so no image has a label",)
+    assert loaded.passed.line() == ""
 
 
 def test_folder_that_cannot_be_listed(root, monkeypatch):
@@ -217,7 +223,7 @@ def test_what_is_missing_is_said_where_nothing_is_left(tmp_path):
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "x.jxl").write_bytes(b"")
-    assert refused(tmp_path).endswith("); 2 image files passed over: 2 .jxl")
+    assert refused(tmp_path).endswith("(2 image files passed over: 2 .jxl)")
 
 
 def test_official_train_and_test_folders(tmp_path):

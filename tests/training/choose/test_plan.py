@@ -75,6 +75,31 @@ def test_small_pictures_on_an_empty_ground(recipes):
     assert list(late) == ["folder"]
 
 
+def test_features_that_are_kept_cost_nothing(recipes):
+    """Those of 5,000 of 6,000 images at 224 px are there, and 300 seconds are enough for more.
+
+    1,000 are decoded and seen; where all pixels fit into memory, all are decoded.
+    """
+    whole = plan_of(recipes, CLOTHES, 300)[2]
+    costs = replace(whole, missing={224: 1000})
+    assert whole.features(224) == pytest.approx(4 + 6000 * (0.0005 + FROZEN.forward[224]))
+    assert whole.evaluation("frozen", 96) == pytest.approx(
+        15 + 6000 * 0.0005 + 2000 * FROZEN.forward[96]  # they are held in memory
+    )
+    assert costs.features(224) == pytest.approx(4 + 6000 * 0.0005 + 1000 * FROZEN.forward[224])
+    assert costs.features(96) == whole.features(96)
+    many = replace(costs, counts=replace(costs.counts, images=50_000))
+    assert many.features(224) == pytest.approx(4 + 1000 * (0.0005 + FROZEN.forward[224]))
+    assert many.evaluation("frozen", 224) == pytest.approx(
+        15 + 2000 * (0.0005 + FROZEN.forward[224])
+    )
+    sizes = {c.name: sizes_of(c, CLOTHES, None) for c in CANDIDATES if c.name != "pretrained"}
+    before, late = make_plan(300, 20, whole, sizes)
+    after, none = make_plan(300, 20, costs, sizes)
+    assert (before.of["frozen"][0], after.of["frozen"][0]) == (160, 224)
+    assert (list(late), list(none)) == (["folder"], [])
+
+
 def test_a_budget_that_is_named_does(recipes):
     _, late, _ = plan_of(recipes, CLOTHES, 200)
     named = parse_duration(late["folder"].split("--budget ")[1].split()[0], "--budget")

@@ -7,10 +7,13 @@ import pytest
 import yaml
 from PIL import Image
 
+from ssah_tf.data import load_images
+from ssah_tf.encoding.feature_parts import write_part
 from ssah_tf.system.errors import SsahError
 from ssah_tf.training.choose import run as module
 from ssah_tf.training.choose.budget import Clock
 from ssah_tf.training.choose.deadline import Deadline, OutOfTime
+from ssah_tf.training.choose.kept import contents_seen, recount
 from ssah_tf.training.choose.record import read_record, undecided
 from ssah_tf.training.choose.run import begin, carry_out, load, promote, tidy
 from ssah_tf.training.choose.timing import FrozenTiming, GameTiming
@@ -432,3 +435,63 @@ def test_labels_on_a_few_photos_only(photos, ssah, tmp_path):
     table.write_text("path,label\n")
     said = ssah("train", *words, tmp_path / "other")
     assert said.code == 1
+
+
+def test_features_that_are_there_are_no_part_of_the_plan(photos, tmp_path):
+    """Thirty in a working folder when it is planned, and ten more when it goes on."""
+    images = load_images(str(photos)).images
+    timing = FrozenTiming(1.0, 0.001, {32: 0.01}, 1.0, 0.05, keys={32: "key"})
+    work = tmp_path / "work"
+    seen = tuple(contents_seen(images, started(photos, tmp_path / "any")[0].whole_split))
+    (work / "features").mkdir(parents=True)
+    write_part(work / "features", "key", list(seen[:30]), np.zeros((30, 4), np.float32))
+    write_part(work / "features", "other", list(seen), np.zeros((len(seen), 4), np.float32))
+    changes = (f"data.source={json.dumps(str(photos))}", *SMALL)
+    loaded, split, changes = load(changes)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "time_frozen", lambda *_: timing)
+        new = module.plan(loaded.images, split, changes, Clock(600.0), tmp_path / "none")
+        _, record = begin(tmp_path / "run", loaded.images, split, changes, Clock(600.0), work)
+    left = len(seen) - 30
+    assert (new.kept, new.to_compute) == (0, len(seen))
+    assert (record.kept, record.to_compute) == (30, left)
+    decoded = 80 * 0.001  # all are held in memory
+    assert new.features == pytest.approx(1 + decoded + len(seen) * 0.01)
+    assert record.features == pytest.approx(1 + decoded + left * 0.01)
+    write_part(work / "features", "key", list(seen[30:40]), np.zeros((10, 4), np.float32))
+    before = record.features
+    recount(record, loaded.images, split, work / "features")
+    assert (record.kept, record.to_compute) == (40, left - 10)
+    assert record.features == pytest.approx(before * (left - 10) / left)
+
+
+def test_without_labels_the_baseline_is_planned(photos, tmp_path):
+    run, images, record, _ = started(photos, tmp_path / "run", 600.0, "data.labels=none")
+    assert images.classes == ()
+    assert not Run(run.folder).whole_split.labelled
+    assert [planned.name for planned in record.planned] == ["baseline"]
+    assert record.planned[0].why == "it needs no labels"
+    assert {part.why for part in record.left_out} == {"learns from labels, and there are none"}
+    unable = FrozenTiming(0.0, 0.001, {}, 0.0, 0.0, "no weights here")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "time_frozen", lambda *_: unable)
+        with pytest.raises(SsahError, match="no recipe can be tried: no weights here"):
+            started(photos, tmp_path / "other", 600.0, "data.labels=none")
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.slow
+def test_without_labels_the_baseline_is_taken(photos, ssah, tmp_path):
+    """Folders that are no classes; the command is the same, and so is what it leaves."""
+    words = [word for override in SMALL for word in ("--set", override)]
+    said = ssah("train", "--data", photos, "--labels", "none", "--output", tmp_path / "run", *words)
+    assert said.code == 0, said.err
+    run = Run.open(tmp_path / "run")
+    record = read_record(run)
+    assert record.chosen == "baseline"
+    assert record.result("baseline").validation_map is None
+    assert run.recipe.data.labels == "none"
+    assert run.metrics()["retrieval"] is None
+    assert "few labels validate" not in said.out
+    assert "What was tried" in run.report_path.read_text()
+    assert not (run.folder / "features").exists()

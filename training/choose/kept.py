@@ -1,0 +1,40 @@
+"""Which features that the candidates share are kept already, so that they cost no time."""
+
+from pathlib import Path
+
+from ssah_tf.data import ImageSet, Split
+from ssah_tf.encoding.feature_parts import names_kept
+from ssah_tf.training.choose.record import Record
+from ssah_tf.training.hash_layer.features import training_positions
+
+
+def contents_seen(images: ImageSet, split: Split) -> frozenset[str]:
+    """Contents of the images whose features the candidates share."""
+    return frozenset(images.digests[p] for p in training_positions(split, images).tolist())
+
+
+def missing_features(folder: Path, key: str, contents: frozenset[str]) -> int:
+    """How many contents have no features in a folder.
+
+    Args:
+        folder: Where parts lie.
+        key: Names the features: see `feature_key`.
+        contents: Digests of images.
+    """
+    return len(contents - names_kept(folder, key))
+
+
+def recount(record: Record, images: ImageSet, split: Split, folder: Path) -> None:
+    """Correct the seconds of the features in a plan by those that were computed since.
+
+    Args:
+        record: The plan.
+        images: The images.
+        split: Their parts.
+        folder: Where parts lie.
+    """
+    if record.to_compute:
+        contents = contents_seen(images, split)
+        missing = missing_features(folder, record.feature_key, contents)
+        record.features *= missing / record.to_compute
+        record.to_compute, record.kept = missing, len(contents) - missing
