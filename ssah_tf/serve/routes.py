@@ -9,6 +9,7 @@ from fastapi import FastAPI, HTTPException, Path, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
 from ssah_tf.metrics.hamming import code_bytes, full_bytes
+from ssah_tf.search.filters import MOST
 from ssah_tf.search.photo_index import Hit, Order
 from ssah_tf.serve.library import Library
 from ssah_tf.serve.limits import OPEN, PICTURE, SEARCH, limits
@@ -46,7 +47,7 @@ Filters = Annotated[
     list[str],
     Query(
         alias="filter",
-        max_length=20,
+        max_length=MOST,
         description='`label=NAME`, `label=NAME|NAME`, `label="A|B"` (one name) or `path=PATTERN`; '
         "all must be met.",
     ),
@@ -103,7 +104,9 @@ def add_search(app: FastAPI, service: "SearchService") -> None:
         labels: list[str] = []
         photo, where = None, filters
         if id is not None or path is not None:
-            photo = known(library, id if path is None else library.find(path))
+            if path is not None:
+                id = await service.run(service.work, library.find, path)
+            photo = known(library, id)
             source = library.code(photo.id)
         elif code is not None:
             source = parse_code(code, library)
@@ -155,7 +158,7 @@ def add_photos(app: FastAPI, service: "SearchService") -> None:
     """Photos of the index, and pictures of them."""
 
     @app.get("/photos", response_model=list[PhotoAnswer], tags=["photos"])
-    @limits(PICTURE)
+    @limits(SEARCH)
     async def photos(
         count: Annotated[int, Query(ge=1, le=200)] = 24,
         filters: Filters = [],  # noqa: B006
