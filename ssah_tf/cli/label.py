@@ -8,8 +8,8 @@ import typer
 from ssah_tf.cli.extras import import_tensorflow, lacks, need
 from ssah_tf.cli.folders import Exclude, patterns, print_passed_over
 from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable, tell_skipped
+from ssah_tf.cli.proxy import AllowHost, AllowOrigin, ForwardedAllowIps, RootPath, reached
 from ssah_tf.cli.serve import (
-    AllowHost,
     Host,
     Port,
     TokenFile,
@@ -110,6 +110,9 @@ def label(
     port: Port = 8001,
     token_file: TokenFile = None,
     allow_host: AllowHost = None,
+    allow_origin: AllowOrigin = None,
+    root_path: RootPath = "",
+    forwarded_allow_ips: ForwardedAllowIps = "",
     overrides: Overrides = None,
 ) -> None:
     """Give photos labels in a browser, those first that teach most; learn from them meanwhile."""
@@ -126,7 +129,8 @@ def label(
 
     load_recipe("frozen", tuple(overrides or ()))  # what is wrong with it is said at once
     table = LabelTable(labels)
-    settings = page_settings(host, token_file, allow_host)
+    places = reached(host, allow_host, allow_origin, root_path, forwarded_allow_ips)
+    settings = page_settings(token_file, places)
     with listen(host, port) as listener, only_one(work / ".lock", work, option="--work"):
         refuse_open(settings, listener, host, "change labels")
         journal = Journal(work)
