@@ -150,11 +150,13 @@ class Client:
             self.reader, self.writer = await opened
         head = f"{line} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
         self.writer.write(head.encode() + (b"" if speed else body))
+        answer = asyncio.ensure_future(self.reader.readuntil(b"\r\n\r\n"))
         for start in range(0, len(body) if speed else 0, max(1, speed // 4)):
+            if answer.done():  # it may come before all is sent
+                break
             self.writer.write(body[start : start + max(1, speed // 4)])
-            await self.writer.drain()
             await asyncio.sleep(0.25)
-        first, *rest = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        first, *rest = (await answer).decode("latin-1").split("\r\n")
         headers = dict(one.lower().split(": ", 1) for one in rest if one)
         content = await self.reader.readexactly(int(headers["content-length"]))
         if headers.get("connection") == "close":

@@ -6,8 +6,8 @@ The photos, the index and the encoder are those of `serve_load.py`. First the cl
 sends a JPEG file of 640 x 480 once a second and asks for 20 neighbours. Then the same clients, and
 beside them:
 
-- uploads at 20 kB a second, four more than the service takes in of one client;
-- uploads of a picture of 24 megapixels, and the large pictures of photos;
+- uploads of a picture of 24 megapixels at 20 kB a second, four more than are taken in of a client;
+- uploads of that picture at once, and the large pictures of photos;
 - costly filters: new ones that match few photos, and ones above the limits;
 - now and then the processes below the service are killed, if it has any;
 - now and then the proxy that the plain clients go through is started anew, if nginx is installed.
@@ -135,7 +135,7 @@ class Load:
         """Uploads over a slow line, straight to the service: a proxy would gather them."""
         while time.perf_counter() < end:
             client = Client(self.service.port, "slow", found)
-            body = self.bodies[number % len(self.bodies)]
+            body = self.large
             await client.ask(f"POST /search?k={K}", body, self.expected[body], self.mix.speed)
             client.close()
 

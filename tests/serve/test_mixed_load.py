@@ -28,7 +28,7 @@ def test_short_form(shared, mixed, tmp_path, seconds):
     """Clients of every kind get answers, and the right ones."""
     bodies = [shared.body(*colour) for colour in shared.colours.values()]
     mix = mixed.Mix(
-        clients=4, seconds=seconds, slow=20, speed=80, others=1, megapixels=0.2, every=2, rest=0
+        clients=4, seconds=seconds, slow=20, speed=5_000, others=1, megapixels=0.2, every=2, rest=0
     )
     tmp_path.chmod(0o755)
     result = asyncio.run(mixed.measure(shared.folder, tmp_path, bodies, mix))
