@@ -32,7 +32,8 @@ AllowOrigin = Annotated[
 RootPath = Annotated[
     str,
     typer.Option(
-        metavar="PATH", help="Path below which a proxy shows the service, such as /photos."
+        metavar="PATH",
+        help="Answer for a proxy that shows the service below this path, /photos say.",
     ),
 ]
 ForwardedAllowIps = Annotated[

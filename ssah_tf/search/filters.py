@@ -1,6 +1,5 @@
 """Conditions on photos: `label=beach|sea`, `path=*/may/*`."""
 
-import difflib
 import re
 import threading
 from collections import Counter, OrderedDict
@@ -15,7 +14,7 @@ from ssah_tf.search.index import Index
 from ssah_tf.search.path_pattern import has_path
 from ssah_tf.search.photo_table import PhotoTable
 from ssah_tf.system.errors import SsahError
-from ssah_tf.system.text import printable
+from ssah_tf.system.text import near, printable
 
 #: Separates the labels of which a photo must have one.
 OR = "|"
@@ -171,8 +170,8 @@ def has_label(photos: PhotoTable, value: str) -> np.ndarray:
     wanted = []
     for name in alternatives(value):
         if name not in there:
-            near = difflib.get_close_matches(name, there, n=1) or sorted(there)[:5]
-            hint = f"; there are {', '.join(printable(quoted(n)) for n in near)}" if near else ""
+            shown = near(name, there, 1) or sorted(there)[:5]
+            hint = f"; there are {', '.join(printable(quoted(n)) for n in shown)}" if shown else ""
             raise UnknownLabel(f"no photo of the index has the label {printable(name)!r}{hint}")
         wanted += there[name]
     one = compute.is_in(names, value_set=pyarrow.array(wanted, pyarrow.string()))
