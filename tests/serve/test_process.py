@@ -134,6 +134,7 @@ def test_odd_clients(shared, serve):
     assert set(stderr.splitlines()) <= {"WARNING:  Invalid HTTP request received."}
 
 
+@pytest.mark.slow
 def test_many_slow_uploads(shared, serve):
     """Forty of one client, and two searches at once at most: all others are answered."""
     served = serve(shared.folder, "--queue", "2", "--rate", "0")

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+from importlib import resources
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -70,6 +71,20 @@ def test_below_a_path(shared):
     assert web.get("/openapi.json").json()["servers"] == [{"url": "/photos"}]
     assert web.get("/photos/7/").status_code == 404  # and no redirect to a name behind the proxy
     assert 'route="/photos/{id}/image",status="200"' in web.get("/metrics").text
+
+
+#: An address that begins at the root, in a page or in a script.
+AT_ROOT = re.compile(r"""(?:href|src|action)=["']/|(?:ask|send|fetch|assign|load|URL)\(\s*["'`]/""")
+
+
+def test_no_page_has_an_address_at_the_root():
+    """A proxy may show the pages below any path."""
+    files = [f for f in (resources.files("ssah_tf.serve") / "web").iterdir() if f.is_file()]
+    assert len(files) > 15
+    for file in files:
+        assert not AT_ROOT.findall(file.read_text()), file.name
+    assert AT_ROOT.search('<a href="/docs">')
+    assert AT_ROOT.search('ask("/about")')
 
 
 def test_clients_are_told_apart(shared):
