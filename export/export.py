@@ -105,7 +105,7 @@ def make(run: Run, images: ImageSet | None, folder: Path, wanted: Wanted) -> dic
     """Make the new export beside the folder, then swap them. See `export`."""
     recipe, report = run.recipe, run.metrics()
     recover(folder)
-    if int8 and report["retrieval"] is None:
+    if wanted.int8 and report["retrieval"] is None:
         raise RunError(
             f"{run.folder}: --int8 is accepted by its mAP, which no photo has a label for: export "
             "without it"

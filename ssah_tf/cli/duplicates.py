@@ -11,9 +11,9 @@ import typer
 
 from ssah_tf.cli.extras import need, renamed
 from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable
+from ssah_tf.cli.proxy import AllowHost, AllowOrigin, ForwardedAllowIps, RootPath, reached
 from ssah_tf.cli.search import Page, Show, make_page
 from ssah_tf.cli.serve import (
-    AllowHost,
     Host,
     Port,
     TokenFile,
@@ -124,6 +124,9 @@ def duplicates(
     port: Port = 8002,
     token_file: TokenFile = None,
     allow_host: AllowHost = None,
+    allow_origin: AllowOrigin = None,
+    root_path: RootPath = "",
+    forwarded_allow_ips: ForwardedAllowIps = "",
 ) -> None:
     """Find groups of near duplicates: close codes, confirmed by their pixels, on disk as it is now.
 
@@ -148,7 +151,8 @@ def duplicates(
     from ssah_tf.serve.app import make_review_app
     from ssah_tf.system.lock import only_one
 
-    settings = replace(page_settings(host, token_file, allow_host), timeout=PATIENCE)
+    places = reached(host, allow_host, allow_origin, root_path, forwarded_allow_ips)
+    settings = replace(page_settings(token_file, places), timeout=PATIENCE)
     with PhotoIndex.open(index) as opened:
         roots = opened.roots
     if set_aside is not None:

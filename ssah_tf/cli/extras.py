@@ -33,7 +33,7 @@ Runtime = Annotated[
     str,
     typer.Option(
         metavar="NAME",
-        help="Run the encoder in onnxruntime, openvino, litert or tensorflow: the same codes.",
+        help="Use onnxruntime, openvino, litert or tensorflow, which give the same codes.",
     ),
 ]
 

@@ -11,8 +11,8 @@ from ssah_tf.cli.extras import import_tensorflow, lacks, need
 from ssah_tf.cli.folders import Exclude, patterns, print_passed_over
 from ssah_tf.cli.label_duplicates import duplicates_beside, roots_of
 from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable, tell_skipped
+from ssah_tf.cli.proxy import AllowHost, AllowOrigin, ForwardedAllowIps, RootPath, reached
 from ssah_tf.cli.serve import (
-    AllowHost,
     Host,
     Port,
     TokenFile,
@@ -112,7 +112,7 @@ def label(
     index: Annotated[
         str | None,
         typer.Option(
-            help="Have a page of the duplicates in this index of the photos, a folder or an "
+            help="Show a page of the duplicates in this index of the photos, a folder or an "
             "address."
         ),
     ] = None,
@@ -127,6 +127,9 @@ def label(
     port: Port = 8001,
     token_file: TokenFile = None,
     allow_host: AllowHost = None,
+    allow_origin: AllowOrigin = None,
+    root_path: RootPath = "",
+    forwarded_allow_ips: ForwardedAllowIps = "",
     overrides: Overrides = None,
 ) -> None:
     """Give photos labels in a browser, those first that teach most; learn from them meanwhile."""
@@ -143,7 +146,8 @@ def label(
 
     load_recipe("frozen", tuple(overrides or ()))  # what is wrong with it is said at once
     table = LabelTable(labels)
-    settings = page_settings(host, token_file, allow_host)
+    places = reached(host, allow_host, allow_origin, root_path, forwarded_allow_ips)
+    settings = page_settings(token_file, places)
     if set_aside is not None:
         settings = replace(settings, timeout=PATIENCE)
     roots = roots_of(index, photos, set_aside)

@@ -10,6 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssah_tf.cli.extras import need
+from ssah_tf.cli.proxy import (
+    AllowHost,
+    AllowOrigin,
+    ForwardedAllowIps,
+    Reached,
+    RootPath,
+    reached,
+)
 from ssah_tf.system.errors import SsahError
 
 if TYPE_CHECKING:
@@ -29,12 +37,6 @@ TokenFile = Annotated[
     Path | None,
     typer.Option(help=f"Ask clients for the token in this file; or for that in ${TOKEN_VARIABLE}."),
 ]
-AllowHost = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="NAME", help="Answer requests for this name, too; may come several times."
-    ),
-]
 
 app = typer.Typer()
 
@@ -48,12 +50,9 @@ def serve(
     port: Port = 8000,
     token_file: TokenFile = None,
     allow_host: AllowHost = None,
-    proxy: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS", help="Believe the X-Forwarded-For of the proxy at this address."
-        ),
-    ] = None,
+    allow_origin: AllowOrigin = None,
+    root_path: RootPath = "",
+    forwarded_allow_ips: ForwardedAllowIps = "",
     max_upload: Annotated[
         float, typer.Option(min=0.01, help="Refuse uploads of more MiB than this.")
     ] = 16,
@@ -66,7 +65,10 @@ def serve(
     ] = 30,
     queue: Annotated[int, typer.Option(min=1, help="Take in so many searches at once.")] = 128,
     timeout: Annotated[
-        float, typer.Option(min=1, help="Give up uploads and answers after so many seconds.")
+        float,
+        typer.Option(
+            min=1, help="Give up answers, and uploads that do not get on, after so many seconds."
+        ),
     ] = 30,
     threads: Annotated[
         int, typer.Option(min=0, help="Compute so many searches at once; 0 for one a core.")
@@ -80,7 +82,7 @@ def serve(
 
     settings = Settings(
         token=read_token(token_file),
-        hosts=own_names(host, allow_host),
+        **reached(host, allow_host, allow_origin, root_path, forwarded_allow_ips),
         max_upload=round(max_upload * 2**20),
         max_pixels=round(max_pixels * 1e6),
         rate=rate,
@@ -91,12 +93,12 @@ def serve(
     with listen(host, port) as listener, LiveLibrary(index) as live:
         tell_open(settings, listener)
         about = f"{len(live.current):,} photos, model {live.current.encoder.model_id}\nsearch page"
-        run(make_app(live, settings), settings, listener, about, proxy)
+        run(make_app(live, settings), settings, listener, about)
 
 
 def tell_open(settings: "Settings", listener: socket.socket) -> None:
     """Say on stderr if everybody who reaches the address can look at the photos."""
-    if settings.token is None and not is_loopback(listener.getsockname()[0]):
+    if settings.token is None and reaches_others(settings, listener):
         typer.echo(
             "without a token everybody who reaches this address can look at these photos: "
             "see --token-file",
@@ -104,21 +106,19 @@ def tell_open(settings: "Settings", listener: socket.socket) -> None:
         )
 
 
-def page_settings(host: str, token_file: Path | None, allow_host: list[str] | None) -> "Settings":
+def page_settings(token_file: Path | None, reached_as: Reached) -> "Settings":
     """The settings of a page that sends no photos.
 
     Args:
-        host: Where it listens.
         token_file: Where a token is read from.
-        allow_host: Other names that it is asked under.
+        reached_as: See `reached`.
 
     Raises:
         SsahError: There is no usable token in the file.
     """
     from ssah_tf.serve.settings import Settings
 
-    token, hosts = read_token(token_file), own_names(host, allow_host)
-    return Settings(token=token, hosts=hosts, max_upload=REQUEST, rate=0)
+    return Settings(token=read_token(token_file), **reached_as, max_upload=REQUEST, rate=0)
 
 
 def refuse_open(settings: "Settings", listener: socket.socket, host: str, what: str) -> None:
@@ -133,7 +133,7 @@ def refuse_open(settings: "Settings", listener: socket.socket, host: str, what: 
     Raises:
         SsahError: There is no token, and the address is not loopback.
     """
-    if settings.token is None and not is_loopback(listener.getsockname()[0]):
+    if settings.token is None and reaches_others(settings, listener):
         raise SsahError(
             f"{host}: whoever reaches this address could {what}: give a token with --token-file"
         )
@@ -144,7 +144,6 @@ def run(
     settings: "Settings",
     listener: socket.socket,
     about: str,
-    proxy: str | None = None,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM; what is being answered then is answered to its end.
 
@@ -153,7 +152,6 @@ def run(
         settings: Its limits.
         listener: Where it listens.
         about: What to print before the address of its page.
-        proxy: See `serve`.
     """
     import uvicorn
 
@@ -161,13 +159,13 @@ def run(
 
     config = uvicorn.Config(
         app,
-        http=timed(settings.timeout),
+        http=timed(settings),
         ws="none",
         log_level="warning",
         access_log=False,
         server_header=False,
-        proxy_headers=proxy is not None,
-        forwarded_allow_ips=proxy,
+        proxy_headers=bool(settings.proxies),
+        forwarded_allow_ips=settings.proxies,
         timeout_graceful_shutdown=10,
     )
     server = uvicorn.Server(config)
@@ -214,9 +212,10 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def own_names(host: str, more: list[str] | None) -> frozenset[str]:
-    """Names under which a service may be asked."""
-    return frozenset(name.lower() for name in (host, socket.gethostname(), *(more or ())))
+def reaches_others(settings: "Settings", listener: socket.socket) -> bool:
+    """Whether other machines can reach a service: by its address, or through a proxy."""
+    proxied = settings.origins or settings.root_path or settings.proxies
+    return bool(proxied) or not is_loopback(listener.getsockname()[0])
 
 
 def is_loopback(address: str) -> bool:

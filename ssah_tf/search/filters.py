@@ -1,20 +1,20 @@
 """Conditions on photos: `label=beach|sea`, `path=*/may/*`."""
 
-import difflib
-import fnmatch
 import re
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import numpy as np
 
 from ssah_tf.data.names import class_name
 from ssah_tf.search.index import Index
+from ssah_tf.search.path_pattern import has_path
 from ssah_tf.search.photo_table import PhotoTable
 from ssah_tf.system.errors import SsahError
-from ssah_tf.system.text import printable
+from ssah_tf.system.text import near, printable
 
 #: Separates the labels of which a photo must have one.
 OR = "|"
@@ -23,6 +23,8 @@ QUOTE = '"'
 QUOTED = re.compile(r'\s*"((?:[^"]|"")*)"\s*(?=\||$)')
 #: Sets of conditions whose photos are kept.
 FILTERS = 8
+#: Conditions of a search, and characters of one, at most.
+MOST, LONGEST = 20, 4_000
 
 
 class UnknownLabel(SsahError):
@@ -47,17 +49,36 @@ class RecentFilters:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[str, ...], Subset] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, ...], Future[Subset]] = OrderedDict()
 
     def get(self, conditions: tuple[str, ...], find: Callable[[], Subset]) -> Subset:
-        """What was found for the conditions, or is found now; nobody else finds it meanwhile."""
+        """What was found for the conditions, or is found now.
+
+        Who asks for the same meanwhile waits for it; who asks for anything else does not.
+        """
         with self._lock:
-            if conditions not in self._kept:
-                self._kept[conditions] = find()
+            new = conditions not in self._kept
+            if new:
+                self._kept[conditions] = Future()
                 if len(self._kept) > FILTERS:
                     self._kept.popitem(last=False)
             self._kept.move_to_end(conditions)
-            return self._kept[conditions]
+            found = self._kept[conditions]
+        if new:
+            self._find(conditions, found, find)
+        return found.result()
+
+    def _find(
+        self, conditions: tuple[str, ...], found: Future[Subset], find: Callable[[], Subset]
+    ) -> None:
+        """Find it; what fails is tried anew next time."""
+        try:
+            found.set_result(find())
+        except BaseException as error:
+            with self._lock:
+                if self._kept.get(conditions) is found:
+                    del self._kept[conditions]
+            found.set_exception(error)
 
 
 def matching(photos: PhotoTable, conditions: Sequence[str]) -> np.ndarray:
@@ -73,11 +94,15 @@ def matching(photos: PhotoTable, conditions: Sequence[str]) -> np.ndarray:
         bool `(n,)`.
 
     Raises:
-        SsahError: Another form.
+        SsahError: Another form, or more or longer ones than `MOST` and `LONGEST`.
         UnknownLabel: A label that no photo has.
     """
+    if len(conditions) > MOST:
+        raise SsahError(f"filter: at most {MOST} conditions, received {len(conditions):,}")
     keep = np.ones(len(photos), bool)
     for condition in conditions:
+        if len(condition) > LONGEST:
+            raise SsahError(f"filter: at most {LONGEST:,} characters, received {len(condition):,}")
         name, equals, value = condition.partition("=")
         if not equals or name not in ("label", "path") or (name == "path" and not value):
             raise SsahError(
@@ -145,8 +170,8 @@ def has_label(photos: PhotoTable, value: str) -> np.ndarray:
     wanted = []
     for name in alternatives(value):
         if name not in there:
-            near = difflib.get_close_matches(name, there, n=1) or sorted(there)[:5]
-            hint = f"; there are {', '.join(printable(quoted(n)) for n in near)}" if near else ""
+            shown = near(name, there, 1) or sorted(there)[:5]
+            hint = f"; there are {', '.join(printable(quoted(n)) for n in shown)}" if shown else ""
             raise UnknownLabel(f"no photo of the index has the label {printable(name)!r}{hint}")
         wanted += there[name]
     one = compute.is_in(names, value_set=pyarrow.array(wanted, pyarrow.string()))
@@ -164,9 +189,3 @@ def label_counts(photos: PhotoTable) -> dict[str, int]:
     for one in compute.value_counts(photos.table["labels"].combine_chunks().flatten()).to_pylist():
         found[class_name(one["values"])] += one["counts"]
     return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
-
-
-def has_path(photos: PhotoTable, pattern: str) -> np.ndarray:
-    """Photos whose whole path fits a shell pattern; capital and small letters differ."""
-    fits = re.compile(fnmatch.translate(pattern)).match
-    return np.fromiter((fits(path) is not None for path in photos.paths()), bool, len(photos))

@@ -1,6 +1,5 @@
 """Which labels a typed word means."""
 
-import difflib
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -8,7 +7,7 @@ from collections.abc import Mapping
 from ssah_tf.data.names import class_name
 from ssah_tf.search.filters import UnknownLabel
 from ssah_tf.system.errors import SsahError
-from ssah_tf.system.text import printable
+from ssah_tf.system.text import near, printable
 
 WORD = re.compile(r"[^\W_]+")
 #: They part no words.
@@ -71,10 +70,10 @@ def hint(typed: str, words: Mapping[str, list[str]]) -> str:
     for label, its in words.items():
         for text in dict.fromkeys((" ".join(its), *its)):
             owners.setdefault(text, []).append(label)
-    close = difflib.get_close_matches(typed, owners, n=NEAR)
-    near = list(dict.fromkeys(label for text in close for label in owners[text]))[:NEAR]
-    if near:
-        return f"near are {', '.join(map(printable, near))}"
+    close = near(typed, owners, NEAR)
+    found = list(dict.fromkeys(label for text in close for label in owners[text]))[:NEAR]
+    if found:
+        return f"near are {', '.join(map(printable, found))}"
     shown = ", ".join(map(printable, list(words)[:SHOWN]))
     more = len(words) - SHOWN
     return f"there are {shown}" + (f" and {more:,} more" if more > 0 else "")

@@ -10,7 +10,7 @@ from ssah_tf.serve.label_state import labelling_state
 from ssah_tf.serve.labelling import Labelling
 from ssah_tf.serve.limits import PICTURE, limits
 from ssah_tf.serve.pictures import large
-from ssah_tf.serve.routes import Position, picture
+from ssah_tf.serve.routes import PICTURE_ANSWER, Position, picture
 from ssah_tf.serve.schemas import (
     Correct,
     LabelledPhoto,
@@ -108,7 +108,12 @@ def add_labelling(
         """Photos by their numbers, with what was said of them."""
         return await service.run(service.work, descriptions, labelling, body.photos)
 
-    @app.get("/labelling/photos/{id}/thumbnail", tags=["labels"], response_class=Response)
+    @app.get(
+        "/labelling/photos/{id}/thumbnail",
+        responses=PICTURE_ANSWER,
+        tags=["labels"],
+        response_class=Response,
+    )
     @limits(PICTURE)
     async def thumbnail(position: Position) -> Response:
         """Its central square: 320 px, or what there is."""
@@ -117,7 +122,12 @@ def add_labelling(
             await service.run(service.draw, service.thumbnails.draw, path, labelling.photos.roots)
         )
 
-    @app.get("/labelling/photos/{id}/image", tags=["labels"], response_class=Response)
+    @app.get(
+        "/labelling/photos/{id}/image",
+        responses=PICTURE_ANSWER,
+        tags=["labels"],
+        response_class=Response,
+    )
     @limits(PICTURE)
     async def image(position: Position) -> Response:
         """The whole picture, drawn anew: at most 2,048 px, without its metadata."""

@@ -318,7 +318,7 @@ class Labelling:
 
     def described(self, position: int) -> dict[str, Any]:
         """A photo as a page shows it; the addresses change with its content."""
-        at, version = f"/labelling/photos/{position}", self.photos.digests[position][:12]
+        at, version = f"labelling/photos/{position}", self.photos.digests[position][:12]
         return {
             "id": position,
             "path": self.photos.paths[position],

@@ -54,20 +54,26 @@ def limits_of(routes: Iterable[BaseRoute], scope: Scope) -> Limits:
     """The limits of the route that a request is for; those of no route are those without a mark."""
     for route in routes:
         if route.matches(scope)[0] is Match.FULL:
-            return getattr(getattr(route, "endpoint", None), "limits", CLOSED)
+            return limits_at(route)
     return CLOSED
 
 
+def limits_at(route: BaseRoute) -> Limits:
+    """The limits of a route."""
+    return getattr(getattr(route, "endpoint", None), "limits", CLOSED)
+
+
 class RateLimiter:
-    """How many requests each client may make: a bucket of two seconds' worth, filled at a rate.
+    """How many requests each client may make: a bucket that is filled at a rate.
 
     Args:
         rate: Requests a second; 0 for any number.
+        room: What the bucket holds, two seconds' worth if it is not given.
     """
 
-    def __init__(self, rate: float):
+    def __init__(self, rate: float, room: float | None = None):
         self.rate = rate
-        self.room = max(1.0, 2 * rate)
+        self.room = max(1.0, 2 * rate) if room is None else room
         self.clients: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def wait(self, client: str, cost: float, now: float) -> int:

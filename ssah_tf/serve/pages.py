@@ -1,6 +1,5 @@
 """The pages of the service: files of this package, read once."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -57,18 +56,12 @@ class Page:
         content: Its bytes.
         kind: Its media type.
         limits: Of its route.
-        tag: Changes with its content.
     """
 
     path: str
     content: bytes
     kind: str
     limits: Limits
-
-    @property
-    def tag(self) -> str:
-        """What a browser compares."""
-        return f'"{hashlib.sha256(self.content).hexdigest()[:20]}"'
 
 
 def read_pages(files: Files) -> list[Page]:

@@ -281,7 +281,7 @@ class Review:
                     "beside": [as_unicode(os.path.basename(path)) for path in belonging],
                     "link": os.path.islink(photo.path),
                     "keep": photo.path not in self.places if status else place in kept,
-                    "image": f"/duplicates/photos/{position}/image?v={photo.digest[:12]}",
+                    "image": f"duplicates/photos/{position}/image?v={photo.digest[:12]}",
                 }
             )
         return {"number": number, "status": status, "photos": photos}

@@ -9,7 +9,7 @@ from ssah_tf.serve.limits import PICTURE, limits
 from ssah_tf.serve.pictures import large
 from ssah_tf.serve.review import Review
 from ssah_tf.serve.review_schemas import Choose, KeepAll, Nothing, ReviewState, SetAsideGroup
-from ssah_tf.serve.routes import Position, picture
+from ssah_tf.serve.routes import PICTURE_ANSWER, Position, picture
 
 if TYPE_CHECKING:
     from ssah_tf.serve.service import Service
@@ -68,7 +68,12 @@ def add_review(app: FastAPI, service: "Service", find: Callable[[], Review]) -> 
         """Propose by other rules what to keep."""
         return await after(lambda review: (body.group, review.choose(body.first, body.prefer)))
 
-    @app.get("/duplicates/photos/{id}/image", tags=["duplicates"], response_class=Response)
+    @app.get(
+        "/duplicates/photos/{id}/image",
+        responses=PICTURE_ANSWER,
+        tags=["duplicates"],
+        response_class=Response,
+    )
     @limits(PICTURE)
     async def image(position: Position) -> Response:
         """The whole picture, drawn anew: at most 2,048 px, without its metadata."""

@@ -1,6 +1,5 @@
 """The routes of the service. Each carries its limits: a new one is a change in this file alone."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,14 +8,15 @@ from fastapi import FastAPI, HTTPException, Path, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
 from ssah_tf.metrics.hamming import code_bytes, full_bytes
+from ssah_tf.search.filters import MOST
 from ssah_tf.search.photo_index import Hit, Order
+from ssah_tf.serve.access import COOKIE
 from ssah_tf.serve.library import Library
-from ssah_tf.serve.limits import OPEN, PICTURE, SEARCH, limits
-from ssah_tf.serve.middleware import COOKIE, Gate, session_of
+from ssah_tf.serve.limits import OPEN, PICTURE, SEARCH, client_of, limits
+from ssah_tf.serve.middleware import Gate
 from ssah_tf.serve.pages import Files, Page, read_pages
 from ssah_tf.serve.pictures import large
-from ssah_tf.serve.schemas import About, Code, Health, PhotoAnswer, SearchAnswer
-from ssah_tf.serve.settings import Settings
+from ssah_tf.serve.schemas import About, Code, Health, Mistake, PhotoAnswer, SearchAnswer
 from ssah_tf.serve.upload import read_upload
 from ssah_tf.version import __version__
 
@@ -28,25 +28,38 @@ if TYPE_CHECKING:
 PICTURE_CACHE = "private, max-age=86400"
 
 #: What the OpenAPI description says of the body of a request with an image.
+BINARY = {"schema": {"type": "string", "format": "binary"}}
 IMAGE_BODY = {
     "requestBody": {
         "content": {
-            "image/*": {"schema": {"type": "string", "format": "binary"}},
+            "image/*": BINARY,
+            "application/octet-stream": BINARY,
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
-                    "properties": {"image": {"type": "string", "format": "binary"}},
+                    "properties": {"image": BINARY["schema"]},
+                    "required": ["image"],
                 }
             },
         }
     }
+}
+IMAGE_NEEDED = {"requestBody": {**IMAGE_BODY["requestBody"], "required": True}}
+#: What it says of a picture in an answer.
+PICTURE_ANSWER: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The picture.",
+        "content": {"image/jpeg": BINARY, "image/png": BINARY},
+    },
+    304: {"description": "The client has it, as its `If-None-Match` says."},
+    410: {"model": Mistake, "description": "The file is gone, or is no image any more."},
 }
 
 Filters = Annotated[
     list[str],
     Query(
         alias="filter",
-        max_length=20,
+        max_length=MOST,
         description='`label=NAME`, `label=NAME|NAME`, `label="A|B"` (one name) or `path=PATTERN`; '
         "all must be met.",
     ),
@@ -57,7 +70,7 @@ Position = Annotated[int, Path(alias="id", ge=0, le=2**31, description="Number o
 
 def add_search(app: FastAPI, service: "SearchService") -> None:
     """Search and encode."""
-    settings = service.settings
+    settings, root = service.settings, service.settings.root_path
 
     @app.post("/search", response_model=SearchAnswer, openapi_extra=IMAGE_BODY, tags=["search"])
     @limits(SEARCH)
@@ -103,7 +116,9 @@ def add_search(app: FastAPI, service: "SearchService") -> None:
         labels: list[str] = []
         photo, where = None, filters
         if id is not None or path is not None:
-            photo = known(library, id if path is None else library.find(path))
+            if path is not None:
+                id = await service.run(service.work, library.find, path)
+            photo = known(library, id)
             source = library.code(photo.id)
         elif code is not None:
             source = parse_code(code, library)
@@ -112,7 +127,7 @@ def add_search(app: FastAPI, service: "SearchService") -> None:
                 service.work, library.like, label_like, filters
             )
         else:
-            source = await upload(request, settings)
+            source = await read_upload(request)
         found_code, hits = await service.run(
             service.work, service.search, library, source, k, radius, where, order
         )
@@ -126,21 +141,21 @@ def add_search(app: FastAPI, service: "SearchService") -> None:
                 "query": {
                     "code": own,
                     "appearance": appearance,
-                    "photo": None if photo is None else described(library, photo),
+                    "photo": None if photo is None else described(library, photo, root),
                     "labels": labels,
                 },
                 "neighbours": [
-                    {**described(library, hit), "distance": hit.distance} for hit in hits
+                    {**described(library, hit, root), "distance": hit.distance} for hit in hits
                 ],
             }
         )
 
-    @app.post("/encode", openapi_extra=IMAGE_BODY, tags=["search"])
+    @app.post("/encode", openapi_extra=IMAGE_NEEDED, tags=["search"])
     @limits(SEARCH)
     async def encode(request: Request) -> Code:
         """The code of an image."""
         library = service.live.current
-        content = await upload(request, settings)
+        content = await read_upload(request)
         code = await service.run(service.work, service.encode, library, content)
         own, appearance = in_words(library, code)
         return Code(
@@ -153,9 +168,10 @@ def add_search(app: FastAPI, service: "SearchService") -> None:
 
 def add_photos(app: FastAPI, service: "SearchService") -> None:
     """Photos of the index, and pictures of them."""
+    root = service.settings.root_path
 
     @app.get("/photos", response_model=list[PhotoAnswer], tags=["photos"])
-    @limits(PICTURE)
+    @limits(SEARCH)
     async def photos(
         count: Annotated[int, Query(ge=1, le=200)] = 24,
         filters: Filters = [],  # noqa: B006
@@ -163,16 +179,18 @@ def add_photos(app: FastAPI, service: "SearchService") -> None:
         """Some photos, at random."""
         library = service.live.current
         numbers = await service.run(service.work, library.sample, count, filters)
-        return [described(library, known(library, number)) for number in numbers]
+        return [described(library, known(library, number), root) for number in numbers]
 
     @app.get("/photos/{id}", response_model=PhotoAnswer, tags=["photos"])
     @limits(PICTURE)
     async def photo(number: Number) -> dict[str, Any]:
         """A photo."""
         library = service.live.current
-        return described(library, known(library, number))
+        return described(library, known(library, number), root)
 
-    @app.get("/photos/{id}/thumbnail", tags=["photos"], response_class=Response)
+    @app.get(
+        "/photos/{id}/thumbnail", responses=PICTURE_ANSWER, tags=["photos"], response_class=Response
+    )
     @limits(PICTURE)
     async def thumbnail(number: Number) -> Response:
         """Its central square, which is what the encoder sees: 320 px, or what there is."""
@@ -182,7 +200,9 @@ def add_photos(app: FastAPI, service: "SearchService") -> None:
             await service.run(service.draw, service.thumbnails.draw, path, library.roots)
         )
 
-    @app.get("/photos/{id}/image", tags=["photos"], response_class=Response)
+    @app.get(
+        "/photos/{id}/image", responses=PICTURE_ANSWER, tags=["photos"], response_class=Response
+    )
     @limits(PICTURE)
     async def image(number: Number) -> Response:
         """The whole picture, drawn anew: at most 2,048 px, without its metadata."""
@@ -244,7 +264,12 @@ def add_health(app: FastAPI, photos: Callable[[], int]) -> None:
 def add_metrics(app: FastAPI, service: "Service") -> None:
     """How a service fares."""
 
-    @app.get("/metrics", tags=["state"], response_class=Response)
+    text = {
+        "description": "The counters.",
+        "content": {"text/plain": {"schema": {"type": "string"}}},
+    }
+
+    @app.get("/metrics", responses={200: text}, tags=["state"], response_class=Response)
     async def metrics() -> Response:
         """Counters for Prometheus."""
         content, kind = service.metrics.page()
@@ -254,31 +279,33 @@ def add_metrics(app: FastAPI, service: "Service") -> None:
 def add_pages(app: FastAPI, service: "Service", gate: Gate, files: Files) -> None:
     """The pages, and the one that asks for the token."""
 
-    def show(page: Page) -> Callable[[Request], Awaitable[Response]]:
+    def show(page: Page) -> Callable[[], Awaitable[Response]]:
         @limits(page.limits)
-        async def get(request: Request) -> Response:
-            headers = {"etag": page.tag, "cache-control": "no-cache"}
-            if request.headers.get("if-none-match") == page.tag:
-                return Response(status_code=304, headers=headers)
-            return Response(page.content, media_type=page.kind, headers=headers)
+        async def get() -> Response:
+            return Response(
+                page.content, media_type=page.kind, headers={"cache-control": "no-cache"}
+            )
 
         return get
 
     for page in read_pages(files):
         app.get(page.path, include_in_schema=False)(show(page))
 
+    root, session = service.settings.root_path, gate.access.session
+
     @app.post("/login", include_in_schema=False)
     @limits(OPEN)
     async def login(request: Request) -> Response:
-        async with asyncio.timeout(service.settings.timeout):
-            form = await request.form(max_files=0, max_fields=4)
-        shown, token = form.get("token"), service.settings.token
-        if token is None or not (isinstance(shown, str) and gate.is_token(shown.strip())):
-            return RedirectResponse("/login?wrong", 303)
-        answer = RedirectResponse("/", 303)
+        form = await request.form(max_files=0, max_fields=4)
+        shown = form.get("token")
+        if session is None or not (isinstance(shown, str) and gate.access.is_token(shown.strip())):
+            why = "paced" if gate.access.wait(client_of(request.scope)) else "wrong"
+            return RedirectResponse(f"{root}/login?{why}", 303)
+        answer = RedirectResponse(f"{root}/", 303)
         answer.set_cookie(
             COOKIE,
-            session_of(token),
+            session,
+            path=root or "/",
             httponly=True,
             samesite="strict",
             secure=request.url.scheme == "https",
@@ -288,24 +315,9 @@ def add_pages(app: FastAPI, service: "Service", gate: Gate, files: Files) -> Non
 
     @app.post("/logout", include_in_schema=False)
     async def logout() -> Response:
-        answer = RedirectResponse("/login", 303)
-        answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        answer = RedirectResponse(f"{root}/login", 303)
+        answer.delete_cookie(COOKIE, path=root or "/", httponly=True, samesite="strict")
         return answer
-
-
-async def upload(request: Request, settings: Settings) -> bytes:
-    """The image of a request.
-
-    Raises:
-        HTTPException: There is none, or it does not arrive in time.
-    """
-    try:
-        async with asyncio.timeout(settings.timeout):
-            return await read_upload(request)
-    except TimeoutError:
-        raise HTTPException(
-            408, "the upload took too long", {"connection": "close", "retry-after": "1"}
-        ) from None
 
 
 def known(library: Library, number: int | None) -> Hit:
@@ -343,15 +355,15 @@ def in_words(library: Library, code: np.ndarray) -> tuple[str, str]:
     return text[:digits], text[digits:]
 
 
-def described(library: Library, hit: Hit) -> dict[str, Any]:
+def described(library: Library, hit: Hit, root: str) -> dict[str, Any]:
     """What is told of a photo; the addresses change with its content, so they can be kept."""
     version = hit.photo.digest[:12]
     return {
         "id": hit.id,
         "path": library.name(hit.photo),
         "labels": list(hit.photo.labels),
-        "thumbnail": f"/photos/{hit.id}/thumbnail?v={version}",
-        "image": f"/photos/{hit.id}/image?v={version}",
+        "thumbnail": f"{root}/photos/{hit.id}/thumbnail?v={version}",
+        "image": f"{root}/photos/{hit.id}/image?v={version}",
     }
 
 

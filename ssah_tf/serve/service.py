@@ -5,16 +5,18 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException as AnyHTTPException
 
+from ssah_tf.serve.access import COOKIE
 from ssah_tf.serve.later import NotYet
+from ssah_tf.serve.limits import limits_at
 from ssah_tf.serve.metrics import Metrics
-from ssah_tf.serve.middleware import TooLarge, drain, too_large
 from ssah_tf.serve.pictures import Refused, Thumbnails
 from ssah_tf.serve.schemas import Mistake
 from ssah_tf.serve.settings import Settings
@@ -22,6 +24,11 @@ from ssah_tf.system.errors import ImageError, SsahError
 from ssah_tf.version import __version__
 
 T = TypeVar("T")
+#: How the token is shown: programs send it, browsers a cookie.
+SCHEMES = {
+    "token": {"type": "http", "scheme": "bearer"},
+    "session": {"type": "apiKey", "in": "cookie", "name": COOKIE},
+}
 
 
 class Service:
@@ -77,17 +84,42 @@ class Service:
             for pool in (self.work, self.draw):
                 pool.shutdown(wait=False, cancel_futures=True)
 
-        app = FastAPI(
+        app = Described(
             title=title,
             version=__version__,
             description=description,
             docs_url=None,
             redoc_url=None,
+            redirect_slashes=False,
             lifespan=lifespan,
             responses={"4XX": {"model": Mistake}, 503: {"model": Mistake}},
         )
+        app.token = self.settings.token is not None
         add_mistakes(app)
         return app
+
+
+class Described(FastAPI):
+    """An application whose description says how the token is shown, if there is one.
+
+    Attributes:
+        token: Whether there is one.
+    """
+
+    token = False
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI description."""
+        if self.openapi_schema is None:
+            schema = super().openapi()
+            if self.token:
+                schema.setdefault("components", {})["securitySchemes"] = SCHEMES
+                schema["security"] = [{name: []} for name in SCHEMES]
+                for route in self.routes:
+                    if isinstance(route, APIRoute) and limits_at(route).open:
+                        for operation in schema["paths"].get(route.path, {}).values():
+                            operation["security"] = []
+        return super().openapi()
 
 
 def one_thread() -> None:
@@ -133,13 +165,6 @@ def add_mistakes(app: FastAPI) -> None:
     @app.exception_handler(SsahError)
     async def other(_: Request, error: SsahError) -> JSONResponse:
         return answer(422, str(error))
-
-    @app.exception_handler(TooLarge)
-    async def large_body(request: Request, error: TooLarge) -> JSONResponse:
-        if error.receive is not None:
-            await drain(error.receive)
-        refusal = too_large(error.limit)
-        return answer(refusal.status, refusal.message, {"connection": "close"})
 
     @app.exception_handler(Exception)
     async def bug(_: Request, error: Exception) -> JSONResponse:

@@ -1,12 +1,18 @@
 """Text of strangers: on a terminal, and where text must be Unicode."""
 
+import difflib
+import heapq
 import shlex
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+#: Names that are compared with what was typed, at most.
+COMPARED = 500
 
 
 def write_any_text() -> None:
@@ -31,6 +37,22 @@ def printable(name: str) -> str:
     if name.isprintable():
         return name
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
+
+
+def near(typed: str, known: Iterable[str], count: int) -> list[str]:
+    """What is spelled nearly as what was typed, the nearest first.
+
+    Comparing takes a while, so of many only those are compared that begin and are as long alike.
+
+    Args:
+        typed: What was typed.
+        known: What it may have meant.
+        count: How many at most.
+    """
+    likely = heapq.nsmallest(
+        COMPARED, known, key=lambda one: (one[:1] != typed[:1], abs(len(one) - len(typed)))
+    )
+    return difflib.get_close_matches(typed, likely, n=count)
 
 
 def as_unicode(path: str) -> str:

@@ -170,7 +170,7 @@ def test_missing_extra(refused, monkeypatch, module, arguments):
         (("ablation", "fashion", "--set", "model.bit=3"), "did you mean 'bits'?"),
         (("train", "bad.yaml"), "bad.yaml: not a YAML file"),
         (("train", "fashion", "--data", "none"), "none: no such folder"),
-        (("train", "fashion", "--data", "empty"), "empty: 0 class folders"),
+        (("train", "fashion", "--data", "empty"), "empty: no images in this folder"),
         (("train", "fashion", "--output", "full"), "full is not empty: go on with --resume full"),
         (("train", "fashion", "--output", "bad.yaml"), "bad.yaml: cannot be made"),
         (("train", "--resume", "none"), "none: not a run folder"),

@@ -45,6 +45,11 @@ PRESET = "--set model.backbone=keras_hub:dinov2_small"
 #: Commands of `ssah` that are parsed, not run -> why.
 PARSED = {
     "ssah serve index --host 0.0.0.0 --token-file token": "listens on all addresses of the machine",
+    "ssah serve index --token-file token --allow-host photos.example --root-path /photos "
+    "--forwarded-allow-ips 127.0.0.1": "a proxy: tests/serve/test_proxy.py",
+    "ssah serve index --token-file token --allow-origin http://photos.example:8080": (
+        "a proxy: tests/serve/test_proxy.py"
+    ),
     "ssah train --devices 4": "several GPUs: tests/models/test_devices.py",
     "ssah train fashion --output /shared/runs/fashion": HOSTS,
     f"ssah encode runs/folder/export photos/ --output codes/ {CLUSTER}": RAY,

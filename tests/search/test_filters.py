@@ -1,8 +1,21 @@
 """Any label can be written in a condition, and labels that look equal are equal."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
+import numpy as np
 import pytest
 
-from ssah_tf.search.filters import alternatives, has_label, quoted
+from ssah_tf.search.filters import (
+    FILTERS,
+    MOST,
+    RecentFilters,
+    Subset,
+    alternatives,
+    has_label,
+    matching,
+    quoted,
+)
 from ssah_tf.search.photo_table import PhotoTable
 from ssah_tf.system.errors import SsahError
 
@@ -52,6 +65,7 @@ class Table(PhotoTable):
         self.table = pyarrow.table(
             {"labels": pyarrow.array(labels, pyarrow.list_(pyarrow.string()))}
         )
+        self.ids = np.arange(len(labels))
 
 
 def test_labels_of_an_older_index_that_look_equal():
@@ -62,3 +76,54 @@ def test_labels_of_an_older_index_that_look_equal():
     assert has_label(photos, '"salt|pepper"|dog').tolist() == [False, True, True, False, True]
     with pytest.raises(SsahError, match=r'has the label .salt.; there are .*"salt\|pepper"'):
         has_label(photos, "salt")
+
+
+def test_conditions_are_few_and_short():
+    photos = Table([["dog"]])
+    assert matching(photos, ["label=dog"] * MOST).tolist() == [True]
+    with pytest.raises(SsahError, match=r"^filter: at most 20 conditions, received 21$"):
+        matching(photos, ["label=dog"] * (MOST + 1))
+    for text in ("path=" + "*a" * 20_000, "label=" + "a|" * 20_000):
+        with pytest.raises(
+            SsahError, match=r"^filter: at most 4,000 characters, received 40,00[56]$"
+        ):
+            matching(photos, [text])
+
+
+def test_other_conditions_do_not_wait():
+    """One set is looked for; who wants it too waits, others are answered; it is found once."""
+    recent, begun, go_on, found = RecentFilters(), Event(), Event(), []
+
+    def slow():
+        found.append("slow")
+        begun.set()
+        assert go_on.wait(30)
+        return Subset(np.arange(3), None)
+
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(recent.get, ("path=a",), slow)
+        assert begun.wait(30)
+        second = pool.submit(recent.get, ("path=a",), slow)
+        other = pool.submit(recent.get, ("path=b",), lambda: Subset(np.arange(1), None))
+        try:
+            assert other.result(30).ids.tolist() == [0]
+            assert not second.done()
+        finally:
+            go_on.set()
+        assert first.result(30) is second.result(30)
+    assert found == ["slow"]
+
+
+def test_what_failed_is_tried_anew():
+    recent = RecentFilters()
+
+    def fails():
+        raise SsahError("not now")
+
+    with pytest.raises(SsahError, match="not now"):
+        recent.get(("path=a",), fails)
+    assert recent.get(("path=a",), lambda: Subset(np.arange(2), None)).ids.tolist() == [0, 1]
+    for number in range(FILTERS):
+        recent.get((f"path={number}",), lambda: Subset(np.arange(1), None))
+    with pytest.raises(SsahError, match="not now"):  # forgotten for newer ones
+        recent.get(("path=a",), fails)

@@ -328,10 +328,10 @@ def test_pages_ask_for_nothing_outside(shared, client):
         assert page.headers["content-type"] == "text/html; charset=utf-8"
         addresses = re.findall(r'(?:src|href|action)="([^"]*)"', page.text)
         assert addresses
-        assert all(a.startswith(("/", "#")) and not a.startswith("//") for a in addresses)
+        assert not [a for a in addresses if a.startswith("/") or ":" in a]  # whatever the prefix
         for address in addresses:
-            if address.startswith("/static/"):
-                file = http.get(address)
+            if address.startswith("static/"):
+                file = http.get(f"/{address}")
                 assert file.status_code == 200
                 text = file.text.replace("http://www.w3.org/2000/svg", "")
                 assert "http:" not in text
@@ -352,10 +352,35 @@ def test_description(shared, client):
     assert {p["name"] for p in search["parameters"]} == {
         "id", "path", "code", "label_like", "k", "radius", "filter", "order"
     }  # fmt: skip
-    assert set(search["requestBody"]["content"]) == {"image/*", "multipart/form-data"}
+    assert set(search["requestBody"]["content"]) == {
+        "image/*", "application/octet-stream", "multipart/form-data"
+    }  # fmt: skip
+    assert "required" not in search["requestBody"]
+    assert api["paths"]["/encode"]["post"]["requestBody"]["required"] is True
+    for kind in ("thumbnail", "image"):
+        answers = api["paths"][f"/photos/{{id}}/{kind}"]["get"]["responses"]
+        assert set(answers["200"]["content"]) == {"image/jpeg", "image/png"}
+        assert "304" in answers
+    assert set(api["paths"]["/metrics"]["get"]["responses"]["200"]["content"]) == {"text/plain"}
+    assert "security" not in api
     answer = search["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
     assert answer.endswith("/SearchAnswer")
     assert "http" not in json.dumps(api)
+
+
+def test_description_of_the_token(shared, client):
+    """Programs show it as a bearer, browsers as a cookie; what is open needs none."""
+    api = client(shared, token=TOKEN).get("/openapi.json", headers=BEARER).json()
+    schemes = api["components"]["securitySchemes"]
+    assert schemes["token"] == {"type": "http", "scheme": "bearer"}
+    assert schemes["session"] == {"type": "apiKey", "in": "cookie", "name": "ssah_session"}
+    assert api["security"] == [{"token": []}, {"session": []}]
+    free = [
+        path
+        for path, methods in api["paths"].items()
+        if methods.get("get", {}).get("security") == []
+    ]
+    assert free == ["/healthz"]
 
 
 def test_a_new_route_carries_its_limits(shared):

@@ -155,6 +155,25 @@ def test_path_tricks(shared, client):
         clean(answer, 200)
 
 
+@pytest.mark.parametrize(
+    ("condition", "text"),
+    [
+        ("path=" + "*a" * 2_000, "filter: at most 4,000 characters, received 4,005"),
+        ("path=" + "*a" * 40, "filter path: at most 32 wildcards (*, ?, [...]), received 40"),
+    ],
+)
+def test_costly_filters(shared, client, condition, text):
+    """Refused with a line; photos that are looked for cost what a search costs."""
+    http = client(shared, rate=0.001)
+    for answer in (
+        http.get("/photos", params={"filter": condition}),
+        client(shared).post("/search", params={"id": 1, "filter": condition}),
+    ):
+        clean(answer)
+        assert (answer.status_code, answer.json()["error"]) == (422, text)
+    assert http.get("/photos?filter=label=red").status_code == 429
+
+
 def test_methods(shared, client):
     http = client(shared)
     for method in ("PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "X"):

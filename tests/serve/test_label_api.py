@@ -105,8 +105,14 @@ def test_what_is_believed(http, tmp_path):
 def test_pictures(http, tmp_path):
     client = http()
     photo = client.get("/labelling").json()["groups"][0][0]
+    api = client.get("/openapi.json").json()
     for kind in ("thumbnail", "image"):
+        assert photo[kind].startswith(f"labelling/photos/4/{kind}?")  # below any path of a proxy
+        said = api["paths"][f"/labelling/photos/{{id}}/{kind}"]["get"]["responses"]["200"]
+        assert "image/jpeg" in said["content"]
         answer = client.get(photo[kind])
+        again = client.get(photo[kind], headers={"if-none-match": answer.headers["etag"]})
+        assert again.status_code == 304
         assert answer.headers["content-type"] == "image/jpeg"
     (tmp_path / "photos" / "4.png").unlink()
     assert "is gone" in mistake(client.get(photo["image"]), 410)

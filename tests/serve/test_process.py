@@ -19,6 +19,8 @@ from PIL import Image
 
 from ssah_tf.cli import serve as command
 from ssah_tf.cli.extras import EXTRAS
+from ssah_tf.serve.connection import timed
+from ssah_tf.serve.settings import Settings
 
 
 def get(url, data=None):
@@ -99,6 +101,101 @@ def test_what_is_under_way_is_answered(shared, serve, number):
     assert shared.code_of(0, 0, 255) in answers[0]
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", served.port))
+
+
+def test_odd_clients(shared, serve):
+    """Uploads that break off, bodies that turn out to be none, old HTTP: no 500, no traceback."""
+    served = serve(shared.folder, "--max-upload", "0.01")
+    chunked = "Transfer-Encoding: chunked"
+    for content in (
+        head("POST /search", "Content-Length: 1000") + b"begin",
+        head("POST /encode", chunked) + b"5\r\nbegin\r\n",
+        head("POST /login", "Content-Length: 1000") + b"token=",
+        head("POST /search", chunked) + b"no number\r\n",
+    ):
+        with socket.create_connection(("127.0.0.1", served.port), timeout=30) as stream:
+            stream.sendall(content)
+            time.sleep(0.1)
+        assert get(f"{served.url}/healthz")["status"] == "ok"
+    # Refused by its size, and then no HTTP at all.
+    large = head("POST /search", chunked) + b"5000\r\n" + bytes(0x5000) + b"\r\n"
+    assert talk(served.port, [large, b"no number\r\n"], pause=0.5).startswith("HTTP/1.1 413 ")
+    assert talk(served.port, b"GET /healthz HTTP/1.0\r\n\r\n").startswith("HTTP/1.1 200 ")
+    with urllib.request.urlopen(f"{served.url}/metrics") as answer:
+        metrics = answer.read().decode()
+    assert 'status="500"' not in metrics
+    gone = [
+        line for line in metrics.splitlines() if 'requests_total{route="none",status="499' in line
+    ]
+    assert [line.split()[1] for line in gone] == ["4.0"]
+    code, stderr = served.stop()
+    assert code == 0
+    assert "Traceback" not in stderr
+    assert set(stderr.splitlines()) <= {"WARNING:  Invalid HTTP request received."}
+
+
+@pytest.mark.slow
+def test_many_slow_uploads(shared, serve):
+    """Forty of one client, and two searches at once at most: all others are answered."""
+    served = serve(shared.folder, "--queue", "2", "--rate", "0")
+    body = shared.body(0, 0, 255)
+    with contextlib.ExitStack() as stack:
+        slow = []
+        for _ in range(40):
+            stream = stack.enter_context(socket.create_connection(("127.0.0.1", served.port), 30))
+            stream.sendall(head("POST /search", f"Content-Length: {len(body)}") + body[:20])
+            slow.append(stream)
+        time.sleep(0.2)
+        for _ in range(5):
+            found = get(f"{served.url}/search?k=1", body)
+            assert [n["path"] for n in found["neighbours"]] == ["blue/0.png"]
+        slow[7].sendall(body[20:])
+        assert slow[7].recv(20).startswith(b"HTTP/1.1 200")
+    assert served.stop() == (0, "")
+
+
+class Wire:
+    """A transport, a loop and a request as far as a look at them goes."""
+
+    def __init__(self, settings):
+        protocol = timed(settings)
+        self.protocol = protocol.__new__(protocol)
+        self.protocol.loop = self.protocol.transport = self.protocol.cycle = self
+        self.more_body = self.response_started = self.response_complete = False
+        self.left, self.aborted, self.next = 0, False, (None, 0, 0)
+
+    def call_later(self, seconds, look, *state):
+        self.next = state
+
+    def get_write_buffer_size(self):
+        return self.left
+
+    def abort(self):
+        self.aborted = True
+
+    def looks(self, *left):
+        """How many looks it survives, with so many bytes left at each."""
+        for number, self.left in enumerate(left):
+            self.protocol.look(*self.next)
+            if self.aborted:
+                return number
+        return len(left)
+
+
+def test_what_is_looked_at_on_a_wire():
+    """An answer that is taken slowly goes on; one that is not taken, or a silent client, ends."""
+    settings = Settings(timeout=10, slowest=1000)  # 10,000 bytes between looks
+    wire = Wire(settings)
+    wire.response_started = wire.response_complete = True
+    assert wire.looks(90_000, 80_000, 70_000, 60_000, 50_000, 40_001) == 5
+    wire = Wire(settings)
+    wire.response_started = wire.response_complete = True
+    assert wire.looks(90_000, 90_000) == 1
+    wire = Wire(settings)
+    wire.more_body = True  # an upload: what reads it sees to that
+    assert wire.looks(*[0] * 50) == 50
+    wire.more_body = False
+    assert wire.looks(*[0] * 50) == 2
 
 
 @pytest.mark.slow

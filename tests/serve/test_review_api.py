@@ -52,6 +52,9 @@ def test_a_group(http):
     assert photos[2]["ssim"] > 0.9
     assert (second["previous"], second["next"], second["next_open"]) == (0, None, 0)
     picture = http.get(photos[2]["image"])
+    assert photos[2]["image"].startswith("duplicates/photos/")  # below any path of a proxy
+    again = http.get(photos[2]["image"], headers={"if-none-match": picture.headers["etag"]})
+    assert again.status_code == 304
     assert picture.headers["content-type"] == "image/jpeg"
     assert http.get("/duplicates?group=7").json()["group"]["number"] == 0
 

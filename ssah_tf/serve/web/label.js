@@ -33,7 +33,7 @@ function send(url, body) {
 
 async function load(clear = true) {
   try {
-    show(await ask("/labelling"));
+    show(await ask("labelling"));
     if (clear) message("");
   } catch (error) { message(error.message); }
 }
@@ -42,7 +42,7 @@ async function look() {
   let wait = IDLE;
   if (!document.hidden && state && !waiting) {
     try {
-      const now = await ask("/labelling/progress");
+      const now = await ask("labelling/progress");
       if (now.progress.what) wait = BUSY;
       if (!waiting && now.revision !== state.revision) await load();
       else if (!waiting) showProgress((state.progress = now.progress));
@@ -226,7 +226,7 @@ function act(action, label = "") {
     photo.rejected = action === "reject" ? [...rejected, label] : rejected;
     update(photo);
   }
-  send("/labelling/said", { photos: chosen.map((photo) => photo.id), action, label });
+  send("labelling/said", { photos: chosen.map((photo) => photo.id), action, label });
   if (several) return;
   picked.clear();
   for (const photo of chosen) update(photo);
@@ -256,9 +256,9 @@ function clearPicked() {
 
 const accept = () => { if (state.correcting && !map.open) act("label", state.correcting); };
 const reject = () => { if (state.correcting && !map.open) act("reject", state.correcting); };
-const correct = (label, doubtful = false) => (map.open && openMap(false), send("/labelling/correct", { label, doubtful }).then(() => focusOn(firstOpen(0))));
-const undo = () => { if (state?.steps) send("/labelling/undo", {}); };
-const learn = (train) => send("/labelling/learn", { train });
+const correct = (label, doubtful = false) => (map.open && openMap(false), send("labelling/correct", { label, doubtful }).then(() => focusOn(firstOpen(0))));
+const undo = () => { if (state?.steps) send("labelling/undo", {}); };
+const learn = (train) => send("labelling/learn", { train });
 
 $("skip").addEventListener("click", () => act("skip"));
 $("unsure").addEventListener("click", () => act("unsure"));
@@ -270,7 +270,7 @@ $("reject").addEventListener("click", reject);
 $("surest").addEventListener("click", () => correct($("believed-class").value));
 $("doubtful").addEventListener("click", () => correct($("believed-class").value, true));
 $("suggested").addEventListener("click", () => correct(""));
-$("take-moved").addEventListener("click", () => send("/labelling/moved", {}));
+$("take-moved").addEventListener("click", () => send("labelling/moved", {}));
 $("words").addEventListener("submit", (event) => {
   event.preventDefault();
   const typed = field.value.trim();

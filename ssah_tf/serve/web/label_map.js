@@ -40,10 +40,10 @@ async function showMap() {
     if (!there) {
       if (state.no_map || state.error || state.progress.what || map.asked) return;
       map.asked = true;
-      return void show(await ask("/labelling/map", {}));
+      return void show(await ask("labelling/map", {}));
     }
-    if (map.key !== state.map) await takeMap(await ask("/labelling/map"));
-    if (map.revision !== state.revision) takeLabels(await ask("/labelling/map/labels"));
+    if (map.key !== state.map) await takeMap(await ask("labelling/map"));
+    if (map.revision !== state.revision) takeLabels(await ask("labelling/map/labels"));
   } catch (error) { message(error.message); }
 }
 
@@ -169,7 +169,7 @@ async function showChosen() {
 /** Photos as the service describes them; those that are known are not asked for again. */
 async function describe(wanted) {
   const missing = wanted.filter((photo) => !map.known.has(photo));
-  if (missing.length) for (const photo of await ask("/labelling/described", { photos: missing })) map.known.set(photo.id, photo);
+  if (missing.length) for (const photo of await ask("labelling/described", { photos: missing })) map.known.set(photo.id, photo);
   return wanted.map((photo) => map.known.get(photo)).filter(Boolean);
 }
 
@@ -195,7 +195,7 @@ function sayOnMap(chosen, action, label) {
   if (action !== "add" && action !== "remove") clearSelection();
   map.revision = -1;
   redraw();
-  send("/labelling/said", { photos: chosen, action, label });
+  send("labelling/said", { photos: chosen, action, label });
 }
 
 /* ---- Mouse and touch ---- */
@@ -302,7 +302,7 @@ $("zoom-in").addEventListener("click", () => zoomBy(ZOOM));
 $("zoom-out").addEventListener("click", () => zoomBy(1 / ZOOM));
 $("zoom-all").addEventListener("click", () => { map.drawing.fit(); redraw(); });
 $("with-pictures").addEventListener("change", redraw);
-$("map-anew").addEventListener("click", () => send("/labelling/map", {}));
+$("map-anew").addEventListener("click", () => send("labelling/map", {}));
 $("clear-selection").addEventListener("click", clearSelection);
 
 surface.addEventListener("keydown", (event) => {

@@ -1,2 +1,3 @@
 "use strict";
-if (location.search === "?wrong") document.getElementById("wrong").hidden = false;
+const why = { "?wrong": "wrong", "?paced": "paced" }[location.search];
+if (why) document.getElementById(why).hidden = false;

@@ -18,7 +18,7 @@ async function send(url, body, then = () => null) {
   try {
     let found = await ask(url, body);
     const said = found.said, next = then(found);
-    if (next !== null && next !== found.group?.number) found = await ask(`/duplicates?group=${next}`);
+    if (next !== null && next !== found.group?.number) found = await ask(`duplicates?group=${next}`);
     message(said.map(sentence).join(" "));
     show(found);
   } catch (error) {
@@ -36,7 +36,7 @@ function waitFor(why) {
   setTimeout(load, AGAIN);
 }
 
-const load = (group = null) => send(group === null ? "/duplicates" : `/duplicates?group=${group}`);
+const load = (group = null) => send(group === null ? "duplicates" : `duplicates?group=${group}`);
 const megabytes = (n) => n < 1e5 ? `${(n / 1e3).toFixed(1)} kB` : `${(n / 1e6).toFixed(1)} MB`;
 const open = () => Boolean(state?.group) && !state.group.status;
 
@@ -147,15 +147,15 @@ function only(place) {
 const onward = (found) => found.next_open;
 function setAside() {
   if ($("aside").disabled) return;
-  send("/duplicates/set-aside", { group: state.group.number, keep: [...keep] }, onward);
+  send("duplicates/set-aside", { group: state.group.number, keep: [...keep] }, onward);
 }
 function keepAll() {
   if ($("keep-all").disabled) return;
-  send("/duplicates/keep-all", { group: state.group.number }, onward);
+  send("duplicates/keep-all", { group: state.group.number }, onward);
 }
-const undo = () => { if (state?.steps) send("/duplicates/undo", {}); };
+const undo = () => { if (state?.steps) send("duplicates/undo", {}); };
 const go = (group) => { if (group !== null) load(group); };
-const choose = () => send("/duplicates/rules", { first: $("first").value, prefer: $("prefer").value, group: state.group?.number ?? null });
+const choose = () => send("duplicates/rules", { first: $("first").value, prefer: $("prefer").value, group: state.group?.number ?? null });
 
 $("aside").addEventListener("click", setAside);
 $("keep-all").addEventListener("click", keepAll);
@@ -226,7 +226,7 @@ window.addEventListener("focus", () => { if (state && !view.open && !busy && ope
 /** Another page may have decided: what is marked here stays if the group is still open. */
 async function refresh() {
   try {
-    const found = await ask(`/duplicates?group=${state.group.number}`);
+    const found = await ask(`duplicates?group=${state.group.number}`);
     if (!busy && (found.group?.number !== state.group.number || found.group.status)) show(found);
   } catch { /* said at the next step */ }
 }

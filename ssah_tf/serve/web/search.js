@@ -42,7 +42,7 @@ function address(asked) {
   for (const label of asked.labels) query.append("label", label);
   if (asked.path) query.set("path", asked.path);
   const text = query.toString();
-  return text ? "/?" + text : "/";
+  return text ? "./?" + text : "./";
 }
 
 function quoted(label) {
@@ -73,14 +73,14 @@ async function ask(url, options = {}) {
     throw new Trouble("The service does not answer", "It may have been stopped, or the network is down.");
   }
   if (answer.status === 401) {
-    location.assign("/login");
+    location.assign("login");
     throw new DOMException("login", "AbortError");
   }
   const body = await answer.json().catch(() => ({ error: `status ${answer.status}` }));
   if (answer.ok) return body;
   const wait = answer.headers.get("retry-after");
   if (wait) throw new Trouble("The service is busy", `${sentence(body.error)} Wait ${wait} s, then try again.`);
-  const titles = { 404: "That photo is not in the index any more", 413: "That file is too large" };
+  const titles = { 404: "That photo is not in the index any more", 408: "That file came too slowly", 413: "That file is too large" };
   const picture = body.error.startsWith("the image: "), label = body.error.startsWith("no label ");
   throw new Trouble(
     titles[answer.status] ?? (picture ? "That file cannot be read as a picture" : label ? "No label like that" : "That did not work"),
@@ -135,7 +135,7 @@ async function browse(asked) {
   }
   const query = filters(asked);
   query.set("count", "36");
-  const photos = await ask("/photos?" + query);
+  const photos = await ask("photos?" + query);
   status(photos.length ? "Drop, paste or choose one, or click one of these." : "");
   draw(photos);
   $("shuffle").hidden = photos.length >= about.photos || !photos.length;
@@ -155,7 +155,7 @@ async function search(asked, file = null) {
   else if (!file && asked.code) query.set("code", asked.code);
   else if (!file) query.set("label_like", asked.like);
   const begin = performance.now();
-  const found = await ask("/search?" + query, file
+  const found = await ask("search?" + query, file
     ? { method: "POST", body: file, headers: { "content-type": "application/octet-stream" } }
     : { method: "POST" });
   const time = Math.max(1, Math.round(performance.now() - begin));
@@ -358,8 +358,10 @@ async function small(file) {
 const own = (text) => {
   try {
     const url = new URL(text);
-    const match = url.origin === location.origin && /^\/photos\/(\d+)\//.exec(url.pathname);
-    return match ? Number(match[1]) : url.origin === location.origin && url.searchParams.has("id") ? Number(url.searchParams.get("id")) : null;
+    const base = new URL(".", location).href; // whatever path a proxy shows the page under
+    if (!url.href.startsWith(base)) return null;
+    const match = /^photos\/(\d+)\//.exec(url.href.slice(base.length));
+    return match ? Number(match[1]) : url.searchParams.has("id") ? Number(url.searchParams.get("id")) : null;
   } catch { return null; }
 };
 
@@ -565,7 +567,7 @@ work(learn).then(() => { if (about.bits) show(); });
 
 /** What is served. */
 async function learn() {
-  about = await ask("/about");
+  about = await ask("about");
   $("facts").textContent = `${count(about.photos)} photos, codes of ${about.bits} bits`;
   $("facts").title = `Model ${about.model_id}, ssah-tf ${about.version}`;
   $("k").max = about.max_k;
