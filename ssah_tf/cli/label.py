@@ -112,7 +112,7 @@ def label(
     index: Annotated[
         str | None,
         typer.Option(
-            help="Have a page of the duplicates in this index of the photos, a folder or an "
+            help="Show a page of the duplicates in this index of the photos, a folder or an "
             "address."
         ),
     ] = None,
