@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 
 import numpy as np
@@ -16,6 +17,8 @@ from ssah_tf.data.labels import read_labels
 
 #: The default backbone at a small side.
 SMALL = ("--set", "data.image_size=64")
+#: Photos of one content.
+COPIES = {"may/00.png", "copy.png", "again.png"}
 
 
 @pytest.fixture
@@ -154,6 +157,8 @@ def test_a_page_that_cannot_be_opened(ssah, photos, tmp_path):
             ((*page, "--host", "0.0.0.0"), "give a token with --token-file"),
             ((*page, "--work", "used"), "wait until it has ended, or name another --work"),
             ((*page, "--set", "x=1"), "unknown key 'x'"),
+            ((*page, "--set-aside", "x"), "--set-aside goes with --index"),
+            ((*page, "--index", "empty"), "empty: not an index of photos"),
         ):
             said = ssah("label", *arguments)
             assert (said.code, said.out) == (1, ""), arguments
@@ -163,10 +168,13 @@ def test_a_page_that_cannot_be_opened(ssah, photos, tmp_path):
 
 
 @contextlib.contextmanager
-def page_of(photos, folder):
-    """A real `ssah label`: `ask(path, body)` gives its state when nothing goes on any more."""
+def page_of(photos, folder, *more):
+    """A real `ssah label`: `ask(path, body)` gives its state when nothing goes on any more.
+
+    `ask.once(path, body)` gives the answer of any path, `None` if that is a mistake.
+    """
     few = (*SMALL, "--set", "train.steps_per_epoch=2")
-    words = [sys.executable, "-m", "ssah_tf.cli", "label", photos, "--port", "0", *few]
+    words = [sys.executable, "-m", "ssah_tf.cli", "label", photos, "--port", "0", *few, *more]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=folder) as service:
         try:
             assert service.stdout.readline() == "32 photos, labels in labels.csv\n"
@@ -175,17 +183,21 @@ def page_of(photos, folder):
             def once(path, body=None):
                 content = None if body is None else json.dumps(body).encode()
                 request = urllib.request.Request(
-                    f"{url}/labelling{path}", content, {"content-type": "application/json"}
+                    f"{url}{path}", content, {"content-type": "application/json"}
                 )
-                with urllib.request.urlopen(request, timeout=60) as answer:
-                    return json.load(answer)
+                try:
+                    with urllib.request.urlopen(request, timeout=60) as answer:
+                        return json.load(answer)
+                except urllib.error.HTTPError:
+                    return None
 
             def ask(path="", body=None):
-                once(path, body)
-                while once("/progress")["progress"]["what"]:
+                once(f"/labelling{path}", body)
+                while once("/labelling/progress")["progress"]["what"]:
                     time.sleep(0.2)
-                return once("")
+                return once("/labelling")
 
+            ask.once = once
             yield ask
         finally:
             service.send_signal(signal.SIGINT)
@@ -218,6 +230,30 @@ def test_a_page_from_start_to_end(photos, tmp_path):
         of_g = {p["id"]: p["rejected"] for group in state["groups"] for p in group}
         assert of_g[rejected["id"]] == ["r"]
     assert sorted(set(read_labels(tmp_path / "labels.csv").classes)) == ["g", "r"]
+
+
+@pytest.mark.slow
+def test_a_page_with_duplicates(ssah, exported, photos, tmp_path):
+    """One command, two pages, one table; what is set aside is there, and can be restored."""
+    said = ssah("index", exported[1], photos, "--output", "index")
+    assert said.code == 0, said.err
+    with page_of(photos, tmp_path, "--index", "index", "--set-aside", "aside") as ask:
+        copy = next(p for g in ask()["groups"] for p in g if p["path"] in COPIES)
+        ask("/said", {"photos": [copy["id"]], "action": "label", "label": "red"})
+        while (state := ask.once("/duplicates")) is None:
+            time.sleep(0.2)
+        while {p["path"] for p in state["group"]["photos"]} != COPIES:
+            state = ask.once(f"/duplicates?group={state['next']}")
+        kept = next(p for p in state["group"]["photos"] if p["path"] != copy["path"])
+        body = {"group": state["group"]["number"], "keep": [kept["id"]]}
+        assert ask.once("/duplicates/set-aside", body)["set_aside"] == 2
+        assert rows(tmp_path / "labels.csv") == [f"{copy['path']},red", f"{kept['path']},red"]
+        refused = ssah("duplicates", "--restore", "aside")
+        assert "aside is in use by another process" in refused.err
+    assert {str(p.relative_to(photos)) for p in photos.rglob("*.png")} & COPIES == {kept["path"]}
+    said = ssah("duplicates", "index", "--restore", "aside", "--labels", "labels.csv")
+    assert (said.code, said.out) == (0, "2 photos are back\n")
+    assert rows(tmp_path / "labels.csv") == [f"{copy['path']},red", f"{kept['path']},"]
 
 
 @pytest.mark.slow

@@ -58,6 +58,9 @@ PARSED = {
         "a preset is downloaded: tests/models/test_keras_hub.py has local ones"
     ),
     f"{WATCH} --labels labels.csv --watch": "never ends: tests/cli/test_watch.py",
+    "ssah label photos/ --labels labels.csv --index index --set-aside aside/": (
+        "an index of this very folder: tests/cli/test_label.py"
+    ),
     "ssah load index milvus://localhost:19530/holidays": "a Milvus: tests/search/backends",
 }
 #: Beginnings of commands of other programs -> why they are not run.
