@@ -31,9 +31,9 @@ def begin_choice(
         features: Working folder whose features are taken.
 
     Raises:
-        SsahError: See `training.choose.run`.
+        SsahError: See `training.choose.begin`.
     """
-    from ssah_tf.training.choose.run import begin, load
+    from ssah_tf.training.choose.begin import begin, load
     from ssah_tf.training.devices import refuse_workers
     from ssah_tf.training.run import new_run_folder
 

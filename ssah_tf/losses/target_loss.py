@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from ssah_tf.losses.global_batch import replica_count
 from ssah_tf.losses.supervised_loss import SupervisedLoss
+from ssah_tf.metrics import LabelLists
 
 
 class TargetLoss(SupervisedLoss):
@@ -45,8 +46,10 @@ class TargetLoss(SupervisedLoss):
             codes: Relaxed codes of labelled images, float32 `(images, bits)`.
             labels: uint8 `(images, classes)`, multi-hot.
         """
-        sums = labels.T.astype(np.float32) @ codes
-        known = np.asarray(labels.any(axis=0))
+        lists = LabelLists.of(labels)  # a matrix of floats, images x classes, may be gigabytes
+        sums = np.zeros((lists.classes, codes.shape[1]))
+        np.add.at(sums, lists.columns, codes[np.repeat(np.arange(len(lists)), lists.sizes())])
+        known = lists.counts() > 0
         targets = np.where(known[:, None], np.where(sums >= 0, 1, -1), self.targets.numpy())
         self.targets.assign(distinct_targets(targets, np.abs(sums)).astype(np.float32))
 

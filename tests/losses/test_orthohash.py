@@ -110,6 +110,21 @@ def test_targets_fitted_to_codes_by_hand():
     assert loss.trainable_variables == []
 
 
+def test_an_image_with_several_labels_counts_for_each(rng):
+    """As the product of labels and codes says, for more images than classes, some without any."""
+    codes = rng.normal(size=(40, 30)).astype(np.float32)
+    labels = (rng.random((40, 7)) < 0.3).astype(np.uint8)
+    labels[3] = labels[:, 5] = 0
+    loss = OrthoHash()
+    loss.build((None, 30), (None, 7))
+    before = loss.targets.numpy()
+    loss.fit_targets(codes, labels)
+    sums = labels.T.astype(float) @ codes
+    sums[5] = before[5]
+    assert len(np.unique(sums > 0, axis=0)) == 7  # so that no bit is flipped
+    np.testing.assert_array_equal(loss.targets.numpy(), np.sign(sums))
+
+
 def test_equal_targets_are_distinct_targets_where_they_are_least_certain():
     same = np.ones((4, 3))
     certainty = np.array([[3, 1, 2]] * 4)

@@ -10,12 +10,14 @@ from PIL import Image
 from ssah_tf.data import load_images
 from ssah_tf.encoding.feature_parts import write_part
 from ssah_tf.system.errors import SsahError
+from ssah_tf.training.choose import begin as begin_module
 from ssah_tf.training.choose import run as module
+from ssah_tf.training.choose.begin import begin, load, plan
 from ssah_tf.training.choose.budget import Clock
 from ssah_tf.training.choose.deadline import Deadline, OutOfTime
 from ssah_tf.training.choose.kept import contents_seen, recount
 from ssah_tf.training.choose.record import read_record, undecided
-from ssah_tf.training.choose.run import begin, carry_out, load, promote, tidy
+from ssah_tf.training.choose.run import carry_out, promote, tidy
 from ssah_tf.training.choose.timing import FrozenTiming, GameTiming
 from ssah_tf.training.hash_layer import feature_store as store_module
 from ssah_tf.training.recipe import load_recipe
@@ -44,8 +46,8 @@ def machine():
     timing = FrozenTiming(1.0, 0.001, {32: 0.01}, 1.0, 0.05)
     game = GameTiming(32, 5.0, {"hnet_warmup": 0.1, "anet_warmup": 0.1, "joint": 0.2}, 0.001)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "time_frozen", lambda *_: timing)
-        patch.setattr(module, "time_game", lambda *_: game)
+        patch.setattr(begin_module, "time_frozen", lambda *_: timing)
+        patch.setattr(begin_module, "time_game", lambda *_: game)
         patch.setattr(store_module, "PART", 64)
         yield
 
@@ -449,8 +451,8 @@ def test_features_that_are_there_are_no_part_of_the_plan(photos, tmp_path):
     changes = (f"data.source={json.dumps(str(photos))}", *SMALL)
     loaded, split, changes = load(changes)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "time_frozen", lambda *_: timing)
-        new = module.plan(loaded.images, split, changes, Clock(600.0), tmp_path / "none")
+        patch.setattr(begin_module, "time_frozen", lambda *_: timing)
+        new = plan(loaded.images, split, changes, Clock(600.0), tmp_path / "none")
         _, record = begin(tmp_path / "run", loaded.images, split, changes, Clock(600.0), work)
     left = len(seen) - 30
     assert (new.kept, new.to_compute) == (0, len(seen))
@@ -474,7 +476,7 @@ def test_without_labels_the_baseline_is_planned(photos, tmp_path):
     assert {part.why for part in record.left_out} == {"learns from labels, and there are none"}
     unable = FrozenTiming(0.0, 0.001, {}, 0.0, 0.0, "no weights here")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "time_frozen", lambda *_: unable)
+        patch.setattr(begin_module, "time_frozen", lambda *_: unable)
         with pytest.raises(SsahError, match="no recipe can be tried: no weights here"):
             started(photos, tmp_path / "other", 600.0, "data.labels=none")
     assert not (tmp_path / "other").exists()

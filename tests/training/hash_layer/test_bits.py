@@ -10,7 +10,7 @@ from PIL.PngImagePlugin import PngInfo
 from ssah_tf.data import Split
 from ssah_tf.models import HNet
 from ssah_tf.system.errors import RecipeError
-from ssah_tf.training.choose.run import load
+from ssah_tf.training.choose.begin import load
 from ssah_tf.training.hash_layer.bits import as_many_as_fit, fitting_bits, most_bits
 from ssah_tf.training.hash_layer.features import features_of
 from ssah_tf.training.hash_layer.frozen import CachedFeatures
