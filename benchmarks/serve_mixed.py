@@ -221,7 +221,7 @@ async def measure(index: Path, folder: Path, bodies: list[bytes], mix: Mix, *opt
         end = service.memory()
     finally:
         service.close()
-    return report(plain, mixed, {"start": start, "peak": peak, "end": end}, mix)
+    return report(plain, mixed, {"start": start, "peak": max(peak, end), "end": end}, mix)
 
 
 def report(plain: Found, mixed: Found, memory: dict[str, int], mix: Mix) -> dict:
