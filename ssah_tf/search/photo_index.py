@@ -128,6 +128,12 @@ class PhotoIndex:
         """Id -> `Photo`, all of them; of a database they are read when they are first needed."""
         return self.table.whole()
 
+    @property
+    def base(self) -> str:
+        """The innermost folder that all indexed files and folders lie in."""
+        folders = [root if os.path.isdir(root) else os.path.dirname(root) for root in self.roots]
+        return os.path.commonpath(folders) if folders else os.sep
+
     def check(self, encoder: Encoder) -> None:
         """Refuse an encoder whose codes mean something else.
 
@@ -270,10 +276,7 @@ class PhotoIndex:
         width = full_bytes(encoder.bits, encoder.appearance_bits)
         self.codes.add(kept, codes.reshape(len(kept), width))
         self.table = PhotoTable.of(
-            {
-                number: replace(Photo.of(found[photos[number].path]), labels=photos[number].labels)
-                for number in kept
-            }
+            {number: photos[number].read_again(found[photos[number].path]) for number in kept}
         )
         # The files of the missing ones are encoded when they are there again.
         aside = {n: replace(one, code=b"") for n, one in self.missing.rows.items()}
@@ -446,7 +449,7 @@ class PhotoIndex:
 
         def find() -> Subset:
             with self.labels_may_be_missing():
-                ids = self.photos.ids[matching(self.photos, where)]
+                ids = self.photos.ids[matching(self.photos, where, self.base)]
             return Subset(ids, self.codes.subset(ids))
 
         return self._filters.get(tuple(where), find)

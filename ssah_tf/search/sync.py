@@ -12,6 +12,7 @@ from ssah_tf.data.scan import PassedOver
 from ssah_tf.encoding.encode import NoImages, find_images
 from ssah_tf.encoding.records import Known, Record, Uint8, flat_pictures
 from ssah_tf.metrics.hamming import full_bytes
+from ssah_tf.search.dates import with_dates
 from ssah_tf.search.missing import Aside, Missing
 from ssah_tf.search.moved import inherited, moved
 from ssah_tf.search.photo_table import Photo, PhotoTable
@@ -177,12 +178,14 @@ class Comparison:
                 added += 1
                 photo = replace(photo, labels=copies.get(path, ()))
             else:
-                photo = replace(photo, labels=photos[number].labels)
+                photo = photos[number].read_again(record)
             if path not in self.by_path:
                 new[number] = record.code
             elif photos[number].digest != photo.digest:
                 again[number] = record.code
             photos[number] = photo
+        if "dates" not in self.index.storage.cannot:
+            photos.update(with_dates(photos))
         if named or replace_labels:
             self.label(named, replace_labels)
         self.save(new, again)

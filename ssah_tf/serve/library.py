@@ -33,8 +33,7 @@ class Library:
         self.index = index
         self.encoder = encoder
         self.roots = [os.path.realpath(root) for root in index.roots]
-        folders = [root if os.path.isdir(root) else os.path.dirname(root) for root in index.roots]
-        self.base = os.path.commonpath(folders) if folders else os.sep
+        self.base = index.base
         self.labels = label_counts(index.photos)
         self._by_name: dict[str, int] | None = None
 
