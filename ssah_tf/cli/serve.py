@@ -71,6 +71,13 @@ def serve(
     threads: Annotated[
         int, typer.Option(min=0, help="Compute so many searches at once; 0 for one a core.")
     ] = 0,
+    originals: Annotated[
+        bool,
+        typer.Option("--originals", help="Let the files themselves leave, with their metadata."),
+    ] = False,
+    show_place: Annotated[
+        bool, typer.Option("--show-place", help="Say where photos were taken, by coordinates.")
+    ] = False,
 ) -> None:
     """Search an index in a browser, and by HTTP."""
     need("serve", "ssah serve")
@@ -87,6 +94,8 @@ def serve(
         queue=queue,
         timeout=timeout,
         threads=threads,
+        originals=originals,
+        show_place=show_place,
     )
     with listen(host, port) as listener, LiveLibrary(index) as live:
         tell_open(settings, listener)

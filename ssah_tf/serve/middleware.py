@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from starlette.applications import Starlette
 from starlette.types import Message, Receive, Scope, Send
@@ -164,7 +164,7 @@ class Gate:
         if scope["state"]["known"] or of.open:
             return None
         if of.login:
-            return Refusal(303, "token", "log in first", (("location", "/login"),))
+            return Refusal(303, "token", "log in first", (("location", login_for(scope)),))
         return Refusal(
             401,
             "token",
@@ -212,6 +212,13 @@ class Gate:
     def is_token(self, shown: str) -> bool:
         """Whether this is the token."""
         return self.settings.token is not None and equal(shown, self.settings.token)
+
+
+def login_for(scope: Scope) -> str:
+    """Address of the page for the token, which leads on to what is asked for."""
+    query = scope["query_string"].decode("latin-1")
+    asked = scope["path"].lstrip("/") + ("?" + query if query else "")
+    return f"/login?next={quote(asked)}" if asked else "/login"
 
 
 def host_name(host: str) -> str:
