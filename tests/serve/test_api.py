@@ -328,10 +328,11 @@ def test_pages_ask_for_nothing_outside(shared, client):
         assert page.headers["content-type"] == "text/html; charset=utf-8"
         addresses = re.findall(r'(?:src|href|action)="([^"]*)"', page.text)
         assert addresses
-        assert all(a.startswith(("/", "#")) and not a.startswith("//") for a in addresses)
+        # Relative, so that a proxy may give the pages another place.
+        assert all(not a.startswith("/") and ":" not in a for a in addresses)
         for address in addresses:
-            if address.startswith("/static/"):
-                file = http.get(address)
+            if address.startswith("static/"):
+                file = http.get(f"/{address}")
                 assert file.status_code == 200
                 text = file.text.replace("http://www.w3.org/2000/svg", "")
                 assert "http:" not in text

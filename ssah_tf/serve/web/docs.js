@@ -29,7 +29,7 @@ function example(schema, schemas) {
 }
 
 function curl(method, path, operation) {
-  const url = location.origin + path.replace("{id}", "3");
+  const url = new URL("." + path.replace("{id}", "3"), location.href).href;
   const body = operation.requestBody ? " --data-binary @picture.jpg" : "";
   const output = operation.responses["200"]?.content?.["application/json"] || path === "/metrics" ? "" : " --output picture.jpg";
   return `curl${method === "post" && !body ? " -X POST" : ""}${body}${output} '${url}'`;
@@ -55,7 +55,10 @@ function draw(method, path, operation, schemas) {
     ...parts);
 }
 
-fetch("/openapi.json").then((answer) => answer.json()).then((api) => {
+fetch("openapi.json").then((answer) => {
+  if (answer.status === 401) logIn();
+  return answer.json();
+}).then((api) => {
   const place = document.getElementById("docs"), groups = {};
   for (const [path, methods] of Object.entries(api.paths)) {
     for (const [method, operation] of Object.entries(methods)) {

@@ -1,2 +1,3 @@
 "use strict";
-if (location.search === "?wrong") document.getElementById("wrong").hidden = false;
+// The form goes to the address of this page, which says where to go on.
+if (new URLSearchParams(location.search).has("wrong")) document.getElementById("wrong").hidden = false;
