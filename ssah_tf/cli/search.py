@@ -136,7 +136,7 @@ def index(
     with (
         resumable(SAME_AGAIN),
         locked(output),
-        progress_bar("encoding") as bar,
+        progress_bar("reading photos") as bar,
         PhotoIndex.open(output, loaded) as opened,
     ):
         done = opened.sync(

@@ -5,7 +5,7 @@ taken, with its offset from UTC where that is known. So the first letters of dat
 months and years do, and photos of a journey stay on the days on which they were taken.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -20,8 +20,15 @@ BATCH = 256
 LARGEST = 15 * 3600
 
 
-def with_dates(photos: Mapping[int, Photo]) -> dict[int, Photo]:
+def with_dates(
+    photos: Mapping[int, Photo],
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[int, Photo]:
     """Those of some photos whose files were not asked yet when and by what they were taken.
+
+    Args:
+        photos: Id -> photo.
+        progress: Called with how many of the files are read, and how many there are.
 
     Returns:
         Id -> the photo with what its file says; the time of the file stands in for a date.
@@ -30,6 +37,7 @@ def with_dates(photos: Mapping[int, Photo]) -> dict[int, Photo]:
     found: dict[int, Photo] = {}
     for batch in in_batches(lambda number: (number, dated(photos[number])), asked, BATCH):
         found.update(batch)
+        progress(len(found), len(asked))
     return found
 
 

@@ -175,7 +175,8 @@ class PhotoIndex:
         Args:
             encoder: The encoder of the index.
             sources: Image files, and folders of them.
-            progress: Called with how many of the files to read are done, and how many there are.
+            progress: Called with how many of the files to read are done, and how many there are;
+                then likewise for those whose dates are read.
             labels: Gives the labels of those paths of which it knows any; the other photos keep
                 those that they have.
             codes: Folder of shards that `ssah encode` wrote: photos in it are not encoded again.
@@ -194,7 +195,7 @@ class PhotoIndex:
         self.storage.keep_encoder(encoder)
         parts = Parts(self.storage.parts(encoder.model_id), encoder)
         found, bad = parts.encode(beside.to_read, beside.known(), progress, codes, of_features)
-        done = beside.take_in(found, bad, named, replace_labels)
+        done = beside.take_in(found, bad, named, replace_labels, progress=progress)
         parts.clear()
         return done
 

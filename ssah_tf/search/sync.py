@@ -1,7 +1,7 @@
 """One step of an index towards its sources: what differs is found, read, then taken in."""
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -147,6 +147,7 @@ class Comparison:
         named: Named,
         replace_labels: bool = False,
         waiting: Collection[str] = (),
+        progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> Synced:
         """Make results those of the sources, and save the index; to be called once.
 
@@ -158,6 +159,8 @@ class Comparison:
             named: Path -> its labels, where any are said.
             replace_labels: Photos of which nothing is said lose their labels.
             waiting: Those of `gone` and `back` that stay as they are nevertheless.
+            progress: Called with how many of the files are asked for their dates, and how many
+                there are.
         """
         photos, aside = self.photos, self.aside
         before = {n: p.labels for n, p in photos.items()}
@@ -185,7 +188,7 @@ class Comparison:
                 again[number] = record.code
             photos[number] = photo
         if "dates" not in self.index.storage.cannot:
-            photos.update(with_dates(photos))
+            photos.update(with_dates(photos, progress))
         if named or replace_labels:
             self.label(named, replace_labels)
         self.save(new, again)

@@ -193,11 +193,11 @@ def test_token(shared, serve, driver, visit):
     person.find("button").click()
     person.wait(lambda: driver.current_url == f"{served.url}/?id=2&label=red")
     person.wait(lambda: len(person.tiles()) == 4)
+    assert person.console() == []
     # Signed out elsewhere: the page leads to the form, which leads back.
     driver.delete_all_cookies()
     person.find("#views a").click()
     person.wait(lambda: driver.current_url == f"{served.url}/login?next=%3Flabel%3Dred")
-    assert person.console() == []
 
 
 def test_widths_modes_and_names(shared, serve, driver, visit):

@@ -76,7 +76,7 @@ function tile(photo, place) {
   if (photo.beside.length) about.append(element("span", { class: "fact" }, `with ${photo.beside.join(", ")}`));
   const image = element("img", { src: photo.image, alt: "", loading: "lazy" });
   watchPicture(image);
-  const button = element("button", { type: "button", class: "tile", "data-id": photo.id, "aria-label": `${place + 1}: ${photo.path}` },
+  const button = element("button", { type: "button", class: "tile", "data-id": photo.id },
     element("span", { class: "frame" }, image), about);
   if (!open() || photo.link) button.setAttribute("aria-disabled", "true");
   return element("li", {}, button);

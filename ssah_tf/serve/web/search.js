@@ -155,7 +155,6 @@ function showViews(asked) {
   }
   if (searching(asked) || !["newest", "oldest"].includes(asked.view)) $("month-field").hidden = true;
   if (searching(asked) || asked.view !== "random") $("shuffle").hidden = true;
-  $("pick").hidden = !searching(asked) && asked.view === "folders";
   document.body.classList.toggle("searching", searching(asked));
   leads($("home"), { ...NOTHING, ...UNFILTERED });
 }

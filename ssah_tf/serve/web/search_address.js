@@ -65,6 +65,8 @@ function filters(asked) {
 /* ---- Going from search to search ---- */
 
 function go(changes, state = null) {
+  // Back leads to the place where one was.
+  history.replaceState({ ...history.state, loaded: shown.length, top: scrollY }, "");
   history.pushState(state, "", address({ ...readAddress(), ...changes }));
   scrollTo(0, 0);
   show();

@@ -1,7 +1,7 @@
 "use strict";
 // Without a search: photos by date, folders, or any photos.
 
-const PAGE = 60;
+const PAGE = 60, FAR = 3000; // photos that come at once, and that one comes back to
 let timeline = null; // what the tiles go on with: { asked, ended, busy }
 
 async function browse(asked) {
@@ -30,9 +30,21 @@ async function browseDates(asked) {
   const undated = photos[0]?.taken_from === "";
   status(!all ? "" : undated ? `${number(all, "photo")}. Their dates are not read yet: run “ssah index” again.`
     : `${number(all, "photo")}. Drop, paste or choose a picture, or click one of these.`);
-  timeline = { asked, ended: photos.length < PAGE, busy: false };
+  const mine = (timeline = { asked, ended: photos.length < PAGE, busy: false });
   draw(photos, 0, true);
   $("more").hidden = timeline.ended;
+  if (!filtered(asked) && all !== about.photos) { // the index was made anew
+    await learn();
+    fillOptions(asked);
+  }
+  await returnTo(history.state, mine);
+}
+
+/** Comes back to where one was in a timeline, if that is not too far. */
+async function returnTo(state, mine) {
+  if (!state?.top || state.loaded > FAR) return;
+  while (timeline === mine && !mine.ended && shown.length < state.loaded) await more();
+  if (timeline === mine) scrollTo(0, state.top);
 }
 
 /** Months and first photos; the first request is the one that the page waits for. */
@@ -66,8 +78,8 @@ async function more() {
     $("more").hidden = mine.ended;
   } catch (error) {
     if (error.name === "AbortError" || timeline !== mine) return;
-    mine.ended = true; // until the button is pressed
-    message(error.title ?? "An error of this page", error.message, [["Try again", () => { message(null); mine.ended = false; more(); }]], true);
+    mine.ended = true;
+    message(error.title ?? "An error of this page", error.message, [["Try again", () => show()]], true);
   } finally { mine.busy = false; }
 }
 

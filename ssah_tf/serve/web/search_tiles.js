@@ -39,8 +39,8 @@ function draw(photos, bits = 0, byMonth = false) {
 function clear() {
   [shown, tiles] = [[], []];
   grid.replaceChildren();
-  $("more").hidden = true;
-  $("keys").hidden = true;
+  $("more").hidden = $("keys").hidden = true;
+  $("pick").hidden = !picking;
 }
 
 /** Shows more photos behind those that are there. */
@@ -52,6 +52,7 @@ function add(photos, bits = 0, byMonth = false) {
     tiles.push(item);
   }
   $("keys").hidden = !tiles.length;
+  $("pick").hidden = !tiles.length && !picking;
 }
 
 /** The list that the next tile goes to. */
