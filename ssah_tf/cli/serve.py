@@ -73,10 +73,10 @@ def serve(
     ] = 0,
     originals: Annotated[
         bool,
-        typer.Option("--originals", help="Let the files themselves leave, with their metadata."),
+        typer.Option("--originals", help="Allow the files themselves to leave, with their metadata."),
     ] = False,
     show_place: Annotated[
-        bool, typer.Option("--show-place", help="Say where photos were taken, by coordinates.")
+        bool, typer.Option("--show-place", help="Show where photos were taken, by coordinates.")
     ] = False,
 ) -> None:
     """Search an index in a browser, and by HTTP."""
