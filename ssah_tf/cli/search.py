@@ -137,7 +137,7 @@ def index(
     with (
         resumable(SAME_AGAIN),
         locked(output),
-        progress_bar("encoding") as bar,
+        progress_bar("reading photos") as bar,
         PhotoIndex.open(output, loaded) as opened,
     ):
         done = opened.sync(
@@ -151,7 +151,9 @@ def index(
             watch,
             of_features,
         )
-        photos = len(opened)
+        photos, undated = len(opened), opened.storage.cannot.get("dates")
+    if undated:
+        typer.echo(f"{shown(output)}: {undated}", err=True)
     for reason in done.bad.values():
         typer.echo(f"skipped: {printable(reason)}", err=True)
     tell_flat(done.flat)
@@ -237,7 +239,8 @@ def search(
         typer.Option(
             "--filter",
             metavar="NAME=VALUE",
-            help="Find only photos with label=NAME|NAME or path=PATTERN; may come several times.",
+            help="Find only photos with label=NAME|NAME, path=WORD or path=PATTERN, folder=PATH or "
+            "date>=2024-05-31; may come several times.",
         ),
     ] = None,
     order: Annotated[

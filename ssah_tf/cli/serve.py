@@ -73,6 +73,15 @@ def serve(
     threads: Annotated[
         int, typer.Option(min=0, help="Compute so many searches at once; 0 for one a core.")
     ] = 0,
+    originals: Annotated[
+        bool,
+        typer.Option(
+            "--originals", help="Allow the files themselves to leave, with their metadata."
+        ),
+    ] = False,
+    show_place: Annotated[
+        bool, typer.Option("--show-place", help="Show where photos were taken, by coordinates.")
+    ] = False,
 ) -> None:
     """Search an index in a browser, and by HTTP."""
     need("serve", "ssah serve")
@@ -89,6 +98,8 @@ def serve(
         queue=queue,
         timeout=timeout,
         threads=threads,
+        originals=originals,
+        show_place=show_place,
     )
     with listen(host, port) as listener, LiveLibrary(index) as live:
         tell_open(settings, listener)

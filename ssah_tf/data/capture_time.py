@@ -8,7 +8,7 @@ from typing import Literal
 
 from PIL import ExifTags, Image
 
-from ssah_tf.data.open_picture import open_picture
+from ssah_tf.data.exif import as_text, read_exif
 
 TAGS = ExifTags.Base
 #: What a camera writes before it is set has a year before this.
@@ -37,12 +37,12 @@ def capture_time(path: str | Path) -> Moment | None:
     Returns:
         `None` if the file does not say, or cannot be read.
     """
-    try:
-        with open_picture(path) as image:
-            # That of PNG files would decode all pixels, to look behind them.
-            facts = Image.Image.getexif(image).get_ifd(ExifTags.IFD.Exif)
-    except Exception:  # Pillow raises almost any on a damaged file
-        return None
+    return moment_in(read_exif(path))
+
+
+def moment_in(exif: Image.Exif) -> Moment | None:
+    """When a photo was taken, by its EXIF data; `None` if they do not say."""
+    facts = exif.get_ifd(ExifTags.IFD.Exif)
     return parse_moment(*(facts.get(tag) for tag in (
         TAGS.DateTimeOriginal, TAGS.SubsecTimeOriginal, TAGS.OffsetTimeOriginal
     )))  # fmt: skip
@@ -101,8 +101,3 @@ def parse_moment(time: object, fraction: object = None, offset: object = None) -
     if found is not None:
         ahead = float(f"{found[1]}1") * 60 * (60 * int(found[2]) + int(found[3]))
     return Moment((taken - datetime.min) / timedelta(seconds=1) + part, ahead)
-
-
-def as_text(value: object) -> str:
-    """What EXIF says in letters; "" if it is something else."""
-    return value.strip(" \0") if isinstance(value, str) else ""

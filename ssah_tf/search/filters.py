@@ -1,11 +1,14 @@
-"""Conditions on photos: `label=beach|sea`, `path=*/may/*`."""
+"""Conditions on photos: `label=beach|sea`, `path=img_1`, `folder=2019/may`, `date>=2024-05`."""
 
+import os
 import re
 import threading
+import unicodedata
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 
@@ -14,13 +17,27 @@ from ssah_tf.search.index import Index
 from ssah_tf.search.path_pattern import has_path
 from ssah_tf.search.photo_table import PhotoTable
 from ssah_tf.system.errors import SsahError
-from ssah_tf.system.text import near, printable
+from ssah_tf.system.text import as_unicode, near, printable
 
 #: Separates the labels of which a photo must have one.
 OR = "|"
 #: Stands around a label that has an `OR` in it, and a label so quoted with what ends it.
 QUOTE = '"'
 QUOTED = re.compile(r'\s*"((?:[^"]|"")*)"\s*(?=\||$)')
+#: A condition: what it is on, how that compares, and to what.
+CONDITION = re.compile(r"([a-z]+)\s*(>=|<=|=|<|>)(.*)", re.DOTALL)
+#: What a date is compared by -> that of Arrow. Dates are cut to the length of the one given.
+COMPARED = {
+    "=": "equal",
+    "<": "less",
+    "<=": "less_equal",
+    ">": "greater",
+    ">=": "greater_equal",
+}
+#: Length of a date -> its form.
+DATES = {4: "%Y", 7: "%Y-%m", 10: "%Y-%m-%d"}
+#: What makes a path a pattern, not a word.
+PATTERN = re.compile(r"[*?\[]")
 #: Sets of conditions whose photos are kept.
 FILTERS = 8
 #: Conditions of a search, and characters of one, at most.
@@ -81,14 +98,20 @@ class RecentFilters:
             found.set_exception(error)
 
 
-def matching(photos: PhotoTable, conditions: Sequence[str]) -> np.ndarray:
+def matching(photos: PhotoTable, conditions: Sequence[str], base: str = os.sep) -> np.ndarray:
     """Which photos meet all conditions.
 
     Args:
         photos: The photos.
-        conditions: Each `label=NAME`, `label=NAME|NAME` (one of them), `label="NAME"` for a name
-            with a `|` or a quote in it, see `alternatives`, `label=` (no label at all), or
-            `path=PATTERN` with `*`, `?` and `[...]` over the whole path.
+        conditions: Each one of
+
+            - `label=NAME`, `label=NAME|NAME` (one of them), `label="NAME"` for a name with a `|` or
+              a quote in it, see `alternatives`, or `label=` (no label at all);
+            - `path=WORD`, see `has_word`, or `path=PATTERN` with `*`, `?` or `[...]` over the whole
+              path;
+            - `folder=PATH`: in it, or in a folder below;
+            - `date>=2024-05-31`, `<=`, `>`, `<` or `=`, also with a month or a year.
+        base: What `folder` is relative to, and the part of a path that no word is looked for in.
 
     Returns:
         bool `(n,)`.
@@ -103,13 +126,24 @@ def matching(photos: PhotoTable, conditions: Sequence[str]) -> np.ndarray:
     for condition in conditions:
         if len(condition) > LONGEST:
             raise SsahError(f"filter: at most {LONGEST:,} characters, received {len(condition):,}")
-        name, equals, value = condition.partition("=")
-        if not equals or name not in ("label", "path") or (name == "path" and not value):
+        found = CONDITION.fullmatch(condition)
+        name, how, value = found.groups() if found else ("", "", "")
+        if name == "date":
+            keep &= has_date(photos, how, value.strip())
+        elif name == "label" and how == "=":
+            keep &= has_label(photos, value)
+        elif name == "folder" and how == "=" and value:
+            keep &= in_folder(photos, value, base)
+        elif name == "path" and how == "=" and PATTERN.search(value):
+            keep &= has_path(photos, value)
+        elif name == "path" and how == "=" and value:
+            keep &= has_word(photos, value, base)
+        else:
             raise SsahError(
-                f"filter {printable(condition)!r}: expected label=NAME, label=NAME|NAME or "
-                "path=PATTERN, for example path=*/may/*"
+                f"filter {printable(condition)!r}: expected label=NAME, label=NAME|NAME, "
+                "path=WORD, path=PATTERN, folder=PATH or date>=DATE, for example path=*/may/* or "
+                "date>=2024-05-31"
             )
-        keep &= has_label(photos, value) if name == "label" else has_path(photos, value)
     return keep
 
 
@@ -150,7 +184,7 @@ def quoted(name: str) -> str:
 
 def names_labels(conditions: Sequence[str]) -> bool:
     """Whether one of the conditions is on labels."""
-    return any(condition.partition("=")[0] == "label" for condition in conditions)
+    return any(condition.partition("=")[0].strip() == "label" for condition in conditions)
 
 
 def has_label(photos: PhotoTable, value: str) -> np.ndarray:
@@ -189,3 +223,51 @@ def label_counts(photos: PhotoTable) -> dict[str, int]:
     for one in compute.value_counts(photos.table["labels"].combine_chunks().flatten()).to_pylist():
         found[class_name(one["values"])] += one["counts"]
     return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+
+def has_word(photos: PhotoTable, word: str, base: str) -> np.ndarray:
+    """Photos with a word in their path below a folder; an absolute path is one in the whole path.
+
+    Capital and small letters are alike, and so are letters that are composed in another way.
+    """
+    above = "" if os.path.isabs(word) else base.rstrip(os.sep) + os.sep
+    wanted = alike(word)
+    fits = (wanted in alike(path.removeprefix(above)) for path in photos.paths())
+    return np.fromiter(fits, bool, len(photos))
+
+
+def in_folder(photos: PhotoTable, folder: str, base: str) -> np.ndarray:
+    """Photos in a folder, which may be relative to another one, or below it."""
+    inside = os.path.normpath(os.path.join(as_unicode(base), folder)).rstrip(os.sep) + os.sep
+    fits = (as_unicode(path).startswith(inside) for path in photos.paths())
+    return np.fromiter(fits, bool, len(photos))
+
+
+def alike(text: str) -> str:
+    """A text in small letters, each composed in one way."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+
+
+def has_date(photos: PhotoTable, how: str, value: str) -> np.ndarray:
+    """Photos that were taken on a day, or in a month or a year; before or after it.
+
+    Raises:
+        SsahError: It is no date, or the index has no dates yet.
+    """
+    import pyarrow.compute as compute
+
+    try:
+        datetime.strptime(value, DATES[len(value)])
+    except (KeyError, ValueError):
+        raise SsahError(
+            f"filter date{how}{printable(value)}: expected a date such as 2024-05-31, 2024-05 or "
+            "2024"
+        ) from None
+    if len(photos) and not compute.any(compute.not_equal(photos.table["taken_from"], "")).as_py():
+        raise SsahError("the index has no dates yet: run `ssah index` again, which reads them")
+    taken = photos.table["taken"].combine_chunks()
+    cut = compute.utf8_slice_codeunits(taken, 0, len(value))
+    fits = compute.and_(compute.call_function(COMPARED[how], [cut, value]),
+                        compute.not_equal(taken, ""))  # fmt: skip
+    found: np.ndarray = fits.to_numpy(zero_copy_only=False)
+    return found

@@ -128,6 +128,12 @@ class PhotoIndex:
         """Id -> `Photo`, all of them; of a database they are read when they are first needed."""
         return self.table.whole()
 
+    @property
+    def base(self) -> str:
+        """The innermost folder that all indexed files and folders lie in."""
+        folders = [root if os.path.isdir(root) else os.path.dirname(root) for root in self.roots]
+        return os.path.commonpath(folders) if folders else os.sep
+
     def check(self, encoder: Encoder) -> None:
         """Refuse an encoder whose codes mean something else.
 
@@ -169,7 +175,8 @@ class PhotoIndex:
         Args:
             encoder: The encoder of the index.
             sources: Image files, and folders of them.
-            progress: Called with how many of the files to read are done, and how many there are.
+            progress: Called with how many of the files to read are done, and how many there are;
+                then likewise for those whose dates are read.
             labels: Gives the labels of those paths of which it knows any; the other photos keep
                 those that they have.
             codes: Folder of shards that `ssah encode` wrote: photos in it are not encoded again.
@@ -188,7 +195,7 @@ class PhotoIndex:
         self.storage.keep_encoder(encoder)
         parts = Parts(self.storage.parts(encoder.model_id), encoder)
         found, bad = parts.encode(beside.to_read, beside.known(), progress, codes, of_features)
-        done = beside.take_in(found, bad, named, replace_labels)
+        done = beside.take_in(found, bad, named, replace_labels, progress=progress)
         parts.clear()
         return done
 
@@ -270,10 +277,7 @@ class PhotoIndex:
         width = full_bytes(encoder.bits, encoder.appearance_bits)
         self.codes.add(kept, codes.reshape(len(kept), width))
         self.table = PhotoTable.of(
-            {
-                number: replace(Photo.of(found[photos[number].path]), labels=photos[number].labels)
-                for number in kept
-            }
+            {number: photos[number].read_again(found[photos[number].path]) for number in kept}
         )
         # The files of the missing ones are encoded when they are there again.
         aside = {n: replace(one, code=b"") for n, one in self.missing.rows.items()}
@@ -446,7 +450,7 @@ class PhotoIndex:
 
         def find() -> Subset:
             with self.labels_may_be_missing():
-                ids = self.photos.ids[matching(self.photos, where)]
+                ids = self.photos.ids[matching(self.photos, where, self.base)]
             return Subset(ids, self.codes.subset(ids))
 
         return self._filters.get(tuple(where), find)

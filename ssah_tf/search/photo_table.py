@@ -3,7 +3,7 @@
 import importlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -18,6 +18,9 @@ from ssah_tf.system.files import atomic_path
 if TYPE_CHECKING:
     import pyarrow
 
+#: Columns that tables of older versions do not have.
+DATES = ("taken", "taken_from", "camera")
+
 
 @dataclass(frozen=True)
 class Photo:
@@ -30,6 +33,10 @@ class Photo:
         mtime_ns: Time of the last change, nanoseconds.
         labels: Names of its classes, maybe none.
         perceptual_hash: Perceptual hash; see `data.perceptual_hash`.
+        taken: When it was taken, as `dates` writes it; "" if that is not known.
+        taken_from: What says so: `exif`, the time of the `file`, or `none`; "" if the file was not
+            asked yet.
+        camera: The model that took it; "" if that is not known.
     """
 
     path: str
@@ -38,6 +45,9 @@ class Photo:
     mtime_ns: int
     labels: tuple[str, ...] = ()
     perceptual_hash: bytes = bytes(BYTES)
+    taken: str = ""
+    taken_from: str = ""
+    camera: str = ""
 
     def unchanged(self) -> bool:
         """Whether the file has the size and the time of change that it had."""
@@ -49,13 +59,20 @@ class Photo:
         facts = record.digest.hex(), record.size, record.mtime_ns
         return cls(record.path, *facts, perceptual_hash=record.perceptual_hash)
 
+    def read_again(self, record: Record) -> "Photo":
+        """The photo as its file is now: its labels stay, and its date if the file is as it was."""
+        new = replace(Photo.of(record), labels=self.labels)
+        if (new.digest, new.mtime_ns) != (self.digest, self.mtime_ns):
+            return new
+        return replace(new, taken=self.taken, taken_from=self.taken_from, camera=self.camera)
+
 
 class PhotoTable(Mapping[int, Photo]):
     """Photos by id, ids ascending.
 
     Attributes:
         table: PyArrow table with the columns `id`, `path`, `digest`, `size`, `mtime_ns`, `labels`,
-            `perceptual_hash`.
+            `perceptual_hash`, `taken`, `taken_from`, `camera`.
         ids: int64 `(n,)`.
     """
 
@@ -83,6 +100,10 @@ class PhotoTable(Mapping[int, Photo]):
             "perceptual_hash": arrow.array(
                 [photo.perceptual_hash for photo in rows], arrow.binary(BYTES)
             ),
+            **{
+                name: arrow.array([getattr(photo, name) for photo in rows], arrow.string())
+                for name in DATES
+            },
         }
         return cls(arrow.table(columns))
 
@@ -100,12 +121,10 @@ class PhotoTable(Mapping[int, Photo]):
 
     def at(self, row: int) -> Photo:
         """The photo of a row."""
-        _, path, digest, size, mtime_ns, labels, perceptual_hash = (
+        _, path, digest, size, mtime_ns, labels, *others = (
             array[row].as_py() for array in self._arrays
         )
-        return Photo(
-            os.fsdecode(path), digest.hex(), size, mtime_ns, tuple(labels), perceptual_hash
-        )
+        return Photo(os.fsdecode(path), digest.hex(), size, mtime_ns, tuple(labels), *others)
 
     def whole(self) -> "PhotoTable":
         """All photos, in memory: these."""
@@ -129,9 +148,9 @@ class PhotoTable(Mapping[int, Photo]):
 
     def in_memory(self) -> dict[int, Photo]:
         """All photos by id: quicker than one by one."""
-        names = ("digest", "size", "mtime_ns", "labels", "perceptual_hash")
+        names = ("digest", "size", "mtime_ns", "labels", "perceptual_hash", *DATES)
         rows = zip(self.paths(), *(self.table[name].to_pylist() for name in names), strict=True)
-        photos = [Photo(p, d.hex(), s, c, tuple(names), k) for p, d, s, c, names, k in rows]
+        photos = [Photo(p, d.hex(), s, c, tuple(tags), *more) for p, d, s, c, tags, *more in rows]
         return dict(zip(self, photos, strict=True))
 
     def write(self, file: Path) -> None:
@@ -167,12 +186,16 @@ class PhotoTable(Mapping[int, Photo]):
 
     @classmethod
     def checked(cls, table: "pyarrow.Table", name: str) -> "PhotoTable":
-        """A table that was read, if it has the right columns.
+        """A table that was read, if it has the right columns; an older one has no dates.
 
         Raises:
             ValueError: It has not.
         """
         empty = cls.of({}).table
+        if not set(DATES).intersection(table.column_names):
+            arrow = import_pyarrow()
+            for name in DATES:
+                table = table.append_column(name, arrow.array([""] * len(table), arrow.string()))
         fits = table.column_names == empty.column_names and all(
             mine == its or column == "path"
             for column, mine, its in zip(

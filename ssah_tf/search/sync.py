@@ -1,7 +1,7 @@
 """One step of an index towards its sources: what differs is found, read, then taken in."""
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from ssah_tf.data.scan import PassedOver
 from ssah_tf.encoding.encode import NoImages, find_images
 from ssah_tf.encoding.records import Known, Record, Uint8, flat_pictures
 from ssah_tf.metrics.hamming import full_bytes
+from ssah_tf.search.dates import with_dates
 from ssah_tf.search.missing import Aside, Missing
 from ssah_tf.search.moved import inherited, moved
 from ssah_tf.search.photo_table import Photo, PhotoTable
@@ -146,6 +147,7 @@ class Comparison:
         named: Named,
         replace_labels: bool = False,
         waiting: Collection[str] = (),
+        progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> Synced:
         """Make results those of the sources, and save the index; to be called once.
 
@@ -157,6 +159,8 @@ class Comparison:
             named: Path -> its labels, where any are said.
             replace_labels: Photos of which nothing is said lose their labels.
             waiting: Those of `gone` and `back` that stay as they are nevertheless.
+            progress: Called with how many of the files are asked for their dates, and how many
+                there are.
         """
         photos, aside = self.photos, self.aside
         before = {n: p.labels for n, p in photos.items()}
@@ -177,12 +181,14 @@ class Comparison:
                 added += 1
                 photo = replace(photo, labels=copies.get(path, ()))
             else:
-                photo = replace(photo, labels=photos[number].labels)
+                photo = photos[number].read_again(record)
             if path not in self.by_path:
                 new[number] = record.code
             elif photos[number].digest != photo.digest:
                 again[number] = record.code
             photos[number] = photo
+        if "dates" not in self.index.storage.cannot:
+            photos.update(with_dates(photos, progress))
         if named or replace_labels:
             self.label(named, replace_labels)
         self.save(new, again)

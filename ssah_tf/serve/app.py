@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from ssah_tf.data.decode import decode
 from ssah_tf.search.photo_index import Hit, Order
+from ssah_tf.serve.browse_routes import add_browsing
 from ssah_tf.serve.label_routes import add_labelling
 from ssah_tf.serve.labelling import Labelling
 from ssah_tf.serve.library import Library, LiveLibrary
@@ -113,6 +114,7 @@ def make_app(live: LiveLibrary, settings: Settings) -> Gate:
     service = SearchService(live, settings)
     app = service.make("ssah serve", DESCRIPTION, service.watch if settings.watch else None)
     add_search(app, service)
+    add_browsing(app, service)
     add_photos(app, service)
     add_state(app, service)
     return gated(app, service, SEARCH_PAGES)

@@ -14,6 +14,7 @@ from ssah_tf.search.backends.storage import Storage
 from ssah_tf.search.filters import label_counts
 from ssah_tf.search.photo_index import PhotoIndex
 from ssah_tf.search.photo_table import Photo
+from ssah_tf.serve.browsing import Browsing
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import as_unicode
 
@@ -27,15 +28,16 @@ class Library:
         roots: Folders and files, links resolved, outside of which nothing is ever opened.
         base: Folder to which shown paths are relative.
         labels: Label -> number of photos, the most frequent first.
+        browsing: Its photos by date and by folder.
     """
 
     def __init__(self, index: PhotoIndex, encoder: Encoder):
         self.index = index
         self.encoder = encoder
         self.roots = [os.path.realpath(root) for root in index.roots]
-        folders = [root if os.path.isdir(root) else os.path.dirname(root) for root in index.roots]
-        self.base = os.path.commonpath(folders) if folders else os.sep
+        self.base = index.base
         self.labels = label_counts(index.photos)
+        self.browsing = Browsing(index, self.name)
         self._by_name: dict[str, int] | None = None
 
     @classmethod
@@ -98,16 +100,6 @@ class Library:
         """
         labels = self.index.labels_like(word)
         return labels, self.index.label_codes(labels[:1]), self.index.unlabelled(where)
-
-    def sample(self, count: int, where: Sequence[str]) -> list[int]:
-        """Numbers of some photos that meet all conditions, at random.
-
-        Raises:
-            SsahError: A condition cannot be met.
-        """
-        ids = self.index.ids(where)
-        chosen = np.random.default_rng().choice(len(ids), min(count, len(ids)), replace=False)
-        return ids[chosen].tolist()
 
 
 class LiveLibrary:

@@ -4,7 +4,7 @@ import ipaddress
 import time
 from collections import Counter
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from starlette.applications import Starlette
 from starlette.types import Message, Receive, Scope, Send
@@ -100,7 +100,7 @@ class Gate:
         refusal = (
             self.check_host(headers)
             or self.check_site(scope, headers)
-            or self.check_token(shown, of, client)
+            or self.check_token(scope, shown, of, client)
             or self.check_length(headers)
             or self.check_rate(of, client)
         )
@@ -158,7 +158,7 @@ class Gate:
             "proxy see `ssah serve --allow-origin`",
         )
 
-    def check_token(self, shown: Shown, of: Limits, client: str) -> Refusal | None:
+    def check_token(self, scope: Scope, shown: Shown, of: Limits, client: str) -> Refusal | None:
         """Only who knows the token, if there is one; a browser is sent to the page for it."""
         if shown is Shown.RIGHT or of.open:
             return None
@@ -166,7 +166,7 @@ class Gate:
         if wait:
             return later(429, "token", "too many wrong tokens; try again later", wait)
         if of.login:
-            to = (("location", f"{self.settings.root_path}/login"),)
+            to = (("location", login_for(scope)),)
             return Refusal(303, "token", "log in first", to)
         return Refusal(
             401,
@@ -192,6 +192,14 @@ class Gate:
         if not of.queue or self.running[of.queue] < self.settings.queue:
             return None
         return later(503, "queue", "too many requests at once; try again", 1)
+
+
+def login_for(scope: Scope) -> str:
+    """Address of the page for the token, which leads on to what is asked for."""
+    query = scope["query_string"].decode("latin-1")
+    root = scope["root_path"]
+    asked = scope["path"].removeprefix(root).lstrip("/") + ("?" + query if query else "")
+    return f"{root}/login?next={quote(asked)}" if asked else f"{root}/login"
 
 
 def host_name(host: str) -> str:

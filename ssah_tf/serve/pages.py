@@ -19,6 +19,8 @@ def static(*names: str) -> Files:
     return {f"/static/{name}": (name, MEDIA[Path(name).suffix], OPEN) for name in names}
 
 
+#: Scripts of the search page, beside `search.js`.
+SEARCH_PARTS = ("address", "service", "tiles", "view", "pick", "browse", "file", "options")
 SHARED: Files = {
     "/login": ("login.html", "text/html", OPEN),
     **static("style.css", "login.js", "common.js", "icon.svg"),
@@ -27,7 +29,7 @@ SEARCH_PAGES: Files = {
     **SHARED,
     "/": ("search.html", "text/html", PAGE),
     "/docs": ("docs.html", "text/html", PAGE),
-    **static("search.js", "docs.js"),
+    **static("search.css", "search.js", *(f"search_{part}.js" for part in SEARCH_PARTS), "docs.js"),
 }
 LABEL_PAGES: Files = {
     **SHARED,

@@ -1,7 +1,8 @@
 """The routes of the service. Each carries its limits: a new one is a change in this file alone."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
 
 import numpy as np
 from fastapi import FastAPI, HTTPException, Path, Query, Request, Response
@@ -60,8 +61,9 @@ Filters = Annotated[
     Query(
         alias="filter",
         max_length=MOST,
-        description='`label=NAME`, `label=NAME|NAME`, `label="A|B"` (one name) or `path=PATTERN`; '
-        "all must be met.",
+        description='`label=NAME`, `label=NAME|NAME`, `label="A|B"` (one name), `path=WORD`, '
+        "`path=PATTERN`, `folder=PATH` or `date>=2024-05-31` (also `<=`, `>`, `<`, `=`, and months "
+        "or years); all must be met.",
     ),
 ]
 Number = Annotated[int, Path(alias="id", ge=0, le=2**63 - 1, description="Number of a photo.")]
@@ -167,19 +169,8 @@ def add_search(app: FastAPI, service: "SearchService") -> None:
 
 
 def add_photos(app: FastAPI, service: "SearchService") -> None:
-    """Photos of the index, and pictures of them."""
+    """A photo of the index, and pictures of it."""
     root = service.settings.root_path
-
-    @app.get("/photos", response_model=list[PhotoAnswer], tags=["photos"])
-    @limits(SEARCH)
-    async def photos(
-        count: Annotated[int, Query(ge=1, le=200)] = 24,
-        filters: Filters = [],  # noqa: B006
-    ) -> list[dict[str, Any]]:
-        """Some photos, at random."""
-        library = service.live.current
-        numbers = await service.run(service.work, library.sample, count, filters)
-        return [described(library, known(library, number), root) for number in numbers]
 
     @app.get("/photos/{id}", response_model=PhotoAnswer, tags=["photos"])
     @limits(PICTURE)
@@ -243,6 +234,8 @@ def add_state(app: FastAPI, service: "SearchService") -> None:
             max_k=service.settings.max_k,
             max_upload=service.settings.max_upload,
             token=service.settings.token is not None,
+            originals=service.settings.originals,
+            show_place=service.settings.show_place,
         )
 
 
@@ -288,7 +281,9 @@ def add_pages(app: FastAPI, service: "Service", gate: Gate, files: Files) -> Non
 
         return get
 
-    for page in read_pages(files):
+    pages = read_pages(files)
+    asked_for = {page.path for page in pages if page.limits.login}
+    for page in pages:
         app.get(page.path, include_in_schema=False)(show(page))
 
     root, session = service.settings.root_path, gate.access.session
@@ -298,10 +293,12 @@ def add_pages(app: FastAPI, service: "Service", gate: Gate, files: Files) -> Non
     async def login(request: Request) -> Response:
         form = await request.form(max_files=0, max_fields=4)
         shown = form.get("token")
+        onward = page_asked_for(request.query_params.get("next", ""), asked_for)
         if session is None or not (isinstance(shown, str) and gate.access.is_token(shown.strip())):
             why = "paced" if gate.access.wait(client_of(request.scope)) else "wrong"
-            return RedirectResponse(f"{root}/login?{why}", 303)
-        answer = RedirectResponse(f"{root}/", 303)
+            more = f"&next={quote(onward)}" if onward else ""
+            return RedirectResponse(f"{root}/login?{why}{more}", 303)
+        answer = RedirectResponse(f"{root}/{onward}", 303)
         answer.set_cookie(
             COOKIE,
             session,
@@ -318,6 +315,19 @@ def add_pages(app: FastAPI, service: "Service", gate: Gate, files: Files) -> Non
         answer = RedirectResponse(f"{root}/login", 303)
         answer.delete_cookie(COOKIE, path=root or "/", httponly=True, samesite="strict")
         return answer
+
+
+def page_asked_for(text: str, pages: Collection[str]) -> str:
+    """Where to go with the token: a page of ours, whatever its address asks for.
+
+    Args:
+        text: Such as `?id=7` or `docs`, which a stranger may have written.
+        pages: The paths of the pages.
+
+    Returns:
+        The text, or "" for the first page.
+    """
+    return text if "/" + text.partition("?")[0] in pages else ""
 
 
 def known(library: Library, number: int | None) -> Hit:
@@ -362,6 +372,9 @@ def described(library: Library, hit: Hit, root: str) -> dict[str, Any]:
         "id": hit.id,
         "path": library.name(hit.photo),
         "labels": list(hit.photo.labels),
+        "taken": hit.photo.taken,
+        "taken_from": hit.photo.taken_from,
+        "camera": hit.photo.camera,
         "thumbnail": f"{root}/photos/{hit.id}/thumbnail?v={version}",
         "image": f"{root}/photos/{hit.id}/image?v={version}",
     }

@@ -20,8 +20,39 @@ class PhotoAnswer(BaseModel):
     id: int
     path: str = Field(description="Relative to the folder that was indexed.")
     labels: list[str]
+    taken: str = Field(
+        description="When, such as `2024-05-03T12:33:10+02:00`: what the clock said there, with "
+        'its offset from UTC if that is known; "" if nothing is.'
+    )
+    taken_from: str = Field(
+        description='What says so: `exif`, the time of the `file`, or `none`; "" if the index '
+        "has no dates yet."
+    )
+    camera: str = Field(description='Its model, "" if it is not known.')
     thumbnail: str = Field(description="Address of its thumbnail.")
     image: str = Field(description="Address of the whole picture.")
+
+
+class MonthAnswer(BaseModel):
+    """A month."""
+
+    month: str = Field(description='Such as `2024-05`; "" for no date.')
+    photos: int = Field(description="Photos that were taken then.")
+
+
+class FolderAnswer(BaseModel):
+    """A folder that holds photos."""
+
+    folder: str = Field(description='As in `path` of a photo; "" for the indexed one.')
+    photos: int = Field(description="Photos in it, not counting those in folders below.")
+    cover: PhotoAnswer = Field(description="The newest one.")
+
+
+class Place(BaseModel):
+    """Where a photo was taken."""
+
+    latitude: float | None = Field(description="Degrees, north of the equator.")
+    longitude: float | None = Field(description="Degrees, east of Greenwich.")
 
 
 class Neighbour(PhotoAnswer):
@@ -84,6 +115,8 @@ class About(BaseModel):
     max_k: int
     max_upload: int = Field(description="Bytes.")
     token: bool = Field(description="Whether a token is needed.")
+    originals: bool = Field(description="Whether `/photos/{id}/original` sends files.")
+    show_place: bool = Field(description="Whether `/photos/{id}/place` is answered.")
 
 
 class Said(BaseModel):

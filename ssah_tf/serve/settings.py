@@ -23,6 +23,8 @@ class Settings:
         timeout: Seconds over which that is measured, and for an answer to be found.
         watch: Seconds between looks at whether the index was made anew; 0 for none.
         threads: Searches that are computed at once; 0 for one a core.
+        originals: Whether the files themselves are sent, with their metadata.
+        show_place: Whether it is said where photos were taken.
     """
 
     token: str | None = None
@@ -40,3 +42,5 @@ class Settings:
     timeout: float = 30.0
     watch: float = 2.0
     threads: int = 0
+    originals: bool = False
+    show_place: bool = False

@@ -250,7 +250,7 @@ def test_an_index_of_an_older_version_is_told_and_made_anew(photos, encoder, tmp
             SsahError, match="made by an older version of ssah-tf: run `ssah index`"
         ):
             PhotoIndex.open(tmp_path / "index")
-    newer = json.dumps(old | {"format": 6})
+    newer = json.dumps(old | {"format": 7})
     (tmp_path / "index" / "photos.json").write_text(newer)
     for given in (None, encoder):  # nothing is made anew that this version does not know
         with pytest.raises(SsahError, match=r"newer version of ssah-tf .*: pip install --upgrade"):

@@ -319,7 +319,7 @@ class Person:
         """What the tiles say: distance and path."""
         return self.js(
             "return [...document.querySelectorAll('.tile[href]')].map((tile) =>"
-            " [tile.querySelector('.far')?.innerText ?? '', tile.querySelector('.file').title])"
+            " [tile.querySelector('.far')?.title ?? '', tile.querySelector('.file').title])"
         )
 
     def sees(self, expected):
@@ -506,9 +506,10 @@ def served_labels(tmp_path):
 
 #: Asks axe-core what keeps people from the page as it is.
 AXE = """
-const done = arguments[0];
-axe.run(document).then(({ violations }) =>
-  done(violations.map(({ id, nodes }) => [id, ...nodes.map(({ html }) => html)])));
+const done = arguments[0], rules = { "label-content-name-mismatch": { enabled: true } };
+axe.run(document, { rules }).then(({ violations }) =>
+  violations.map(({ id, nodes }) => [id, ...nodes.map(({ html }) => html)])
+).catch(String).then(done);
 """
 
 
@@ -520,8 +521,9 @@ def violations(driver):
     def found():
         rules = []
         for mode in ("light", "dark"):
-            feature = {"name": "prefers-color-scheme", "value": mode}
-            driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+            wanted = {"prefers-color-scheme": mode, "prefers-reduced-motion": "reduce"}
+            features = [{"name": name, "value": value} for name, value in wanted.items()]
+            driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
             driver.execute_script(axe)
             rules += driver.execute_async_script(AXE)
         return rules

@@ -346,7 +346,7 @@ def test_description(shared, client):
     assert api["openapi"].startswith("3.")
     assert set(api["paths"]) == {
         "/search", "/encode", "/photos", "/photos/{id}", "/photos/{id}/thumbnail",
-        "/photos/{id}/image", "/healthz", "/about", "/metrics",
+        "/photos/{id}/image", "/healthz", "/about", "/metrics", "/months", "/folders",
     }  # fmt: skip
     search = api["paths"]["/search"]["post"]
     assert {p["name"] for p in search["parameters"]} == {
@@ -412,7 +412,7 @@ def test_a_new_route_carries_its_limits(shared):
     assert {path: a.status_code for path, a in answers.items()} == {
         "/closed": 401, "/free": 200, "/dear": 401, "/shown": 303
     }  # fmt: skip
-    assert answers["/shown"].headers["location"] == "/login"
+    assert answers["/shown"].headers["location"] == "/login?next=shown"
     for path, status in (("/closed", [200] * 3), ("/shown", [200] * 3), ("/dear", [200, 429, 429])):
         assert [http.get(path, headers=BEARER).status_code for _ in range(3)] == status
     assert http.post("/free").status_code == 401  # another method is another route

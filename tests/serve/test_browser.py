@@ -9,7 +9,7 @@ def test_search(shared, serve, driver, visit):
     served = serve(shared.folder)
     person = visit(served.url)
     person.wait(lambda: len(person.tiles()) == 10)
-    assert person.text("#headline") == "Begin with a picture"
+    assert person.text("#headline") == "Photos"
     assert person.text("#facts") == "10 photos, codes of 24 bits"
 
     # A picture from outside is dropped.
@@ -37,7 +37,7 @@ def test_search(shared, serve, driver, visit):
     person.sees(shared.nearest(*colour))
     assert person.js("return document.getElementById('preview').src").startswith("data:image/png")
     driver.back()
-    person.wait(lambda: person.text("#headline") == "Begin with a picture")
+    person.wait(lambda: person.text("#headline") == "Photos")
     driver.forward()
     person.sees(shared.nearest(*colour))
 
@@ -75,7 +75,7 @@ def test_search(shared, serve, driver, visit):
     )
     person.js(set_value, "radius", 2)
     person.sees([pair for pair in both if pair[0] <= 2])
-    assert person.text("#radius-text") == "up to 2 bits"
+    assert person.text("#radius-text") == "alike, up to 2 bits"
     person.js(set_value, "path", "*/nothing*")
     person.wait(lambda: "There is no other photo within 2 bits" in person.text("#message"))
     assert person.text("#active") == "4"
@@ -185,9 +185,19 @@ def test_token(shared, serve, driver, visit):
     person.wait(lambda: len(person.tiles()) == 10)
     person.find("#logout button").click()
     person.wait(lambda: driver.current_url == f"{served.url}/login")
-    driver.get(served.url)
-    assert driver.current_url == f"{served.url}/login"
+    driver.get(f"{served.url}/?id=2&label=red")
+    assert driver.current_url == f"{served.url}/login?next=%3Fid%3D2%26label%3Dred"
+    box = person.js("return document.querySelector('form').getBoundingClientRect().toJSON()")
+    assert abs(box["left"] + box["width"] / 2 - person.js("return innerWidth") / 2) < 1
+    person.find("#token").send_keys(token)
+    person.find("button").click()
+    person.wait(lambda: driver.current_url == f"{served.url}/?id=2&label=red")
+    person.wait(lambda: len(person.tiles()) == 4)
     assert person.console() == []
+    # Signed out elsewhere: the page leads to the form, which leads back.
+    driver.delete_all_cookies()
+    person.find("#views a").click()
+    person.wait(lambda: driver.current_url == f"{served.url}/login?next=%3Flabel%3Dred")
 
 
 def test_widths_modes_and_names(shared, serve, driver, visit):
@@ -214,6 +224,6 @@ def test_widths_modes_and_names(shared, serve, driver, visit):
         )
         assert unnamed == []
         assert person.js("return [...document.images].every((i) => i.hasAttribute('alt'))")
-    assert len(driver.find_elements("css selector", ".operation")) == 9
+    assert len(driver.find_elements("css selector", ".operation")) == 11
     driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     assert person.console() == []

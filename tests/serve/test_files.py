@@ -184,7 +184,9 @@ def test_an_index_without_photos(tmp_path, own, client):
     index.storage.keep_encoder(own.encoder)
     index.save()
     http = client(empty)
-    assert http.get("/photos").json() == []
+    for address in ("/photos", "/photos?order=newest", "/photos?order=oldest"):
+        assert http.get(address).json() == []
+    assert http.get("/months").json() == http.get("/folders").json() == []
     assert http.get("/about").json()["labels"] == {}
     answer = http.post("/search", content=own.body(1, 2, 3))
     assert answer.json()["neighbours"] == []

@@ -28,9 +28,10 @@ from ssah_tf.search.missing import Aside, Missing, from_bytes, to_bytes
 from ssah_tf.system.errors import NewerError, SsahError
 from ssah_tf.system.reading import parse_json
 
-#: Of an index of photos; 2 has the columns `mtime_ns` and `perceptual_hash`, 3 missing photos.
-FORMAT = 3
-#: The oldest that is read as it is: its tables have the same columns.
+#: Of an index of photos; 2 has the columns `mtime_ns` and `perceptual_hash`, 3 missing photos, 4
+#: dates.
+FORMAT = 4
+#: The oldest that is read as it is: its tables have the same columns, but for those of dates.
 READ = 2
 
 

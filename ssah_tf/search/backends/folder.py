@@ -25,9 +25,9 @@ from ssah_tf.system.reading import parse_json
 
 #: Says which table, codes and encoder belong together; it is written last.
 MANIFEST = "photos.json"
-#: Of what is saved; 5 keeps missing photos. 4 is read, too: it has none.
-FORMAT = 5
-READ = (4, FORMAT)
+#: Of what is saved; 5 keeps missing photos, 6 dates. Older ones from 4 on are read, too.
+FORMAT = 6
+READ = (4, 5, FORMAT)
 TABLE, MISSING = "photos.parquet", "missing.parquet"
 #: Codes and table are saved to these in turns; the manifest says to which last.
 PLACES = ("codes-a", "codes-b")

@@ -12,10 +12,11 @@ import numpy as np
 from ssah_tf.search.backends.address import Address
 from ssah_tf.search.backends.milvus import BLOCK, TIMEOUT, Collection, MilvusIndex, create, faults
 from ssah_tf.search.backends.stored import ABOUT, MISSING, Change, CodesOf
-from ssah_tf.search.photo_table import Photo
+from ssah_tf.search.photo_table import DATES, Photo
 from ssah_tf.system.errors import SsahError
 
-FIELDS = "path", "raw", "digest", "size", "mtime_ns", "labels", "perceptual_hash"
+#: Fields of a photo; those of dates are not there where an older version made the collection.
+FIELDS = "path", "raw", "digest", "size", "mtime_ns", "labels", "perceptual_hash", *DATES
 #: Bytes of a file in one entity: in base64 they are what a text of Milvus holds at most.
 CHUNK = 48_000
 #: Photos of a request.
@@ -24,6 +25,11 @@ PHOTOS = 4096
 TEXT, LABELS = 65_535, 1024
 #: File that is written when a change is whole: the digest of what the index says of itself.
 DONE = "done"
+#: Why photos have no dates in a collection that an older version made.
+NO_DATES = (
+    "its photos get no dates, since Milvus adds no fields to what an older version made: index the "
+    "photos under another name"
+)
 #: Every collection must have a vector: one for nothing.
 NOTHING = b"\0"
 
@@ -53,6 +59,10 @@ class MilvusPhotos:
                     make(schema)
                     create(client, collection.name, schema)
                 client.load_collection(collection.name, timeout=TIMEOUT)
+            about = client.describe_collection(self.rows.name, timeout=TIMEOUT)
+        self.fields = {field["name"] for field in about["fields"]}
+        if not self.fields.issuperset(DATES):
+            self.cannot = {**self.cannot, "dates": NO_DATES}
 
     @classmethod
     def open(cls, address: Address, codes: CodesOf | None = None) -> Self:
@@ -71,7 +81,8 @@ class MilvusPhotos:
         ids, found = list(ids), {}
         for start in range(0, len(ids), PHOTOS):
             which = f"id in {ids[start : start + PHOTOS]}"
-            for row in self.rows.query(which, "id", *FIELDS):
+            there = [name for name in FIELDS if name in self.fields]
+            for row in self.rows.query(which, "id", *there):
                 found[row["id"]] = Photo(
                     os.fsdecode(bytes.fromhex(row["raw"])) if row["raw"] else row["path"],
                     row["digest"],
@@ -79,6 +90,7 @@ class MilvusPhotos:
                     row["mtime_ns"],
                     tuple(row["labels"]),
                     bytes.fromhex(row["perceptual_hash"]),
+                    *(row.get(name, "") for name in DATES),
                 )
         return dict(sorted(found.items()))
 
@@ -151,7 +163,10 @@ class MilvusPhotos:
 
     def put_photos(self, photos: dict[int, Photo]) -> None:
         """Write photos in place of those with their ids."""
-        rows = [as_entity(number, photo) for number, photo in photos.items()]
+        rows = [
+            {name: value for name, value in as_entity(number, photo).items() if name in self.fields}
+            for number, photo in photos.items()
+        ]
         for start in range(0, len(rows), PHOTOS):
             self.rows.upsert(rows[start : start + PHOTOS])
 
@@ -182,6 +197,7 @@ def as_entity(number: int, photo: Photo) -> dict[str, Any]:
         "mtime_ns": photo.mtime_ns,
         "labels": list(photo.labels),
         "perceptual_hash": photo.perceptual_hash.hex(),
+        **{name: getattr(photo, name) for name in DATES},
         "code": NOTHING,
     }
 
@@ -195,6 +211,8 @@ def photo_fields(schema: Any) -> None:
         schema.add_field(name, DataType.VARCHAR, max_length=TEXT)
     for name in ("digest", "perceptual_hash"):
         schema.add_field(name, DataType.VARCHAR, max_length=128)
+    for name in DATES:
+        schema.add_field(name, DataType.VARCHAR, max_length=512)
     for name in ("size", "mtime_ns"):
         schema.add_field(name, DataType.INT64)
     schema.add_field(

@@ -35,7 +35,8 @@ CREATE TABLE {s}.about (layout int, model_id text, bits int, metric text, appear
 -- Of an index of photos: what they are, and its encoder. A path that is not UTF-8 is `raw`.
 CREATE TABLE {s}.photos (
     id bigint PRIMARY KEY, path text, raw bytea, digest bytea, size bigint, mtime_ns bigint,
-    labels text[], perceptual_hash bytea
+    labels text[], perceptual_hash bytea, taken text NOT NULL DEFAULT '',
+    taken_from text NOT NULL DEFAULT '', camera text NOT NULL DEFAULT ''
 );
 CREATE TABLE {s}.files (name text PRIMARY KEY, content bytea);
 -- Each distinct code once, and the smallest id that has it.

@@ -4,22 +4,28 @@ import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, LiteralString, Self
 
 from ssah_tf.search.backends.address import Address
 from ssah_tf.search.backends.postgres import PostgresIndex, upgrade
 from ssah_tf.search.backends.stored import ABOUT, MISSING, Change, CodesOf
-from ssah_tf.search.photo_table import Photo
+from ssah_tf.search.photo_table import DATES, Photo
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-COLUMNS = "path, raw, digest, size, mtime_ns, labels, perceptual_hash"
-WRITE = """
-INSERT INTO {s}.photos SELECT * FROM incoming_photos ON CONFLICT (id) DO UPDATE SET
-    path = excluded.path, raw = excluded.raw, digest = excluded.digest, size = excluded.size,
-    mtime_ns = excluded.mtime_ns, labels = excluded.labels,
-    perceptual_hash = excluded.perceptual_hash
+COLUMNS = (
+    *("path", "raw", "digest", "size", "mtime_ns", "labels", "perceptual_hash"),
+    *DATES,
+)
+#: What stands in for a column that an older version did not make.
+NONE: Mapping[str, LiteralString] = dict.fromkeys(DATES, "''")
+
+
+WRITE = f"""
+INSERT INTO {{s}}.photos (id, {", ".join(COLUMNS)})
+    SELECT id, {", ".join(COLUMNS)} FROM incoming_photos
+    ON CONFLICT (id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in COLUMNS)}
 """
 
 
@@ -31,6 +37,7 @@ class PostgresPhotos:
     def __init__(self, index: PostgresIndex):
         self.index = index
         self.address = index.address
+        self._columns: set[str] = set()
 
     @classmethod
     def open(cls, address: Address, codes: CodesOf | None = None) -> Self:
@@ -40,7 +47,9 @@ class PostgresPhotos:
     def photos(self, ids: Iterable[int] | None = None) -> dict[int, Photo]:
         """See `PhotoStore.photos`."""
         which, values = ("", ()) if ids is None else ("WHERE id = ANY(%s)", [list(ids)])
-        rows = self.index.rows(f"SELECT id, {COLUMNS} FROM {{s}}.photos {which}", values)
+        there = self.columns()
+        names = ", ".join(name if name in there else NONE[name] for name in COLUMNS)
+        rows = self.index.rows(f"SELECT id, {names} FROM {{s}}.photos {which}", values)
         return {
             number: Photo(
                 path if raw is None else os.fsdecode(raw),
@@ -48,10 +57,21 @@ class PostgresPhotos:
                 size,
                 mtime_ns,
                 tuple(labels),
-                perceptual_hash,
+                *more,
             )
-            for number, path, raw, digest, size, mtime_ns, labels, perceptual_hash in rows
+            for number, path, raw, digest, size, mtime_ns, labels, *more in rows
         }
+
+    def columns(self) -> set[str]:
+        """Names of the columns of photos; an older version made no dates."""
+        if not self._columns.issuperset(DATES):
+            rows = self.index.rows(
+                "SELECT column_name FROM information_schema.columns "
+                "WHERE table_schema = %s AND table_name = 'photos'",
+                [self.address.name],
+            )
+            self._columns = {name for (name,) in rows}
+        return self._columns
 
     def file(self, name: str) -> bytes | None:
         """See `PhotoStore.file`."""
@@ -89,11 +109,15 @@ class PostgresPhotos:
             connection.execute(
                 sql("DELETE FROM {s}.photos WHERE id = ANY(%s)"), [change.removed.tolist()]
             )
+            for name in set(DATES) - self.columns():
+                add = "ALTER TABLE {s}.photos ADD COLUMN " + name + " text NOT NULL DEFAULT ''"
+                connection.execute(sql(add))
             connection.execute(
                 sql("CREATE TEMPORARY TABLE incoming_photos (LIKE {s}.photos) ON COMMIT DROP")
             )
             with connection.cursor() as cursor:
-                with cursor.copy("COPY incoming_photos FROM STDIN") as copy:
+                into = f"incoming_photos (id, {', '.join(COLUMNS)})"
+                with cursor.copy(f"COPY {into} FROM STDIN") as copy:
                     for number, photo in change.photos.items():
                         copy.write_row((number, *as_row(photo)))
                 cursor.execute(sql(WRITE))
@@ -128,4 +152,5 @@ def as_row(photo: Photo) -> tuple[Any, ...]:
     path = raw.decode("utf-8", "replace")
     exact = None if path.encode() == raw else raw
     digest, labels = bytes.fromhex(photo.digest), list(photo.labels)
-    return path, exact, digest, photo.size, photo.mtime_ns, labels, photo.perceptual_hash
+    facts = photo.size, photo.mtime_ns, labels, photo.perceptual_hash
+    return path, exact, digest, *facts, photo.taken, photo.taken_from, photo.camera

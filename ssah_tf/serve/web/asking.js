@@ -11,7 +11,7 @@ async function ask(url, body) {
   } catch {
     throw new Error("The service does not answer: it may have been stopped.");
   }
-  if (answer.status === 401) { location.assign("login"); throw new Error("Log in first."); }
+  if (answer.status === 401) { logIn(); throw new Error("Log in first."); }
   const found = await answer.json().catch(() => ({ error: `status ${answer.status}` }));
   if (!answer.ok) throw Object.assign(new Error(sentence(found.error)), { status: answer.status });
   return found;

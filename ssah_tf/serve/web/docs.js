@@ -55,7 +55,10 @@ function draw(method, path, operation, schemas) {
     ...parts);
 }
 
-fetch("openapi.json").then((answer) => answer.json()).then((api) => {
+fetch("openapi.json").then((answer) => {
+  if (answer.status === 401) logIn();
+  return answer.json();
+}).then((api) => {
   const place = document.getElementById("docs"), groups = {};
   for (const [path, methods] of Object.entries(api.paths)) {
     for (const [method, operation] of Object.entries(methods)) {

@@ -157,7 +157,7 @@ function draw() {
 
 function tile(photo) {
   const image = element("img", { alt: "", src: photo.thumbnail, draggable: "false" });
-  image.addEventListener("error", () => image.replaceWith(element("span", { class: "gone" }, "The file is gone")));
+  watchPicture(image);
   const button = element("button", { class: "tile", type: "button", "data-id": photo.id, tabindex: -1, title: photo.path },
     element("span", { class: "frame" }, image), element("span", { class: "text" }, element("span", { class: "said" })));
   return element("li", {}, button);

@@ -86,8 +86,8 @@ function tile(photo, place) {
   if (photo.labels.length) about.append(element("span", { class: "labels" }, ...photo.labels.map((name) => element("span", {}, name))));
   if (photo.beside.length) about.append(element("span", { class: "fact" }, `with ${photo.beside.join(", ")}`));
   const image = element("img", { src: photo.image, alt: "", loading: "lazy" });
-  image.addEventListener("error", () => image.replaceWith(element("span", { class: "gone" }, "This file cannot be shown")));
-  const button = element("button", { type: "button", class: "tile", "data-id": photo.id, "aria-label": `${place + 1}: ${photo.path}` },
+  watchPicture(image);
+  const button = element("button", { type: "button", class: "tile", "data-id": photo.id },
     element("span", { class: "frame" }, image), about);
   if (!open() || photo.link) button.setAttribute("aria-disabled", "true");
   return element("li", {}, button);
