@@ -73,7 +73,9 @@ def serve(
     ] = 0,
     originals: Annotated[
         bool,
-        typer.Option("--originals", help="Allow the files themselves to leave, with their metadata."),
+        typer.Option(
+            "--originals", help="Allow the files themselves to leave, with their metadata."
+        ),
     ] = False,
     show_place: Annotated[
         bool, typer.Option("--show-place", help="Show where photos were taken, by coordinates.")
