@@ -11,6 +11,7 @@ import typer
 
 from ssah_tf.cli.extras import need
 from ssah_tf.system.errors import SsahError
+from ssah_tf.system.files import cache_folder
 
 if TYPE_CHECKING:
     from ssah_tf.serve.middleware import Gate
@@ -71,6 +72,18 @@ def serve(
     threads: Annotated[
         int, typer.Option(min=0, help="Compute so many searches at once; 0 for one a core.")
     ] = 0,
+    decoders: Annotated[
+        int, typer.Option(min=1, help="Decode so many pictures at once, in processes of their own.")
+    ] = 2,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            help="Keep thumbnails in this folder; by default in that of the user's cache."
+        ),
+    ] = None,
+    cache_size: Annotated[
+        float, typer.Option(min=0, help="Keep so many MiB of thumbnails; 0 for none.")
+    ] = 512,
 ) -> None:
     """Search an index in a browser, and by HTTP."""
     need("serve", "ssah serve")
@@ -87,6 +100,10 @@ def serve(
         queue=queue,
         timeout=timeout,
         threads=threads,
+        decoders=decoders,
+        warm=True,
+        cache=cache or cache_folder(),
+        cache_size=round(cache_size * 2**20),
     )
     with listen(host, port) as listener, LiveLibrary(index) as live:
         tell_open(settings, listener)
@@ -118,7 +135,9 @@ def page_settings(host: str, token_file: Path | None, allow_host: list[str] | No
     from ssah_tf.serve.settings import Settings
 
     token, hosts = read_token(token_file), own_names(host, allow_host)
-    return Settings(token=token, hosts=hosts, max_upload=REQUEST, rate=0)
+    return Settings(
+        token=token, hosts=hosts, max_upload=REQUEST, rate=0, warm=True, cache=cache_folder()
+    )
 
 
 def refuse_open(settings: "Settings", listener: socket.socket, host: str, what: str) -> None:

@@ -8,7 +8,6 @@ from fastapi import FastAPI, Response
 from ssah_tf.serve.label_map import descriptions, map_labels, photo_map
 from ssah_tf.serve.labelling import Labelling
 from ssah_tf.serve.limits import PICTURE, limits
-from ssah_tf.serve.pictures import large
 from ssah_tf.serve.routes import Position, picture
 from ssah_tf.serve.schemas import (
     Correct,
@@ -102,13 +101,11 @@ def add_labelling(app: FastAPI, service: "Service", labelling: Labelling) -> Non
     async def thumbnail(position: Position) -> Response:
         """Its central square: 320 px, or what there is."""
         path = labelling.path_of(position)
-        return picture(
-            await service.run(service.draw, service.thumbnails.draw, path, labelling.roots)
-        )
+        return picture(await service.thumbnail(path, labelling.roots))
 
     @app.get("/labelling/photos/{id}/image", tags=["labels"], response_class=Response)
     @limits(PICTURE)
     async def image(position: Position) -> Response:
         """The whole picture, drawn anew: at most 2,048 px, without its metadata."""
         path = labelling.path_of(position)
-        return picture(await service.run(service.draw, large, path, labelling.roots))
+        return picture(await service.large(path, labelling.roots))

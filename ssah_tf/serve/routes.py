@@ -14,7 +14,7 @@ from ssah_tf.serve.library import Library
 from ssah_tf.serve.limits import OPEN, PICTURE, SEARCH, limits
 from ssah_tf.serve.middleware import COOKIE, Gate, session_of
 from ssah_tf.serve.pages import Files, Page, read_pages
-from ssah_tf.serve.pictures import large
+from ssah_tf.serve.pictures import media_type
 from ssah_tf.serve.schemas import About, Code, Health, PhotoAnswer, SearchAnswer
 from ssah_tf.serve.settings import Settings
 from ssah_tf.serve.upload import read_upload
@@ -99,7 +99,7 @@ def add_search(app: FastAPI, service: "SearchService") -> None:
         library = service.live.current
         if sum(value is not None for value in (id, path, code, label_like)) > 1:
             raise HTTPException(422, "give one of id, path, code and label_like")
-        source: bytes | np.ndarray
+        source: np.ndarray
         labels: list[str] = []
         photo, where = None, filters
         if id is not None or path is not None:
@@ -112,7 +112,7 @@ def add_search(app: FastAPI, service: "SearchService") -> None:
                 service.work, library.like, label_like, filters
             )
         else:
-            source = await upload(request, settings)
+            source = await service.decode(library, await upload(request, settings))
         found_code, hits = await service.run(
             service.work, service.search, library, source, k, radius, where, order
         )
@@ -140,8 +140,8 @@ def add_search(app: FastAPI, service: "SearchService") -> None:
     async def encode(request: Request) -> Code:
         """The code of an image."""
         library = service.live.current
-        content = await upload(request, settings)
-        code = await service.run(service.work, service.encode, library, content)
+        pixels = await service.decode(library, await upload(request, settings))
+        code = await service.run(service.work, service.encode, library, pixels)
         own, appearance = in_words(library, code)
         return Code(
             code=own,
@@ -177,10 +177,9 @@ def add_photos(app: FastAPI, service: "SearchService") -> None:
     async def thumbnail(number: Number) -> Response:
         """Its central square, which is what the encoder sees: 320 px, or what there is."""
         library = service.live.current
-        path = known(library, number).photo.path
-        return picture(
-            await service.run(service.draw, service.thumbnails.draw, path, library.roots)
-        )
+        photo = known(library, number).photo
+        was = (photo.size, photo.mtime_ns), photo.digest
+        return picture(await service.thumbnail(photo.path, library.roots, was))
 
     @app.get("/photos/{id}/image", tags=["photos"], response_class=Response)
     @limits(PICTURE)
@@ -188,7 +187,7 @@ def add_photos(app: FastAPI, service: "SearchService") -> None:
         """The whole picture, drawn anew: at most 2,048 px, without its metadata."""
         library = service.live.current
         path = known(library, number).photo.path
-        return picture(await service.run(service.draw, large, path, library.roots))
+        return picture(await service.large(path, library.roots))
 
 
 def add_state(app: FastAPI, service: "SearchService") -> None:
@@ -355,7 +354,7 @@ def described(library: Library, hit: Hit) -> dict[str, Any]:
     }
 
 
-def picture(drawn: tuple[bytes, str]) -> Response:
+def picture(content: bytes) -> Response:
     """A picture as an answer."""
-    content, kind = drawn
+    kind = media_type(content)
     return Response(content, media_type=kind, headers={"cache-control": PICTURE_CACHE})

@@ -1,6 +1,7 @@
 """What the service allows."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,11 @@ class Settings:
         timeout: Seconds for an upload to arrive, and for an answer to be found.
         watch: Seconds between looks at whether the index was made anew; 0 for none.
         threads: Searches that are computed at once; 0 for one a core.
+        decoders: Processes that decode pictures.
+        warm: Whether they start with the service, and not with the first picture.
+        decode_memory: Bytes that pictures in work may take; one that takes more is alone.
+        cache: Folder in which thumbnails are kept; `None` for none.
+        cache_size: Bytes of them.
     """
 
     token: str | None = None
@@ -30,3 +36,8 @@ class Settings:
     timeout: float = 30.0
     watch: float = 2.0
     threads: int = 0
+    decoders: int = 2
+    warm: bool = False
+    decode_memory: int = 256 * 2**20
+    cache: Path | None = None
+    cache_size: int = 512 * 2**20
