@@ -73,7 +73,7 @@ def serve(
         int, typer.Option(min=0, help="Compute so many searches at once; 0 for one a core.")
     ] = 0,
     decoders: Annotated[
-        int, typer.Option(min=1, help="Decode so many pictures at once, in processes of their own.")
+        int, typer.Option(min=1, help="Use so many processes to decode pictures.")
     ] = 2,
     cache: Annotated[
         Path | None,

@@ -71,6 +71,7 @@ class Desk:
     def __init__(self, jobs: BinaryIO, answers: BinaryIO):
         self.jobs, self.answers = jobs, answers
         self.taken = 0
+        self.limit, self.own = 0, addresses()
 
     def receive(self) -> Message | None:
         """The next message; `None` if the service has ended."""
@@ -92,18 +93,28 @@ class Desk:
             NoRoom: There is none now.
         """
         self.taken = need(image, full)
-        limit_memory(2 * self.taken)
         if self.taken > SMALL:
+            self.limit_memory(2 * self.taken)
             self.send({"needs": self.taken})
             said = self.receive()
             if said is None or not said[0]["go"]:
                 self.taken = 0
                 raise NoRoom("no room")
 
+    def limit_memory(self, more: int) -> None:
+        """Let the process take so many bytes more than at its start, and some slack."""
+        if self.own and more != self.limit:
+            import resource
+
+            self.limit = more
+            _, hard = resource.getrlimit(resource.RLIMIT_AS)
+            with contextlib.suppress(ValueError):  # it is lower already
+                resource.setrlimit(resource.RLIMIT_AS, (self.own + more + SLACK, hard))
+
     def do(self, about: dict[str, Any], content: bytes) -> Message:
         """Do a job; the answer."""
         self.taken = 0
-        limit_memory(4 * len(content))
+        self.limit_memory(2 * SMALL)
         begin = time.perf_counter()
         try:
             with ends_after(about["seconds"]):
@@ -133,15 +144,13 @@ def drawing(draw: Callable[[BinaryIO, str, Admit], bytes]) -> Callable[..., Mess
 WORK = {"pixels": pixels, "thumbnail": drawing(thumbnail), "large": drawing(large)}
 
 
-def limit_memory(more: int) -> None:
-    """Let the process take so many bytes more than it has, and some slack; on Linux alone."""
-    with contextlib.suppress(ImportError, OSError, ValueError):
-        import resource
-
+def addresses() -> int:
+    """Bytes of addresses that the process has, which `RLIMIT_AS` counts; 0 where it is unknown."""
+    try:
         with open("/proc/self/statm") as stream:
-            has = int(stream.read().split()[0]) * resource.getpagesize()
-        _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        resource.setrlimit(resource.RLIMIT_AS, (has + more + SLACK, hard))
+            return int(stream.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:  # not Linux
+        return 0
 
 
 @contextlib.contextmanager

@@ -11,9 +11,9 @@ import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
-from typing import Any, Self
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from ssah_tf.serve.decoder import LENGTHS, Message, NoRoom, pack
 from ssah_tf.serve.pictures import Refused, Stamp
 from ssah_tf.serve.room import Room
 from ssah_tf.system.errors import ImageError, SsahError, TooManyPixels
+from ssah_tf.system.text import first_line
 
 #: What a process runs, by the search path of this one and no other.
 CODE = (
@@ -31,8 +32,8 @@ CODE = (
 FEW = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 #: Bytes of an answer that are read ahead.
 AHEAD = 2**20
-#: Seconds for a process to start.
-START = 60.0
+#: Seconds for a process to start, and tries if it is killed meanwhile.
+START, TRIES = 60.0, 5
 #: Seconds that an idle process is given to end.
 PATIENCE = 5.0
 #: Seconds after which a process ends by itself, beyond those that a picture may take.
@@ -41,6 +42,8 @@ BEYOND = 5.0
 ERRORS: dict[str, type[SsahError]] = {
     one.__name__: one for one in (ImageError, TooManyPixels, Refused, NoRoom)
 }
+
+T = TypeVar("T")
 
 log = logging.getLogger("uvicorn.error")
 
@@ -51,6 +54,13 @@ class DecoderDied(SsahError):
 
 class Busy(SsahError):
     """No decoder came free in time."""
+
+
+def death(error: Exception, seconds: float) -> DecoderDied:
+    """What became of a decoder."""
+    if isinstance(error, TimeoutError):
+        return DecoderDied(f"the image: decoding it took over {seconds:g} s")
+    return DecoderDied("the image: its decoder ended before it was read")
 
 
 class Decoder:
@@ -72,6 +82,7 @@ class Decoder:
 
         Raises:
             OSError: It does not start.
+            EOFError: It ended as it started.
         """
         environment = {k: v for k, v in os.environ.items() if not k.startswith("SSAH_")} | FEW
         words = (sys.executable, "-P", "-c", CODE, json.dumps(sys.path))
@@ -87,10 +98,8 @@ class Decoder:
         try:
             async with asyncio.timeout(START):
                 await decoder.receive()
-        except BaseException as error:
+        except BaseException:
             await decoder.end()
-            if isinstance(error, EOFError | TimeoutError):
-                raise OSError("a decoder does not start") from None
             raise
         return decoder
 
@@ -98,7 +107,12 @@ class Decoder:
     def usable(self) -> bool:
         """Whether it can take a job, as far as is known."""
         assert self.process.stdout is not None
-        return self.fit and self.process.returncode is None and not self.process.stdout.at_eof()
+        return (
+            self.fit
+            and not self.busy
+            and self.process.returncode is None
+            and not self.process.stdout.at_eof()
+        )
 
     async def ask(self, about: dict[str, Any], content: bytes = b"") -> Message:
         """Send a message, and take the answer.
@@ -143,7 +157,7 @@ class Decoders:
     Args:
         count: Processes; they are started when there is something to do.
         memory: Bytes that pictures in work may take, about; one that takes more is alone.
-        seconds: For one picture, and for the wait before it.
+        seconds: For one picture; twice as many for a wait before it.
     """
 
     def __init__(self, count: int, memory: int, seconds: float):
@@ -199,17 +213,24 @@ class Decoders:
         job = {**job, "seconds": self.seconds + BEYOND}
         try:
             while True:
-                async with self.in_time():
-                    await self.room.take(wanted)
-                held = wanted
-                async with self.turn(lane) as decoder:
-                    said, body = await decoder.ask(job, content)
-                    if "needs" in said:
-                        wanted = min(said["needs"], self.room.size)
-                        if wanted > held and self.room.take_now(wanted - held):
-                            held = wanted
-                        said, body = await decoder.ask({"go": wanted <= held})
+                if wanted:
+                    await self.in_time(self.room.take(wanted))
+                    held = wanted
+                decoder: Decoder = await self.in_time(self.one(lane))
+                try:
+                    async with asyncio.timeout(self.seconds):
+                        said, body = await decoder.ask(job, content)
+                        if "needs" in said:
+                            wanted = min(said["needs"], self.room.size)
+                            if wanted > held and self.room.take_now(wanted - held):
+                                held = wanted
+                            said, body = await decoder.ask({"go": wanted <= held})
                     decoder.fit = not said["last"]
+                except (OSError, EOFError) as error:
+                    self.died += 1
+                    raise death(error, self.seconds) from None
+                finally:
+                    self.release(decoder)
                 if "error" not in said:
                     return said, body
                 if said["error"] != NoRoom.__name__:
@@ -219,45 +240,20 @@ class Decoders:
         finally:
             self.room.give(held)
 
-    @asynccontextmanager
-    async def turn(self, lane: int) -> AsyncIterator[Decoder]:
-        """A decoder for the block, which is ended if the block does not end well, or in time.
-
-        Raises:
-            Busy, DecoderDied: See `pixels`.
-        """
-        async with self.in_time():
-            decoder = await self.one(lane)
-        try:
-            async with asyncio.timeout(self.seconds):
-                yield decoder
-        except TimeoutError:
-            decoder.fit, self.died = False, self.died + 1
-            raise DecoderDied(f"the image: decoding it took over {self.seconds:g} s") from None
-        except (OSError, EOFError):
-            decoder.fit, self.died = False, self.died + 1
-            raise DecoderDied("the image: its decoder ended before it was read") from None
-        except BaseException:
-            decoder.fit = False
-            raise
-        finally:
-            self.release(decoder)
-
-    @asynccontextmanager
-    async def in_time(self) -> AsyncIterator[None]:
-        """Give up a wait that lasts too long.
+    async def in_time(self, wait: Coroutine[Any, Any, T]) -> T:
+        """What is waited for; given up if that lasts too long.
 
         Raises:
             Busy: It did.
         """
         try:
-            async with asyncio.timeout(self.seconds):
-                yield
+            async with asyncio.timeout(2 * self.seconds):
+                return await wait
         except TimeoutError:
             raise Busy("too many pictures at once; try again") from None
 
     async def one(self, lane: int) -> Decoder:
-        """A decoder that nobody else has."""
+        """A decoder, as soon as one has nothing to do."""
         while self.idle:
             decoder = self.idle.pop()
             if decoder.usable:
@@ -304,12 +300,18 @@ class Decoders:
             self.keep(self.start())
 
     async def start(self) -> None:
-        """Start a decoder; where that fails, who waits for it hears of it."""
+        """Start a decoder, in some tries; where that fails, who waits for it hears of it."""
         try:
-            decoder = await Decoder.start()
-        except OSError as error:
-            log.warning("no decoder can be started: %s", error)
-            if (first := self.first_waiting()) is not None:
+            for left in reversed(range(TRIES)):
+                try:
+                    decoder = await Decoder.start()
+                    break
+                except EOFError:
+                    if not left:
+                        raise
+        except (OSError, EOFError) as error:
+            log.warning("no decoder can be started: %s", first_line(error))
+            while (first := self.first_waiting()) is not None:
                 first.set_exception(Busy("no decoder can be started; try again"))
             return
         finally:
