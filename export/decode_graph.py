@@ -55,7 +55,7 @@ def turn_upright(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
 
 
 def central_square(pixels: tf.Tensor, size: int) -> tf.Tensor:
-    """`ssah_tf.data.decode.square`, bit for bit.
+    """`ssah_tf.data.upright.Upright.square`, bit for bit.
 
     Args:
         pixels: uint8 `(height, width, 3)`.

@@ -32,6 +32,12 @@ def logical_cpus():
     split_cpu(2)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """What programs keep for a user goes to a folder of the tests."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def mirrored(logical_cpus):
     """The one `MirroredStrategy` of the process: a second one would hang in its collectives."""

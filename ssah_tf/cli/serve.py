@@ -19,6 +19,7 @@ from ssah_tf.cli.proxy import (
     reached,
 )
 from ssah_tf.system.errors import SsahError
+from ssah_tf.system.files import cache_folder
 
 if TYPE_CHECKING:
     from ssah_tf.serve.middleware import Gate
@@ -82,6 +83,18 @@ def serve(
     show_place: Annotated[
         bool, typer.Option("--show-place", help="Show where photos were taken, by coordinates.")
     ] = False,
+    decoders: Annotated[
+        int, typer.Option(min=1, help="Use so many processes to decode pictures.")
+    ] = 2,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            help="Keep thumbnails in this folder; by default in that of the user's cache."
+        ),
+    ] = None,
+    cache_size: Annotated[
+        float, typer.Option(min=0, help="Keep so many MiB of thumbnails; 0 for none.")
+    ] = 512,
 ) -> None:
     """Search an index in a browser, and by HTTP."""
     need("serve", "ssah serve")
@@ -100,6 +113,10 @@ def serve(
         threads=threads,
         originals=originals,
         show_place=show_place,
+        decoders=decoders,
+        warm=True,
+        cache=cache or cache_folder(),
+        cache_size=round(cache_size * 2**20),
     )
     with listen(host, port) as listener, LiveLibrary(index) as live:
         tell_open(settings, listener)
@@ -129,7 +146,14 @@ def page_settings(token_file: Path | None, reached_as: Reached) -> "Settings":
     """
     from ssah_tf.serve.settings import Settings
 
-    return Settings(token=read_token(token_file), **reached_as, max_upload=REQUEST, rate=0)
+    return Settings(
+        token=read_token(token_file),
+        **reached_as,
+        max_upload=REQUEST,
+        rate=0,
+        warm=True,
+        cache=cache_folder(),
+    )
 
 
 def refuse_open(settings: "Settings", listener: socket.socket, host: str, what: str) -> None:

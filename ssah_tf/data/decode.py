@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from ssah_tf.data.colour import profile_of, to_srgb
-from ssah_tf.data.levels import Levels
 from ssah_tf.data.open_picture import open_picture
-from ssah_tf.system.errors import ImageError
+from ssah_tf.data.upright import Upright
+from ssah_tf.system.errors import ImageError, TooManyPixels
 from ssah_tf.system.text import first_line, printable
 
 #: Version of the rule below; it rises when any pixel changes. Rule 1 knew no colour profiles, and
@@ -24,6 +23,10 @@ RULE = 2
 
 #: Images with more pixels than this are refused before they are decoded.
 MAX_PIXELS = 150_000_000
+
+#: Is called with a picture before its pixels are read, and with its width and height in the file: a
+#: JPEG may have been told to be decoded at less.
+Admit = Callable[[Image.Image, tuple[int, int]], None]
 
 # Pillow warns from half of its own limit, 179 million pixels, on; the limit above stands for it.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -34,6 +37,7 @@ def decode(
     size: int,
     name: str | None = None,
     max_pixels: int | None = None,
+    admit: Admit | None = None,
 ) -> np.ndarray:
     """Decode an image file, crop it to its central square and resize that.
 
@@ -48,15 +52,17 @@ def decode(
         size: Side of the square result in pixels.
         name: What error messages call the image; the path by default.
         max_pixels: Images with more are refused before they are decoded; `MAX_PIXELS` by default.
+        admit: See `readable`.
 
     Returns:
         uint8 array of shape `(size, size, 3)`, RGB.
 
     Raises:
-        ImageError: The file is missing, empty, corrupt, truncated or too large. One line.
+        ImageError: The file is missing, empty, corrupt or truncated. One line.
+        TooManyPixels: It is too large.
     """
-    with readable(source, size, name, max_pixels, cut=True) as image:
-        return square(image, size)
+    with readable(source, size, name, max_pixels, admit) as image:
+        return image.square(size)
 
 
 def regular(path: str | Path, name: str) -> os.stat_result:
@@ -82,10 +88,9 @@ def readable(
     size: int,
     name: str | None = None,
     max_pixels: int | None = None,
-    *,
-    cut: bool = False,
-) -> Iterator[Image.Image]:
-    """An image file, upright, RGB, not smaller than twice `size` but for small originals.
+    admit: Admit | None = None,
+) -> Iterator[Upright]:
+    """An image file, upright, not smaller than twice `size` but for small originals.
 
     See `decode`. What goes wrong with the image within the block is an `ImageError`, too.
 
@@ -94,10 +99,11 @@ def readable(
         size: See `decode`.
         name: See `decode`.
         max_pixels: See `decode`.
-        cut: Whether the central square is enough.
+        admit: Looks at a picture before it takes memory; an `ImageError` of it refuses the picture.
 
     Raises:
-        ImageError: The file is missing, empty, corrupt, truncated or too large. One line.
+        ImageError: The file is missing, empty, corrupt or truncated. One line.
+        TooManyPixels: It is too large.
     """
     name = printable(name or ("image" if isinstance(source, bytes) else str(source)))
     limit = MAX_PIXELS if max_pixels is None else max_pixels
@@ -110,82 +116,27 @@ def readable(
         except ImageError as error:
             raise ImageError(f"{name}: {error}") from None
         with opened as image:
-            if image.width * image.height > limit:
-                raise ImageError(
-                    f"{name}: {image.width} x {image.height} pixels, the limit is {limit:,}"
-                )
+            width, height = image.size
+            if width * height > limit:
+                raise TooManyPixels(f"{name}: {width} x {height} pixels, the limit is {limit:,}")
             if image.format in ("JPEG", "MPO"):  # a draft of HEIC is another picture
                 image.draft(None, (2 * size, 2 * size))
+            if admit is not None:
+                admit(image, (width, height))
             try:
-                rgb = to_rgb(image, lambda: open_picture(file), keep=False, cut=cut)
+                upright = Upright(image, lambda: open_picture(file))
             except ImageError as error:
                 raise ImageError(f"{name}: {error}") from None
-            yield rgb
+            yield upright
     except ImageError:
         raise
     except FileNotFoundError:
         raise ImageError(f"{name}: no such file") from None
     except Image.DecompressionBombError:
-        raise ImageError(f"{name}: more than {limit:,} pixels, the limit") from None
+        raise TooManyPixels(f"{name}: more than {limit:,} pixels, the limit") from None
     except MemoryError:
         raise ImageError(f"{name}: not enough memory to decode it") from None
     # Pillow raises almost any exception on a damaged file: struct.error, SyntaxError, KeyError...
     except Exception as error:
         reason = first_line(error)
         raise ImageError(f"{name}: cannot be read as an image ({reason})") from None
-
-
-def square(image: Image.Image, size: int) -> np.ndarray:
-    """The central square of an RGB image at a side of `size`, uint8 `(size, size, 3)`.
-
-    Cropped to whole pixels first, then resized: a square is resized alike by every Pillow, while
-    tall images are not (Pillow 13 takes the vertical pass first, python-pillow/Pillow#9549).
-    """
-    return np.asarray(central(image).resize((size, size), Image.Resampling.BILINEAR))
-
-
-def central(image: Image.Image) -> Image.Image:
-    """The central square of a picture, whole pixels."""
-    side = min(image.size)
-    if side == max(image.size):
-        return image
-    left, top = ((length - side) // 2 for length in image.size)
-    return image.crop((left, top, left + side, top + side))
-
-
-def to_rgb(
-    image: Image.Image,
-    again: Callable[[], Image.Image] | None = None,
-    *,
-    keep: bool = True,
-    cut: bool = False,
-) -> Image.Image:
-    """Turn a picture upright, and convert it to 8 bits, sRGB, transparent parts laid on white.
-
-    Args:
-        image: Any mode of Pillow; a file whose pixels were not read yet says most of itself.
-        again: Opens the file once more.
-        keep: Leave the picture itself as it is.
-        cut: Whether the central square is enough. Ranges are those of the whole picture.
-
-    Raises:
-        ImageError: What its values mean cannot be told, or it is not converted here.
-    """
-    profile, levels = profile_of(image), Levels.of(image)
-    if keep:
-        image = ImageOps.exif_transpose(image)
-    else:
-        ImageOps.exif_transpose(image, in_place=True)
-    image, holes = levels.of_pixels(image, again)
-    if holes is not None:
-        image.info.pop("transparency", None)
-    if cut:
-        image = central(image)
-    image = to_srgb(image, profile)
-    if image.mode == "RGBA":
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image).convert("RGB")
-    if holes is not None:
-        mask = Image.fromarray(holes)
-        image.paste((255, 255, 255), None, central(mask) if cut else mask)
-    return image

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ssah_tf.data.decode import decode, square
+from ssah_tf.data.decode import decode
 from ssah_tf.data.threads import decoder_pool
+from ssah_tf.data.upright import Upright
 from ssah_tf.system.errors import DataError
 from ssah_tf.system.signals import raise_if_ending
 
@@ -139,7 +140,7 @@ class ImageSet:
             uint8 `(size, size, 3)`.
         """
         if self.pixels is not None:
-            return square(Image.fromarray(self.pixels[position]), size)
+            return Upright(Image.fromarray(self.pixels[position])).square(size)
         return decode(os.path.join(self.root or "", (self.files or self.ids)[position]), size)
 
 

@@ -1,20 +1,24 @@
 """The numbers of a picture as 8 bits, in any mode of Pillow: range, polarity, transparency."""
 
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image
 
 from ssah_tf.data.raw_mode import change_raw_mode, is_deep, lower_half, raw_mode
+from ssah_tf.data.regions import Box, bands, whole
 from ssah_tf.data.samples import Samples, depth, eight_bits
 from ssah_tf.system.errors import ImageError
 
 #: Opens a file once more.
 Again = Callable[[], Image.Image]
+#: A region with 8 bits a sample, and which of its pixels are transparent, if that is a colour.
+Part = tuple[Image.Image, npt.NDArray[np.bool_] | None]
+#: Reads a region of a picture as it is stored.
+Reader = Callable[[Box], Part]
 #: Steps between the levels of 2 and 4 bits in 8.
 STEPS = {"L;2": 85, "L;4": 17}
 #: A sample of 16 bits below this, of a picture in colours, is looked at: 14 bits are below it.
@@ -56,54 +60,97 @@ class Levels:
             clear *= STEPS.get(raw, 1)
         return cls(about, raw, clear)
 
-    def of_pixels(
-        self, image: Image.Image, again: Again | None
-    ) -> tuple[Image.Image, npt.NDArray[np.bool_] | None]:
-        """The picture with 8 bits a sample, and which of its pixels are transparent, if any.
+    def reader(self, image: Image.Image, again: Again | None) -> Reader:
+        """What reads regions of the picture; ranges are those of the whole picture.
 
         Args:
-            image: The picture, upright.
+            image: The picture, its pixels read.
             again: Opens the file once more.
 
         Raises:
             ImageError: Its range cannot be told.
         """
-        values: npt.NDArray[Any]
         if image.mode == "F" or image.mode.startswith("I"):
-            values = np.asarray(image)
-            if image.mode == "I" and not self.about.signed:
-                values = values.view(np.uint32)
-            return Image.fromarray(eight_bits(values, self.about)), self.holes(values)
+            return self.of_numbers(image, np.uint32 if self.lacks_sign(image) else None)
         if image.mode == "L" and image.format == "TIFF" and self.about.signed:
-            return Image.fromarray(eight_bits(np.asarray(image).view(np.int8), self.about)), None
-        if is_deep(self.raw) and (self.is_dark(image) or self.clear is not None):
-            values = self.whole(image, again)
-            levels = values >> (depth(float(values.max()), 16) - 8) if self.is_dark(image) else None
-            if levels is not None:
-                image = Image.fromarray(levels.astype(np.uint8), image.mode)
-            return image, self.holes(values)
-        return image, None if self.clear is None else self.holes(np.asarray(image))
+            return self.of_numbers(image, np.int8)
+        if is_deep(self.raw):
+            dark = self.is_dark(image)
+            if dark or self.clear is not None:
+                return self.of_deep(image, dark, again)
+
+        def read(box: Box) -> Part:
+            part = image.crop(box)
+            return part, None if self.clear is None else self.holes(np.asarray(part))
+
+        return read
+
+    def lacks_sign(self, image: Image.Image) -> bool:
+        """Whether Pillow takes numbers of 32 bits for such with a sign, and they have none."""
+        return image.mode == "I" and not self.about.signed
+
+    def of_numbers(self, image: Image.Image, kind: type[np.generic] | None) -> Reader:
+        """Reads a picture of one number a pixel.
+
+        Args:
+            image: The picture.
+            kind: What its bytes are; `None` for what Pillow says.
+        """
+
+        def values(box: Box) -> npt.NDArray[Any]:
+            found = np.asarray(image.crop(box))
+            return found if kind is None else found.view(kind)
+
+        about = self.about.spanning(map(values, bands(whole(image.size))))
+
+        def read(box: Box) -> Part:
+            numbers = values(box)
+            return Image.fromarray(eight_bits(numbers, about)), self.holes(numbers)
+
+        return read
+
+    def of_deep(self, image: Image.Image, dark: bool, again: Again | None) -> Reader:
+        """Reads a picture whose samples have 16 bits, of which Pillow has kept the upper 8."""
+        lower = self.lower(image, again)
+
+        def values(box: Box) -> npt.NDArray[np.uint16]:
+            upper = np.asarray(image.crop(box)).astype(np.uint16)
+            return (upper << 8) | np.asarray(lower.crop(box))
+
+        largest = max(int(values(box).max()) for box in bands(whole(image.size))) if dark else 0
+
+        def read(box: Box) -> Part:
+            numbers, part = values(box), image.crop(box)
+            if dark:
+                levels = numbers >> (depth(largest, 16) - 8)
+                part = Image.fromarray(levels.astype(np.uint8), image.mode)
+            return part, self.holes(numbers)
+
+        return read
 
     def is_dark(self, image: Image.Image) -> bool:
         """Whether the upper 8 of 16 bits hold little: the picture may be of 10, 12 or 14 bits."""
-        bands = np.asarray(image).reshape(-1, len(image.getbands())).max(axis=0).tolist()
+        if self.about.largest >= DARK << 8:
+            return False
+        samples = len(image.getbands())
+        parts = (np.asarray(image.crop(box)) for box in bands(whole(image.size)))
+        highest = np.max([part.reshape(-1, samples).max(axis=0) for part in parts], axis=0)
         if self.raw.startswith("RGBa"):  # its colours were divided by the last one
-            bands = bands[3:]
-        return self.about.largest < DARK << 8 and max(bands) < DARK
+            highest = highest[3:]
+        return bool(highest.max() < DARK)
 
-    def whole(self, image: Image.Image, again: Again | None) -> npt.NDArray[np.uint16]:
-        """All 16 bits of the samples, uint16 `(height, width, samples)`."""
+    def lower(self, image: Image.Image, again: Again | None) -> Image.Image:
+        """The same picture with the lower 8 of its 16 bits."""
         if again is None or self.raw.startswith(("LA", "RGBa")) or in_libtiff_planes(image):
             raise ImageError(
                 "colours of 16 bits that fill only the lowest 14 or fewer: give the file itself, "
                 "or save it with all 16"
             )
-        with closing(again()) as lower:
+        with again() as lower:
             Levels.of(lower)
             change_raw_mode(lower, lower_half)
-            ImageOps.exif_transpose(lower, in_place=True)
-            low = np.asarray(lower)
-        return (np.asarray(image).astype(np.uint16) << 8) | low
+            lower.load()
+        return lower
 
     def holes(self, values: npt.NDArray[Any]) -> npt.NDArray[np.bool_] | None:
         """Which pixels have the transparent colour."""

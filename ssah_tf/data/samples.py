@@ -1,7 +1,8 @@
 """From the numbers in a file to 8 bits: their range, and whether the largest is white or black."""
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,23 @@ class Samples:
     white_is_zero: bool = False
     smallest: float = 0
     largest: float = 0
+
+    def spanning(self, parts: Iterable[npt.NDArray[Any]]) -> Self:
+        """The same of numbers that come in parts: as if the file declared the ends of them all.
+
+        Args:
+            parts: All numbers, of one kind, in any shape.
+
+        Raises:
+            ImageError: See `eight_bits`.
+        """
+        ends = np.stack([[part.min(), part.max()] for part in parts])
+        eight_bits(ends, self)
+        return replace(
+            self,
+            smallest=min(float(ends.min()), self.smallest),
+            largest=max(float(ends.max()), self.largest),
+        )
 
 
 def depth(largest: float, bits: int) -> int:

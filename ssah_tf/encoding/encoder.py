@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ssah_tf.data.decode import RULE, decode, square, to_rgb
+from ssah_tf.data.decode import RULE, decode
 from ssah_tf.data.threads import in_batches
+from ssah_tf.data.upright import Upright
 from ssah_tf.encoding.runtimes import Run, open_runtime
 from ssah_tf.metrics.hamming import code_bytes
 from ssah_tf.system.errors import SsahError
@@ -170,4 +171,4 @@ class Encoder:
                     f"Received: {image.dtype} {image.shape}"
                 )
             image = Image.fromarray(image)
-        return square(to_rgb(image), self.image_size)
+        return Upright(image).square(self.image_size)

@@ -10,9 +10,8 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from ssah_tf.data.decode import readable, to_rgb
+from ssah_tf.data.decode import readable
 
 Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8] | Floats
@@ -46,8 +45,8 @@ def whole_frame(path: str, side: int) -> tuple[npt.NDArray[np.uint8], float]:
         ImageError: It cannot be read.
     """
     with readable(path, side) as image:
-        small = to_rgb(image).resize((side, side), Image.Resampling.BILINEAR)
-        return np.asarray(small), image.width / image.height
+        width, height = image.size
+        return np.asarray(image.resized((side, side))), width / height
 
 
 def ssim(one: Pixels, others: Pixels) -> Floats:

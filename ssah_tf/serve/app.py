@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from fastapi import FastAPI
 
-from ssah_tf.data.decode import decode
 from ssah_tf.search.photo_index import Hit, Order
 from ssah_tf.serve.browse_routes import add_browsing
 from ssah_tf.serve.label_routes import add_labelling
@@ -62,29 +61,35 @@ class SearchService(Service):
         ):
             self.metrics.gauge(name, text, value)
 
-    def encode(self, library: Library, content: bytes) -> np.ndarray:
-        """The full code of an uploaded image, `(1, bytes)`.
+    async def decode(self, library: Library, content: bytes) -> np.ndarray:
+        """What the encoder sees of an uploaded image, `(size, size, 3)`.
 
         Raises:
-            ImageError: It cannot be read, or is too large.
+            SsahError: See `Decoders.pixels`.
         """
-        with self.metrics.work.labels("decode").time():
-            size = library.encoder.image_size
-            pixels = decode(content, size, "the image", self.settings.max_pixels)
+        size = library.encoder.image_size
+        pixels, took = await self.decoders.pixels(
+            content, size, "the image", self.settings.max_pixels
+        )
+        self.metrics.work.labels("decode").observe(took)
+        return pixels
+
+    def encode(self, library: Library, pixels: np.ndarray) -> np.ndarray:
+        """The full code of an image that is decoded, `(1, bytes)`."""
         with self.metrics.work.labels("encode").time():
             return library.encoder.full_codes(pixels[None])
 
     def search(
         self,
         library: Library,
-        source: bytes | np.ndarray,
+        source: np.ndarray,
         k: int,
         radius: int | None,
         filters: Sequence[str],
         order: Order,
     ) -> tuple[np.ndarray, list[Hit]]:
-        """The full code of an image, or a code as it is, and its neighbours."""
-        code = self.encode(library, source) if isinstance(source, bytes) else source
+        """The full code of an image `(size, size, 3)`, or a code as it is, and its neighbours."""
+        code = self.encode(library, source) if source.ndim == 3 else source
         with self.metrics.work.labels("search").time():
             return code, library.index.neighbours(code, k, radius, filters, order)[0]
 

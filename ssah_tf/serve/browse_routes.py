@@ -88,7 +88,7 @@ def add_originals(app: FastAPI, service: "SearchService") -> None:
         """The file itself with its metadata, if its content is that which was indexed."""
         library = service.live.current
         photo = known(library, number).photo
-        copy = await service.run(service.draw, checked_copy, photo, library.roots)
+        copy = await service.run(service.files, checked_copy, photo, library.roots)
         return as_answer(copy, photo, show)
 
 
@@ -101,7 +101,7 @@ def add_place(app: FastAPI, service: "SearchService") -> None:
         """Where it was taken, read from its file now; `null` if that does not say."""
         library = service.live.current
         photo = known(library, number).photo
-        found = await service.run(service.draw, place_of, library, photo)
+        found = await service.run(service.files, place_of, library, photo)
         return Place(latitude=found and found[0], longitude=found and found[1])
 
 

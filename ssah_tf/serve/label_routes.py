@@ -9,7 +9,6 @@ from ssah_tf.serve.label_map import descriptions, map_labels, photo_map
 from ssah_tf.serve.label_state import labelling_state
 from ssah_tf.serve.labelling import Labelling
 from ssah_tf.serve.limits import PICTURE, limits
-from ssah_tf.serve.pictures import large
 from ssah_tf.serve.routes import PICTURE_ANSWER, Position, picture
 from ssah_tf.serve.schemas import (
     Correct,
@@ -118,9 +117,7 @@ def add_labelling(
     async def thumbnail(position: Position) -> Response:
         """Its central square: 320 px, or what there is."""
         path = labelling.photos.path_of(position)
-        return picture(
-            await service.run(service.draw, service.thumbnails.draw, path, labelling.photos.roots)
-        )
+        return picture(await service.thumbnail(path, labelling.photos.roots))
 
     @app.get(
         "/labelling/photos/{id}/image",
@@ -132,4 +129,4 @@ def add_labelling(
     async def image(position: Position) -> Response:
         """The whole picture, drawn anew: at most 2,048 px, without its metadata."""
         path = labelling.photos.path_of(position)
-        return picture(await service.run(service.draw, large, path, labelling.photos.roots))
+        return picture(await service.large(path, labelling.photos.roots))

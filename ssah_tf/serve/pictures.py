@@ -3,8 +3,6 @@
 import io
 import os
 import stat
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -12,9 +10,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from ssah_tf.data.decode import readable, square
+from ssah_tf.data.decode import Admit, readable
 from ssah_tf.system.errors import SsahError
-from ssah_tf.system.text import printable
 
 #: Side of a thumbnail in pixels; small originals keep their size.
 THUMBNAIL = 320
@@ -22,19 +19,20 @@ THUMBNAIL = 320
 LARGE = 2048
 #: Pictures up to this size are sent without loss.
 SMALL = 64
-#: Bytes of thumbnails that are kept.
-KEPT = 64 * 2**20
 #: No link is followed and no pipe waited for, where a system knows how; no end of line is changed.
 FLAGS = os.O_RDONLY
 for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
     FLAGS |= getattr(os, name, 0)
+
+#: Size and time of the last change: by them a file is told from another one at its path.
+Stamp = tuple[int, int]
 
 
 class Refused(SsahError):
     """A file that is not shown."""
 
 
-def open_inside(path: str, roots: Sequence[str]) -> BinaryIO:
+def open_inside(path: str, roots: Sequence[str]) -> io.BufferedReader:
     """Open a regular file that lies, all links followed, inside one of some folders.
 
     Args:
@@ -64,63 +62,40 @@ def open_inside(path: str, roots: Sequence[str]) -> BinaryIO:
         raise gone from None
 
 
-class Thumbnails:
-    """Draws thumbnails; keeps those that were wanted last.
+def stamp_of(stream: BinaryIO) -> Stamp:
+    """The stamp of an open file."""
+    found = os.fstat(stream.fileno())
+    return found.st_size, found.st_mtime_ns
+
+
+def thumbnail(stream: BinaryIO, name: str, admit: Admit | None = None) -> bytes:
+    """The central square of a picture, which is what the encoder sees, as a file.
 
     No byte of a file is ever sent: what is not an image cannot leave, and what is one leaves
     without its metadata, such as the place where it was taken.
-    """
 
-    def __init__(self, kept: int = KEPT):
-        self.kept = kept
-        self.size = 0
-        self._cache: OrderedDict[tuple, tuple[bytes, str]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def draw(self, path: str, roots: Sequence[str]) -> tuple[bytes, str]:
-        """The central square, which is what the encoder sees, and its media type.
-
-        Raises:
-            Refused: See `open_inside`.
-            ImageError: The file is not an image any more.
-        """
-        with open_inside(path, roots) as stream:
-            found = os.fstat(stream.fileno())
-            key = (path, found.st_ino, found.st_size, found.st_mtime_ns)
-            with self._lock:
-                if key in self._cache:
-                    self._cache.move_to_end(key)
-                    return self._cache[key]
-            with readable(stream, THUMBNAIL // 2, name=os.path.basename(path)) as image:
-                side = min(THUMBNAIL, *image.size)
-                drawn = encoded(square(image, side))
-        with self._lock:
-            if key not in self._cache:
-                self._cache[key] = drawn
-                self.size += len(drawn[0])
-            while self.size > self.kept:
-                _, (content, _) = self._cache.popitem(last=False)
-                self.size -= len(content)
-        return drawn
-
-
-def large(path: str, roots: Sequence[str]) -> tuple[bytes, str]:
-    """The whole picture, not larger than a screen, and its media type.
+    Args:
+        stream: The file.
+        name: What error messages call it.
+        admit: See `decode.readable`.
 
     Raises:
-        Refused: See `open_inside`.
         ImageError: The file is not an image any more.
     """
-    with (
-        open_inside(path, roots) as stream,
-        readable(stream, LARGE // 2, name=printable(os.path.basename(path))) as image,
-    ):
-        image.thumbnail((LARGE, LARGE), Image.Resampling.LANCZOS)
-        return encoded(np.asarray(image))
+    with readable(stream, THUMBNAIL // 2, name, admit=admit) as image:
+        return encoded(image.square(min(THUMBNAIL, *image.size)))
 
 
-def encoded(pixels: np.ndarray) -> tuple[bytes, str]:
-    """Pixels `(height, width, 3)` as the bytes of a file, and its media type.
+def large(stream: BinaryIO, name: str, admit: Admit | None = None) -> bytes:
+    """The whole picture, not larger than a screen, as a file. See `thumbnail`."""
+    with readable(stream, LARGE // 2, name, admit=admit) as image:
+        shrink = min(1, LARGE / max(image.size))
+        width, height = (max(1, round(length * shrink)) for length in image.size)
+        return encoded(np.asarray(image.resized((width, height), None, Image.Resampling.LANCZOS)))
+
+
+def encoded(pixels: np.ndarray) -> bytes:
+    """Pixels `(height, width, 3)` as the bytes of a file.
 
     An image of Pillow would bring its comments along.
     """
@@ -128,6 +103,11 @@ def encoded(pixels: np.ndarray) -> tuple[bytes, str]:
     stream = io.BytesIO()
     if max(image.size) <= SMALL:
         image.save(stream, "PNG")
-        return stream.getvalue(), "image/png"
-    image.save(stream, "JPEG", quality=85)
-    return stream.getvalue(), "image/jpeg"
+    else:
+        image.save(stream, "JPEG", quality=85)
+    return stream.getvalue()
+
+
+def media_type(picture: bytes) -> str:
+    """The media type of what `encoded` makes."""
+    return "image/png" if picture.startswith(b"\x89PNG") else "image/jpeg"

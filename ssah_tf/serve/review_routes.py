@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import FastAPI, Query, Response
 
 from ssah_tf.serve.limits import PICTURE, limits
-from ssah_tf.serve.pictures import large
 from ssah_tf.serve.review import Review
 from ssah_tf.serve.review_schemas import Choose, KeepAll, Nothing, ReviewState, SetAsideGroup
 from ssah_tf.serve.routes import PICTURE_ANSWER, Position, picture
@@ -79,4 +78,4 @@ def add_review(app: FastAPI, service: "Service", find: Callable[[], Review]) -> 
         """The whole picture, drawn anew: at most 2,048 px, without its metadata."""
         review = find()
         path = review.path_of(position)
-        return picture(await service.run(service.draw, large, path, review.roots))
+        return picture(await service.large(path, review.roots))

@@ -16,7 +16,7 @@ from ssah_tf.serve.library import Library
 from ssah_tf.serve.limits import OPEN, PICTURE, SEARCH, client_of, limits
 from ssah_tf.serve.middleware import Gate
 from ssah_tf.serve.pages import Files, Page, read_pages
-from ssah_tf.serve.pictures import large
+from ssah_tf.serve.pictures import media_type
 from ssah_tf.serve.schemas import About, Code, Health, Mistake, PhotoAnswer, SearchAnswer
 from ssah_tf.serve.upload import read_upload
 from ssah_tf.version import __version__
@@ -114,7 +114,7 @@ def add_search(app: FastAPI, service: "SearchService") -> None:
         library = service.live.current
         if sum(value is not None for value in (id, path, code, label_like)) > 1:
             raise HTTPException(422, "give one of id, path, code and label_like")
-        source: bytes | np.ndarray
+        source: np.ndarray
         labels: list[str] = []
         photo, where = None, filters
         if id is not None or path is not None:
@@ -129,7 +129,7 @@ def add_search(app: FastAPI, service: "SearchService") -> None:
                 service.work, library.like, label_like, filters
             )
         else:
-            source = await read_upload(request)
+            source = await service.decode(library, await read_upload(request))
         found_code, hits = await service.run(
             service.work, service.search, library, source, k, radius, where, order
         )
@@ -157,8 +157,8 @@ def add_search(app: FastAPI, service: "SearchService") -> None:
     async def encode(request: Request) -> Code:
         """The code of an image."""
         library = service.live.current
-        content = await read_upload(request)
-        code = await service.run(service.work, service.encode, library, content)
+        pixels = await service.decode(library, await read_upload(request))
+        code = await service.run(service.work, service.encode, library, pixels)
         own, appearance = in_words(library, code)
         return Code(
             code=own,
@@ -186,10 +186,9 @@ def add_photos(app: FastAPI, service: "SearchService") -> None:
     async def thumbnail(number: Number) -> Response:
         """Its central square, which is what the encoder sees: 320 px, or what there is."""
         library = service.live.current
-        path = known(library, number).photo.path
-        return picture(
-            await service.run(service.draw, service.thumbnails.draw, path, library.roots)
-        )
+        photo = known(library, number).photo
+        was = (photo.size, photo.mtime_ns), photo.digest
+        return picture(await service.thumbnail(photo.path, library.roots, was))
 
     @app.get(
         "/photos/{id}/image", responses=PICTURE_ANSWER, tags=["photos"], response_class=Response
@@ -199,7 +198,7 @@ def add_photos(app: FastAPI, service: "SearchService") -> None:
         """The whole picture, drawn anew: at most 2,048 px, without its metadata."""
         library = service.live.current
         path = known(library, number).photo.path
-        return picture(await service.run(service.draw, large, path, library.roots))
+        return picture(await service.large(path, library.roots))
 
 
 def add_state(app: FastAPI, service: "SearchService") -> None:
@@ -380,7 +379,7 @@ def described(library: Library, hit: Hit, root: str) -> dict[str, Any]:
     }
 
 
-def picture(drawn: tuple[bytes, str]) -> Response:
+def picture(content: bytes) -> Response:
     """A picture as an answer."""
-    content, kind = drawn
+    kind = media_type(content)
     return Response(content, media_type=kind, headers={"cache-control": PICTURE_CACHE})

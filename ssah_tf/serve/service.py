@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -14,13 +14,15 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from ssah_tf.serve.access import COOKIE
+from ssah_tf.serve.decoders import Busy, DecoderDied, Decoders
 from ssah_tf.serve.later import NotYet
 from ssah_tf.serve.limits import limits_at
 from ssah_tf.serve.metrics import Metrics
-from ssah_tf.serve.pictures import Refused, Thumbnails
+from ssah_tf.serve.pictures import Refused
 from ssah_tf.serve.schemas import Mistake
 from ssah_tf.serve.settings import Settings
-from ssah_tf.system.errors import ImageError, SsahError
+from ssah_tf.serve.thumbnails import Known, Thumbnails
+from ssah_tf.system.errors import SsahError, TooManyPixels
 from ssah_tf.version import __version__
 
 T = TypeVar("T")
@@ -29,6 +31,8 @@ SCHEMES = {
     "token": {"type": "http", "scheme": "bearer"},
     "session": {"type": "apiKey", "in": "cookie", "name": COOKIE},
 }
+#: Status of errors of ours that have another one than 422.
+STATUS: dict[type[SsahError], int] = {DecoderDied: 400, Refused: 410, TooManyPixels: 413, Busy: 503}
 
 
 class Service:
@@ -37,18 +41,25 @@ class Service:
     Attributes:
         settings: The limits.
         metrics: The counters.
-        thumbnails: Draws and keeps them.
+        decoders: Processes that decode pictures.
+        thumbnails: Those that are kept.
         work: Threads for what a request asks for.
-        draw: Threads for pictures, so that a page of them does not hold up the rest.
+        files: Threads that look for pictures, so that a slow disk does not hold up the rest.
     """
 
     def __init__(self, settings: Settings):
         self.settings = settings
         self.metrics = Metrics()
-        self.thumbnails = Thumbnails()
+        self.decoders = Decoders(settings.decoders, settings.decode_memory, settings.timeout)
+        self.metrics.gauge(
+            "ssah_decoders_died",
+            "Decoders that ended with a picture, or were ended",
+            lambda: self.decoders.died,
+        )
+        self.thumbnails = Thumbnails(settings.cache, settings.cache_size)
         threads = settings.threads or os.cpu_count() or 1
         self.work = ThreadPoolExecutor(threads, "work", one_thread)
-        self.draw = ThreadPoolExecutor(threads, "picture")
+        self.files = ThreadPoolExecutor(threads, "files")
 
     async def run(
         self, pool: ThreadPoolExecutor, function: Callable[..., T], *arguments: object
@@ -64,6 +75,19 @@ class Service:
         except TimeoutError:
             raise HTTPException(503, "the answer took too long", {"retry-after": "5"}) from None
 
+    async def thumbnail(self, path: str, roots: Sequence[str], known: Known | None = None) -> bytes:
+        """A photo's central square, drawn or kept. See `Thumbnails.find` and `Decoders.draw`."""
+        kept, known = await self.run(self.files, self.thumbnails.find, path, roots, known)
+        if kept is not None:
+            return kept
+        drawn, stamp = await self.decoders.draw("thumbnail", path, roots)
+        await self.run(self.files, self.thumbnails.keep, known, stamp, drawn)
+        return drawn
+
+    async def large(self, path: str, roots: Sequence[str]) -> bytes:
+        """A whole photo, not larger than a screen. See `Decoders.draw`."""
+        return (await self.decoders.draw("large", path, roots))[0]
+
     def make(
         self, title: str, description: str, beside: Callable[[], Awaitable[None]] | None = None
     ) -> FastAPI:
@@ -78,10 +102,13 @@ class Service:
         @contextlib.asynccontextmanager
         async def lifespan(_: FastAPI) -> AsyncIterator[None]:
             going_on = beside and asyncio.ensure_future(beside())
+            if self.settings.warm:
+                self.decoders.warm_up()
             yield
             if going_on:
                 going_on.cancel()
-            for pool in (self.work, self.draw):
+            await self.decoders.close()
+            for pool in (self.work, self.files):
                 pool.shutdown(wait=False, cancel_futures=True)
 
         app = Described(
@@ -150,21 +177,14 @@ def add_mistakes(app: FastAPI) -> None:
         first = error.errors()[0]
         return answer(422, f"{first['loc'][-1]}: {first['msg']}")
 
-    @app.exception_handler(ImageError)
-    async def image(_: Request, error: ImageError) -> JSONResponse:
-        return answer(422, str(error))
-
-    @app.exception_handler(Refused)
-    async def refused(_: Request, error: Refused) -> JSONResponse:
-        return answer(410, str(error))
-
     @app.exception_handler(NotYet)
     async def not_yet(_: Request, error: NotYet) -> JSONResponse:
         return answer(503, str(error), {"retry-after": "1"})
 
     @app.exception_handler(SsahError)
-    async def other(_: Request, error: SsahError) -> JSONResponse:
-        return answer(422, str(error))
+    async def ours(_: Request, error: SsahError) -> JSONResponse:
+        status = next((status for kind, status in STATUS.items() if isinstance(error, kind)), 422)
+        return answer(status, str(error), {"retry-after": "5"} if status == 503 else None)
 
     @app.exception_handler(Exception)
     async def bug(_: Request, error: Exception) -> JSONResponse:

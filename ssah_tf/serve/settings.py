@@ -1,6 +1,7 @@
 """What the service allows."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,11 @@ class Settings:
         threads: Searches that are computed at once; 0 for one a core.
         originals: Whether the files themselves are sent, with their metadata.
         show_place: Whether it is said where photos were taken.
+        decoders: Processes that decode pictures.
+        warm: Whether they start with the service, and not with the first picture.
+        decode_memory: Bytes that pictures in work may take; one that takes more is alone.
+        cache: Folder in which thumbnails are kept; `None` for none.
+        cache_size: Bytes of them.
     """
 
     token: str | None = None
@@ -44,3 +50,8 @@ class Settings:
     threads: int = 0
     originals: bool = False
     show_place: bool = False
+    decoders: int = 2
+    warm: bool = False
+    decode_memory: int = 256 * 2**20
+    cache: Path | None = None
+    cache_size: int = 512 * 2**20

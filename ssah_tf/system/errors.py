@@ -36,6 +36,10 @@ class ImageError(SsahError):
     """An image file that cannot be read."""
 
 
+class TooManyPixels(ImageError):
+    """An image that is larger than it may be."""
+
+
 class DataError(SsahError):
     """An image set or a split that cannot be used."""
 

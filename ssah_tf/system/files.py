@@ -49,6 +49,11 @@ def checksum(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def cache_folder() -> Path:
+    """Where a user's programs keep what can be made again: $XDG_CACHE_HOME, or ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ssah-tf"
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder, and those above it, if it is not there.
 

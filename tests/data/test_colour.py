@@ -13,7 +13,7 @@ from PIL import Image
 from ssah_tf import Encoder
 from ssah_tf.data.decode import decode
 from ssah_tf.search.pages import picture
-from ssah_tf.serve.pictures import Thumbnails, large
+from ssah_tf.serve.pictures import large, thumbnail
 from ssah_tf.system.errors import ImageError
 
 SIDE = 32
@@ -241,9 +241,12 @@ def test_pictures_of_pages(profiles, tmp_path):
     orange = Image.new("RGB", (400, 300), (200, 60, 20))
     path.write_bytes(encoded(orange, icc_profile=profiles["display p3"]))
     wanted = expected("display p3", None, np.array([[[200, 60, 20]]]))[0, 0]
-    path, roots = str(path), [str(tmp_path)]
-    pages = base64.b64decode(picture(path).split(",")[1])
-    for content in (pages, Thumbnails().draw(path, roots)[0], large(path, roots)[0]):
+    pages = base64.b64decode(picture(str(path)).split(",")[1])
+    drawn = []
+    for draw in (thumbnail, large):
+        with open(path, "rb") as stream:
+            drawn.append(draw(stream, "orange.png"))
+    for content in (pages, *drawn):
         image = Image.open(io.BytesIO(content))
         assert "icc_profile" not in image.info
         assert np.abs(np.asarray(image, float)[100, 100] - wanted).max() <= 3

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from ssah_tf.data import decode as images
+from ssah_tf.data import regions
 from ssah_tf.data.decode import decode
 from ssah_tf.system.errors import ImageError
 
@@ -256,3 +257,90 @@ def test_decompression_bomb_takes_no_memory(side, tmp_path):
     assert message.startswith(f"{path}: ")
     assert message.endswith(("limit is 150,000,000", "more than 150,000,000 pixels, the limit"))
     assert done.stderr == ""  # no warning of Pillow beside our message
+
+
+def stored_kinds():
+    """Name -> content: every way in which pixels are stored or brought to 8 bits."""
+    rng = np.random.default_rng(0)
+    rgb = noise(37, 23)
+    rgba = Image.fromarray(rng.integers(0, 256, (23, 37, 4), dtype=np.uint8))
+    twelve = Image.fromarray(rng.integers(0, 4096, (23, 37), dtype=np.uint16))
+    signed = Image.fromarray(rng.integers(-500, 70_000, (23, 37), dtype=np.int32))
+    floats = Image.fromarray(rng.random((23, 37), np.float32) * 700)
+    colour = tuple(int(value) for value in np.asarray(rgb)[4, 5])
+    return {
+        "rgb": (rgb, "PNG", {}),
+        "rgba": (rgba, "PNG", {}),
+        "grey with alpha": (rgba.convert("LA"), "PNG", {}),
+        "palette": (rgb.quantize(9), "PNG", {"transparency": 3}),
+        "bits": (rgb.convert("1"), "PNG", {}),
+        "transparent colour": (rgb, "PNG", {"transparency": colour}),
+        "12 bits": (twelve, "PNG", {}),
+        "32 bits": (signed, "TIFF", {}),
+        "floats": (floats, "TIFF", {}),
+        "cmyk": (rgb.convert("CMYK"), "TIFF", {}),
+    }
+
+
+def deep_png(top, channels):
+    """A PNG of 16 bits a sample up to `top`, RGB with a transparent colour, or RGBA."""
+    values = np.random.default_rng(1).integers(0, top, (23, 37, channels)).astype(">u2")
+    values[3:6, 8] = values[0, 0]
+
+    def chunk(kind, body):
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    rows = b"".join(b"\0" + row.tobytes() for row in values)
+    clear = chunk(b"tRNS", values[0, 0].tobytes()) if channels == 3 else b""
+    head = struct.pack(">IIBBBBB", 37, 23, 16, {3: 2, 4: 6}[channels], 0, 0, 0)
+    return b"".join(
+        (
+            b"\x89PNG\r\n\x1a\n",
+            chunk(b"IHDR", head),
+            clear,
+            chunk(b"IDAT", zlib.compress(rows)),
+            chunk(b"IEND", b""),
+        )
+    )
+
+
+@pytest.mark.parametrize("orientation", [1, 2, 3, 4, 5, 6, 7, 8])
+def test_bands_change_no_pixel(orientation, monkeypatch):
+    """A picture that is worked through row by row has the pixels of one that is taken at once."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    contents = {
+        name: encoded(image, kind, exif=exif, **more)
+        for name, (image, kind, more) in stored_kinds().items()
+    }
+    contents |= {f"16 bits {top} {n}": deep_png(top, n) for top in (900, 65_536) for n in (3, 4)}
+    at_once = {name: decode(content, 8) for name, content in contents.items()}
+    monkeypatch.setattr(regions, "BAND", 1)
+    assert len(list(regions.bands((0, 0, 23, 23)))) == 23
+    for name, content in contents.items():
+        np.testing.assert_array_equal(decode(content, 8), at_once[name], name)
+
+
+@pytest.mark.parametrize(("mode", "colour", "most"), [("I;16", 700, 4), ("RGBA", (9, 8, 7, 99), 6)])
+def test_memory_of_a_large_picture(mode, colour, most, tmp_path):
+    """Bytes a pixel above what its file unpacks to: 2 and 4. In a process of its own."""
+    Image.new(mode, (3500, 3500), colour).save(tmp_path / "large.png", compress_level=1)
+    code = (
+        "import sys\n"
+        "from ssah_tf.data.decode import decode\n"
+        "def of(name):\n"
+        "    lines = open('/proc/self/status').read().splitlines()\n"
+        "    return next(int(x.split()[1]) for x in lines if x.startswith(name))\n"
+        "before = of('VmRSS')\n"
+        "decode(sys.argv[1], 8)\n"
+        "print((of('VmHWM') - before) * 1024 / 3500**2)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "large.png")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert float(done.stdout) < most

@@ -40,7 +40,7 @@ def message(content):
 def seen(content):
     """Size of the upright picture, and where its red is."""
     with readable(content, 4000) as image:
-        pixels = np.asarray(image).astype(int)
+        pixels = np.asarray(image.rgb()).astype(int)
     red = pixels[..., 0] > pixels[..., 2]
     high, wide = red.shape
     sides = {

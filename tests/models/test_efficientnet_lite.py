@@ -13,7 +13,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from ssah_tf.data import load_fashion
-from ssah_tf.data.decode import square
+from ssah_tf.data.upright import Upright
 from ssah_tf.export.identity import model_id
 from ssah_tf.export.made_up import made_up
 from ssah_tf.models import HNet
@@ -166,7 +166,7 @@ def test_it_sees_what_imagenet_taught_it(pretrained):
     assert arrays["_fc.weight"].shape == (1000, 1280)
     assert pretrained.count_params() == 3_413_024
     china, flower = load_sample_images().images
-    seen = pretrained(np.stack([square(Image.fromarray(x), 224) for x in (china, flower)]))
+    seen = pretrained(np.stack([Upright(Image.fromarray(x)).square(224) for x in (china, flower)]))
     scores = seen.numpy() @ arrays["_fc.weight"].T + arrays["_fc.bias"]
     assert scores.argmax(axis=1).tolist() == [698, 985]  # palace, daisy
 

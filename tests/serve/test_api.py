@@ -152,7 +152,7 @@ def test_what_is_no_image(shared, client):
     for content in (b"no", b"GIF89a", shared.body(1, 2, 3)[:-20], b"%!PS-Adobe-3.0 EPSF-3.0\n"):
         assert mistake(http.post("/search", content=content), 422).startswith("the image: ")
     large = shared.body(1, 2, 3, size=(40, 26))
-    assert "40 x 26 pixels, the limit is 1,000" in mistake(http.post("/search", content=large), 422)
+    assert "40 x 26 pixels, the limit is 1,000" in mistake(http.post("/search", content=large), 413)
     form = {"picture": ("a.png", shared.body(1, 2, 3))}
     assert "no file in a field called 'image'" in mistake(http.post("/search", files=form), 422)
     assert "no file" in mistake(

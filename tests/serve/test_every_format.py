@@ -14,6 +14,7 @@ from ssah_tf.data.found import find_again
 from ssah_tf.data.split import make_split
 from ssah_tf.encoding.encode import encode_files, find_images
 from ssah_tf.search.photo_index import PhotoIndex
+from ssah_tf.serve import decoders
 
 #: Kind -> its colour: no two have the same code.
 COLOURS = {
@@ -151,6 +152,9 @@ def test_without_the_extra(photos, index, client, monkeypatch, ssah, kind):
     class Folder:
         folder = index[0]
 
+    lack = "from ssah_tf.data import formats; formats.installed = lambda m: m == 'PIL._avif'; from "
+    code = decoders.CODE.replace("from ", lack, 1)
+    monkeypatch.setattr(decoders, "CODE", code)
     answer = client(Folder).post("/search", content=(photos / "b" / f"{kind}.{kind}").read_bytes())
     assert answer.status_code == 422
     assert answer.json()["error"].endswith(f": to read it, {install}")

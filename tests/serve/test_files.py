@@ -11,8 +11,7 @@ from PIL import Image
 
 from ssah_tf.search.photo_index import PhotoIndex
 from ssah_tf.serve.library import LiveLibrary
-from ssah_tf.serve.pictures import Refused, Thumbnails, large, open_inside
-from ssah_tf.system.errors import ImageError
+from ssah_tf.serve.pictures import Refused, open_inside
 
 
 def number_of(index, path):
@@ -97,24 +96,6 @@ def test_pictures_are_drawn_anew(own, client):
         assert b"secret" not in answer.content
         assert Image.open(io.BytesIO(answer.content)).size == size
         assert not Image.open(io.BytesIO(answer.content)).getexif()
-
-
-def test_thumbnails_are_kept_up_to_a_size(own):
-    index = LiveLibrary(own.folder).current
-    thumbnails = Thumbnails(kept=300)
-    for number in range(10):
-        content, kind = thumbnails.draw(index.photo(number).path, index.roots)
-        assert kind == "image/png"
-        assert thumbnails.size <= 300
-    again, _ = thumbnails.draw(index.photo(9).path, index.roots)
-    assert again is content
-    path = own.photos / list(own.colours)[9]
-    Image.new("RGB", (12, 12), "white").save(path)
-    changed, _ = thumbnails.draw(index.photo(9).path, index.roots)
-    assert changed != content
-    path.write_bytes(b"")
-    with pytest.raises(ImageError):
-        large(index.photo(9).path, index.roots)
 
 
 def test_the_index_is_taken_anew(own, client):

@@ -1,5 +1,7 @@
 """The API of labelling: what it answers, and what it refuses."""
 
+import contextlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -38,6 +40,7 @@ def http(tmp_path):
         Image.new("RGB", (200, 150), (40 * number, 0, 0)).save(tmp_path / "photos" / path)
     digests = [f"{number:064x}" for number in range(6)]
     table = LabelTable(tmp_path / "labels.csv")
+    clients = contextlib.ExitStack()
 
     def start(**settings):
         labelling = Labelling(
@@ -46,11 +49,12 @@ def http(tmp_path):
         labelling.learner = Idle()
         labelling.take(Outcome([[4, 1]]))
         app = make_label_app(labelling, Settings(**settings))
-        client = TestClient(app, base_url="http://127.0.0.1")
+        client = clients.enter_context(TestClient(app, base_url="http://127.0.0.1"))
         client.labelling = labelling
         return client
 
-    return start
+    with clients:
+        yield start
 
 
 def said(photos, action, label=""):

@@ -51,26 +51,28 @@ def behind(shared, client="10.0.0.1", **settings):
 
 def test_below_a_path(shared):
     """The proxy takes `/photos` away: it is in every address that the service says."""
-    web = behind(shared, root_path="/photos", hosts=frozenset({"photos.example"}))
-    assert web.get("/").headers["location"] == "/photos/login"
-    sent = {"data": {"token": TOKEN}, "headers": {"x-forwarded-proto": "https"}}
-    login = web.post("/login", **sent)
-    assert login.headers["location"] == "/photos/"
-    assert "Path=/photos;" in login.headers["set-cookie"]
-    assert "Secure" in login.headers["set-cookie"]
-    assert web.post("/login", data={"token": "x"}).headers["location"] == "/photos/login?wrong"
-    web.headers["authorization"] = f"Bearer {TOKEN}"
-    out = web.post("/logout")
-    assert out.headers["location"] == "/photos/login"
-    assert "Path=/photos;" in out.headers["set-cookie"]
-    photo = web.post("/search?id=7").json()["query"]["photo"]
-    for kind in ("thumbnail", "image"):
-        assert photo[kind].startswith(f"/photos/photos/7/{kind}?v=")
-        assert web.get(photo[kind].removeprefix("/photos")).status_code == 200
-    assert web.get("/photos/7").json() == photo
-    assert web.get("/openapi.json").json()["servers"] == [{"url": "/photos"}]
-    assert web.get("/photos/7/").status_code == 404  # and no redirect to a name behind the proxy
-    assert 'route="/photos/{id}/image",status="200"' in web.get("/metrics").text
+    with behind(shared, root_path="/photos", hosts=frozenset({"photos.example"})) as web:
+        assert web.get("/").headers["location"] == "/photos/login"
+        sent = {"data": {"token": TOKEN}, "headers": {"x-forwarded-proto": "https"}}
+        login = web.post("/login", **sent)
+        assert login.headers["location"] == "/photos/"
+        assert "Path=/photos;" in login.headers["set-cookie"]
+        assert "Secure" in login.headers["set-cookie"]
+        assert web.post("/login", data={"token": "x"}).headers["location"] == "/photos/login?wrong"
+        web.headers["authorization"] = f"Bearer {TOKEN}"
+        out = web.post("/logout")
+        assert out.headers["location"] == "/photos/login"
+        assert "Path=/photos;" in out.headers["set-cookie"]
+        photo = web.post("/search?id=7").json()["query"]["photo"]
+        for kind in ("thumbnail", "image"):
+            assert photo[kind].startswith(f"/photos/photos/7/{kind}?v=")
+            assert web.get(photo[kind].removeprefix("/photos")).status_code == 200
+        assert web.get("/photos/7").json() == photo
+        assert web.get("/openapi.json").json()["servers"] == [{"url": "/photos"}]
+        assert (
+            web.get("/photos/7/").status_code == 404
+        )  # and no redirect to a name behind the proxy
+        assert 'route="/photos/{id}/image",status="200"' in web.get("/metrics").text
 
 
 #: An address that begins at the root, in a page or in a script.

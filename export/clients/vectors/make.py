@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ssah_tf.data.decode import square, to_rgb
+from ssah_tf.data.upright import Upright
 
 #: Width, height, channels, size. From one pixel to a few hundred; enlarged, kept, made smaller;
 #: wide, tall, odd differences of the sides; whole and broken ratios.
@@ -44,7 +44,7 @@ def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
     for number, (width, height, channels, size) in enumerate(VECTORS):
         pixels = picture(width, height, channels, number)
-        result = square(to_rgb(Image.fromarray(pixels)), size)
+        result = Upright(Image.fromarray(pixels)).square(size)
         name = f"{width}x{height}-{channels}-{size}.bin"
         (folder / name).write_bytes(pixels.tobytes() + result.tobytes())
 

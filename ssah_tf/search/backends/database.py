@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from ssah_tf.search.backends.stored import (
 )
 from ssah_tf.search.missing import Aside, Missing, from_bytes, to_bytes
 from ssah_tf.system.errors import NewerError, SsahError
+from ssah_tf.system.files import cache_folder
 from ssah_tf.system.reading import parse_json
 
 #: Of an index of photos; 2 has the columns `mtime_ns` and `perceptual_hash`, 3 missing photos, 4
@@ -198,7 +198,7 @@ class DatabaseStorage:
 
     def parts(self, model_id: str) -> Path:
         """See `Storage.parts`; they lie on this machine until all is done."""
-        return cache_folder(self.store.address) / f"parts-{as_name(model_id)}"
+        return local_folder(self.store.address) / f"parts-{as_name(model_id)}"
 
     def disk(self) -> dict[str, int]:
         """See `Storage.disk`."""
@@ -209,7 +209,6 @@ class DatabaseStorage:
         self.store.index.close()
 
 
-def cache_folder(address: Address) -> Path:
+def local_folder(address: Address) -> Path:
     """Where this machine keeps what is not yet in a database."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "ssah-tf" / hashlib.sha256(str(address).encode()).hexdigest()[:16]
+    return cache_folder() / hashlib.sha256(str(address).encode()).hexdigest()[:16]

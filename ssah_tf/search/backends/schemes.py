@@ -8,7 +8,7 @@ from typing import Protocol
 
 from ssah_tf.encoding.encoder import Encoder
 from ssah_tf.search.backends.address import Address, is_address, take_apart
-from ssah_tf.search.backends.database import DatabaseStorage, cache_folder
+from ssah_tf.search.backends.database import DatabaseStorage, local_folder
 from ssah_tf.search.backends.folder import FolderStorage
 from ssah_tf.search.backends.storage import Storage
 from ssah_tf.search.backends.stored import CodesOf, PhotoStore
@@ -77,7 +77,7 @@ class Database:
 
     def scratch(self, place: str) -> Path:
         """See `Scheme.scratch`."""
-        return cache_folder(parse_address(place))
+        return local_folder(parse_address(place))
 
 
 def postgres_index(address: Address, codes: CodesOf | None) -> Index:
