@@ -179,11 +179,11 @@ def test_killed_it_goes_on(begin, exported, photos, tmp_path, monkeypatch, reque
         assert len(now) == len(set(now.values()))
         assert all(now[name] == known[name] for name in now.keys() & known.keys())
     assert ssah("index", export, photos, "--output", place).exit_code == 0
-    index = PhotoIndex.open(place)
-    assert sorted(index.photos.paths()) == sorted(map(str, photos.iterdir()))
-    assert len(index.missing) == 0
-    codes = Encoder.load(export).encode(index.photos.paths())
-    np.testing.assert_array_equal(index.codes.codes, codes)
+    with PhotoIndex.open(place) as index:
+        paths = index.photos.paths()
+        assert sorted(paths) == sorted(map(str, photos.iterdir()))
+        assert len(index.missing) == 0
+        np.testing.assert_array_equal(index.codes.codes, Encoder.load(export).encode(paths))
 
 
 def test_an_empty_folder_may_fill(begin, photos, tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from ssah_tf.data.capture_time import Dated
+from ssah_tf.data.capture_time import Dated, dated
 from ssah_tf.data.label_table import LabelTable
 from ssah_tf.search.duplicates import Member
 from ssah_tf.search.photo_index import PhotoIndex
@@ -97,6 +97,7 @@ def test_the_oldest_is_the_one_taken_first(tmp_path):
     old = Member(Photo(str(tmp_path / "c.jpg"), "", 5, 19000 * day), "near", 0, 1)
     group[2] = old  # of January 2022
     assert kept(0, 1, 2, 3) == {2}
+    assert dated("/gone.jpg", 10**21) == Dated(datetime.max, "file")  # in the year 33,658
 
 
 def test_a_tie_and_a_link(tmp_path):
