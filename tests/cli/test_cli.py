@@ -463,7 +463,7 @@ def test_excluded_in_training(ssah, photos, monkeypatch):
         chosen.append(recipe)
         raise SsahError("enough")
 
-    for module in ("start", "choose.run"):
+    for module in ("start", "choose.begin"):
         monkeypatch.setattr(f"ssah_tf.training.{module}.build_images", build_images)
     for words in (["train"], ["train", "frozen"], ["baseline"]):
         ssah(*words, "--data", "photos", "--exclude", "raw", "--exclude", "photos/dog/")
