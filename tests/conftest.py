@@ -180,7 +180,9 @@ def exported(evaluated, tmp_path_factory):
     run = evaluated(tmp_path_factory.mktemp("export") / "run", "model.options.width=8")
     folder = run.folder / "export"
     forms = {"int8": True, "force": True, "logits": True, "batch": 3, "litert": True}
-    export(run, load_fashion(), folder, **forms)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ssah_tf.export.export.SAMPLE", 600)
+        export(run, load_fashion(), folder, **forms)
     return run, folder
 
 

@@ -95,6 +95,7 @@ def ids(place):
         return {os.path.basename(photo.path): number for number, photo in index.photos.items()}
 
 
+@pytest.mark.slow
 def test_life(begin, exported, photos, tmp_path):
     """A line for each batch; two watchers and `ssah index` at once; nothing is there twice."""
     _, export = exported

@@ -18,7 +18,7 @@ OTHERS = [name for name in FILES if name != "onnxruntime"]
 
 
 @pytest.mark.parametrize("runtime", OTHERS)
-@pytest.mark.parametrize("threads", [0, 1])
+@pytest.mark.parametrize("threads", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_the_same_codes(exported, runtime, threads):
     """2,000 images in batches of one size and a smaller last one; no decided bit is another."""
     _, folder = exported

@@ -233,6 +233,7 @@ def test_searches_come_before_pictures(tmp_path):
     assert order == ["search", "picture"]
 
 
+@pytest.mark.slow
 def test_a_wait_that_is_too_long_is_given_up():
     async def work(decoders):
         await decoders.room.take(decoders.room.size)

@@ -103,6 +103,7 @@ def test_what_is_under_way_is_answered(shared, serve, number):
         socket.create_connection(("127.0.0.1", served.port))
 
 
+@pytest.mark.slow
 def test_odd_clients(shared, serve):
     """Uploads that break off, bodies that turn out to be none, old HTTP: no 500, no traceback."""
     served = serve(shared.folder, "--max-upload", "0.01")

@@ -75,6 +75,7 @@ FOCUSED = (
 VISIBLE = "return document.getElementById(arguments[0]).getClientRects().length > 0"
 
 
+@pytest.mark.slow
 def test_timeline_and_folders(many, serve, driver, visit, violations):
     from selenium.webdriver.common.keys import Keys
 
@@ -154,6 +155,7 @@ def test_timeline_and_folders(many, serve, driver, visit, violations):
     assert [line for line in person.console() if "Canvas2D" not in line] == []  # those are axe's
 
 
+@pytest.mark.slow
 def test_picked_photos_are_taken_along_as_a_list(many, serve, driver, visit, violations, tmp_path):
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.keys import Keys
@@ -297,6 +299,7 @@ def test_sending_is_shown_and_leaves_nothing_behind(shared, serve, driver, visit
     assert not person.js(VISIBLE, "progress")
 
 
+@pytest.mark.slow
 def test_a_busy_service_is_asked_again(shared, serve, driver, visit):
     """429 is no reason to call a file gone; only 410 is."""
     served = serve(shared.folder, "--rate", "0.2")

@@ -28,7 +28,9 @@ assert run.album_path.is_file() and not run.picture_path.exists()
 @pytest.mark.parametrize(
     "code",
     [
-        pytest.param("import ssah_tf.export.export, ssah_tf.cli.app", id="export"),
+        pytest.param(
+            "import ssah_tf.export.export, ssah_tf.cli.app", id="export", marks=pytest.mark.slow
+        ),
         pytest.param(TRAINING, id="train", marks=pytest.mark.slow),
     ],
 )

@@ -91,7 +91,9 @@ def test_a_choice_takes_fewer_for_all(tmp_path, capsys):
     assert "are taken instead of 64" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("name", "joint"), [("baseline", 0), ("frozen", 2)])
+@pytest.mark.parametrize(
+    ("name", "joint"), [("baseline", 0), pytest.param("frozen", 2, marks=pytest.mark.slow)]
+)
 def test_after_the_features(alike, tmp_path, capsys, name, joint):
     """They are computed once; codes have the bits that there are, and so says the recipe."""
     run, loaded = begun(name, alike, tmp_path / "run", "model.bits=20", f"train.joint={joint}")
