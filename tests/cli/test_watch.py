@@ -187,6 +187,7 @@ def test_killed_it_goes_on(begin, exported, photos, tmp_path, monkeypatch, reque
         np.testing.assert_array_equal(index.codes.codes, Encoder.load(export).encode(paths))
 
 
+@pytest.mark.slow
 def test_an_empty_folder_may_fill(begin, photos, tmp_path):
     inbox, place = tmp_path / "inbox", tmp_path / "index"
     inbox.mkdir()

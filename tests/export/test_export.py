@@ -198,6 +198,7 @@ def test_saved_model_signatures(exported, tmp_path):
         served["serving_default"](images=tf.zeros((1, 20, 20, 3), tf.uint8))
 
 
+@pytest.mark.slow
 def test_saved_model_cli_reads_it(exported):
     _, folder = exported
     command = [sys.executable, "-m", "tensorflow.python.tools.saved_model_cli", "show", "--dir"]

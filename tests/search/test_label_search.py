@@ -80,6 +80,7 @@ def test_refusals(index, encoder, tmp_path):
         index.labels_like("x")
 
 
+@pytest.mark.slow
 def test_command_line(exported, tmp_path):
     """Every matching label ranks, by the full code: photos of one distance come by appearance."""
     folder, data = tmp_path / "photos", load_fashion()

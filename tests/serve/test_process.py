@@ -46,6 +46,7 @@ def head(path, *lines):
     return "\r\n".join((f"{path} HTTP/1.1", "Host: localhost", *lines, "", "")).encode()
 
 
+@pytest.mark.slow
 def test_life(own, serve):
     """Started, asked, given a new photo, asked again, stopped; nothing is said but what matters."""
     served = serve(own.folder, "--timeout", "1")

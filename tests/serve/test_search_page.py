@@ -238,8 +238,17 @@ def test_tiles_at_the_edge_and_the_focus(shared, serve, driver, visit):
         "return [look.left + look.width / 2, look.top + look.height / 2,"
         " document.querySelector('.tile').getBoundingClientRect().bottom - innerHeight, scrollY]"
     )
+
+    def at_rest(place):
+        """Where it is, once pictures have come and nothing moves any more."""
+        before = person.js(where, place)
+        time.sleep(0.1)
+        still = "return [...document.images].every((image) => image.complete)"
+        shut = not person.js("return document.getElementById('view').open")
+        return shut and person.js(still) and person.js(where, place) == before and before
+
     for place in range(4):
-        x, y, cut, scrolled = person.js(where, place)
+        x, y, cut, scrolled = person.wait(lambda place=place: at_rest(place))
         assert cut > 0  # its lower end is out of sight
         press_mouse(driver, x, y)
         person.wait(lambda: person.js("return document.getElementById('view').open"))

@@ -256,6 +256,7 @@ def fashion(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_command_line(exported, fashion, place, tmp_path):
     """The same words with an address in place of a folder print the same."""
     _, export = exported
