@@ -1,6 +1,7 @@
 """The routes of labelling."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Response
@@ -116,8 +117,10 @@ def add_labelling(
     @limits(PICTURE)
     async def thumbnail(position: Position) -> Response:
         """Its central square: 320 px, or what there is."""
-        path = labelling.photos.path_of(position)
-        return picture(await service.thumbnail(path, labelling.photos.roots))
+        photos, where = labelling.photos, partial(labelling.photos.path_of, position)
+        return picture(
+            await service.of_moving(service.thumbnail, where, photos.roots, labelling.lock)
+        )
 
     @app.get(
         "/labelling/photos/{id}/image",
@@ -128,5 +131,5 @@ def add_labelling(
     @limits(PICTURE)
     async def image(position: Position) -> Response:
         """The whole picture, drawn anew: at most 2,048 px, without its metadata."""
-        path = labelling.photos.path_of(position)
-        return picture(await service.large(path, labelling.photos.roots))
+        photos, where = labelling.photos, partial(labelling.photos.path_of, position)
+        return picture(await service.of_moving(service.large, where, photos.roots, labelling.lock))

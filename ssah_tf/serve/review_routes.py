@@ -1,6 +1,7 @@
 """The routes of a review of duplicates."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import FastAPI, Query, Response
@@ -77,5 +78,5 @@ def add_review(app: FastAPI, service: "Service", find: Callable[[], Review]) -> 
     async def image(position: Position) -> Response:
         """The whole picture, drawn anew: at most 2,048 px, without its metadata."""
         review = find()
-        path = review.path_of(position)
-        return picture(await service.large(path, review.roots))
+        where = partial(review.path_of, position)
+        return picture(await service.of_moving(service.large, where, review.roots, review.lock))

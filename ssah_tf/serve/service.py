@@ -5,6 +5,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from fastapi import FastAPI, HTTPException, Request
@@ -87,6 +88,34 @@ class Service:
     async def large(self, path: str, roots: Sequence[str]) -> bytes:
         """A whole photo, not larger than a screen. See `Decoders.draw`."""
         return (await self.decoders.draw("large", path, roots))[0]
+
+    async def of_moving(
+        self,
+        draw: Callable[[str, Sequence[str]], Awaitable[bytes]],
+        path_of: Callable[[], str],
+        roots: Sequence[str],
+        lock: AbstractContextManager[Any],
+    ) -> bytes:
+        """A picture of a photo that may be moved while it waits: then of where it is now.
+
+        Args:
+            draw: `thumbnail` or `large`.
+            path_of: Says where the photo is.
+            roots: See `pictures.open_inside`.
+            lock: Is held by whoever moves photos.
+        """
+
+        def settled() -> str:
+            with lock:
+                return path_of()
+
+        path = path_of()
+        try:
+            return await draw(path, roots)
+        except Refused:
+            if (now := await self.run(self.work, settled)) == path:
+                raise
+            return await draw(now, roots)
 
     def make(
         self, title: str, description: str, beside: Callable[[], Awaitable[None]] | None = None

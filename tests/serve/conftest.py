@@ -334,7 +334,9 @@ class Person:
         self.drop(name, content, PASTE)
 
     def console(self):
-        return [entry["message"] for entry in self.driver.get_log("browser")]
+        """What the page said; how axe looks at colours is not its doing."""
+        said = self.driver.get_log("browser")
+        return [entry["message"] for entry in said if entry["source"] != "rendering"]
 
     def asked(self):
         """Addresses that were asked for since the last call."""
@@ -343,6 +345,7 @@ class Person:
             e["params"]["request"]["url"]
             for e in events
             if e["method"] == "Network.requestWillBeSent"
+            and not e["params"]["request"]["url"].startswith("chrome:")  # the browser's own
         ]
 
 

@@ -1,11 +1,16 @@
 """The API of a review of duplicates: what it answers, moves and refuses."""
 
+import asyncio
+import threading
 from datetime import datetime
+from functools import partial
 
 import pytest
 from starlette.testclient import TestClient
 
 from ssah_tf.serve.app import make_review_app
+from ssah_tf.serve.pictures import Refused
+from ssah_tf.serve.service import Service
 from ssah_tf.serve.settings import Settings
 
 TOKEN = "a-token-of-some-length"
@@ -237,3 +242,23 @@ def test_what_is_told_of_a_place_that_is_taken(http, duplicated):
     assert len(state["said"]) == 1
     assert "b.jpg is taken: what was there is" in state["said"][0]
     assert (duplicated.photos / "june" / "b.jpg").read_text() == "other"
+
+
+def test_a_photo_that_is_moved_while_its_picture_waits():
+    """It is drawn from where it is then; one that is gone stays refused."""
+    service, places, asked = Service(Settings()), ["old", "new", "gone", "gone"], []
+
+    async def draw(path, roots):
+        asked.append(path)
+        if path != "new":
+            raise Refused("the file of this photo is gone")
+        return path.encode()
+
+    async def both():
+        where = partial(places.pop, 0)
+        assert await service.of_moving(draw, where, [], threading.Lock()) == b"new"
+        with pytest.raises(Refused):
+            await service.of_moving(draw, where, [], threading.Lock())
+
+    asyncio.run(both())
+    assert asked == ["old", "new", "gone"]
