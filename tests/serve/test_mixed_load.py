@@ -66,6 +66,9 @@ def test_bars_can_be_missed(mixed):
         "plain lost",
     ):
         assert missed(answers=Counter({odd: 1})) == ["no status that was not to be"]
+    dead = Counter({"plain 400": 1, "picture 400": 1})
+    assert missed(answers=dead, killed=2) == []
+    assert missed(answers=dead, killed=1) == ["no status that was not to be"]
     assert missed(bare=1) == ["Retry-After with every 503"]
     assert missed(wrong=1) == ["no wrong answer"]
     assert missed(seconds=1.51) == ["median at most 1.5 times"]
