@@ -14,7 +14,11 @@ EXACT_INTEGERS = ("session.x64quantprecision", "1")
 
 
 def open_session(
-    model: Path | bytes, *, threads: int = 0, providers: Sequence[str] | None = None
+    model: Path | bytes,
+    *,
+    threads: int = 0,
+    providers: Sequence[str] | None = None,
+    optimized: bool = True,
 ) -> "InferenceSession":
     """Open a session on a model.
 
@@ -27,6 +31,7 @@ def open_session(
             that other work on the machine is not held up.
         providers: Execution providers in order of preference; by default those that are installed,
             CPU last.
+        optimized: Whether the network is prepared for running, which takes a moment.
 
     Raises:
         ValueError: ONNX Runtime does not take it; its first line says why.
@@ -38,6 +43,8 @@ def open_session(
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry(*EXACT_INTEGERS)
     options.log_severity_level = 3
+    if not optimized:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
         return onnxruntime.InferenceSession(
             model if isinstance(model, bytes) else str(model),
@@ -49,21 +56,11 @@ def open_session(
 
 
 def metadata_of(file: Path) -> dict[str, str]:
-    """What an ONNX file says of itself, text by key; the network is not prepared for running.
+    """What an ONNX file says of itself, text by key.
 
     Raises:
-        ValueError: ONNX Runtime does not take it; its first line says why.
+        ValueError: See `open_session`.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(
-            str(file), options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:
-        raise ValueError(first_line(error)) from None
+    session = open_session(file, providers=["CPUExecutionProvider"], optimized=False)
     found: dict[str, str] = session.get_modelmeta().custom_metadata_map
     return found

@@ -532,3 +532,22 @@ def violations(driver):
         return rules
 
     return found
+
+
+class Idle:
+    """A learner that only keeps what it was asked."""
+
+    def __init__(self):
+        self.asked = []
+
+    def begin(self, task):
+        self.asked.append(task)
+
+    def progress(self):
+        return Progress()
+
+
+@pytest.fixture
+def idle():
+    """See `Idle`."""
+    return Idle()

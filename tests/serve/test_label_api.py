@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from ssah_tf.data.label_round import Layout, Outcome, Progress
+from ssah_tf.data.label_round import Layout, Outcome
 from ssah_tf.data.label_table import LabelTable
 from ssah_tf.serve.app import make_label_app
 from ssah_tf.serve.label_journal import Journal
@@ -18,21 +18,8 @@ TOKEN = "a-token-of-some-length"
 BEARER = {"authorization": f"Bearer {TOKEN}"}
 
 
-class Idle:
-    """A learner that was asked."""
-
-    def __init__(self):
-        self.asked = []
-
-    def begin(self, task):
-        self.asked.append(task)
-
-    def progress(self):
-        return Progress()
-
-
 @pytest.fixture
-def http(tmp_path):
+def http(tmp_path, idle):
     """A client of a service of six photos, two of them suggested: `http(**settings)`."""
     (tmp_path / "photos").mkdir()
     paths = [f"{number}.png" for number in range(6)]
@@ -46,7 +33,7 @@ def http(tmp_path):
         labelling = Labelling(
             tmp_path / "photos", paths, digests, table, Journal(tmp_path / "work")
         )
-        labelling.learner = Idle()
+        labelling.learner = idle
         labelling.take(Outcome([[4, 1]]))
         app = make_label_app(labelling, Settings(**settings))
         client = clients.enter_context(TestClient(app, base_url="http://127.0.0.1"))

@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from ssah_tf.cli.label_duplicates import duplicates_beside, roots_of
 from ssah_tf.cli.serve import listen
-from ssah_tf.data.label_round import Outcome, Progress
+from ssah_tf.data.label_round import Outcome
 from ssah_tf.data.label_table import LabelTable
 from ssah_tf.serve.app import make_label_app
 from ssah_tf.serve.label_journal import Journal
@@ -25,19 +25,6 @@ from ssah_tf.serve.settings import Settings
 from ssah_tf.system.errors import SsahError
 
 
-class Idle:
-    """A learner that only keeps what it was asked."""
-
-    def __init__(self):
-        self.asked = []
-
-    def begin(self, task):
-        self.asked.append(task)
-
-    def progress(self):
-        return Progress()
-
-
 class Both:
     """The photos of an index with duplicates, to label and to review; all in one group.
 
@@ -45,7 +32,7 @@ class Both:
         number: Path of a photo -> its number on the page of labels.
     """
 
-    def __init__(self, duplicated):
+    def __init__(self, duplicated, learner):
         self.root, self.table = duplicated.root, LabelTable(duplicated.root / "labels.csv")
         paths = [name for name in duplicated.names() if name.endswith(".jpg")]
         digests = [
@@ -55,7 +42,7 @@ class Both:
         self.labelling = Labelling(
             duplicated.photos, paths, digests, self.table, Journal(self.root / "work")
         )
-        self.labelling.learner = Idle()
+        self.labelling.learner = learner
         self.labelling.take(Outcome([[*range(len(paths))]]))
 
     def app(self, place, set_aside):
@@ -70,9 +57,9 @@ class Both:
 
 
 @pytest.fixture
-def both(duplicated):
+def both(duplicated, idle):
     """See `Both`."""
-    return Both(duplicated)
+    return Both(duplicated, idle)
 
 
 @pytest.fixture
