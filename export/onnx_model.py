@@ -5,8 +5,8 @@ from pathlib import Path
 import onnx
 import tensorflow as tf
 
-from ssah_tf.export.conversion import to_onnx
 from ssah_tf.export.portable import make_portable
+from ssah_tf.models.conversion import to_onnx
 from ssah_tf.system.errors import SsahError
 
 #: Outputs in their order; not every encoder has all of them.

@@ -17,6 +17,7 @@ from ssah_tf.metrics import (
 from ssah_tf.metrics.hamming import code_bytes
 from ssah_tf.models import HNet
 from ssah_tf.training.doubts import doubt_of_interval, doubts_of_split
+from ssah_tf.training.hash_layer.features import ENCODED, full_codes_of
 from ssah_tf.training.label_search import label_search
 from ssah_tf.training.run import Run
 
@@ -24,8 +25,6 @@ from ssah_tf.training.run import Run
 CUTOFFS = (1, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 #: Labelled images that validation images are searched in, at most.
 VALIDATION_DATABASE = 2_000
-#: Images that are encoded at once.
-BATCH = 256
 
 
 def measure_with_labels(
@@ -47,10 +46,7 @@ def measure_with_labels(
     labelled = images.positions(split.labelled)
     others = np.setdiff1d(labelled, database)  # for the search by label alone
     size, bits = run.recipe.data.image_size, encoder.bits
-    full = [
-        encoder.full_codes(encoding_batches(images, part, size=size, batch=BATCH))
-        for part in (query, database, others)
-    ]
+    full = full_codes_of(encoder, images, (query, database, others), size)
     codes = [np.ascontiguousarray(part[:, : code_bytes(bits)]) for part in full]
     every = LabelLists.of(images.labels)
     labels = [every.take(part) for part in (query, database)]
@@ -93,4 +89,4 @@ def validation_chance(images: ImageSet, split: Split, labels: LabelLists) -> flo
 
 def codes_of(encoder: HNet, images: ImageSet, positions: np.ndarray, size: int) -> np.ndarray:
     """Packed codes of images at a side of `size` px, uint8 `(positions, bytes)`."""
-    return encoder.encode(encoding_batches(images, positions, size=size, batch=BATCH))
+    return encoder.encode(encoding_batches(images, positions, size=size, batch=ENCODED))

@@ -15,7 +15,6 @@ from ssah_tf import Encoder
 from ssah_tf.data.decode import RULE
 from ssah_tf.encoding.encoder import KEYS
 from ssah_tf.export import convertible
-from ssah_tf.export.conversion import to_onnx
 from ssah_tf.export.convertible import KNOWN, check_convertible
 from ssah_tf.export.graph import encoder_function
 from ssah_tf.export.made_up import made_up
@@ -24,6 +23,7 @@ from ssah_tf.export.saved_model import write_saved_model
 from ssah_tf.export.verify import compare, decided
 from ssah_tf.models import HNet
 from ssah_tf.models.backbones import KerasHub
+from ssah_tf.models.conversion import to_onnx
 from ssah_tf.models.saved import load_hnet
 from ssah_tf.system.errors import RecipeError
 from ssah_tf.system.onnx_session import open_session
