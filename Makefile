@@ -59,7 +59,7 @@ bench-quality: setup ## Compare methods at several numbers of labels (hours; goe
 	$(BIN)/python benchmarks/quality/run.py
 	$(BIN)/python benchmarks/quality/suggest.py --data fashion-frozen=
 
-bench: setup ## Time evaluation, input, training steps, the label page, encoders, search and service
+bench: setup ## Time evaluation, input, training steps, the label page, encoders, features, search and service
 	$(BIN)/python benchmarks/evaluate_speed.py
 	$(BIN)/python benchmarks/input_pipeline.py
 	$(BIN)/python benchmarks/training_speed.py
@@ -68,6 +68,7 @@ bench: setup ## Time evaluation, input, training steps, the label page, encoders
 	$(BIN)/python benchmarks/label_map.py
 	$(BIN)/python benchmarks/step_variants.py
 	$(BIN)/python benchmarks/encoder_speed.py
+	$(BIN)/python benchmarks/feature_speed.py
 	$(BIN)/python benchmarks/search_speed.py
 	$(BIN)/python benchmarks/serve_load.py
 	$(BIN)/python benchmarks/serve_pictures.py
