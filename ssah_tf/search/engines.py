@@ -50,4 +50,5 @@ def make_engine(name: str, codes: np.ndarray) -> Engine:
     if name == "faiss" and not installed:
         raise SsahError("engine faiss needs FAISS: pip install 'ssah-tf[search]'")
     scan, width = ENGINES[name](codes), codes.shape[1]
-    return TabledEngine(scan, 8 * width) if 4 < width <= 8 and len(codes) >= FROM else scan
+    many = FROM <= len(codes) < 1 << 30  # tables number their places in 32 bits
+    return TabledEngine(scan, 8 * width) if many and 4 < width <= 8 else scan

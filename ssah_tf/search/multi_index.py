@@ -16,10 +16,14 @@ from functools import cache
 import numpy as np
 
 from ssah_tf.search.scan import PositionsDistances
-from ssah_tf.system.parallel import parallel
 
-#: Values that are looked up without an answer between: as long as NumPy's calls take anyway.
+#: Values that are looked up without an answer between, or as many as before if that is more: that
+#: takes as long as NumPy's calls take anyway.
 TOGETHER = 256
+#: A table is filled in parts: of values with the same upper bits, of which there are so many.
+PARTS = 3
+#: Codes that are looked through at a time.
+BLOCK = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,8 @@ class MultiIndex:
         self.starts[-1] = count * len(words)
         self.positions = np.empty(count * len(words), np.uint32)
         self._flips: dict[tuple[int, int], tuple[np.ndarray, ...]] = {}
-        parallel(self._fill, range(count))
+        for number in range(count):
+            self._fill(number)
 
     @property
     def nbytes(self) -> int:
@@ -73,15 +78,24 @@ class MultiIndex:
         return self.starts.nbytes + self.positions.nbytes
 
     def _fill(self, number: int) -> None:
-        """Fill a table."""
-        size, keys = len(self.words), self.substrings[number].of(self.words)
-        base, end = self.bases[number : number + 2]
-        counts = np.bincount(keys.view(np.int64), minlength=end - base)
-        self.starts[base:end] = number * size + np.cumsum(counts) - counts
-        keys <<= np.uint64(32)
-        keys |= np.arange(size, dtype=np.uint64)
-        keys.sort()
-        self.positions[number * size : (number + 1) * size] = keys.astype(np.uint32)
+        """Fill a table, a part of its values at a time: sorting all would take memory."""
+        size, substring = len(self.words), self.substrings[number]
+        top = min(PARTS, substring.bits)
+        low = substring.bits - top
+        upper = Substring(substring.first + low, top)
+        begin, place = int(self.bases[number]), number * size
+        for part in range(1 << top):
+            inside = positions_of(part, upper, self.words)
+            keys = self.words.take(inside)
+            keys >>= np.uint64(substring.first)
+            keys &= np.uint64((1 << low) - 1)
+            counts = np.bincount(keys.view(np.int64), minlength=1 << low)
+            self.starts[begin : begin + len(counts)] = place + np.cumsum(counts) - counts
+            keys <<= np.uint64(32)
+            keys |= inside
+            keys.sort()
+            self.positions[place : place + len(keys)] = keys.astype(np.uint32)
+            begin, place = begin + len(counts), place + len(keys)
 
     def nearest(self, query: np.uint64, k: int, budget: int) -> PositionsDistances | None:
         """The k nearest codes, by (distance, position); k is at most the number of codes.
@@ -94,14 +108,14 @@ class MultiIndex:
         Returns:
             Positions int64 `(k,)` and distances int32 `(k,)`; `None` if it was given up.
         """
-        keys, first, limit = np.zeros(0, np.int64), 0, self.bits
+        keys, first, limit, spent = np.zeros(0, np.int64), 0, self.bits, 0
         while first <= limit:
             end = first + 1
-            while end <= self.bits and self.values(first, end + 1) <= TOGETHER:
+            while end <= limit and self.values(first, end + 1) <= max(TOGETHER, spent):
                 end += 1
-            found, cost = self._look(query, first, end, limit, budget)
-            budget -= cost
-            if budget < 0:
+            found, cost = self._look(query, first, end, limit, budget - spent)
+            spent += cost
+            if spent > budget:
                 return None
             keys = distinct(np.concatenate([keys, found]))
             if len(keys) >= k:
@@ -171,6 +185,15 @@ class MultiIndex:
         far = np.bitwise_count(self.words.take(positions) ^ query)
         near = np.flatnonzero(far <= limit)
         return far[near].astype(np.int64) << 32 | positions[near], cost
+
+
+def positions_of(value: int, substring: Substring, words: np.ndarray) -> np.ndarray:
+    """Positions of the words that have a value in some bits, ascending, uint32."""
+    found = []
+    for start in range(0, len(words), BLOCK):
+        inside = np.flatnonzero(substring.of(words[start : start + BLOCK]) == value)
+        found.append((start + inside).astype(np.uint32))
+    return np.concatenate(found)
 
 
 def distinct(keys: np.ndarray) -> np.ndarray:
