@@ -71,8 +71,9 @@ class Scan(ABC):
 
         if not len(queries):
             return np.zeros((0, k), np.int64), np.zeros((0, k), np.int32)
-        parts = self.parts(len(queries))
-        found = parallel(work, parts)
+        threads = self.threads(len(queries))
+        parts = self.parts(len(queries), threads)
+        found = parallel(work, parts, threads)
         if parts[0][1] == parts[-1][1]:  # each has queries of its own
             positions, distances = (np.concatenate(some) for some in zip(*found, strict=True))
             return positions, distances
@@ -91,8 +92,9 @@ class Scan(ABC):
 
         if not len(queries):
             return []
-        parts = self.parts(len(queries))
-        found = parallel(work, parts)
+        threads = self.threads(len(queries))
+        parts = self.parts(len(queries), threads)
+        found = parallel(work, parts, threads)
         if parts[0][1] == parts[-1][1]:
             return [by_distance(*one) for some in found for one in some]
         return [
@@ -100,12 +102,12 @@ class Scan(ABC):
             for of_query in zip(*found, strict=True)
         ]
 
-    def parts(self, queries: int) -> list[tuple[slice, slice]]:
-        """Queries and codes of each piece of work: the queries are shared out, or else the codes.
+    def threads(self, queries: int) -> int:
+        """How many threads are worth it: few comparisons are done before a second one is awake."""
+        return min(cores(), 1 + queries * self.work // WORK)
 
-        A query of few codes is done sooner than a second thread is awake.
-        """
-        threads = min(cores(), 1 + queries * self.work // WORK)
+    def parts(self, queries: int, threads: int) -> list[tuple[slice, slice]]:
+        """Queries and codes of each piece of work; the codes are shared out if queries are few."""
         if queries >= threads:
             step = min(QUERIES, -(-queries // threads))
             return [(slice(s, min(s + step, queries)), slice(0, self.count))
@@ -159,8 +161,7 @@ class NumpyScan(Scan):
                     few = np.flatnonzero(distances <= radius)
                     few = few[np.argsort(distances[few], kind="stable")[:k]]
                     positions, distances, limit = positions[few], distances[few], radius - 1
-            order = np.argsort(distances, kind="stable")
-            nearest[row], far[row] = positions[order], distances[order]
+            nearest[row], far[row] = positions, distances
         return nearest, far
 
     def within_of(self, queries: np.ndarray, codes: slice, radius: int) -> list[PositionsDistances]:

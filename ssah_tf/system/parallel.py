@@ -24,14 +24,22 @@ def helpers() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=max(1, cores() - 1), thread_name_prefix="compute")
 
 
-def parallel(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+def parallel(
+    work: Callable[[Item], Result], items: Sequence[Item], threads: int | None = None
+) -> list[Result]:
     """Results of `work` for each item, in order; the caller works, and idle helpers with it.
 
     A caller never waits for a helper that has not begun. So calls side by side take a thread
     each, and one alone takes all cores. Nobody spins while it waits.
+
+    Args:
+        work: What is done; it may run in several threads at once.
+        items: What it is done with.
+        threads: How many at most, the caller's own among them; one a core if `None`.
     """
-    if len(items) == 1:
-        return [work(items[0])]
+    threads = min(len(items), threads or cores())
+    if threads <= 1:
+        return [work(item) for item in items]
     results: dict[int, Result] = {}
     left, lock = iter(range(len(items))), threading.Lock()
 
@@ -43,7 +51,7 @@ def parallel(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Resu
                 return
             results[number] = work(items[number])
 
-    started = [helpers().submit(help_out) for _ in range(min(len(items), cores()) - 1)]
+    started = [helpers().submit(help_out) for _ in range(threads - 1)]
     try:
         help_out()
     finally:

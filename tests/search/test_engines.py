@@ -49,12 +49,12 @@ def test_work_that_is_shared_out(name, cores, asked, monkeypatch):
     monkeypatch.setattr(scans, "QUERIES", 3)
     monkeypatch.setattr(scans, "BLOCK", 16)
     monkeypatch.setattr(scans, "cores", lambda: cores)
-    monkeypatch.setattr("ssah_tf.system.parallel.cores", lambda: cores)
     rng = np.random.default_rng(asked)
     codes = rng.integers(0, 4, (203, 2), dtype=np.uint8)
     queries = rng.integers(0, 4, (asked, 2), dtype=np.uint8)
     engine = make_engine(name, codes)
-    parts = engine.parts(asked)
+    assert engine.threads(asked) == cores
+    parts = engine.parts(asked, cores)
     if asked < cores:
         assert [rows for rows, _ in parts] == [slice(0, asked)] * cores
     else:
@@ -68,7 +68,8 @@ def test_work_that_is_shared_out(name, cores, asked, monkeypatch):
 
 def test_a_small_search_stays_in_its_thread():
     engine = make_engine("numpy", np.zeros((1000, 8), np.uint8))
-    assert engine.parts(1) == [(slice(0, 1), slice(0, 1000))]
+    assert engine.threads(500) == 1
+    assert engine.parts(1, 1) == [(slice(0, 1), slice(0, 1000))]
 
 
 def test_codes_of_a_quick_width_are_not_copied():

@@ -33,3 +33,9 @@ def test_an_error_of_a_piece_of_work_is_raised(monkeypatch):
     with pytest.raises(ZeroDivisionError):
         parallel(lambda number: 1 // number, range(9))
     assert parallel(lambda number: number, range(9)) == list(range(9))
+
+
+def test_one_thread_is_the_callers_own():
+    here = threading.get_ident()
+    assert parallel(lambda _: threading.get_ident(), range(9), threads=1) == [here] * 9
+    assert parallel(lambda _: threading.get_ident(), []) == []
