@@ -61,6 +61,8 @@ bench-quality: setup ## Compare methods at several numbers of labels (hours; goe
 
 bench: setup ## Time evaluation, input, training steps, the label page, encoders, features, search and service
 	$(BIN)/python benchmarks/evaluate_speed.py
+	$(BIN)/python benchmarks/evaluate_speed.py --queries 2100 --database 193734 --classes 21 \
+		--more 0.1 --usual-queries 100
 	$(BIN)/python benchmarks/input_pipeline.py
 	$(BIN)/python benchmarks/training_speed.py
 	$(BIN)/python benchmarks/suggest_speed.py

@@ -1,8 +1,10 @@
 """Packed binary codes and the Hamming distances between them."""
 
+import itertools
+
 import numpy as np
 
-# Query rows are taken so many at a time that the temporaries stay in the processor's cache.
+# Pairs are taken so many at a time that the temporaries stay in the processor's cache.
 _BLOCK_ELEMENTS = 1 << 16
 
 
@@ -69,14 +71,19 @@ def hamming_distances(query: np.ndarray, database: np.ndarray) -> np.ndarray:
     query_words, database_words = bit_words(query), bit_words(database)
     dtype = np.uint8 if query.shape[1] < 32 else np.uint16
     distances = np.empty((len(query), len(database)), dtype=dtype)
-    rows = max(1, _BLOCK_ELEMENTS // max(1, len(database)))
-    for start in range(0, len(query), rows):
-        block = slice(start, start + rows)
-        # (rows, 1) ^ (1, n) -> (rows, n), one machine word of the code at a time.
-        first = np.bitwise_count(query_words[0, block, None] ^ database_words[0, None, :])
-        distances[block] = first
-        for query_word, database_word in zip(query_words[1:], database_words[1:], strict=True):
-            distances[block] += np.bitwise_count(query_word[block, None] ^ database_word[None, :])
+    columns = min(max(1, len(database)), _BLOCK_ELEMENTS)
+    rows = _BLOCK_ELEMENTS // columns
+    for top, left in itertools.product(
+        range(0, len(query), rows), range(0, len(database), columns)
+    ):
+        block, part = slice(top, top + rows), slice(left, left + columns)
+        # (rows, 1) ^ (1, columns) -> (rows, columns), one machine word of the code at a time.
+        for number, (mine, others) in enumerate(zip(query_words, database_words, strict=True)):
+            apart = np.bitwise_count(mine[block, None] ^ others[None, part])
+            if number:
+                distances[block, part] += apart
+            else:
+                distances[block, part] = apart
     return distances
 
 

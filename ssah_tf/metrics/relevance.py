@@ -99,11 +99,19 @@ class Members:
 
     def of(self, classes: np.ndarray) -> np.ndarray:
         """Positions of the images that have one of some classes, ascending, each once."""
-        parts = [self.rows[self.starts[c] : self.starts[c + 1]] for c in classes.tolist()]
-        if len(parts) == 1:
-            return parts[0]
+        if len(classes) == 1:
+            return self.of_class(int(classes[0]))
+        found: np.ndarray = np.flatnonzero(self.mask(classes))
+        return found
+
+    def mask(self, classes: np.ndarray) -> np.ndarray:
+        """Whether each image has one of some classes, bool `(n,)`."""
         one_of = np.zeros(self.images, bool)
-        for part in parts:
-            one_of[part] = True
-        found: np.ndarray = np.flatnonzero(one_of)
+        for one in classes.tolist():
+            one_of[self.of_class(one)] = True
+        return one_of
+
+    def of_class(self, one: int) -> np.ndarray:
+        """Positions of the images of a class, ascending."""
+        found: np.ndarray = self.rows[self.starts[one] : self.starts[one + 1]]
         return found

@@ -9,15 +9,18 @@ from ssah_tf.metrics.chance import chance_average_precision, chance_levels
 from ssah_tf.metrics.hamming import check_codes, hamming_distances
 from ssah_tf.metrics.relevance import LabelLists, Members, check_labels
 from ssah_tf.metrics.result import RetrievalResult
-from ssah_tf.metrics.sorted_order import average_precision_of_ranks, ranks_of
+from ssah_tf.metrics.sorted_order import average_precision_of_ranks, ranked
 from ssah_tf.metrics.tie_aware import (
     precision_recall_by_radius,
     tie_aware_average_precision,
     tie_aware_precision,
 )
+from ssah_tf.system.parallel import parallel
 
-# Distances held at a time: 1 MiB of uint8, and as much again of relevance.
-_CHUNK_ELEMENTS = 1 << 20
+# Distances that a thread holds at a time.
+_CHUNK_ELEMENTS = 1 << 18
+# Chunks between two reports of progress.
+_CHUNKS = 64
 
 
 def evaluate_retrieval(
@@ -133,17 +136,19 @@ def _rank_all(
     sorted_ap = np.empty((q, 1 + len(cutoffs)))
     members = Members(database)
 
-    rows = max(1, _CHUNK_ELEMENTS // len(database_codes))
-    for start in range(0, q, rows):
+    def rank(start: int) -> None:
         chunk = slice(start, min(start + rows, q))
         distances = hamming_distances(query_codes[chunk], database_codes)  # (chunk, n)
         for i, row in zip(range(start, chunk.stop), distances, strict=True):
-            near = members.of(queries[i])
-            counts[i] = np.bincount(row, minlength=bits + 1)
-            relevant_counts[i] = np.bincount(row[near], minlength=bits + 1)
-            ap, at = average_precision_of_ranks(ranks_of(row, near, counts[i]), cutoffs)
+            ranks, counts[i], relevant_counts[i] = ranked(row, members.mask(queries[i]), bits + 1)
+            ap, at = average_precision_of_ranks(ranks, cutoffs)
             sorted_ap[i] = ap, *at
-        progress(chunk.stop, q)
+
+    rows = max(1, _CHUNK_ELEMENTS // len(database_codes))
+    starts = range(0, q, rows)
+    for first in range(0, len(starts), _CHUNKS):
+        parallel(rank, starts[first : first + _CHUNKS])
+        progress(min(starts[first] + rows * _CHUNKS, q), q)
     return counts, relevant_counts, sorted_ap
 
 

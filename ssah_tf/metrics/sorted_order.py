@@ -42,25 +42,39 @@ def sorted_average_precision(
     return average_precision_of_ranks(np.flatnonzero(relevant[order]) + 1, cutoffs)
 
 
-def ranks_of(distances: np.ndarray, relevant: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Ranks of some images in the database sorted by distance, ties in database order, ascending.
+def ranked(
+    distances: np.ndarray, relevant: np.ndarray, levels: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where the relevant images stand in the database sorted by distance, ties in database order.
 
     Args:
         distances: Distances of the database to one query, uint8 or uint16 `(n,)`.
-        relevant: Positions of the images, int64 `(R,)`, ascending.
-        counts: Database images at each distance, `(distances,)`.
+        relevant: bool `(n,)`.
+        levels: Distances that there can be, 0 among them.
+
+    Returns:
+        Ranks of the relevant images, int64 `(R,)`, ascending; database images at each distance, and
+        the relevant ones among them, both int64 `(levels,)`.
     """
-    if len(relevant) > FEW:  # the stable sort of small whole numbers is linear in n
-        mask = np.zeros(len(distances), bool)
-        mask[relevant] = True
-        found: np.ndarray = np.flatnonzero(mask[np.argsort(distances, kind="stable")]) + 1
-        return found
+    if np.count_nonzero(relevant) > FEW:  # the stable sort of small whole numbers is linear in n
+        order = np.argsort(distances, kind="stable")
+        ranks = np.flatnonzero(relevant.take(order)) + 1
+        each = np.arange(levels, dtype=distances.dtype)
+        ends = np.searchsorted(distances.take(order), each, side="right")
+        hits = np.searchsorted(ranks, ends, side="right")
+        return ranks, np.diff(ends, prepend=0), np.diff(hits, prepend=0)
+    found = np.flatnonzero(relevant)
+    counts = np.bincount(distances, minlength=levels)
     before = np.cumsum(counts) - counts
-    ranks = [
+    unsorted = [
         before[distances[p]] + np.count_nonzero(distances[: p + 1] == distances[p])
-        for p in relevant.tolist()
+        for p in found.tolist()
     ]
-    return np.sort(np.array(ranks, np.int64))
+    return (
+        np.sort(np.array(unsorted, np.int64)),
+        counts,
+        np.bincount(distances[found], minlength=levels),
+    )
 
 
 def average_precision_of_ranks(
@@ -72,7 +86,7 @@ def average_precision_of_ranks(
     """
     if len(ranks) == 0:
         return 0.0, [0.0] * len(cutoffs)
-    summed = np.cumsum(np.arange(1, len(ranks) + 1) / ranks)  # (R,): precision at each hit
+    precision = np.arange(1, len(ranks) + 1) / ranks  # (R,): at each hit
     found = np.searchsorted(ranks, cutoffs, side="right")
-    at = [float(summed[hits - 1] / hits) if hits else 0.0 for hits in found]
-    return float(summed[-1] / len(ranks)), at
+    at = [float(precision[:hits].mean()) if hits else 0.0 for hits in found]
+    return float(precision.mean()), at

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ssah_tf.metrics.hamming import code_bytes
 from ssah_tf.search.groups import Groups, Owners, group
-from ssah_tf.search.index import IdsCodes, IdsDistances, Index, as_ids
+from ssah_tf.search.index import IdsCodes, IdsDistances, Index, as_ids, ascending
 from ssah_tf.system.errors import NewerError, SsahError
 from ssah_tf.system.files import atomic_path, write_atomically
 from ssah_tf.system.reading import parse_json, read_array
@@ -138,13 +138,19 @@ class CodeIndex(Index):
         return part
 
     def _add(self, ids: np.ndarray, codes: np.ndarray) -> None:
-        there = np.isin(ids, self.ids)
-        if there.any():
-            raise SsahError(f"id {ids[there][0]} is in the index already")
-        ids = np.concatenate([self.ids, ids])
-        codes = np.concatenate([self.full_codes, codes])
-        order = np.argsort(ids, kind="stable")
-        self._take(ids[order], codes[order])
+        if len(self):
+            if ids.min() <= self.ids_at(np.array([len(self) - 1]))[0]:
+                there = np.isin(ids, self.ids)
+                if there.any():
+                    raise SsahError(f"id {ids[there][0]} is in the index already")
+            ids = np.concatenate([self.ids, ids])
+            codes = np.concatenate([self.full_codes, codes])
+        else:
+            codes = np.array(codes)  # what is kept is nobody else's
+        if not ascending(ids):
+            order = np.argsort(ids, kind="stable")
+            ids, codes = ids[order], codes[order]
+        self._take(ids, codes)
 
     def _remove(self, ids: np.ndarray) -> None:
         keep = np.ones(len(self.ids), bool)

@@ -12,6 +12,8 @@ from ssah_tf.search.index import IdsDistances
 
 #: Positions int64 `(m,)` and distances int32 `(m,)` of one query.
 PositionsDistances = tuple[np.ndarray, np.ndarray]
+#: Multiplies a word so that its upper bits depend on all of it: 2^64 over the golden ratio.
+MIX = np.uint64(0x9E3779B97F4A7C15)
 #: Codes that are asked for beyond k, so that those of the k-th distance are mostly all there.
 MORE = 64
 
@@ -82,21 +84,66 @@ def group(codes: np.ndarray) -> tuple[np.ndarray, Owners] | None:
         groups save little time, and cost memory.
     """
     words = bit_words(codes)
-    order = np.lexsort(words)  # stable: positions ascend within equal codes
-    new = np.ones(len(codes), bool)
-    ordered = words[:, order]
-    new[1:] = (ordered[:, 1:] != ordered[:, :-1]).any(axis=0)
-    del words, ordered
-    first = order[new]
-    if 2 * len(first) >= len(codes):
+    order, heads = by_hash(words)
+    if 2 * len(heads) >= len(codes):  # nor are there fewer codes than hashes
         return None
-    rank = np.empty(len(first), np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    of = np.empty(len(codes), np.int64)
-    of[order] = rank[np.cumsum(new) - 1]
-    starts = np.concatenate([[0], np.cumsum(np.bincount(of))])
-    members = np.argsort(of, kind="stable")
-    return codes[np.sort(first)], Owners(starts.astype(np.uint32), members.astype(np.uint32))
+    heads = separated(words, order, heads)
+    if 2 * len(heads) >= len(codes):
+        return None
+    first = order[heads]
+    by_first = np.argsort(first)
+    sizes = np.diff(heads, append=len(codes))[by_first]
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    at = np.repeat(heads[by_first] - starts[:-1], sizes)
+    at += np.arange(len(at))
+    return codes[first[by_first]], Owners(starts.astype(np.uint32), order[at])
+
+
+def by_hash(words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of codes by (hash, position), from one sort of both in one word.
+
+    Args:
+        words: `(words, n)`, n below 2^32.
+
+    Returns:
+        Positions uint32 `(n,)`, and where another hash begins, int64 `(hashes,)`.
+    """
+    count = words.shape[1]
+    keys = np.zeros(count, np.uint64)
+    for word in words:
+        keys ^= keys >> np.uint64(32)
+        keys ^= word
+        keys *= MIX
+    low = np.uint64((1 << count.bit_length()) - 1)
+    keys &= ~low
+    keys |= np.arange(count, dtype=np.uint64)
+    keys.sort()
+    order = (keys & low).astype(np.uint32)
+    keys &= ~low
+    new = np.ones(count, bool)
+    new[1:] = keys[1:] != keys[:-1]
+    return order, np.flatnonzero(new)
+
+
+def separated(words: np.ndarray, order: np.ndarray, heads: np.ndarray) -> np.ndarray:
+    """Where another code begins, int64 `(d,)`; positions of codes of one hash are put in order."""
+    new = differ(words, order)
+    new[heads] = False  # what is left are codes that have the hash of another one
+    mixed = np.unique(np.searchsorted(heads, np.flatnonzero(new), side="right") - 1)
+    for start, end in zip(heads[mixed], np.append(heads, len(order))[mixed + 1], strict=True):
+        some = order[start:end]
+        order[start:end] = some[np.lexsort((some, *words[:, some]))]
+    return np.flatnonzero(differ(words, order)) if len(mixed) else heads
+
+
+def differ(words: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Whether each code in an order is another one than that before it, bool `(n,)`."""
+    new = np.ones(len(order), bool)
+    new[1:] = False
+    for word in words:
+        ordered = word.take(order)
+        new[1:] |= ordered[1:] != ordered[:-1]
+    return new
 
 
 class Groups:

@@ -175,7 +175,7 @@ class Index(ABC):
 
     def _checked(self, ids: npt.ArrayLike, codes: np.ndarray) -> IdsCodes:
         numbers = as_ids(ids)
-        if len(np.unique(numbers)) != len(numbers):
+        if not ascending(numbers) and len(np.unique(numbers)) != len(numbers):
             raise SsahError("an id comes twice")
         codes = self._fitting(codes)
         if len(numbers) != len(codes):
@@ -219,3 +219,8 @@ class Index(ABC):
 def as_ids(ids: npt.ArrayLike) -> np.ndarray:
     """Ids as int64 `(m,)`."""
     return np.asarray(ids, np.int64).reshape(-1)
+
+
+def ascending(ids: np.ndarray) -> bool:
+    """Whether ids ascend strictly, so that none comes twice."""
+    return bool((ids[1:] > ids[:-1]).all())

@@ -59,7 +59,7 @@ class Service:
         )
         self.thumbnails = Thumbnails(settings.cache, settings.cache_size)
         threads = settings.threads or os.cpu_count() or 1
-        self.work = ThreadPoolExecutor(threads, "work", one_thread)
+        self.work = ThreadPoolExecutor(threads, "work")
         self.files = ThreadPoolExecutor(threads, "files")
 
     async def run(
@@ -176,18 +176,6 @@ class Described(FastAPI):
                         for operation in schema["paths"].get(route.path, {}).values():
                             operation["security"] = []
         return super().openapi()
-
-
-def one_thread() -> None:
-    """Keep FAISS to one thread in the calling one: it is searches that run side by side.
-
-    For one query more threads bring nothing, and on a busy machine they wait for each other for
-    up to thirty times as long as the search takes.
-    """
-    with contextlib.suppress(ImportError):
-        import faiss
-
-        faiss.omp_set_num_threads(1)
 
 
 def add_mistakes(app: FastAPI) -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from ssah_tf.metrics.sorted_order import FEW, ranks_of, sorted_average_precision
+from ssah_tf.metrics.sorted_order import FEW, ranked, sorted_average_precision
 
 
 def test_ties_stay_in_database_order():
@@ -55,8 +55,9 @@ def test_refuses():
 @pytest.mark.parametrize("hits", [0, 1, FEW, FEW + 1, 200])
 def test_ranks_counted_are_ranks_sorted(rng, hits):
     distances = rng.integers(0, 9, 200).astype(np.uint8)
-    relevant = np.sort(rng.permutation(200)[:hits])
+    relevant = np.isin(np.arange(200), rng.permutation(200)[:hits])
     order = np.argsort(distances, kind="stable")
-    expected = np.flatnonzero(np.isin(order, relevant)) + 1
-    found = ranks_of(distances, relevant, np.bincount(distances, minlength=9))
-    np.testing.assert_array_equal(found, expected)
+    ranks, counts, relevant_counts = ranked(distances, relevant, 12)
+    np.testing.assert_array_equal(ranks, np.flatnonzero(relevant[order]) + 1)
+    np.testing.assert_array_equal(counts, np.bincount(distances, minlength=12))
+    np.testing.assert_array_equal(relevant_counts, np.bincount(distances[relevant], minlength=12))

@@ -9,6 +9,7 @@ import pytest
 from ssah_tf.search import CodeIndex
 from ssah_tf.search.code_index import MANIFEST, Ascending, Owners
 from ssah_tf.search.engines import ENGINES, make_engine
+from ssah_tf.search.groups import group
 from ssah_tf.system.errors import SsahError
 
 
@@ -266,6 +267,24 @@ def test_codes_are_grouped_if_less_than_half_of_them_differ():
     assert index.groups.codes.ravel().tolist() == [1, 0, 3, 2]
     assert index.groups.owners.starts.tolist() == [0, 3, 6, 8, 10]
     assert index.groups.owners.members.tolist() == [0, 4, 8, 1, 5, 9, 2, 6, 3, 7]
+
+
+@pytest.mark.parametrize("width", [1, 5, 8, 12, 20])
+@pytest.mark.parametrize("mix", [0x9E3779B97F4A7C15, 1, 0])
+def test_groups_are_right_whatever_the_hash(width, mix, monkeypatch):
+    """Against a dictionary; also with a hash of which nothing, or little, is left."""
+    monkeypatch.setattr("ssah_tf.search.groups.MIX", np.uint64(mix))
+    rng = np.random.default_rng(width)
+    codes = some_codes(rng, 300, 8 * width, 40)
+    owners = {}
+    for position, code in enumerate(codes):
+        owners.setdefault(code.tobytes(), []).append(position)
+    distinct, found = group(codes)
+    assert [code.tobytes() for code in distinct] == list(owners)
+    parts = np.split(found.members, found.starts[1:-1])
+    assert [part.tolist() for part in parts] == list(owners.values())
+    assert (found.starts.dtype, found.members.dtype) == (np.uint32, np.uint32)
+    assert group(codes[:1]) is None
 
 
 def test_no_more_owners_are_looked_at_than_a_search_needs():

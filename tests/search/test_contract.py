@@ -48,10 +48,22 @@ class Stored:
 
 
 @pytest.fixture(
-    params=["numpy", "faiss", "pgvector", "plain", pytest.param("milvus", marks=pytest.mark.slow)]
+    params=[
+        "numpy",
+        "faiss",
+        "tables",
+        "pgvector",
+        "plain",
+        pytest.param("milvus", marks=pytest.mark.slow),
+    ]
 )
-def engine(request, tmp_path):
+def engine(request, tmp_path, monkeypatch):
     """Makes indexes of one kind."""
+    if request.param == "tables":  # from two codes and the first query on, whatever it costs
+        monkeypatch.setattr("ssah_tf.search.engines.FROM", 2)
+        monkeypatch.setattr("ssah_tf.search.tabled.QUERIES", 1)
+        monkeypatch.setattr("ssah_tf.search.tabled.CANDIDATE", 1)
+        return Embedded("auto", tmp_path)
     if request.param in ("numpy", "faiss"):
         return Embedded(request.param, tmp_path)
     if request.param == "milvus":
