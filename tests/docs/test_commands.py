@@ -80,6 +80,8 @@ OTHERS = {
     "curl": "the service: tests/serve/test_api.py",
     "openssl": "makes a token",
     "export TF_CONFIG=": HOSTS,
+    "python benchmarks/applications.py": "hours: tests/export/test_applications.py",
+    "pytest -m slow tests/export/test_applications.py": "the same, hours",
     "python benchmarks/mutants.py": "cosmic-ray: tests/benchmarks/test_mutants.py",
     "python benchmarks/afternoon.py": "some 20 minutes, and photos",
     "make": "that the verbs exist is tested below",
