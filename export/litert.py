@@ -54,7 +54,9 @@ def write_litert(
                 converter.representative_dataset = lambda: one_by_one(calibration)
             with warnings.catch_warnings():
                 # It calibrates with the interpreter of its own, which is to go.
-                warnings.filterwarnings("ignore", r"\s*Warning: tf\.lite\.Interpreter is deprecated")
+                warnings.filterwarnings(
+                    "ignore", r"\s*Warning: tf\.lite\.Interpreter is deprecated"
+                )
                 content = converter.convert()
     except Exception as error:  # the converter raises its own, and others
         raise SsahError(

@@ -57,6 +57,8 @@ PARSED = {
     f"ssah train frozen {ON_PHOTOS} runs/photos-dinov2 {PRESET}": (
         "a preset is downloaded: tests/models/test_keras_hub.py has local ones"
     ),
+    f"ssah train pretrained {ON_PHOTOS} runs/photos-resnet --set model.backbone=keras "
+    "--set model.options.network=ResNet50": "weights are downloaded",
     f"{WATCH} --labels labels.csv --watch": "never ends: tests/cli/test_watch.py",
     "ssah label photos/ --labels labels.csv --index index --set-aside aside/": (
         "an index of this very folder: tests/cli/test_label.py"
@@ -80,8 +82,6 @@ OTHERS = {
     "curl": "the service: tests/serve/test_api.py",
     "openssl": "makes a token",
     "export TF_CONFIG=": HOSTS,
-    "python benchmarks/applications.py": "hours: tests/export/test_applications.py",
-    "pytest -m slow tests/export/test_applications.py": "the same, hours",
     "python benchmarks/mutants.py": "cosmic-ray: tests/benchmarks/test_mutants.py",
     "python benchmarks/afternoon.py": "some 20 minutes, and photos",
     "make": "that the verbs exist is tested below",

@@ -39,5 +39,5 @@ def test_bits_are_equal(name):
 def test_the_page_is_drawn_from_the_rows():
     rows = json.loads(benchmark.STORED.read_bytes())
     assert set(rows) <= set(APPLICATIONS)
-    page = (ROOT / "docs" / "applications.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "notebook" / "applications.md").read_text(encoding="utf-8")
     assert benchmark.table(rows) in page

@@ -21,13 +21,6 @@ class Resized(keras.layers.Layer):
         return tf.image.resize(x, **self.how)
 
 
-class Rounded(keras.layers.Layer):
-    """Whole numbers below and above 0, divided."""
-
-    def call(self, x):
-        return tf.cast(tf.cast(x, tf.int32) // 7 + tf.cast(x, tf.int32) % 5, tf.float32)
-
-
 def network_with(*odd):
     """Makes a network of 32 px with these layers between two convolutions."""
 
@@ -83,7 +76,6 @@ def test_what_converts_says_how_long_the_try_took(monkeypatch, capfd):
         keras.layers.Conv2D(8, 3, groups=4),
         keras.layers.Normalization(mean=1.0, variance=2.0),
         keras.layers.Activation(lambda x: keras.ops.gelu(x, approximate=False)),
-        Rounded(),
     ]
     check_convertible(recipe_of(monkeypatch, *odd))
     out = capfd.readouterr().out
