@@ -1,5 +1,6 @@
 """The model card: what an encoder was trained on, what it reached, how to call it."""
 
+from ssah_tf.export.verify import INTEGERS
 from ssah_tf.metrics.hamming import code_bytes
 
 CARD = """# {name}: a binary hash encoder of {bits} bits
@@ -44,7 +45,7 @@ LIMITS = {
 }
 
 
-INT8 = """- `encoder.int8.onnx`: the same in 8-bit integers, model id `{model_id}`. {bits_changed:.2%} of the bits are others, mAP@all is {map:.4f} instead of
+INT8 = """- `{file}`: the same in 8-bit integers, model id `{model_id}`. {bits_changed:.2%} of the bits are others, mAP@all is {map:.4f} instead of
   {map_float:.4f} over {queries:,} queries and {database:,} images; calibrated on {calibration_images} training images. Codes of the two must not
   be mixed.
 """
@@ -117,7 +118,9 @@ def model_card(about: dict, report: dict) -> str:
         )
         if about["appearance_bits"]
         else "",
-        int8=INT8.format(**about["int8"]) if "int8" in about else "",
+        int8="".join(
+            INT8.format(file=file, **about[key]) for key, file in INTEGERS.items() if key in about
+        ),
     )
 
 

@@ -1,5 +1,13 @@
 """Before a training: can what will be trained be exported at all?"""
 
+import bisect
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
 import numpy as np
 import onnx
 import tensorflow as tf
@@ -7,11 +15,9 @@ import tensorflow as tf
 from ssah_tf.export.made_up import made_up
 from ssah_tf.export.onnx_model import OPSETS
 from ssah_tf.models.backbones import BACKBONES, KerasApplication, KerasHub, with_file
-from ssah_tf.models.backbones.backbone import Backbone
-from ssah_tf.models.conversion import to_onnx
 from ssah_tf.system.errors import RecipeError
 from ssah_tf.system.onnx_session import open_session
-from ssah_tf.system.text import first_line
+from ssah_tf.system.text import first_line, plain_console
 from ssah_tf.training.build import make
 from ssah_tf.training.recipe import Recipe
 
@@ -39,11 +45,14 @@ IMAGES = 3
 def check_convertible(recipe: Recipe) -> None:
     """Convert a backbone of others to ONNX with random weights, and run it, unless it is known.
 
+    A line says how long that took.
+
     Args:
         recipe: Any recipe, all its values known.
 
     Raises:
-        RecipeError: It cannot be converted, or gives other features then. One line.
+        RecipeError: It cannot be converted, or gives other features then. One line, which names
+            the layer.
         SsahError: The backbone cannot be made.
     """
     kind, options = with_file(recipe.model.backbone, recipe.model.options)
@@ -53,6 +62,7 @@ def check_convertible(recipe: Recipe) -> None:
     backbone = make("model.backbone", BACKBONES, kind, options)
     if isinstance(backbone, KerasHub) and backbone.network_name in KNOWN:
         return
+    began = time.monotonic()
     try:
         try_conversion(backbone, recipe.data.image_size)
     except ValueError as error:
@@ -61,9 +71,14 @@ def check_convertible(recipe: Recipe) -> None:
             f"{recipe.data.image_size} px, so it is not trained ({first_line(error)}); choose "
             "another backbone"
         ) from None
+    plain_console().print(
+        f"model.backbone: {recipe.model.backbone} can be exported; tried in "
+        f"{time.monotonic() - began:.0f} s",
+        soft_wrap=True,
+    )
 
 
-def try_conversion(backbone: Backbone, size: int) -> None:
+def try_conversion(backbone: KerasApplication | KerasHub, size: int) -> None:
     """Convert a backbone that is not built yet, and hold its features against the converted ones.
 
     Args:
@@ -71,22 +86,78 @@ def try_conversion(backbone: Backbone, size: int) -> None:
         size: Side of the images in pixels.
 
     Raises:
-        ValueError: It cannot be converted, or gives other features then.
+        ValueError: It cannot be built or converted, or gives other features then. If it is a layer
+            that cannot, it is named.
     """
     backbone.build((None, size, size, 3))
-
-    @tf.function(input_signature=[tf.TensorSpec((None, size, size, 3), tf.uint8, "images")])
-    def see(images):
-        return {"features": backbone(images, training=False)}
-
     images = made_up(IMAGES, size)
+    reason = difference(lambda x: [backbone(x, training=False)], images)
+    if reason:
+        layer = first_different(backbone.network, images)
+        raise ValueError(f"layer {layer}: {reason}" if layer else reason)
+
+
+def difference(network: Callable[[tf.Tensor], list[Any]], images: np.ndarray) -> str:
+    """What a network does not do in ONNX as it does it here; "" if all is the same.
+
+    Args:
+        network: From uint8 images to tensors.
+        images: uint8 `(n, size, size, 3)`.
+    """
+    shape = (None, *images.shape[1:])
+
+    @tf.function(input_signature=[tf.TensorSpec(shape, tf.uint8, "images")])
+    def see(images):
+        return {f"output_{i}": output for i, output in enumerate(network(images))}
+
     try:
-        model = to_onnx(see, OPSETS[-1])
+        with quiet("tf2onnx"):
+            model = to_onnx(see, OPSETS[-1])
         onnx.checker.check_model(model)
         session = open_session(model.SerializeToString())
-        found = session.run(["features"], {"images": images})[0]
+        expected = see(tf.constant(images))
+        found = session.run([*expected], {"images": images})
     except Exception as error:  # tf2onnx, ONNX and its runtime each raise their own
-        raise ValueError(first_line(error)[:200]) from None
-    expected = see(tf.constant(images))["features"].numpy()
-    if np.abs(found - expected).max() > TOLERANCE * np.abs(expected).max():
-        raise ValueError("its features are others in ONNX")
+        return first_line(error)[:200]
+    for one, other in zip(found, expected.values(), strict=True):
+        other = other.numpy().astype(np.float64)
+        if not np.abs(one - other).max() <= TOLERANCE * np.abs(other).max():  # nor if it is NaN
+            return "its features are others in ONNX"
+    return ""
+
+
+@contextmanager
+def quiet(library: str) -> Iterator[None]:
+    """Nothing that a library logs is shown: what it logs here is found out anyway."""
+    logger = logging.getLogger(library)
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def first_different(network: keras.Model, images: np.ndarray) -> str | None:
+    """Name of the first layer of a network that is not the same in ONNX, found by bisection.
+
+    Args:
+        network: Made of layers by Keras' functional interface.
+        images: See `difference`.
+    """
+    layers = network.layers  # each after those that it needs
+
+    def differs(count: int) -> bool:
+        outputs = keras.tree.flatten([layer.output for layer in layers[:count]])
+        part = keras.Model(network.input, outputs)
+
+        def see(images):
+            pixels = tf.cast(images, tf.float32) / 255
+            given = network.input
+            whole = {name: pixels for name in given} if isinstance(given, dict) else pixels
+            return part(whole, training=False)
+
+        return bool(difference(see, images))
+
+    count = 1 + bisect.bisect_left(range(1, len(layers) + 1), True, key=differs)
+    return layers[count - 1].name if count <= len(layers) else None

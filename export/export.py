@@ -12,13 +12,14 @@ import tensorflow as tf
 
 from ssah_tf.data import ImageSet
 from ssah_tf.data.pipeline import fitting
+from ssah_tf.encoding.encoder import Encoder
 from ssah_tf.encoding.hash_layer import NAME as HASH_LAYER
 from ssah_tf.encoding.runtimes import FILES
 from ssah_tf.export.card import model_card
 from ssah_tf.export.graph import encoder_function
 from ssah_tf.export.hash_layer import arrays_of, with_hash_layer
 from ssah_tf.export.identity import DECODE_RULE, model_id
-from ssah_tf.export.int8 import add_int8
+from ssah_tf.export.int8 import Trial, write_int8
 from ssah_tf.export.litert import write_litert
 from ssah_tf.export.made_up import made_up
 from ssah_tf.export.manifest import write_manifest
@@ -26,7 +27,7 @@ from ssah_tf.export.onnx_codes import FIXED_BATCH, LOGITS
 from ssah_tf.export.onnx_model import save_encoder, write_onnx
 from ssah_tf.export.saved_model import write_saved_model
 from ssah_tf.export.variants import write_fixed_batch, write_logits
-from ssah_tf.export.verify import REFERENCE, compare, decided
+from ssah_tf.export.verify import INTEGERS, REFERENCE, compare, decided
 from ssah_tf.export.warmup import write_warmup
 from ssah_tf.metrics.hamming import code_bytes
 from ssah_tf.models import HNet
@@ -34,6 +35,7 @@ from ssah_tf.models.backbones import OnnxBackbone, first_weights
 from ssah_tf.models.backbones.onnx_file import self_contained
 from ssah_tf.system.errors import RunError
 from ssah_tf.system.lock import only_one
+from ssah_tf.system.onnx_session import EXACT_INTEGERS
 from ssah_tf.training.run import Run
 from ssah_tf.training.sample import Pictures
 from ssah_tf.version import __version__
@@ -68,7 +70,7 @@ def export(
             encoder; beside them, those that the run keeps.
         folder: Where to.
         opset: ONNX opset, 13 to 18.
-        int8: Whether to write an encoder in 8-bit integers, too. See `add_int8`.
+        int8: Whether to write an encoder in 8-bit integers, too; with `litert` one for LiteRT.
         max_drop: Largest fall in mAP@all for which it is written.
         force: Write it whatever the fall.
         logits: Whether to write a file of floats in and logits out, too, and such a signature.
@@ -161,7 +163,7 @@ def make(run: Run, images: ImageSet | None, folder: Path, wanted: Wanted) -> dic
         if not in_onnx(hnet):
             write_warmup(making / "saved_model" / "1", pixels, bool(hnet.appearance_bits))
         if wanted.int8:
-            about["int8"] = add_int8(making, run, pictures, wanted.max_drop, wanted.force)
+            about |= write_integers(encode, making, Trial.of(run, pictures, hnet.bits), wanted)
         some = slice(TRAVELLING)
         bits = sum(part.size for part in logits)
         about["verified"] = {"artefacts": found, "bits": bits, **sources}
@@ -200,6 +202,31 @@ def write_variants(
         write_litert(encode, making / FILES["litert"])
     if wanted.batch:
         write_fixed_batch(source, making / FIXED_BATCH.format(wanted.batch), wanted.batch)
+
+
+def write_integers(
+    encode: tf.types.experimental.PolymorphicFunction, making: Path, trial: Trial, wanted: Wanted
+) -> dict[str, dict]:
+    """Write the encoders in integers, and measure what they cost.
+
+    Returns:
+        A key of `INTEGERS` -> what the manifest says of that file. See `Trial.measure`; and of the
+        ONNX file what ONNX Runtime must be told, `session`.
+
+    Raises:
+        SsahError: mAP falls too far, or LiteRT cannot run it.
+    """
+    files = {key: making / name for key, name in INTEGERS.items()}
+    write_int8(making / "encoder.onnx", files["int8"], trial.calibration)
+    if wanted.litert:
+        write_litert(encode, files["int8_litert"], trial.calibration)
+    found = {
+        key: trial.measure(Encoder.load(file), wanted.max_drop, wanted.force)
+        for key, file in files.items()
+        if file.exists()
+    }
+    found["int8"]["session"] = dict([EXACT_INTEGERS])
+    return found
 
 
 def in_onnx(hnet: HNet) -> bool:

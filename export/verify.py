@@ -7,7 +7,7 @@ import numpy as np
 
 from ssah_tf.encoding.encoder import Encoder
 from ssah_tf.encoding.hash_layer import UNDECIDED
-from ssah_tf.encoding.runtimes import FILES, installed
+from ssah_tf.encoding.runtimes import FILES, LITERT_INTEGERS, installed
 from ssah_tf.export.manifest import read_manifest
 from ssah_tf.export.onnx_codes import LOGITS, codes_by, variants_in
 from ssah_tf.metrics.hamming import code_bytes
@@ -19,6 +19,8 @@ from ssah_tf.system.text import first_line
 REFERENCE = "reference.npz"
 #: The encoder in 8-bit integers, if there is one.
 INT8 = "encoder.int8.onnx"
+#: What a manifest says of encoders in integers, by the key there -> the file.
+INTEGERS = {"int8": INT8, "int8_litert": LITERT_INTEGERS}
 
 
 def bits_apart(codes: np.ndarray, expected: np.ndarray) -> int:
@@ -159,20 +161,26 @@ def verify(folder: Path) -> dict:
 
     Returns:
         The manifest, and under `verified` the `artefacts` that were run with the number of
-        undecided bits in which each differs, the number of `bits`, and of an encoder in integers,
-        `int8_bits`, in how many its codes differ.
+        undecided bits in which each differs, the number of `bits`, and of encoders in integers,
+        `int8_bits` and `int8_litert_bits`, in how many their codes differ.
 
     Raises:
-        SsahError: Not an export, a file changed, or codes differ.
+        SsahError: Not an export, a file changed, or codes differ; or an encoder in integers has
+            another id than the manifest says.
     """
     about = read_manifest(folder)
     check_identity(folder, about)
     known = read_reference(folder)
     found = compare(folder, known.images, known.codes, known.sure)
     verified = {"artefacts": found, "bits": known.bits}
-    if "int8" in about:  # its codes may differ
-        codes = Encoder.load(folder / INT8).encode(known.images)
-        verified["int8_bits"] = bits_apart(codes, known.codes[:, : known.width])
+    for key, name in INTEGERS.items():
+        if key not in about or (name == LITERT_INTEGERS and not installed("litert")):
+            continue
+        encoder = Encoder.load(folder / name)
+        if encoder.model_id != about[key]["model_id"]:
+            raise SsahError(f"{folder / name}: another model id than in the manifest; export again")
+        codes = encoder.encode(known.images)  # they may differ
+        verified[f"{key}_bits"] = bits_apart(codes, known.codes[:, : known.width])
     return {**about, "verified": verified}
 
 

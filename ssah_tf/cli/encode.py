@@ -52,7 +52,7 @@ def encode(
     ] = None,
     shard: Annotated[int, typer.Option(min=1, help="Put so many images into a shard.")] = 1024,
     exclude: Exclude = None,
-    runtime: Runtime = "onnxruntime",
+    runtime: Runtime = None,
     check: Annotated[
         bool,
         typer.Option(
@@ -67,9 +67,9 @@ def encode(
     from ssah_tf.metrics.hamming import code_bytes
 
     chosen = choose_engine(engine, address, threads)
-    if engine != "threads" and runtime != "onnxruntime":
-        raise SsahError("--runtime: other machines run the encoder in onnxruntime; leave it out")
     loaded = Encoder.load(encoder, runtime=runtime, threads=threads)
+    if engine != "threads" and loaded.runtime != "onnxruntime":
+        raise SsahError("--runtime: other machines run the encoder in onnxruntime; leave it out")
     found = find_images(sources, patterns(exclude))
     paths = found.paths
     if str(output) == "-":

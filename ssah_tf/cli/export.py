@@ -23,7 +23,10 @@ def export(
     opset: Annotated[
         int, typer.Option(min=13, max=18, help="Write the ONNX file in this opset.")
     ] = 18,
-    int8: Annotated[bool, typer.Option(help="Write an ONNX file in 8-bit integers, too.")] = False,
+    int8: Annotated[
+        bool,
+        typer.Option(help="Write an ONNX file in 8-bit integers, too; with --litert, one of each."),
+    ] = False,
     max_drop: Annotated[
         float, typer.Option(min=0.0, help="Refuse --int8 if mAP falls by more than this.")
     ] = 0.01,
@@ -51,6 +54,7 @@ def export(
     import_tensorflow()
     from ssah_tf.data.decode import RULE
     from ssah_tf.export.export import export as write
+    from ssah_tf.export.verify import INTEGERS
     from ssah_tf.training.evaluate import measured_by_rule
     from ssah_tf.training.run import Run
 
@@ -74,13 +78,15 @@ def export(
         f"model id {about['model_id']}: {difference_message(proof)} differ from the trained "
         f"encoder on {compared_message(proof)}, by {' and '.join(proof['artefacts'])}"
     )
-    if int8:
-        integers = about["int8"]
-        typer.echo(
-            f"int8: model id {integers['model_id']}, {integers['bits_changed']:.2%} of the bits "
-            f"differ, mAP@all {integers['map']:.4f} instead of {integers['map_float']:.4f} "
-            f"over {integers['queries']:,} queries and {integers['database']:,} images"
-        )
+    for key, file in INTEGERS.items():
+        if key in about:
+            integers = about[key]
+            typer.echo(
+                f"{file}: model id {integers['model_id']}, {integers['bits_changed']:.2%} of the "
+                f"bits differ, mAP@all {integers['map']:.4f} instead of "
+                f"{integers['map_float']:.4f} over {integers['queries']:,} queries and "
+                f"{integers['database']:,} images"
+            )
     if "saved_model" in about:
         typer.echo(f"no SavedModel: {about['saved_model']}", err=True)
     rule = measured_by_rule(opened)
@@ -117,6 +123,7 @@ def verify(
         return
     if importlib.util.find_spec("tensorflow") is not None:
         import_tensorflow()
+    from ssah_tf.export.verify import INTEGERS
     from ssah_tf.export.verify import verify as check
 
     about = check(folder)
@@ -125,8 +132,9 @@ def verify(
         f"model id {about['model_id']}: files unchanged; {difference_message(proof)} differ, "
         f"by {' and '.join(proof['artefacts'])}"
     )
-    if "int8_bits" in proof:
-        typer.echo(f"int8: {proof['int8_bits']:,} bits differ, as they may")
+    for key, file in INTEGERS.items():
+        if f"{key}_bits" in proof:
+            typer.echo(f"{file}: {proof[f'{key}_bits']:,} bits differ, as they may")
 
 
 def verify_others(folder: Path, model: Path | None, codes: Path | None) -> None:

@@ -30,7 +30,7 @@ EXTRAS = {
 
 #: What runs an encoder.
 Runtime = Annotated[
-    str,
+    str | None,
     typer.Option(
         metavar="NAME",
         help="Use onnxruntime, openvino, litert or tensorflow, which give the same codes.",

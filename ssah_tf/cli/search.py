@@ -104,7 +104,7 @@ def index(
         ),
     ] = None,
     exclude: Exclude = None,
-    runtime: Runtime = "onnxruntime",
+    runtime: Runtime = None,
     threads: Threads = 0,
 ) -> None:
     """Index photos for search; run again, it takes in what is new or changed.
@@ -131,6 +131,11 @@ def index(
         raise SsahError("--sweep goes with --watch")
     every = parse_duration(sweep or SWEEP, "--sweep")
     loaded = Encoder.load(encoder, runtime=runtime, threads=threads)
+    if loaded.path.suffix != ".onnx":
+        raise SsahError(
+            f"{encoder}: an index searches with an encoder of its own, in ONNX: give encoder.onnx "
+            "or encoder.int8.onnx"
+        )
     of_features = codes_of_features(loaded, features) if features is not None else None
     file = LabelFile.read(labels, sources) if labels is not None else None
     label = file.labels if file is not None else None

@@ -14,7 +14,7 @@ from PIL import Image
 from ssah_tf.data.decode import RULE, decode
 from ssah_tf.data.threads import in_batches
 from ssah_tf.data.upright import Upright
-from ssah_tf.encoding.runtimes import Run, open_runtime
+from ssah_tf.encoding.runtimes import FILES, Run, open_runtime
 from ssah_tf.metrics.hamming import code_bytes
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import printable
@@ -37,7 +37,7 @@ class Encoder:
         bits: Length of a code.
         appearance_bits: Length of the appearance code; 0 for an export that has none.
         image_size: Side in pixels to which images are cropped and resized.
-        path: The ONNX file.
+        path: The ONNX file; of an encoder in integers for LiteRT, its own.
         runtime: The program that runs it, or the same encoder in a form of its own.
     """
 
@@ -70,16 +70,17 @@ class Encoder:
         cls,
         path: str | Path,
         *,
-        runtime: str = "onnxruntime",
+        runtime: str | None = None,
         threads: int = 0,
         providers: Sequence[str] | None = None,
     ) -> "Encoder":
         """Load an encoder.
 
         Args:
-            path: The ONNX file, or the folder that `ssah export` wrote.
+            path: The folder that `ssah export` wrote, or one of its encoders there.
             runtime: `onnxruntime`, `openvino`, `litert` or `tensorflow`. The codes are the same.
-                The last two run files of their own, beside the ONNX file.
+                The last two run files of their own, beside the ONNX file. By default ONNX Runtime,
+                and LiteRT for a file of its own.
             threads: Threads of the runtime, 0 for one a core. They do not spin while they wait, so
                 that other work on the machine is not held up.
             providers: Execution providers of ONNX Runtime in order of preference; by default those
@@ -91,6 +92,11 @@ class Encoder:
         path = Path(path)
         if path.is_dir():
             path = path / "encoder.onnx"
+        if path.suffix == ".tflite":
+            runtime = runtime or "litert"
+        if path.name == FILES["litert"]:  # the encoder of the ONNX file, in another form
+            path = path.with_name("encoder.onnx")
+        runtime = runtime or "onnxruntime"
         if not path.is_file():
             raise SsahError(f"{path}: no such file; make one with `ssah export RUN`")
         about, run = open_runtime(runtime, path, threads, providers)

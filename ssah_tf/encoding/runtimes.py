@@ -1,5 +1,6 @@
 """The programs that can run an encoder, behind one call; each gives the same codes."""
 
+import hashlib
 import importlib.util
 import os
 import threading
@@ -25,6 +26,8 @@ FILES = {
     "litert": "encoder.tflite",
     "tensorflow": "saved_model/1",
 }
+#: The encoder in 8-bit integers for LiteRT. What it is stands in `encoder.onnx` beside it.
+LITERT_INTEGERS = "encoder.int8.tflite"
 #: Runtime -> the module that it is, and what to install for it.
 MODULES = {
     "openvino": ("openvino", "openvino"),
@@ -40,14 +43,14 @@ def open_runtime(
 
     Args:
         runtime: A key of `FILES`.
-        file: `encoder.onnx`, or the file in integers beside it; the others of its export are found
+        file: `encoder.onnx`, or a file in integers beside it; the others of its export are found
             from there.
         threads: Threads of the runtime, 0 for one a core. TensorFlow takes the first number of a
             process for all of it.
         providers: Execution providers of ONNX Runtime.
 
     Returns:
-        What the ONNX file says of itself, text by key; and what runs the encoder.
+        What the encoder says of itself, text by key; and what runs it.
 
     Raises:
         SsahError: Such a runtime is not known or not installed, or cannot run this encoder.
@@ -58,7 +61,10 @@ def open_runtime(
         raise SsahError(f"runtime {runtime} is not installed: pip install {MODULES[runtime][1]}")
     if providers and runtime != "onnxruntime":
         raise SsahError(f"execution providers are of ONNX Runtime: runtime {runtime} has none")
-    place = file if FILES[runtime] == "encoder.onnx" else file.parent / FILES[runtime]
+    lite = file.suffix == ".tflite"
+    if lite and runtime != "litert":
+        raise SsahError(f"{file}: a file of LiteRT, which {runtime} does not run")
+    place = file if lite or FILES[runtime] == "encoder.onnx" else file.parent / FILES[runtime]
     if not place.exists():
         raise SsahError(
             f"{place}: no such file; runtime {runtime} needs the folder that `ssah export` wrote"
@@ -69,13 +75,25 @@ def open_runtime(
             session = open_session(place, threads=threads, providers=providers)
             about = session.get_modelmeta().custom_metadata_map
             return about, lambda outputs, images: session.run(list(outputs), {"images": images})
-        about = metadata_of(file)
-        if about.get("precision") == "int8":
+        about = metadata_of(file.with_name(FILES["onnxruntime"]) if lite else file)
+        if lite:
+            about |= {"model_id": id_of_integers(about["model_id"], file.read_bytes())}
+        elif about.get("precision") == "int8":
             raise ValueError(f"an encoder in integers, which {runtime} rounds otherwise")
         opened = {"openvino": openvino, "litert": litert, "tensorflow": tensorflow}[runtime]
         return about, opened(place, threads)
     except Exception as error:  # each runtime raises its own
         raise SsahError(f"{place}: cannot be loaded ({first_line(error)})") from None
+
+
+def id_of_integers(model_id: str, content: bytes) -> str:
+    """The model id of an encoder in integers, whose codes are not those of the encoder in floats.
+
+    Args:
+        model_id: Of the encoder in floats.
+        content: What the other one consists of.
+    """
+    return hashlib.sha256(model_id.encode() + content).hexdigest()[:16]
 
 
 def installed(runtime: str) -> bool:

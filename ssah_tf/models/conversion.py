@@ -7,6 +7,8 @@
   the call as it is: here it becomes part of the graph.
 - Its optimizer stumbles over a number added to what a convolution gives, and leaves the layout of
   the whole graph as it was: here such a number is a vector of one element.
+- Whole numbers that are divided with `//`, and what `%` leaves of them, it takes for those of C:
+  other numbers where one is negative. Here they are those of Python.
 """
 
 import numpy as np
@@ -52,7 +54,7 @@ def to_onnx(function: tf.types.experimental.PolymorphicFunction, opset: int) -> 
                 continue_on_error=True,
                 opset=opset,
                 custom_op_handlers={"Erfc": (erfc, [])},
-                custom_rewriter=[scalars_to_vectors],
+                custom_rewriter=[scalars_to_vectors, floor_integers],
                 input_names=inputs,
                 output_names=targets,
                 tensors_to_rename=names | outputs,
@@ -98,3 +100,22 @@ def scalars_to_vectors(graph: tf2onnx.graph.Graph, nodes: list) -> list:
                 vector = graph.make_const(tf2onnx.utils.make_name(value.name), number.reshape(1))
                 graph.replace_input(node, node.input[place], vector.output[0], place)
     return nodes
+
+
+def floor_integers(graph: tf2onnx.graph.Graph, nodes: list) -> list:
+    """Let `//` of whole numbers be (x - x mod y) / y, where ONNX's `Mod` has the sign of y."""
+    for node in nodes:
+        if node.type not in ("FloorDiv", "FloorMod"):
+            continue
+        (x, y), (target,) = node.input, node.output
+        about = {"dtypes": node.output_dtypes, "shapes": node.output_shapes}
+        if not np.issubdtype(tf2onnx.utils.map_onnx_to_numpy_type(about["dtypes"][0]), np.integer):
+            continue
+        graph.remove_node(node.name)
+        if node.type == "FloorMod":
+            graph.make_node("Mod", [x, y], outputs=[target], name=node.name, **about)
+            continue
+        rest = graph.make_node("Mod", [x, y], **about)
+        whole = graph.make_node("Sub", [x, rest.output[0]], **about)
+        graph.make_node("Div", [whole.output[0], y], outputs=[target], name=node.name, **about)
+    return graph.get_nodes()

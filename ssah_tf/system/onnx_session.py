@@ -42,7 +42,7 @@ def open_session(
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry(*EXACT_INTEGERS)
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what it logs as an error, it raises, too
     if not optimized:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:

@@ -57,6 +57,8 @@ PARSED = {
     f"ssah train frozen {ON_PHOTOS} runs/photos-dinov2 {PRESET}": (
         "a preset is downloaded: tests/models/test_keras_hub.py has local ones"
     ),
+    f"ssah train pretrained {ON_PHOTOS} runs/photos-resnet --set model.backbone=keras "
+    "--set model.options.network=ResNet50": "weights are downloaded",
     f"{WATCH} --labels labels.csv --watch": "never ends: tests/cli/test_watch.py",
     "ssah label photos/ --labels labels.csv --index index --set-aside aside/": (
         "an index of this very folder: tests/cli/test_label.py"

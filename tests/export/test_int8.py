@@ -11,9 +11,11 @@ import pytest
 
 from ssah_tf import Encoder
 from ssah_tf.data import load_fashion
+from ssah_tf.encoding.runtimes import LITERT_INTEGERS
 from ssah_tf.export import int8 as stage
 from ssah_tf.export.export import export
-from ssah_tf.export.verify import INT8, bits_apart, verify
+from ssah_tf.export.manifest import OWN, read_manifest, write_manifest
+from ssah_tf.export.verify import INT8, INTEGERS, bits_apart, verify
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.onnx_session import EXACT_INTEGERS
 
@@ -37,18 +39,40 @@ def test_file(exported):
     }
 
 
-def test_numbers_are_those_of_its_codes(exported):
+def test_file_for_litert(exported):
+    """Convolutions take and give integers; images and codes are what they are in floats."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(exported[1] / LITERT_INTEGERS))
+    kinds = {tensor["index"]: tensor["dtype"] for tensor in interpreter.get_tensor_details()}
+    convolutions = [op for op in interpreter._get_ops_details() if op["op_name"] == "CONV_2D"]
+    assert len(convolutions) >= 4
+    for op in convolutions:
+        images, kernel, bias = (kinds[number] for number in op["inputs"])
+        assert (images, kernel, bias) == (np.int8, np.int8, np.int32)
+        assert kinds[op["outputs"][0]] == np.int8
+    signature = interpreter.get_signature_runner()
+    assert signature.get_input_details()["images"]["dtype"] == np.uint8
+    found = {name: info["dtype"] for name, info in signature.get_output_details().items()}
+    assert found == {"codes": np.uint8, "logits": np.float32, "appearance": np.uint8}
+
+
+@pytest.mark.parametrize("key", INTEGERS)
+def test_numbers_are_those_of_its_codes(exported, key):
     """Bits changed and mAP, computed once more from codes of the two files."""
     from sklearn.metrics import pairwise_distances
 
     run, folder = exported
     images = load_fashion()
-    about = json.loads((folder / "encoder.json").read_bytes())["int8"]
-    assert about["model_id"] == Encoder.load(folder / INT8).model_id
+    file = INTEGERS[key]
+    whole = json.loads((folder / "encoder.json").read_bytes())
+    about = whole[key]
+    assert about["model_id"] == Encoder.load(folder / file).model_id
+    assert len({whole["model_id"], *(whole[key]["model_id"] for key in INTEGERS)}) == 3
     assert about["calibration_images"] == stage.CALIBRATION
     split = run.split
     codes = {}
-    for name in ("encoder.onnx", INT8):
+    for name in ("encoder.onnx", file):
         encoder = Encoder.load(folder / name)
         codes[name] = [
             encoder.encode(images.pixels[images.positions(ids)])
@@ -69,7 +93,7 @@ def test_numbers_are_those_of_its_codes(exported):
         distances = pairwise_distances(unpacked[0][:200], unpacked[1], "hamming")
         nearest = distances.argsort(axis=1, kind="stable")[:, :100]
         precision[name] = (labels[1][nearest] == labels[0][:200, None]).mean()
-    change = precision[INT8] - precision["encoder.onnx"]
+    change = precision[file] - precision["encoder.onnx"]
     assert change == pytest.approx(about["map"] - about["map_float"], abs=0.05)
 
 
@@ -77,11 +101,24 @@ def test_card_and_verify_tell(exported):
     _, folder = exported
     card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
     about = verify(folder)
-    assert f"model id `{about['int8']['model_id']}`" in card
-    assert f"{about['int8']['bits_changed']:.2%} of the bits are others" in card
-    with np.load(folder / "reference.npz") as arrays:
-        codes = Encoder.load(folder / INT8).encode(arrays["images"])
-        assert about["verified"]["int8_bits"] == bits_apart(codes, arrays["codes"])
+    for key, file in INTEGERS.items():
+        assert f"`{file}`: the same in 8-bit integers, model id `{about[key]['model_id']}`" in card
+        assert f"{about[key]['bits_changed']:.2%} of the bits are others" in card
+        with np.load(folder / "reference.npz") as arrays:
+            codes = Encoder.load(folder / file).encode(arrays["images"])
+            assert about["verified"][f"{key}_bits"] == bits_apart(codes, arrays["codes"])
+
+
+def test_verify_refuses_integers_of_another_encoder(exported, tmp_path):
+    """The file is whole by its checksum, but not the one that was measured."""
+    folder = tmp_path / "out"
+    shutil.copytree(exported[1], folder)
+    shutil.copy(folder / "encoder.tflite", folder / LITERT_INTEGERS)
+    about = read_manifest(exported[1])
+    del about["files"], about[OWN]
+    write_manifest(folder, about)
+    with pytest.raises(SsahError, match=r"encoder\.int8\.tflite: another model id than in the man"):
+        verify(folder)
 
 
 @pytest.mark.slow
@@ -97,13 +134,14 @@ def test_a_fall_beyond_the_bound_is_refused(exported, tmp_path, monkeypatch):
         about = {p.key: p.value for p in model.metadata_props}
         onnx.helper.set_model_props(model, {**about, "model_id": "other"})
         onnx.save(model, target)
-        return "other"
 
     folder = tmp_path / "out"
     shutil.copytree(exported[1], folder)
     before = (folder / "encoder.json").read_bytes()
-    monkeypatch.setattr(stage, "write_int8", nonsense)
-    with pytest.raises(SsahError, match=r"int8: mAP falls from 0\.\d+ to 0\.1\d+, by more than"):
+    monkeypatch.setattr("ssah_tf.export.export.write_int8", nonsense)
+    with pytest.raises(
+        SsahError, match=r"encoder\.int8\.onnx: mAP falls from 0\.\d+ to 0\.1\d+, by more than"
+    ):
         export(run, load_fashion(), folder, int8=True)
     assert (folder / "encoder.json").read_bytes() == before
     about = export(run, load_fashion(), folder, int8=True, force=True)

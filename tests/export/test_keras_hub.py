@@ -85,6 +85,19 @@ def test_a_convolution_in_groups():
     assert [a.i for a in node.attribute if a.name == "group"] == [4]
 
 
+@pytest.mark.parametrize("divisor", [3, -3])
+@pytest.mark.parametrize("opset", [OPSETS[0], OPSETS[-1]])
+def test_whole_numbers_are_divided_as_python_does_it(divisor, opset):
+    def divided(x):
+        whole, by = tf.cast(x, tf.int32), tf.fill(tf.shape(x), divisor)
+        return tf.cast(tf.stack([whole // by, whole % by], axis=1), tf.float32)
+
+    x = list(range(-7, 8))
+    _, run = converted(divided, (None, 15), opset)
+    found = run(np.array([x], np.float32))[0]
+    assert found.tolist() == [[n // divisor for n in x], [n % divisor for n in x]]
+
+
 def test_hard_swish_leaves_the_layout_to_the_optimizer(caplog):
     """A number is added behind a convolution: its optimizer once gave up there, with a trace."""
     convs = [keras.layers.Conv2D(16, 3, use_bias=False, padding="same") for _ in range(2)]

@@ -10,7 +10,7 @@ from PIL import Image
 from ssah_tf import Encoder
 from ssah_tf.data import load_fashion
 from ssah_tf.encoding import runtimes
-from ssah_tf.encoding.runtimes import FILES
+from ssah_tf.encoding.runtimes import FILES, LITERT_INTEGERS
 from ssah_tf.export.verify import INT8, bits_apart, decided
 from ssah_tf.system.errors import SsahError
 
@@ -62,6 +62,31 @@ def test_threads_share_it(exported, runtime):
 def test_integers_belong_to_one_runtime(exported, runtime):
     with pytest.raises(SsahError, match=rf"an encoder in integers, which {runtime} rounds"):
         Encoder.load(exported[1] / INT8, runtime=runtime)
+
+
+def test_files_of_litert_by_their_names(exported, ssah, tmp_path):
+    """The one in floats is the encoder in another form, the one in integers another encoder."""
+    _, folder = exported
+    one, floats, integers = (
+        Encoder.load(folder / name) for name in ("encoder.onnx", FILES["litert"], LITERT_INTEGERS)
+    )
+    assert (floats.model_id, floats.runtime, floats.path) == (one.model_id, "litert", one.path)
+    assert integers.model_id != one.model_id
+    assert (integers.runtime, integers.path.name) == ("litert", LITERT_INTEGERS)
+    pixels = load_fashion().pixels[:50]
+    apart = bits_apart(integers.encode(pixels), one.encode(pixels))
+    assert apart < 0.05 * 50 * 12
+    for runtime in ("onnxruntime", "openvino", "tensorflow"):
+        with pytest.raises(SsahError, match=f"a file of LiteRT, which {runtime} does not run"):
+            Encoder.load(folder / LITERT_INTEGERS, runtime=runtime)
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(pixels[0]).save(tmp_path / "photos" / "0.png")
+    told = ssah("encode", folder / LITERT_INTEGERS, "photos", "--output", "-")
+    assert told.out.startswith(integers.encode(pixels[:1])[0].tobytes().hex())
+    refused = ssah("index", folder / LITERT_INTEGERS, "photos", "--output", "index")
+    assert refused.code == 1
+    assert "an index searches with an encoder of its own, in ONNX" in refused.err
+    assert not (tmp_path / "index").exists()
 
 
 def test_unknown_and_missing(exported, tmp_path, monkeypatch):

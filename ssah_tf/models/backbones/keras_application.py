@@ -4,10 +4,12 @@ import inspect
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import keras
 
 from ssah_tf.models.backbones.backbone import Backbone
+from ssah_tf.models.precision import default_policy
 from ssah_tf.models.weights_file import check_weights
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import first_line
@@ -29,7 +31,6 @@ class KerasApplication(Backbone):
 
     Raises:
         ValueError: There is no such network, or `trainable` is neither true nor false.
-        SsahError: The weights cannot be had, or are of another network.
     """
 
     min_size = 32
@@ -52,14 +53,31 @@ class KerasApplication(Backbone):
             )
         self.network_name, self.weights_from = network, weights
         self.frozen_norm = frozen_norm
-        make, self.preprocess = APPLICATIONS[network]
-        self.network = construct(make, network, weights)
-        for layer in self.network.layers:
+        self.preprocess = APPLICATIONS[network][1]
+        self.network: Any = None
+
+    def build(self, input_shape):
+        """Make the network for images of this size, and load its weights if it has any.
+
+        Raises:
+            ValueError: The images are too small for it.
+            SsahError: The weights cannot be had, or are of another network.
+        """
+        if self.network is None:  # Keras builds a layer of a saved network twice
+            self.network = self.make_network(tuple(input_shape[1:]))
+        super().build(input_shape)
+
+    def make_network(self, shape: tuple[int, int, int]) -> keras.Model:
+        """The network for images `(height, width, 3)`. See `build`."""
+        with default_policy(self.dtype_policy):
+            network = construct(self.network_name, self.weights_from, shape)
+        for layer in network.layers:
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.synchronized = True
-                layer.trainable = not frozen_norm
-        if not trainable:
-            self.network.trainable = False
+                layer.trainable = not self.frozen_norm
+        if not self.trainable:
+            network.trainable = False
+        return network
 
     def call(self, images, training=False):
         """Features of the images, `(batch, features)`."""
@@ -76,26 +94,31 @@ class KerasApplication(Backbone):
         return {**super().get_config(), **own}
 
 
-def construct(make, name: str, weights: str) -> keras.Model:
-    """The network with its first weights.
+def construct(name: str, weights: str, shape: tuple[int, int, int]) -> keras.Model:
+    """The network for images of one shape, with its first weights.
+
+    Strided convolutions are padded by whether a side is even, which a network for any size guesses.
 
     Raises:
+        ValueError: The images are too small for it.
         SsahError: The weights cannot be had, or are of another network.
     """
-    whole = {"include_top": False, "pooling": "avg", "input_shape": (None, None, 3)}
+    make, _ = APPLICATIONS[name]
+    first = weights if weights == "imagenet" else None
+    try:
+        with warnings.catch_warnings():
+            # Some have weights for a few sizes; others take those of 224 px, which is right.
+            warnings.filterwarnings("ignore", "`input_shape` is undefined")
+            network = make(include_top=False, pooling="avg", input_shape=shape, weights=first)
+    except ValueError:  # of the size
+        raise
+    except Exception as error:  # of the download, of a machine without a network
+        raise SsahError(
+            f"weights imagenet of {name} cannot be downloaded ({first_line(error)}); give a file: "
+            "model.options.weights=FILE"
+        ) from None
     if weights in ("imagenet", "none"):
-        try:
-            with warnings.catch_warnings():
-                # A network for any size takes the weights of 224 px, which is what is wanted.
-                warnings.filterwarnings("ignore", "`input_shape` is undefined")
-                return make(**whole, weights=None if weights == "none" else weights)
-        except Exception as error:  # of the download, of a machine without a network
-            reason = first_line(error)
-            raise SsahError(
-                f"weights imagenet of {name} cannot be downloaded ({reason}); give a file: "
-                "model.options.weights=FILE"
-            ) from None
-    network = make(**whole, weights=None)
+        return network
     try:
         check_weights(Path(weights))
         network.load_weights(weights)
