@@ -87,7 +87,7 @@ def collapsed_codes(encoder: Encoder, photo: Path, count: int) -> tuple[np.ndarr
     if not encoder.appearance_bits:
         raise SystemExit(f"{encoder.path} gives no appearance codes")
     rng, width = np.random.default_rng(0), code_bytes(encoder.bits)
-    full, (reason,) = encode_readable(encoder, [str(photo)])
+    full, (reason,), _ = encode_readable(encoder, [str(photo)])
     if reason:
         raise SystemExit(reason)
     own = np.unpackbits(full[0, :width], count=encoder.bits)

@@ -12,6 +12,7 @@ from ssah_tf.cli.progress import (
     SHOWN,
     progress_bar,
     resumable,
+    tell_damaged,
     tell_flat,
     tell_skipped,
 )
@@ -76,7 +77,8 @@ def encode(
         if engine != "threads":
             raise SsahError("--output - prints codes as they come: leave --engine out")
         for path in paths:
-            codes, reasons = encode_readable(loaded, [path])
+            codes, reasons, damaged = encode_readable(loaded, [path])
+            tell_damaged(damaged)
             if reasons[0]:
                 typer.echo(f"skipped: {printable(reasons[0])}", err=True)
             else:
@@ -100,6 +102,7 @@ def encode(
     if len(done.resumed.gone) > SHOWN:
         typer.echo(f"older codes stay: {len(done.resumed.gone) - SHOWN:,} more files", err=True)
     print_passed_over(found.passed)
+    tell_damaged(done.damaged.values())
     tell_flat(done.flat)
     typer.echo(f"{done.images:,} codes of {loaded.bits} bits, model {loaded.model_id}: {output}")
     if line := done.resumed.line():

@@ -9,7 +9,15 @@ from ssah_tf.system.signals import BEGIN_AGAIN
 from ssah_tf.system.signals import ends_on_signals as resumable
 from ssah_tf.system.text import plain_console, printable
 
-__all__ = ["BEGIN_AGAIN", "SAME_AGAIN", "progress_bar", "resumable", "tell_flat", "tell_skipped"]
+__all__ = [
+    "BEGIN_AGAIN",
+    "SAME_AGAIN",
+    "progress_bar",
+    "resumable",
+    "tell_damaged",
+    "tell_flat",
+    "tell_skipped",
+]
 
 #: How to go on with what keeps its parts.
 SAME_AGAIN = "the same command goes on where it was"
@@ -36,6 +44,14 @@ def tell_flat(paths: Sequence[str]) -> None:
             "have a range that is not known",
             err=True,
         )
+
+
+def tell_damaged(lines: Collection[str]) -> None:
+    """Say on stderr which files lack their end, and have a code nevertheless."""
+    for line in list(lines)[:SHOWN]:
+        typer.echo(f"{printable(line)}; read as far as it goes", err=True)
+    if len(lines) > SHOWN:
+        typer.echo(f"damaged: {len(lines) - SHOWN:,} more", err=True)
 
 
 def tell_skipped(reasons: Collection[str], where: str = "") -> None:

@@ -9,7 +9,7 @@ import typer
 
 from ssah_tf.cli.extras import Runtime, need
 from ssah_tf.cli.folders import Exclude, patterns, print_passed_over
-from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable, tell_flat
+from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable, tell_damaged, tell_flat
 from ssah_tf.cli.watch import SWEEP, follow
 from ssah_tf.system.durations import parse_duration
 from ssah_tf.system.errors import SsahError
@@ -161,6 +161,7 @@ def index(
         typer.echo(f"{shown(output)}: {undated}", err=True)
     for reason in done.bad.values():
         typer.echo(f"skipped: {printable(reason)}", err=True)
+    tell_damaged(done.damaged)
     tell_flat(done.flat)
     if label is not None and (unused := label.unused):
         typer.echo(
@@ -384,9 +385,10 @@ def encoded(
     from ssah_tf.encoding.records import encode_readable
 
     scanned = find_images(queries, patterns(exclude))
-    codes, reasons = encode_readable(opened.encoder(), scanned.paths)
+    codes, reasons, damaged = encode_readable(opened.encoder(), scanned.paths)
     for reason in filter(None, reasons):
         typer.echo(f"skipped: {printable(reason)}", err=True)
+    tell_damaged(damaged)
     print_passed_over(scanned.passed)
     good = [path for path, reason in zip(scanned.paths, reasons, strict=True) if not reason]
     if not good:
@@ -410,7 +412,12 @@ def as_object(query: str, near: "list[Hit]") -> dict[str, Any]:
     return {
         "query": query,
         "neighbours": [
-            {"path": hit.photo.path, "distance": hit.distance, "labels": hit.photo.labels}
+            {
+                "path": hit.photo.path,
+                "distance": hit.distance,
+                "labels": hit.photo.labels,
+                "second_pictures": hit.photo.second_pictures,
+            }
             for hit in near
         ],
     }

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ssah_tf.cli.progress import resumable, tell_flat
+from ssah_tf.cli.progress import resumable, tell_damaged, tell_flat
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import printable
 
@@ -39,6 +39,7 @@ def tell(done: "Synced") -> None:
     """Print what a batch was."""
     for reason in done.bad.values():
         typer.echo(f"skipped: {printable(reason)}", err=True)
+    tell_damaged(done.damaged)
     tell_flat(done.flat)
     given, changed, taken = done.labels
     counts = {

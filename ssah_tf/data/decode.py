@@ -12,7 +12,9 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from ssah_tf.data.open_picture import open_picture
+from ssah_tf.data.cut_jpeg import mend
+from ssah_tf.data.formats import JPEG
+from ssah_tf.data.open_picture import File, format_in, from_its_beginning, open_picture
 from ssah_tf.data.upright import Upright
 from ssah_tf.system.errors import ImageError, TooManyPixels
 from ssah_tf.system.text import first_line, printable
@@ -28,6 +30,9 @@ MAX_PIXELS = 150_000_000
 #: JPEG may have been told to be decoded at less.
 Admit = Callable[[Image.Image, tuple[int, int]], None]
 
+#: Is called with a line about a file that is damaged, and is read nevertheless.
+Damaged = Callable[[str], None]
+
 # Pillow warns from half of its own limit, 179 million pixels, on; the limit above stands for it.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
@@ -38,6 +43,7 @@ def decode(
     name: str | None = None,
     max_pixels: int | None = None,
     admit: Admit | None = None,
+    damaged: Damaged | None = None,
 ) -> np.ndarray:
     """Decode an image file, crop it to its central square and resize that.
 
@@ -47,12 +53,16 @@ def decode(
     `size` or more is decoded at 1/2, 1/4 or 1/8 of its size, which libjpeg does much quicker, but
     never below twice `size` on its shorter side.
 
+    A JPEG that ends too early is read as far as it goes, if a small rest is missing; see
+    `cut_jpeg.mend`.
+
     Args:
         source: Path of the file, its bytes, or the open file.
         size: Side of the square result in pixels.
         name: What error messages call the image; the path by default.
         max_pixels: Images with more are refused before they are decoded; `MAX_PIXELS` by default.
         admit: See `readable`.
+        damaged: See `readable`.
 
     Returns:
         uint8 array of shape `(size, size, 3)`, RGB.
@@ -61,7 +71,7 @@ def decode(
         ImageError: The file is missing, empty, corrupt or truncated. One line.
         TooManyPixels: It is too large.
     """
-    with readable(source, size, name, max_pixels, admit) as image:
+    with readable(source, size, name, max_pixels, admit, damaged) as image:
         return image.square(size)
 
 
@@ -89,6 +99,7 @@ def readable(
     name: str | None = None,
     max_pixels: int | None = None,
     admit: Admit | None = None,
+    damaged: Damaged | None = None,
 ) -> Iterator[Upright]:
     """An image file, upright, not smaller than twice `size` but for small originals.
 
@@ -100,6 +111,7 @@ def readable(
         name: See `decode`.
         max_pixels: See `decode`.
         admit: Looks at a picture before it takes memory; an `ImageError` of it refuses the picture.
+        damaged: Is told of a file whose end is missing; an `ImageError` of it refuses the file.
 
     Raises:
         ImageError: The file is missing, empty, corrupt or truncated. One line.
@@ -127,6 +139,13 @@ def readable(
                 upright = Upright(image, lambda: open_picture(file))
             except ImageError as error:
                 raise ImageError(f"{name}: {error}") from None
+            except OSError:
+                found = mended(file, size)
+                if found is None:
+                    raise
+                upright, why = found
+                if damaged is not None:
+                    damaged(f"{name}: {why}")
             yield upright
     except ImageError:
         raise
@@ -140,3 +159,31 @@ def readable(
     except Exception as error:
         reason = first_line(error)
         raise ImageError(f"{name}: cannot be read as an image ({reason})") from None
+
+
+def mended(file: File, size: int) -> tuple[Upright, str] | None:
+    """The picture in a JPEG file that ends too early, and what is missing; see `cut_jpeg.mend`.
+
+    Args:
+        file: The file.
+        size: See `decode`.
+    """
+    if format_in(file) is not JPEG:
+        return None
+    with from_its_beginning(file) as stream:
+        found = mend(stream.read())
+    if found is None:
+        return None
+    content, why = found
+    image = open_picture(io.BytesIO(content))
+    image.draft(None, (2 * size, 2 * size))
+    return Upright(image, lambda: open_picture(io.BytesIO(content))), why
+
+
+def refuse(why: str) -> None:
+    """Refuse a damaged file: training reads none, not even one that lacks only a little.
+
+    Raises:
+        ImageError: Always.
+    """
+    raise ImageError(why)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ssah_tf.data.decode import decode, regular
+from ssah_tf.data.decode import decode, refuse, regular
 from ssah_tf.data.image_set import ImageSet, content_digest
 from ssah_tf.data.threads import decoder_pool
 from ssah_tf.system.errors import DataError, ImageError
@@ -74,7 +74,7 @@ def check(path: str) -> tuple[str, str]:
         regular(path, path)
         with open(path, "rb") as stream:
             content = stream.read()
-        decode(content, 8, name=path)
+        decode(content, 8, name=path, damaged=refuse)
     except ImageError as error:
         return "", str(error)
     except OSError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ssah_tf.data.decode import decode
+from ssah_tf.data.decode import decode, refuse
 from ssah_tf.data.threads import decoder_pool
 from ssah_tf.data.upright import Upright
 from ssah_tf.system.errors import DataError
@@ -141,7 +141,8 @@ class ImageSet:
         """
         if self.pixels is not None:
             return Upright(Image.fromarray(self.pixels[position])).square(size)
-        return decode(os.path.join(self.root or "", (self.files or self.ids)[position]), size)
+        file = os.path.join(self.root or "", (self.files or self.ids)[position])
+        return decode(file, size, damaged=refuse)
 
 
 def fits(count: int, size: int, budget_mb: int) -> bool:

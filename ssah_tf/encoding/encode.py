@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -36,6 +36,7 @@ class Encoded:
         listed: Where the bad ones are listed; `None` if there are none.
         resumed: How many were new, changed, and so on.
         flat: Pictures of one level. See `flat_pictures`.
+        damaged: Files with a code that were read as far as they go -> what is missing.
     """
 
     images: int
@@ -43,6 +44,7 @@ class Encoded:
     listed: Path | None = None
     resumed: Resumed = field(default_factory=Resumed)
     flat: tuple[str, ...] = ()
+    damaged: dict[str, str] = field(default_factory=dict)
 
 
 class NoImages(SsahError):
@@ -165,16 +167,16 @@ def encode_files(
     lock = folder / ".lock" if is_folder else output.with_name(f".{output.name}.lock")
     with only_one(lock, output):
         kept = Shards(folder, paths, encoder, size or shards.SHARD, suffix)
-        images, bad, resumed, flat = finish(kept, encoder, engine, progress, check)
+        done = finish(kept, encoder, engine, progress, check)
         listed = list_bad(
-            folder / BAD if is_folder else output.with_name(f"{output.name}.bad.jsonl"), bad
+            folder / BAD if is_folder else output.with_name(f"{output.name}.bad.jsonl"), done.bad
         )
         if is_folder:
-            write_summary(kept, images, len(bad))
+            write_summary(kept, done.images, len(done.bad))
         else:
             (write_npy if suffix == ".npz" else write_one_parquet)(output, kept)
             kept.remove()
-    return Encoded(images, bad, listed, resumed, flat)
+    return replace(done, listed=listed)
 
 
 def finish(
@@ -183,16 +185,12 @@ def finish(
     engine: Engine,
     progress: Callable[[int], None],
     check: bool = False,
-) -> tuple[int, dict[str, str], Resumed, tuple[str, ...]]:
-    """Encode what is missing or has changed.
-
-    Returns:
-        The number of images with a code, the bad ones, how many were new, changed, and so on,
-        and the pictures of one level.
-    """
+) -> Encoded:
+    """Encode what is missing or has changed; see `Encoded`."""
     images, done, resumed = 0, 0, Resumed()
     flat: dict[int, list[str]] = {}
     bad: dict[int, dict[str, str]] = {}
+    damaged: dict[int, dict[str, str]] = {}
     left: list[tuple[int, list[str]]] = []
     older: dict[int, Records] = {}
 
@@ -200,7 +198,7 @@ def finish(
         nonlocal images, done, resumed
         images, done = images + len(records), done + len(kept.names(number))
         resumed += how
-        bad[number] = records.bad
+        bad[number], damaged[number] = records.bad, records.damaged
         hashes = (row.tobytes() for row in records.perceptual_hash)
         seen = zip(records.paths, hashes, strict=True)
         flat[number] = flat_pictures(encoder.image_size, seen)
@@ -233,9 +231,16 @@ def finish(
                 if found is not records:
                     kept.write(number, found)
                 count(number, found, how)
-    in_order = {path: why for number in sorted(bad) for path, why in bad[number].items()}
-    level = tuple(chain.from_iterable(flat[number] for number in sorted(flat)))
-    return images, in_order, resumed, level
+    numbers = sorted(bad)
+    level = tuple(chain.from_iterable(flat[number] for number in numbers))
+    return Encoded(
+        images,
+        {path: why for number in numbers for path, why in bad[number].items()},
+        None,
+        resumed,
+        level,
+        {path: why for number in numbers for path, why in damaged[number].items()},
+    )
 
 
 def parquet_there() -> bool:

@@ -66,7 +66,8 @@ def read_records(path: Path, if_older: str = "encode again into a new --output")
 
 def write_npz(path: Path, records: Records) -> None:
     """Write records as arrays; names and reasons as JSON, in bytes."""
-    text = json.dumps({**about_of(records), "paths": records.paths, "bad": records.bad})
+    said = {"paths": records.paths, "bad": records.bad, "damaged": records.damaged}
+    text = json.dumps({**about_of(records), **said})
     width = code_bytes(records.bits)
     appearance: dict[str, Any] = {}
     if records.appearance_bits:
@@ -106,13 +107,17 @@ def read_npz(path: Path) -> Records:
         arrays["mtime_ns"],
         arrays["perceptual_hash"],
         dict(about["bad"]),
+        damaged=dict(about.get("damaged", {})),
     )
 
 
 def write_parquet(path: Path, records: Records) -> None:
-    """Write records as a table of the images with a code; the bad ones stand in its metadata."""
+    """Write records as a table of the images with a code; its metadata say what is bad."""
     pyarrow = import_pyarrow()
-    bad = {as_unicode(name): as_unicode(reason) for name, reason in records.bad.items()}
+    said = {
+        what: json.dumps({as_unicode(name): as_unicode(why) for name, why in found.items()})
+        for what, found in (("bad", records.bad), ("damaged", records.damaged))
+    }
     width = code_bytes(records.bits)
     columns = {"appearance": [row.tobytes() for row in records.codes[:, width:]]}
     table = pyarrow.table(
@@ -125,7 +130,7 @@ def write_parquet(path: Path, records: Records) -> None:
             "mtime_ns": records.mtime_ns,
             "perceptual_hash": [row.tobytes() for row in records.perceptual_hash],
         },
-        schema=parquet_schema({**about_of(records), "bad": json.dumps(bad)}),
+        schema=parquet_schema({**about_of(records), **said}),
     )
     pyarrow.parquet.write_table(table, path, write_page_checksum=True)
 
@@ -151,6 +156,7 @@ def read_parquet(path: Path) -> Records:
         table["mtime_ns"].to_numpy(),
         as_rows(table["perceptual_hash"].to_pylist(), HASH_BYTES),
         dict(parse_json(about["bad"])),
+        damaged=dict(parse_json(about.get("damaged", "{}"))),
     )
 
 

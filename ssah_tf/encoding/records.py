@@ -7,7 +7,7 @@
 import contextlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 import numpy as np
@@ -45,6 +45,8 @@ class Record:
         mtime_ns: Time of the last change, nanoseconds.
         perceptual_hash: See `data.perceptual_hash`; empty if the code alone was asked for.
         code: Full code: packed code, and behind it the packed appearance code, if there is one.
+        damaged: What is missing in a file that was read as far as it goes, a line; "" for a whole
+            one, or a content whose code was known.
     """
 
     path: str
@@ -53,6 +55,7 @@ class Record:
     mtime_ns: int
     perceptual_hash: bytes
     code: Uint8
+    damaged: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,9 +101,9 @@ def encode_records(
     """
     known, of_features, checked = known or {}, of_features or {}, False
 
-    def read(path: str) -> tuple[tuple[str, bytes, int, int, bytes], Uint8] | Unreadable:
-        """The columns of a record but its code, and the code if it is known, else the pixels."""
-        place = os.path.join(folder, path)
+    def read(path: str) -> tuple[Record, Uint8] | Unreadable:
+        """A record without its code, and the code if it is known, else the pixels."""
+        place, lines = os.path.join(folder, path), list[str]()
         try:
             found = regular(place, path)
             with open(place, "rb") as stream:
@@ -109,13 +112,14 @@ def encode_records(
             if digest in known:
                 seen, value = known[digest]
             else:
-                value = decode(content, encoder.image_size, name=path)
+                value = decode(content, encoder.image_size, name=path, damaged=lines.append)
                 seen = b"" if code_only else perceptual_hash(value)
         except ImageError as error:
             return Unreadable(path, str(error))
         except OSError as error:
             return Unreadable(path, f"{printable(path)}: {error.strerror or error}", True)
-        return (path, digest, found.st_size, found.st_mtime_ns, seen), value
+        facts = digest, found.st_size, found.st_mtime_ns, seen
+        return Record(path, *facts, np.zeros(0, np.uint8), "".join(lines)), value
 
     for batch in in_batches(read, paths, BATCH):
         good = [one for one in batch if not isinstance(one, Unreadable)]
@@ -123,7 +127,7 @@ def encode_records(
         new = [place for place, value in enumerate(values) if value.ndim == 3]
         given = {
             place: of_features[digest]
-            for place, digest in ((place, good[place][0][1]) for place in new)
+            for place, digest in ((place, good[place][0].digest) for place in new)
             if digest in of_features
         }
         if given and not checked:
@@ -135,13 +139,13 @@ def encode_records(
             pixels = np.stack([values[place] for place in left])
             given |= dict(zip(left, encoder.full_codes(pixels), strict=True))
         records = (
-            Record(*columns, code=given.get(place, value))
-            for place, (columns, value) in enumerate(good)
+            replace(record, code=given.get(place, value))
+            for place, (record, value) in enumerate(good)
         )
         yield [one if isinstance(one, Unreadable) else next(records) for one in batch]
 
 
-def encode_readable(encoder: Encoder, paths: list[str]) -> tuple[Uint8, list[str]]:
+def encode_readable(encoder: Encoder, paths: list[str]) -> tuple[Uint8, list[str], list[str]]:
     """Codes of queries.
 
     Args:
@@ -149,13 +153,14 @@ def encode_readable(encoder: Encoder, paths: list[str]) -> tuple[Uint8, list[str
         paths: Image files.
 
     Returns:
-        The full codes of those that can be read, uint8 `(n, bytes)`, and for each path "" or why it
-        cannot be read.
+        The full codes of those that can be read, uint8 `(n, bytes)`; for each path "" or why it
+        cannot be read; and a line for each that was read as far as it goes.
     """
     found = [one for batch in encode_records(encoder, paths, code_only=True) for one in batch]
     codes = [one.code for one in found if isinstance(one, Record)]
     reasons = [one.reason if isinstance(one, Unreadable) else "" for one in found]
-    return stacked(codes, encoder.bits, encoder.appearance_bits), reasons
+    damaged = [one.damaged for one in found if isinstance(one, Record) and one.damaged]
+    return stacked(codes, encoder.bits, encoder.appearance_bits), reasons, damaged
 
 
 def flat_pictures(size: int, seen: Iterable[tuple[str, bytes]]) -> list[str]:
@@ -199,6 +204,7 @@ class Records:
         perceptual_hash: Uint8 `(n, HASH_BYTES)`; see `data.perceptual_hash`.
         bad: Path -> the reason why the image has no code.
         not_opened: Those of the bad ones whose file could not even be read, here. It is not kept.
+        damaged: Path -> what is missing in a file with a code. See `Record`.
     """
 
     model_id: str
@@ -212,6 +218,7 @@ class Records:
     perceptual_hash: Uint8
     bad: dict[str, str]
     not_opened: tuple[str, ...] = ()
+    damaged: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, encoder: Encoder, found: Sequence[Record | Unreadable]) -> "Records":
@@ -230,6 +237,7 @@ class Records:
             as_rows([one.perceptual_hash for one in good], HASH_BYTES),
             {one.path: one.reason for one in bad},
             tuple(one.path for one in bad if one.not_opened),
+            {one.path: one.damaged for one in good if one.damaged},
         )
 
     def __len__(self) -> int:
@@ -240,7 +248,8 @@ class Records:
         for path, digest, size, mtime_ns, seen, code in zip(
             self.paths, *columns, self.codes, strict=True
         ):
-            yield Record(path, digest.tobytes(), size, mtime_ns, seen.tobytes(), code)
+            facts = digest.tobytes(), size, mtime_ns, seen.tobytes()
+            yield Record(path, *facts, code, self.damaged.get(path, ""))
 
     def whole(self) -> bool:
         """Whether the columns have the forms that they should have: a stranger's may not."""
@@ -252,7 +261,8 @@ class Records:
             (self.mtime_ns, np.int64, (rows,)),
             (self.perceptual_hash, np.uint8, (rows, HASH_BYTES)),
         )
-        texts = (self.model_id, *self.paths, *self.bad, *self.bad.values())
+        said = (*self.bad.items(), *self.damaged.items())
+        texts = (self.model_id, *self.paths, *(text for pair in said for text in pair))
         return all(isinstance(text, str) for text in texts) and all(
             column.dtype == np.dtype(kind) and column.shape == shape
             for column, kind, shape in forms

@@ -115,7 +115,9 @@ def merge(encoder: Encoder, entries: Entries, fresh: Records) -> tuple[Records |
             old = was if isinstance(was, Record) else None
             mended += old is None
             changed += old is not None and old.digest != found.digest
-            kept += old is not None and old.digest == found.digest
+            if old is not None and old.digest == found.digest:
+                kept += 1
+                found = replace(found, damaged=old.damaged)  # it was not decoded again
         same = same and facts(was) == facts(found)
         merged.append(replace(found, path=name))
     numbers = Resumed(0, changed, mended, kept + len(gone), len(now), gone)

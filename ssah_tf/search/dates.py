@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 from ssah_tf.data.capture_time import Moment, moment_in
 from ssah_tf.data.exif import camera, read_exif
+from ssah_tf.data.second_pictures import second_pictures
 from ssah_tf.data.threads import in_batches
 from ssah_tf.search.photo_table import Photo
 
@@ -42,12 +43,18 @@ def with_dates(
 
 
 def dated(photo: Photo) -> Photo:
-    """A photo with the date and the camera of its file; of one that is gone, by its time alone."""
+    """A photo with what its file says of it; of one that is gone, the date of its time alone."""
     exif = read_exif(photo.path)
     moment = moment_in(exif)
     taken = file_date(photo.mtime_ns) if moment is None else exif_date(moment)
     source = "exif" if moment is not None else "file" if taken else "none"
-    return replace(photo, taken=taken, taken_from=source, camera=camera(exif))
+    return replace(
+        photo,
+        taken=taken,
+        taken_from=source,
+        camera=camera(exif),
+        second_pictures=second_pictures(photo.path),
+    )
 
 
 def exif_date(moment: Moment) -> str:

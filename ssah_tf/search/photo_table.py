@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 #: Columns that tables of older versions do not have.
-DATES = ("taken", "taken_from", "camera")
+LATER = ("taken", "taken_from", "camera", "second_pictures")
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Photo:
         taken_from: What says so: `exif`, the time of the `file`, or `none`; "" if the file was not
             asked yet.
         camera: The model that took it; "" if that is not known.
+        second_pictures: What is in the file behind the picture, and beside it; see
+            `data.second_pictures`.
     """
 
     path: str
@@ -48,6 +50,7 @@ class Photo:
     taken: str = ""
     taken_from: str = ""
     camera: str = ""
+    second_pictures: str = ""
 
     def unchanged(self) -> bool:
         """Whether the file has the size and the time of change that it had."""
@@ -64,7 +67,7 @@ class Photo:
         new = replace(Photo.of(record), labels=self.labels)
         if (new.digest, new.mtime_ns) != (self.digest, self.mtime_ns):
             return new
-        return replace(new, taken=self.taken, taken_from=self.taken_from, camera=self.camera)
+        return replace(new, **{name: getattr(self, name) for name in LATER})
 
 
 class PhotoTable(Mapping[int, Photo]):
@@ -72,7 +75,7 @@ class PhotoTable(Mapping[int, Photo]):
 
     Attributes:
         table: PyArrow table with the columns `id`, `path`, `digest`, `size`, `mtime_ns`, `labels`,
-            `perceptual_hash`, `taken`, `taken_from`, `camera`.
+            `perceptual_hash`, `taken`, `taken_from`, `camera`, `second_pictures`.
         ids: int64 `(n,)`.
     """
 
@@ -102,7 +105,7 @@ class PhotoTable(Mapping[int, Photo]):
             ),
             **{
                 name: arrow.array([getattr(photo, name) for photo in rows], arrow.string())
-                for name in DATES
+                for name in LATER
             },
         }
         return cls(arrow.table(columns))
@@ -148,7 +151,7 @@ class PhotoTable(Mapping[int, Photo]):
 
     def in_memory(self) -> dict[int, Photo]:
         """All photos by id: quicker than one by one."""
-        names = ("digest", "size", "mtime_ns", "labels", "perceptual_hash", *DATES)
+        names = ("digest", "size", "mtime_ns", "labels", "perceptual_hash", *LATER)
         rows = zip(self.paths(), *(self.table[name].to_pylist() for name in names), strict=True)
         photos = [Photo(p, d.hex(), s, c, tuple(tags), *more) for p, d, s, c, tags, *more in rows]
         return dict(zip(self, photos, strict=True))
@@ -186,16 +189,16 @@ class PhotoTable(Mapping[int, Photo]):
 
     @classmethod
     def checked(cls, table: "pyarrow.Table", name: str) -> "PhotoTable":
-        """A table that was read, if it has the right columns; an older one has no dates.
+        """A table that was read, if it has the right columns; an older one has fewer.
 
         Raises:
             ValueError: It has not.
         """
         empty = cls.of({}).table
-        if not set(DATES).intersection(table.column_names):
-            arrow = import_pyarrow()
-            for name in DATES:
-                table = table.append_column(name, arrow.array([""] * len(table), arrow.string()))
+        arrow = import_pyarrow()
+        for column in LATER:
+            if column not in table.column_names:
+                table = table.append_column(column, arrow.array([""] * len(table), arrow.string()))
         fits = table.column_names == empty.column_names and all(
             mine == its or column == "path"
             for column, mine, its in zip(

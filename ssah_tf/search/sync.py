@@ -43,6 +43,7 @@ class Synced:
         bad: Files that cannot be read -> the reason; they are not in results.
         passed: What was left out of the folders.
         flat: Those of the new and changed photos that are of one level. See `flat_pictures`.
+        damaged: A line for each of them whose file was read as far as it goes.
     """
 
     added: int = 0
@@ -58,6 +59,7 @@ class Synced:
     bad: dict[str, str] = field(default_factory=dict)
     passed: PassedOver = field(default_factory=PassedOver)
     flat: tuple[str, ...] = field(default=(), compare=False)
+    damaged: tuple[str, ...] = ()
 
     @property
     def photos(self) -> int:
@@ -206,6 +208,7 @@ class Comparison:
             bad=dict(bad),
             passed=self.passed,
             flat=tuple(flat_pictures(self.index.image_size, looks)),
+            damaged=tuple(record.damaged for record in found.values() if record.damaged),
         )
 
     def put_aside(self, numbers: list[int]) -> None:

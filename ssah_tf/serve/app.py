@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from ssah_tf.search.photo_index import Hit, Order
 from ssah_tf.serve.browse_routes import add_browsing
+from ssah_tf.serve.decoders import Upload
 from ssah_tf.serve.label_routes import add_labelling
 from ssah_tf.serve.labelling import Labelling
 from ssah_tf.serve.library import Library, LiveLibrary
@@ -61,18 +62,18 @@ class SearchService(Service):
         ):
             self.metrics.gauge(name, text, value)
 
-    async def decode(self, library: Library, content: bytes) -> np.ndarray:
-        """What the encoder sees of an uploaded image, `(size, size, 3)`.
+    async def decode(self, library: Library, content: bytes, preview: bool = False) -> Upload:
+        """What the encoder sees of an uploaded image; see `Decoders.pixels`.
 
         Raises:
             SsahError: See `Decoders.pixels`.
         """
         size = library.encoder.image_size
-        pixels, took = await self.decoders.pixels(
-            content, size, "the image", self.settings.max_pixels
+        upload = await self.decoders.pixels(
+            content, size, "the image", self.settings.max_pixels, preview
         )
-        self.metrics.work.labels("decode").observe(took)
-        return pixels
+        self.metrics.work.labels("decode").observe(upload.seconds)
+        return upload
 
     def encode(self, library: Library, pixels: np.ndarray) -> np.ndarray:
         """The full code of an image that is decoded, `(1, bytes)`."""

@@ -17,7 +17,7 @@ from PIL import Image
 
 from ssah_tf.data.decode import Admit, decode
 from ssah_tf.data.raw_mode import is_deep, raw_mode
-from ssah_tf.serve.pictures import large, open_inside, stamp_of, thumbnail
+from ssah_tf.serve.pictures import PREVIEW, large, open_inside, stamp_of, thumbnail, whole
 from ssah_tf.system.errors import ImageError, SsahError
 
 #: Lengths of the two parts of a message.
@@ -125,9 +125,14 @@ class Desk:
 
 
 def pixels(about: dict[str, Any], content: bytes, admit: Admit) -> Message:
-    """What an encoder sees of an uploaded image."""
-    found = decode(content, about["size"], about["name"], about["max_pixels"], admit)
-    return {}, found.tobytes()
+    """What an encoder sees of an uploaded image, and the picture for people if it is asked for."""
+    name, limit, lines = about["name"], about["max_pixels"], list[str]()
+    found = decode(content, about["size"], name, limit, admit, lines.append)
+    drawn = b""
+    if about["preview"]:
+        with contextlib.suppress(ImageError):  # there is no room for it
+            drawn = whole(content, PREVIEW, name, limit)
+    return {"pixels": found.nbytes, "damaged": "".join(lines)}, found.tobytes() + drawn
 
 
 def drawing(draw: Callable[[BinaryIO, str, Admit], bytes]) -> Callable[..., Message]:

@@ -13,7 +13,7 @@ from asyncio.subprocess import PIPE, Process
 from collections import deque
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 
@@ -61,6 +61,22 @@ def death(error: Exception, seconds: float) -> DecoderDied:
     if isinstance(error, TimeoutError):
         return DecoderDied(f"the image: decoding it took over {seconds:g} s")
     return DecoderDied("the image: its decoder ended before it was read")
+
+
+class Upload(NamedTuple):
+    """An image that somebody has sent.
+
+    Attributes:
+        pixels: What an encoder sees of it, uint8 `(size, size, 3)`.
+        seconds: How long it took to decode.
+        damaged: What is missing in it, if it was read as far as it goes; "" for a whole one.
+        preview: The picture as a file for people; empty if it was not asked for, or not drawn.
+    """
+
+    pixels: np.ndarray
+    seconds: float
+    damaged: str
+    preview: bytes
 
 
 class Decoder:
@@ -172,12 +188,16 @@ class Decoders:
         self.died = 0
 
     async def pixels(
-        self, content: bytes, size: int, name: str, max_pixels: int
-    ) -> tuple[np.ndarray, float]:
-        """What an encoder sees of an image, and the seconds that it took; see `decode`.
+        self, content: bytes, size: int, name: str, max_pixels: int, preview: bool = False
+    ) -> Upload:
+        """What an encoder sees of an image; see `decode`.
 
-        Returns:
-            uint8 `(size, size, 3)`.
+        Args:
+            content: The file.
+            size: Side in pixels.
+            name: See `decode`.
+            max_pixels: See `decode`.
+            preview: Whether the picture is to be drawn for people, too.
 
         Raises:
             ImageError: It cannot be read, or is too large.
@@ -185,8 +205,10 @@ class Decoders:
             Busy: No decoder came free in time.
         """
         job = {"work": "pixels", "size": size, "name": name, "max_pixels": max_pixels}
-        about, found = await self.do(job, content, 0)
-        return np.frombuffer(found, np.uint8).reshape(size, size, 3), about["took"]
+        about, found = await self.do({**job, "preview": preview}, content, 0)
+        end = about["pixels"]
+        seen = np.frombuffer(found[:end], np.uint8).reshape(size, size, 3)
+        return Upload(seen, about["took"], about["damaged"], found[end:])
 
     async def draw(self, work: str, path: str, roots: Sequence[str]) -> tuple[bytes, Stamp]:
         """A picture of a file, after all that waits for `pixels`; see `pictures`.

@@ -17,6 +17,8 @@ from ssah_tf.system.errors import SsahError
 THUMBNAIL = 320
 #: Longest side of a large picture.
 LARGE = 2048
+#: Longest side of the picture of what is searched for.
+PREVIEW = 480
 #: Pictures up to this size are sent without loss.
 SMALL = 64
 #: No link is followed and no pipe waited for, where a system knows how; no end of line is changed.
@@ -88,8 +90,27 @@ def thumbnail(stream: BinaryIO, name: str, admit: Admit | None = None) -> bytes:
 
 def large(stream: BinaryIO, name: str, admit: Admit | None = None) -> bytes:
     """The whole picture, not larger than a screen, as a file. See `thumbnail`."""
-    with readable(stream, LARGE // 2, name, admit=admit) as image:
-        shrink = min(1, LARGE / max(image.size))
+    return whole(stream, LARGE, name, admit=admit)
+
+
+def whole(
+    source: bytes | BinaryIO,
+    longest: int,
+    name: str,
+    max_pixels: int | None = None,
+    admit: Admit | None = None,
+) -> bytes:
+    """The whole picture as a file. See `thumbnail`.
+
+    Args:
+        source: The file, or its bytes.
+        longest: What its longest side has at most, in pixels.
+        name: See `thumbnail`.
+        max_pixels: See `decode.decode`.
+        admit: See `thumbnail`.
+    """
+    with readable(source, longest // 2, name, max_pixels, admit) as image:
+        shrink = min(1, longest / max(image.size))
         width, height = (max(1, round(length * shrink)) for length in image.size)
         return encoded(np.asarray(image.resized((width, height), None, Image.Resampling.LANCZOS)))
 

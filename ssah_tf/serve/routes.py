@@ -1,5 +1,6 @@
 """The routes of the service. Each carries its limits: a new one is a change in this file alone."""
 
+import base64
 from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
@@ -109,6 +110,9 @@ def add_search(app: FastAPI, service: "SearchService") -> None:
         order: Annotated[
             Order, Query(description="Of photos of one distance: by appearance and id, or by id.")
         ] = "appearance",
+        preview: Annotated[
+            bool, Query(description="Whether the answer is to have the image as a picture, too.")
+        ] = False,
     ) -> JSONResponse:
         """Neighbours of an image, of a photo of the index, or of a label, nearest first."""
         library = service.live.current
@@ -116,7 +120,7 @@ def add_search(app: FastAPI, service: "SearchService") -> None:
             raise HTTPException(422, "give one of id, path, code and label_like")
         source: np.ndarray
         labels: list[str] = []
-        photo, where = None, filters
+        photo, where, upload = None, filters, None
         if id is not None or path is not None:
             if path is not None:
                 id = await service.run(service.work, library.find, path)
@@ -129,7 +133,8 @@ def add_search(app: FastAPI, service: "SearchService") -> None:
                 service.work, library.like, label_like, filters
             )
         else:
-            source = await service.decode(library, await read_upload(request))
+            upload = await service.decode(library, await read_upload(request), preview)
+            source = upload.pixels
         found_code, hits = await service.run(
             service.work, service.search, library, source, k, radius, where, order
         )
@@ -145,6 +150,8 @@ def add_search(app: FastAPI, service: "SearchService") -> None:
                     "appearance": appearance,
                     "photo": None if photo is None else described(library, photo, root),
                     "labels": labels,
+                    "damaged": upload.damaged if upload else "",
+                    "preview": as_data(upload.preview) if upload else "",
                 },
                 "neighbours": [
                     {**described(library, hit, root), "distance": hit.distance} for hit in hits
@@ -157,8 +164,8 @@ def add_search(app: FastAPI, service: "SearchService") -> None:
     async def encode(request: Request) -> Code:
         """The code of an image."""
         library = service.live.current
-        pixels = await service.decode(library, await read_upload(request))
-        code = await service.run(service.work, service.encode, library, pixels)
+        upload = await service.decode(library, await read_upload(request))
+        code = await service.run(service.work, service.encode, library, upload.pixels)
         own, appearance = in_words(library, code)
         return Code(
             code=own,
@@ -374,9 +381,16 @@ def described(library: Library, hit: Hit, root: str) -> dict[str, Any]:
         "taken": hit.photo.taken,
         "taken_from": hit.photo.taken_from,
         "camera": hit.photo.camera,
+        "second_pictures": hit.photo.second_pictures,
         "thumbnail": f"{root}/photos/{hit.id}/thumbnail?v={version}",
         "image": f"{root}/photos/{hit.id}/image?v={version}",
     }
+
+
+def as_data(picture: bytes) -> str:
+    """A picture as an address that holds it; "" for none."""
+    text = base64.b64encode(picture).decode()
+    return f"data:{media_type(picture)};base64,{text}" if picture else ""
 
 
 def picture(content: bytes) -> Response:

@@ -29,6 +29,10 @@ class PhotoAnswer(BaseModel):
         "has no dates yet."
     )
     camera: str = Field(description='Its model, "" if it is not known.')
+    second_pictures: str = Field(
+        description='What is behind the picture or beside it, such as `gain map, video`; "" for '
+        "nothing."
+    )
     thumbnail: str = Field(description="Address of its thumbnail.")
     image: str = Field(description="Address of the whole picture.")
 
@@ -69,6 +73,14 @@ class Asked(BaseModel):
     photo: PhotoAnswer | None = Field(description="The photo of the index, if it is one.")
     labels: list[str] = Field(
         description="Labels that `label_like` matches; the first is the one that was searched for."
+    )
+    damaged: str = Field(
+        description="What is missing in an image that was read as far as it goes, a line; "
+        '"" for a whole one.'
+    )
+    preview: str = Field(
+        description="Address that holds the image as a picture, upright; "
+        '"" unless `preview` asks for it.'
     )
 
 

@@ -96,7 +96,7 @@ def test_files_without_a_code(photos):
     assert found[1] == Unreadable("empty.jpg", "empty.jpg: empty, or not an image")
     assert found[2] == Unreadable("gone.png", "gone.png: No such file or directory", True)
     assert found[4] == Unreadable(str(photos), f"{photos}: not a regular file")
-    codes, reasons = encode_readable(FakeEncoder(), [str(photos / name) for name in names[:4]])
+    codes, reasons, _ = encode_readable(FakeEncoder(), [str(photos / name) for name in names[:4]])
     assert codes.tolist() == [[10, 20], [20, 40]]
     assert [bool(reason) for reason in reasons] == [False, True, True, False]
 
@@ -118,7 +118,7 @@ def test_known_contents_are_not_encoded_again(photos, facts):
 def test_a_query_is_hashed_in_no_way(photos, facts):
     """Its code is that of the record; there is no digest and no perceptual hash, nor work on it."""
     paths = [str(photos / f"{k}.png") for k in range(5)]
-    codes, reasons = encode_readable(FakeEncoder(), paths)
+    codes, reasons, _ = encode_readable(FakeEncoder(), paths)
     assert reasons == [""] * 5
     (one, *_) = flat(encode_records(FakeEncoder(), paths[:1], code_only=True))
     assert (one.digest, one.perceptual_hash) == (b"", b"")

@@ -276,6 +276,14 @@ def test_the_rest_is_refused(graph, profiles):
             graph(tf.constant(content))
 
 
+def test_a_jpeg_without_its_end_is_refused(graph):
+    """`decode` reads it as far as it goes."""
+    for content in (jpeg(), jpeg(progressive=True)):
+        assert decode(content[:-2], SIZE).shape == (SIZE, SIZE, 3)
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            graph(tf.constant(content[:-2]))
+
+
 def test_orientation_shows(graph):
     """Turned pictures differ: no test above holds for want of an orientation."""
     upright = decode(png(2, 8), SIZE).astype(int)

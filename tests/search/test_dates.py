@@ -12,7 +12,7 @@ from ssah_tf.data.capture_time import parse_moment
 from ssah_tf.search.dates import dated, exif_date, file_date
 from ssah_tf.search.filters import has_word
 from ssah_tf.search.photo_index import PhotoIndex
-from ssah_tf.search.photo_table import DATES, Photo
+from ssah_tf.search.photo_table import LATER, Photo
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.files import checksum
 
@@ -102,7 +102,7 @@ def test_an_older_index_is_read_and_gets_dates_without_encoding(
     place = tmp_path / "index" / about["codes"]
     for name in ("photos", "missing"):
         file = place / f"{name}.parquet"
-        parquet.write_table(parquet.read_table(file).drop_columns(list(DATES)), file)
+        parquet.write_table(parquet.read_table(file).drop_columns(list(LATER)), file)
         about[name]["sha256"] = checksum(file)
     manifest.write_text(json.dumps(about | {"format": 5}))
     older = PhotoIndex.open(tmp_path / "index")

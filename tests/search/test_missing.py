@@ -14,7 +14,7 @@ from ssah_tf.search.backends import folder as module
 from ssah_tf.search.labels import PhotoLabels
 from ssah_tf.search.missing import Aside, from_bytes, to_bytes
 from ssah_tf.search.photo_index import PhotoIndex
-from ssah_tf.search.photo_table import DATES, Photo
+from ssah_tf.search.photo_table import LATER, Photo
 from ssah_tf.search.stats import as_lines, index_stats
 from ssah_tf.system.errors import SsahError
 
@@ -305,7 +305,7 @@ def test_an_older_folder_hands_its_labels_on(tmp_path, encoder, kind, fake_encod
     manifest = world.place / "photos.json"
     about = json.loads(manifest.read_text())
     file = world.place / about["codes"] / "photos.parquet"
-    table = parquet.read_table(file).drop_columns(list(DATES))
+    table = parquet.read_table(file).drop_columns(list(LATER))
     if kind == "text":
         digests = pyarrow.array([digest.hex() for digest in table["digest"].to_pylist()])
         table = table.set_column(2, "digest", digests)

@@ -47,6 +47,8 @@ def test_search_by_image(shared, client):
         "appearance": "",
         "photo": None,
         "labels": [],
+        "damaged": "",
+        "preview": "",
     }
     first = found["neighbours"][0]
     assert first["labels"] == ["red"]

@@ -33,6 +33,13 @@ def picture(side=20, mode="RGB", colour=(200, 30, 40), kind="PNG"):
     return stream.getvalue()
 
 
+def jpeg(size=(500, 400)):
+    noise = np.random.default_rng(0).integers(0, 256, (9, 9, 3), np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(noise).resize(size).save(stream, "JPEG")
+    return stream.getvalue()
+
+
 #: Takes more than may be taken without a question.
 LARGE = picture(2100)
 
@@ -91,9 +98,16 @@ def test_what_they_answer(tmp_path):
 
     async def work(decoders):
         for content in (picture(), LARGE, picture(50, "RGBA", (9, 9, 9, 90)), picture(9, "L", 7)):
-            found, took = await pixels(decoders, content)
-            np.testing.assert_array_equal(found, decode(content, 8))
-            assert took > 0
+            found = await pixels(decoders, content)
+            np.testing.assert_array_equal(found.pixels, decode(content, 8))
+            assert found.seconds > 0
+            assert (found.damaged, found.preview) == ("", b"")
+        cut = await pixels(decoders, jpeg()[:-2])
+        np.testing.assert_array_equal(cut.pixels, decode(jpeg(), 8))
+        assert cut.damaged == "the image: damaged: its end is missing, the picture is there"
+        drawn = await decoders.pixels(jpeg(), 8, "the image", MANY, True)
+        np.testing.assert_array_equal(drawn.pixels, cut.pixels)
+        assert Image.open(io.BytesIO(drawn.preview)).size == (480, 384)
         with pytest.raises(ImageError, match="the image: empty, or not an image"):
             await pixels(decoders, b"no")
         with pytest.raises(TooManyPixels, match="20 x 20 pixels, the limit is 399"):
@@ -122,7 +136,7 @@ def test_one_that_dies_costs_one_picture(kind):
         with pytest.raises(DecoderDied, match=said):
             await asked
         assert decoders.died == 1
-        np.testing.assert_array_equal((await pixels(decoders, LARGE))[0], decode(LARGE, 8))
+        np.testing.assert_array_equal((await pixels(decoders, LARGE)).pixels, decode(LARGE, 8))
         assert not alive(decoder.process.pid)
 
     with_decoders(work, count=1, seconds=60 if kind == "SIGKILL" else 2)

@@ -53,6 +53,8 @@ def test_the_service(index, client):
         "appearance": look,
         "photo": None,
         "labels": [],
+        "damaged": "",
+        "preview": "",
     }
     number = answer.json()["neighbours"][0]["id"]
     for way in (f"id={number}", f"code={code}{look}"):

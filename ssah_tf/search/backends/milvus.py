@@ -37,6 +37,8 @@ HITS = 16_384
 MORE = 64
 #: Queries that are sent together, and by radius; pages, ids and ranges of a request.
 QUERIES, RANGED, ROWS, IDS, RANGES = 64, 8, 8192, 1 << 18, 64
+#: The type of index by which Milvus compares all codes.
+INDEX = "BIN_FLAT"
 #: Seconds until a call is given up.
 TIMEOUT = 120.0
 
@@ -74,6 +76,39 @@ class Collection:
                 self.name, filter=which, output_fields=list(fields), **how
             )
         return found
+
+    def count(self, which: str = "") -> int:
+        """Number of the entities that meet a condition, copies of a key included."""
+        return int(self.query(which, "count(*)")[0]["count(*)"])
+
+    def keys(self, which: str) -> list[int]:
+        """Keys of the entities that meet a condition.
+
+        Raises:
+            SsahError: A key is there twice.
+        """
+        keys = [row["first"] for row in self.query(which, "first")]
+        self.check_whole(len(keys), which)
+        return keys
+
+    def check_whole(self, found: int, which: str = "") -> None:
+        """Refuse an answer that should have all entities, and has fewer.
+
+        Milvus takes an entity whose key is there already, unless it is asked to replace it. Its
+        queries then leave out others, and its searches take copies out after the limit.
+
+        Args:
+            found: Entities in the answer.
+            which: The condition.
+
+        Raises:
+            SsahError: There are more.
+        """
+        if found < (count := self.count(which)):
+            raise SsahError(
+                f"{self.address}: Milvus finds {found:,} of {count:,} entities: another program "
+                "wrote some of them twice; bring the index in anew, under another name"
+            )
 
     def search(self, **given: Any) -> list[list[dict[str, Any]]]:
         """See `MilvusClient.search`."""
@@ -134,6 +169,7 @@ class MilvusIndex(Index):
                         raise SsahError(f"{address}: no index; make one with `ssah index`")
                     make(client, address.name, codes)
                 found = about(client, address)
+                check_exact(client, address)
                 client.load_collection(address.name, timeout=TIMEOUT)
             return cls(address, client, found)
         except BaseException:
@@ -145,7 +181,9 @@ class MilvusIndex(Index):
         self.client.close()
 
     def __len__(self) -> int:
-        return sum(row["size"] for row in self.pages.query("size > 0", "size"))
+        sizes = [row["size"] for row in self.pages.query("size > 0", "size")]
+        self.pages.check_whole(len(sizes), "size > 0")
+        return sum(sizes)
 
     def __contains__(self, number: int) -> bool:
         ids, _ = self.content(np.array([int(number)]) // BLOCK)
@@ -169,8 +207,8 @@ class MilvusIndex(Index):
 
         First the keys alone, so that no request for ids and codes is too large.
         """
-        firsts = [row["first"] for row in self.pages.query(which, "first")]
-        here, counts = np.unique(np.array(firsts, np.int64) // BLOCK, return_counts=True)
+        firsts = np.array(self.pages.keys(which), np.int64)
+        here, counts = np.unique(firsts // BLOCK, return_counts=True)
         for ranges in grouped(here, counts, here if blocks is None else blocks):
             condition = " or ".join(f"(first >= {low} and first < {high})" for low, high in ranges)
             owners, copies = [], []
@@ -258,6 +296,8 @@ class MilvusIndex(Index):
         queries, appearance = self.split(queries)
         limit = min(HITS, k + MORE)
         found = self.hits(queries, limit)
+        if (fewest := min(map(len, found))) < limit:
+            self.pages.check_whole(fewest)
         again: dict[int, list[int]] = {}
         for at, hits in enumerate(found):
             radius = radius_of(hits, k)
@@ -521,6 +561,21 @@ def about(client: "MilvusClient", address: Address) -> CodesOf:
         ) from None
 
 
+def check_exact(client: "MilvusClient", address: Address) -> None:
+    """Refuse a collection whose codes somebody has given another index.
+
+    Raises:
+        SsahError: It is one that finds some of the nearest only.
+    """
+    for name in client.list_indexes(address.name, field_name="code"):
+        kind = client.describe_index(address.name, name, timeout=TIMEOUT)["index_type"]
+        if kind != INDEX:
+            raise SsahError(
+                f"{address}: its codes have an index {kind}, by which Milvus finds some of the "
+                f"nearest only: drop it, and make one of type {INDEX} with metric HAMMING"
+            )
+
+
 def make(client: "MilvusClient", name: str, codes: CodesOf) -> None:
     """Make the collection of an index."""
     from pymilvus import DataType
@@ -539,5 +594,5 @@ def make(client: "MilvusClient", name: str, codes: CodesOf) -> None:
 def create(client: "MilvusClient", name: str, schema: "CollectionSchema") -> None:
     """Make a collection with the field `code`, and load it."""
     index = client.prepare_index_params()
-    index.add_index("code", index_type="BIN_FLAT", metric_type="HAMMING")
+    index.add_index("code", index_type=INDEX, metric_type="HAMMING")
     client.create_collection(name, schema=schema, index_params=index, num_shards=1, timeout=TIMEOUT)

@@ -12,11 +12,11 @@ import numpy as np
 from ssah_tf.search.backends.address import Address
 from ssah_tf.search.backends.milvus import BLOCK, TIMEOUT, Collection, MilvusIndex, create, faults
 from ssah_tf.search.backends.stored import ABOUT, MISSING, Change, CodesOf
-from ssah_tf.search.photo_table import DATES, Photo
+from ssah_tf.search.photo_table import LATER, Photo
 from ssah_tf.system.errors import SsahError
 
-#: Fields of a photo; those of dates are not there where an older version made the collection.
-FIELDS = "path", "raw", "digest", "size", "mtime_ns", "labels", "perceptual_hash", *DATES
+#: Fields of a photo; the later ones may not be there where an older version made the collection.
+FIELDS = "path", "raw", "digest", "size", "mtime_ns", "labels", "perceptual_hash", *LATER
 #: Bytes of a file in one entity: in base64 they are what a text of Milvus holds at most.
 CHUNK = 48_000
 #: Photos of a request.
@@ -61,7 +61,7 @@ class MilvusPhotos:
                 client.load_collection(collection.name, timeout=TIMEOUT)
             about = client.describe_collection(self.rows.name, timeout=TIMEOUT)
         self.fields = {field["name"] for field in about["fields"]}
-        if not self.fields.issuperset(DATES):
+        if "taken" not in self.fields:
             self.cannot = {**self.cannot, "dates": NO_DATES}
 
     @classmethod
@@ -90,7 +90,7 @@ class MilvusPhotos:
                     row["mtime_ns"],
                     tuple(row["labels"]),
                     bytes.fromhex(row["perceptual_hash"]),
-                    *(row.get(name, "") for name in DATES),
+                    *(row.get(name, "") for name in LATER),
                 )
         return dict(sorted(found.items()))
 
@@ -197,7 +197,7 @@ def as_entity(number: int, photo: Photo) -> dict[str, Any]:
         "mtime_ns": photo.mtime_ns,
         "labels": list(photo.labels),
         "perceptual_hash": photo.perceptual_hash.hex(),
-        **{name: getattr(photo, name) for name in DATES},
+        **{name: getattr(photo, name) for name in LATER},
         "code": NOTHING,
     }
 
@@ -211,7 +211,7 @@ def photo_fields(schema: Any) -> None:
         schema.add_field(name, DataType.VARCHAR, max_length=TEXT)
     for name in ("digest", "perceptual_hash"):
         schema.add_field(name, DataType.VARCHAR, max_length=128)
-    for name in DATES:
+    for name in LATER:
         schema.add_field(name, DataType.VARCHAR, max_length=512)
     for name in ("size", "mtime_ns"):
         schema.add_field(name, DataType.INT64)

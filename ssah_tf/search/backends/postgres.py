@@ -36,7 +36,8 @@ CREATE TABLE {s}.about (layout int, model_id text, bits int, metric text, appear
 CREATE TABLE {s}.photos (
     id bigint PRIMARY KEY, path text, raw bytea, digest bytea, size bigint, mtime_ns bigint,
     labels text[], perceptual_hash bytea, taken text NOT NULL DEFAULT '',
-    taken_from text NOT NULL DEFAULT '', camera text NOT NULL DEFAULT ''
+    taken_from text NOT NULL DEFAULT '', camera text NOT NULL DEFAULT '',
+    second_pictures text NOT NULL DEFAULT ''
 );
 CREATE TABLE {s}.files (name text PRIMARY KEY, content bytea);
 -- Each distinct code once, and the smallest id that has it.
@@ -253,15 +254,19 @@ class PostgresIndex(Index):
         return found[0][0] if found else None
 
     def distance(self, column: LiteralString, query: LiteralString, bits: int) -> "Composed":
-        """Distance of a column to a value as SQL: by pgvector if it is there, or by the core."""
+        """Distance of a column to a value as SQL: by pgvector if it is there, or by the core.
+
+        Never by the operator `<~>`: an index that somebody adds (HNSW, IVFFlat) serves it, and
+        gives some of the nearest codes only.
+        """
         from psycopg import sql
 
         ours = sql.SQL(column)
         given = sql.SQL("{}::bit({})").format(sql.Placeholder(query), sql.Literal(bits))
         if self.vectors is None:
             return sql.SQL("bit_count({} # {})").format(ours, given)
-        operator = sql.SQL("({} OPERATOR({}.<~>) {})")
-        return operator.format(ours, sql.Identifier(self.vectors), given)
+        function = sql.SQL("{}.hamming_distance({}, {})")
+        return function.format(sql.Identifier(self.vectors), ours, given)
 
     def columns(self, codes: np.ndarray) -> list[list[str]]:
         """Full codes as text: codes, and appearance codes if they are there."""

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any, LiteralString, Self
 from ssah_tf.search.backends.address import Address
 from ssah_tf.search.backends.postgres import PostgresIndex, upgrade
 from ssah_tf.search.backends.stored import ABOUT, MISSING, Change, CodesOf
-from ssah_tf.search.photo_table import DATES, Photo
+from ssah_tf.search.photo_table import LATER, Photo
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
 COLUMNS = (
     *("path", "raw", "digest", "size", "mtime_ns", "labels", "perceptual_hash"),
-    *DATES,
+    *LATER,
 )
 #: What stands in for a column that an older version did not make.
-NONE: Mapping[str, LiteralString] = dict.fromkeys(DATES, "''")
+NONE: Mapping[str, LiteralString] = dict.fromkeys(LATER, "''")
 
 
 WRITE = f"""
@@ -63,8 +63,8 @@ class PostgresPhotos:
         }
 
     def columns(self) -> set[str]:
-        """Names of the columns of photos; an older version made no dates."""
-        if not self._columns.issuperset(DATES):
+        """Names of the columns of photos; an older version made fewer."""
+        if not self._columns.issuperset(LATER):
             rows = self.index.rows(
                 "SELECT column_name FROM information_schema.columns "
                 "WHERE table_schema = %s AND table_name = 'photos'",
@@ -109,7 +109,7 @@ class PostgresPhotos:
             connection.execute(
                 sql("DELETE FROM {s}.photos WHERE id = ANY(%s)"), [change.removed.tolist()]
             )
-            for name in set(DATES) - self.columns():
+            for name in set(LATER) - self.columns():
                 add = "ALTER TABLE {s}.photos ADD COLUMN " + name + " text NOT NULL DEFAULT ''"
                 connection.execute(sql(add))
             connection.execute(
@@ -153,4 +153,4 @@ def as_row(photo: Photo) -> tuple[Any, ...]:
     exact = None if path.encode() == raw else raw
     digest, labels = bytes.fromhex(photo.digest), list(photo.labels)
     facts = photo.size, photo.mtime_ns, labels, photo.perceptual_hash
-    return path, exact, digest, *facts, photo.taken, photo.taken_from, photo.camera
+    return path, exact, digest, *facts, *(getattr(photo, name) for name in LATER)

@@ -61,6 +61,7 @@ async function search(asked, file = null) {
   if (asked.id !== null) query.set("id", asked.id);
   else if (!file && asked.code) query.set("code", asked.code);
   else if (!file) query.set("label_like", asked.like);
+  else query.set("preview", true); // the service may turn it otherwise than a browser would
   const begin = performance.now();
   const found = await ask("search?" + query, file);
   const time = Math.max(1, Math.round(performance.now() - begin));
@@ -70,7 +71,7 @@ async function search(asked, file = null) {
   }
   if (file) {
     asked = { ...asked, code: found.query.code + found.query.appearance, model: found.model_id };
-    const state = { name: file.name, preview: await small(file) };
+    const state = { name: file.name, preview: found.query.preview, damaged: found.query.damaged };
     history.pushState(state, "", address(asked));
     fillOptions(asked);
     showViews(asked);
@@ -125,6 +126,7 @@ function showQuery(query) {
   const name = nameOf(query) ?? "A picture by its code";
   $("preview").alt = `What is searched for: ${name}`;
   $("asked-name").textContent = name;
+  $("asked-damaged").textContent = (photo ? "" : capital((history.state?.damaged ?? "").replace("the image: ", "")));
   tags($("asked-labels"), photo?.labels ?? []);
   const others = query.labels.slice(1);
   if (others.length) $("asked-labels").append("Also matches ", ...others.map((like) => leads(element("a", {}, like), { ...NOTHING, like })));

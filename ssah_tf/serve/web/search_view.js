@@ -51,6 +51,7 @@ function details(photo) {
   const rows = [];
   if (photo.distance !== undefined) rows.push(["Distance", `${bitsText(photo.distance)} of ${about.bits}: ${likeness(photo.distance, about.bits)}`]);
   rows.push(["Date from", SOURCES[photo.taken_from] + (offset ? `, UTC${offset}` : "")]);
+  if (photo.second_pictures) rows.push(["Not searched for", photo.second_pictures]);
   if (about.show_place) rows.push(["Place", "…"]);
   $("details").replaceChildren(...rows.flatMap(([term, text]) => [element("dt", {}, term), element("dd", {}, text)]));
   if (about.show_place && $("details-of").open) place(photo);

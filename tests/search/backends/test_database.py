@@ -20,7 +20,7 @@ from ssah_tf.data import load_fashion
 from ssah_tf.search.backends.storage import State
 from ssah_tf.search.duplicates import find_duplicates
 from ssah_tf.search.photo_index import PhotoIndex, load_photos
-from ssah_tf.search.photo_table import DATES
+from ssah_tf.search.photo_table import LATER
 from ssah_tf.search.stats import index_stats
 from ssah_tf.search.sync import Synced
 from ssah_tf.system.errors import SsahError
@@ -223,7 +223,7 @@ def test_an_older_index_is_brought_up_to_date_with_its_labels(postgres, encoder,
     set_about(format=2)  # without missing photos, else the same
     with PhotoIndex.open(place) as opened:
         assert state(opened) == before
-    for name in DATES:
+    for name in LATER:
         run(f"ALTER TABLE {{s}}.photos DROP COLUMN {name}")
     with PhotoIndex.open(place) as opened:
         assert {photo.taken for photo in opened.photos.values()} == {""}

@@ -145,6 +145,43 @@ def test_a_client_killed_in_an_update(milvus):
 
 
 @pytest.mark.slow
+def test_copies_of_another_writer_are_told(milvus):
+    """Milvus takes entities whose keys are there; its answers then lack others, in silence."""
+    index = MilvusIndex.open(parse_address(milvus("copies")), CodesOf(16, "m"))
+    codes = np.array([[n, n] for n in range(40)], np.uint8)
+    ids = np.arange(40) * 4096  # a page each
+    index.add(ids, codes)
+    pages = index.as_pages(ids, codes)
+    index.client.insert(index.address.name, [pages[0]] * 200)
+    index.pages.see_all()
+    raw = index.hits(codes[:1], 64)
+    assert len(raw[0]) < 40  # the copies took the places of the others
+    with pytest.raises(SsahError, match=r"Milvus finds 1 of 240 entities: another program wrote"):
+        index.search(codes[:1], 5)
+    with pytest.raises(SsahError, match="another program wrote some of them twice"):
+        len(index)
+    with pytest.raises(SsahError, match="another program wrote some of them twice"):
+        list(index.items())
+    index.close()
+
+
+@pytest.mark.slow
+def test_an_index_that_is_not_exact_is_refused(milvus):
+    address = parse_address(milvus("graph"))
+    with MilvusIndex.open(address, CodesOf(16, "m")) as index:
+        client, name = index.client, address.name
+        client.release_collection(name)
+        client.drop_index(name, "code")
+        other = client.prepare_index_params()
+        other.add_index(
+            "code", index_type="BIN_IVF_FLAT", metric_type="HAMMING", params={"nlist": 16}
+        )
+        client.create_index(name, other)
+    with pytest.raises(SsahError, match="its codes have an index BIN_IVF_FLAT, by which Milvus"):
+        MilvusIndex.open(address)
+
+
+@pytest.mark.slow
 def test_other_collections_are_refused(milvus):
     address = parse_address(milvus("other"))
     client = module.connect(address)

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from ssah_tf.search.backends.address import is_address
-from ssah_tf.search.backends.postgres import PostgresIndex
+from ssah_tf.search.backends.postgres import PostgresIndex, texts
 from ssah_tf.search.backends.schemes import parse_address
 from ssah_tf.search.backends.stored import CodesOf
+from ssah_tf.search.code_index import CodeIndex
 from ssah_tf.search.photo_index import PhotoIndex
 from ssah_tf.system.errors import SsahError
 
@@ -35,6 +36,10 @@ while True:
     first += 500
     print(first, flush=True)
 """
+
+
+HNSW = "hnsw (code bit_hamming_ops) WITH (m = 2, ef_construction = 4)"
+IVFFLAT = "ivfflat (code bit_hamming_ops) WITH (lists = 20)"
 
 
 def codes_of(ids):
@@ -109,11 +114,44 @@ def test_two_indexes_in_a_database(postgres):
 
 
 def test_distances_by_pgvector_where_it_is(postgres):
-    for database, told in (("pgvector", "<~>"), ("plain", "bit_count")):
+    for database, told in (("pgvector", "hamming_distance"), ("plain", "bit_count")):
         index = PostgresIndex.open(parse_address(postgres("which", database)), CodesOf(12, "m"))
         distance = index.distance("codes.code", "query", 12)
         assert told in distance.as_string(index.connection)
         index.close()
+
+
+@pytest.mark.parametrize("made", [HNSW, IVFFLAT])
+def test_an_index_that_an_administrator_adds(postgres, made, rng):
+    """The planner would take it for the operator; answers stay exact, with `among` and radius."""
+    kind, _ = made.split(" ", 1)
+    index = PostgresIndex.open(parse_address(postgres(f"added_{kind}")), CodesOf(64, "m"))
+    codes = rng.integers(0, 256, (2500, 8), np.uint8)
+    ids = rng.permutation(len(codes))
+    index.add(ids, codes)
+    exact = CodeIndex(64, "m")
+    exact.add(ids, codes)
+    with index.transaction() as connection:
+        connection.execute(index.sql(f"CREATE INDEX added ON {{s}}.codes USING {made}"))
+        connection.execute(index.sql("ANALYZE {s}.codes"))
+    queries = rng.integers(0, 256, (10, 8), np.uint8)
+    by_operator = (
+        "SELECT first, (code <~> {query})::int FROM {s}.codes ORDER BY code <~> {query}, first "
+        "LIMIT 20"
+    ).replace("{query}", f"'{texts(queries[:1], 64)[0]}'::bit(64)")
+    assert "using added" in str(index.rows("EXPLAIN " + by_operator))
+    right, far = exact.search(queries, 20)
+    assert [row for row, _ in index.rows(by_operator)] != right[0].tolist()
+    found, distances = index.search(queries, 20)
+    np.testing.assert_array_equal(found, right)
+    np.testing.assert_array_equal(distances, far)
+    some = ids[::3]
+    pairs = [(index.search(queries, 20, among=some), exact.search(queries, 20, among=some))]
+    pairs += zip(index.range_search(queries, 22), exact.range_search(queries, 22), strict=True)
+    for got, wanted in pairs:
+        np.testing.assert_array_equal(got[0], wanted[0])
+        np.testing.assert_array_equal(got[1], wanted[1])
+    index.close()
 
 
 def test_refusals_show_no_password(postgres):
