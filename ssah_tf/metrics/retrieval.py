@@ -1,6 +1,6 @@
 """Evaluates binary codes as a search engine: every query against the whole database."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -130,7 +130,7 @@ def _rank_all(
     cutoffs: tuple[int, ...],
     progress: Callable[[int, int], None],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Everything that needs the database, chunk by chunk of queries.
+    """Everything that needs the database.
 
     Returns:
         Database images at each distance and the relevant ones among them, both int64
@@ -138,22 +138,49 @@ def _rank_all(
     """
     q = len(query_codes)
     counts = np.empty((q, bits + 1), dtype=np.int64)
-    relevant_counts = np.empty((q, bits + 1), dtype=np.int64)
+    relevant = np.empty((q, bits + 1), dtype=np.int64)
     sorted_ap = np.empty((q, 1 + len(cutoffs)))
-    members = Members(database)
+    found = rankings(query_codes, queries, database_codes, database, bits, progress)
+    for i, (there, right, ranks) in enumerate(found):
+        counts[i], relevant[i] = there, right
+        ap, at = average_precision_of_ranks(ranks, cutoffs)
+        sorted_ap[i] = ap, *at
+    return counts, relevant, sorted_ap
 
+
+def rankings(
+    query_codes: np.ndarray,
+    queries: LabelLists,
+    database_codes: np.ndarray,
+    database: LabelLists,
+    bits: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """The database as each query sees it, chunk by chunk of queries.
+
+    Args:
+        query_codes: Packed codes, uint8 `(q, ceil(bits / 8))`.
+        queries: Their labels.
+        database_codes: Packed codes, uint8 `(n, ceil(bits / 8))`.
+        database: Their labels.
+        bits: Length of a code.
+        progress: Is told (queries done, all) after each chunk.
+
+    Yields:
+        Database images at each distance and the relevant ones among them, both int64
+        `(bits + 1,)`; and the ranks of the relevant ones, ties in database order, int64 `(R,)`.
+    """
+    q, members = len(query_codes), Members(database)
     rows = max(1, _CHUNK_ELEMENTS // len(database_codes))
     for start in range(0, q, rows):
         chunk = slice(start, min(start + rows, q))
         distances = hamming_distances(query_codes[chunk], database_codes)  # (chunk, n)
         for i, row in zip(range(start, chunk.stop), distances, strict=True):
             near = members.of(queries[i])
-            counts[i] = np.bincount(row, minlength=bits + 1)
-            relevant_counts[i] = np.bincount(row[near], minlength=bits + 1)
-            ap, at = average_precision_of_ranks(ranks_of(row, near, counts[i]), cutoffs)
-            sorted_ap[i] = ap, *at
+            counts = np.bincount(row, minlength=bits + 1)
+            relevant = np.bincount(row[near], minlength=bits + 1)
+            yield counts, relevant, ranks_of(row, near, counts)
         progress(chunk.stop, q)
-    return counts, relevant_counts, sorted_ap
 
 
 def _label_lists(name: str, labels: np.ndarray | LabelLists, count: int) -> LabelLists:
