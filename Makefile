@@ -7,7 +7,7 @@ RECIPE ?= fashion
 RUN ?= $(lastword $(sort $(wildcard runs/$(RECIPE)*)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train evaluate report export ablation test test-all lint bench bench-quality clean
+.PHONY: help setup train evaluate report export ablation test test-all lint findings bench bench-quality clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ lint: setup ## Check format, style, the direction of imports, and types
 	cp -r ssah_tf build/lint/ && cp -r training export build/lint/ssah_tf/
 	cd build/lint && $(abspath $(BIN))/lint-imports --no-cache --no-logo ../../pyproject.toml
 	cd build/lint && $(abspath $(BIN))/mypy --config-file ../../pyproject.toml --cache-dir ../mypy ssah_tf
+
+findings: ## Run what is known to be odd in other programs, and print what has changed (downloads)
+	$(PYTHON) findings/run.py
 
 bench-quality: setup ## Compare methods at several numbers of labels (hours; goes on where it was killed)
 	$(BIN)/python benchmarks/quality/run.py

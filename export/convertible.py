@@ -15,6 +15,7 @@ import tensorflow as tf
 from ssah_tf.export.made_up import made_up
 from ssah_tf.export.onnx_model import OPSETS
 from ssah_tf.models.backbones import BACKBONES, KerasApplication, KerasHub, with_file
+from ssah_tf.models.conversion import to_onnx
 from ssah_tf.system.errors import RecipeError
 from ssah_tf.system.onnx_session import open_session
 from ssah_tf.system.text import first_line, plain_console

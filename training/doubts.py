@@ -54,7 +54,10 @@ def doubts_of_split(query: LabelLists, database: LabelLists, classes: tuple[str,
     if len(query) < FEW:
         lines.append(f"only {len(query)} queries: each moves a mean by {1 / len(query):.2f}")
     if missing := int((relevant == 0).sum()):
-        lines.append(f"{missing:,} queries have nothing relevant in the database, and count 0")
+        lines.append(
+            f"{missing:,} of {len(query):,} queries have nothing relevant in the database, and "
+            f"count 0: perfect codes reach an mAP of {1 - missing / len(query):.4f}"
+        )
     return lines
 
 

@@ -189,10 +189,32 @@ def baseline(
     print_result(run, metrics)
 
 
+def list_libraries(name: str | None) -> str | None:
+    """Print what `--as` knows, and end, if that is asked for."""
+    if name != "list":
+        return name
+    from ssah_tf.metrics.other_libraries import LIBRARIES
+
+    for known, library in LIBRARIES.items():
+        typer.echo(f"{known}: {library.call}")
+    raise typer.Exit
+
+
 @app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Measure the encoder of this run folder.")],
     data: Moved = None,
+    library: Annotated[
+        str | None,
+        typer.Option(
+            "--as",
+            metavar="NAME|list",
+            is_eager=True,
+            callback=list_libraries,
+            help="Print what another library would print as mAP of the measured codes, and measure "
+            "nothing anew.",
+        ),
+    ] = None,
 ) -> None:
     """Measure retrieval of a run's queries against its database.
 
@@ -201,11 +223,14 @@ def evaluate(
     need("train", "ssah evaluate")
     import_tensorflow()
     from ssah_tf.training import tables
+    from ssah_tf.training.as_others import print_as
     from ssah_tf.training.measure import measure
     from ssah_tf.training.photos import some_images
     from ssah_tf.training.run import Run
 
     opened, found = find_photos(Run.open(run), data)
+    if library is not None:
+        return print_as(opened, found.images, library)
     spec = opened.recipe.data
     images = some_images(found).hold(spec.image_size, spec.cache_mb)
     metrics = measure(opened, images, progress_bar)

@@ -28,7 +28,7 @@ def chance_levels(
     Returns:
         `map_tie_aware`, `map_sorted` (the same: ties in an order that knows no labels),
         `precision_in_radius`, `empty_ball_share`; and by k `map_tie_aware_at_k`,
-        `map_sorted_at_k`, `precision_at_k`.
+        `map_sorted_by_hits_at_k`, `precision_at_k`.
     """
     whole = float(chance_average_precision(relevant, database).mean())
     filled = 1 - chance_of_empty_ball(database, bits, radius)
@@ -39,7 +39,7 @@ def chance_levels(
             k: float(tie_aware_average_precision(counts, relevant, k).mean()) for k in cutoffs
         },
         "map_sorted": whole,
-        "map_sorted_at_k": {
+        "map_sorted_by_hits_at_k": {
             k: float(chance_by_hits(relevant[:, 0], database, k).mean()) for k in cutoffs
         },
         "precision_at_k": {

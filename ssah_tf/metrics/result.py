@@ -17,8 +17,8 @@ class RetrievalResult:
         map_tie_aware: Mean tie-aware average precision over the whole ranking: the number to quote.
         map_interval: 95 % bootstrap interval of `map_tie_aware` over queries, or `None`.
         map_tie_aware_at_k: k -> mean of E[sum of rel_i * prec_i for i <= k] / min(R, k).
-        map_sorted: mAP of the ranking with ties in database order.
-        map_sorted_at_k: k -> the same over the top k, divided by the hits in the top k.
+        map_sorted: mAP of the ranking with ties in the order of a database shuffled by `seed`.
+        map_sorted_by_hits_at_k: k -> the same over the top k, divided by the hits in the top k.
         precision_at_k: k -> mean expected share of relevant images in the top k.
         precision_in_radius: Mean precision of the Hamming ball of `radius`, 0 if it is empty.
         empty_ball_share: Share of queries whose ball of `radius` holds nothing.
@@ -32,7 +32,7 @@ class RetrievalResult:
         chance_per_class: The same of `map_per_class`.
         query_classes: Number of classes that have queries, of all those in `map_per_class`.
         n_bootstrap: Resamples behind `map_interval`.
-        seed: Seed of the resamples.
+        seed: Seed of the resamples, and of the order of the database in sorted numbers.
         average_precision: Tie-aware average precision of each query, in the order of the queries.
     """
 
@@ -45,7 +45,7 @@ class RetrievalResult:
     map_interval: tuple[float, float] | None
     map_tie_aware_at_k: dict[int, float]
     map_sorted: float
-    map_sorted_at_k: dict[int, float]
+    map_sorted_by_hits_at_k: dict[int, float]
     precision_at_k: dict[int, float]
     precision_in_radius: float
     empty_ball_share: float
@@ -71,9 +71,10 @@ class RetrievalResult:
             "map_interval": f"95 % percentile bootstrap over queries, {self.n_bootstrap} "
             f"resamples, seed {self.seed}; it does not cover the spread between training seeds.",
             "map_tie_aware_at_k": "As map_tie_aware over the top k only, divided by min(R, k).",
-            "map_sorted": "Ties in database order (stable sort); divided by R.",
-            "map_sorted_at_k": "Ties in database order; divided by the relevant images found in "
-            "the top k, as most papers on hashing do; 0 if there are none.",
+            "map_sorted": f"The database is shuffled by seed {self.seed}, then ranked by a stable "
+            "sort, so ties stay in that random order; divided by R.",
+            "map_sorted_by_hits_at_k": "As map_sorted over the top k only, divided by the relevant "
+            "images found there, as most papers on hashing do; 0 if there are none.",
             "precision_at_k": "Expected share of relevant images in the top k over all orders of "
             "ties; places beyond the end of the database count as not relevant.",
             "precision_in_radius": f"Share of relevant images within Hamming distance {r}, mean "
@@ -107,7 +108,7 @@ class RetrievalResult:
             "map_interval": None if self.map_interval is None else list(self.map_interval),
             "map_tie_aware_at_k": by_rank(self.map_tie_aware_at_k),
             "map_sorted": self.map_sorted,
-            "map_sorted_at_k": by_rank(self.map_sorted_at_k),
+            "map_sorted_by_hits_at_k": by_rank(self.map_sorted_by_hits_at_k),
             "precision_at_k": by_rank(self.precision_at_k),
             "radius": self.radius,
             "precision_in_radius": self.precision_in_radius,

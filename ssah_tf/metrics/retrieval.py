@@ -1,6 +1,7 @@
 """Evaluates binary codes as a search engine: every query against the whole database."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from ssah_tf.metrics.tie_aware import (
     tie_aware_precision,
 )
 from ssah_tf.system.parallel import parallel
+
+#: What is measured of a query.
+Measured = TypeVar("Measured")
 
 # Distances that a thread holds at a time.
 _CHUNK_ELEMENTS = 1 << 18
@@ -50,7 +54,7 @@ def evaluate_retrieval(
         cutoffs: Ranks k for AP@k and P@k. One beyond the database is allowed: the missing places
             count as not relevant.
         radius: Hamming radius of the precision within a ball, 0 to `bits`.
-        seed: Seed of the bootstrap.
+        seed: Seed of the bootstrap, and of the order of the database in sorted numbers.
         n_bootstrap: Resamples of the bootstrap; 0 leaves the interval out.
         progress: Is told (queries done, all) now and then.
 
@@ -75,8 +79,9 @@ def evaluate_retrieval(
     if not _is_whole(n_bootstrap) or n_bootstrap < 0:
         raise ValueError(f"n_bootstrap: received {n_bootstrap!r}, expected a whole number >= 0")
 
+    order = database_order(len(database_codes), seed)
     counts, relevant, sorted_ap = _rank_all(
-        query_codes, queries, database_codes, database, bits, cutoffs, progress
+        query_codes, queries, database_codes[order], database.take(order), bits, cutoffs, progress
     )
     ap = tie_aware_average_precision(counts, relevant)  # (q,)
     precision, recall = precision_recall_by_radius(counts, relevant)  # (q, bits + 1) each
@@ -96,7 +101,7 @@ def evaluate_retrieval(
             k: float(tie_aware_average_precision(counts, relevant, k).mean()) for k in cutoffs
         },
         map_sorted=float(sorted_means[0]),
-        map_sorted_at_k=dict(zip(cutoffs, sorted_means[1:].tolist(), strict=True)),
+        map_sorted_by_hits_at_k=dict(zip(cutoffs, sorted_means[1:].tolist(), strict=True)),
         precision_at_k={k: float(tie_aware_precision(counts, relevant, k).mean()) for k in cutoffs},
         precision_in_radius=float(precision[:, radius].mean()),
         empty_ball_share=float((counts[:, : radius + 1].sum(axis=1) == 0).mean()),
@@ -115,6 +120,14 @@ def evaluate_retrieval(
     )
 
 
+def database_order(images: int, seed: int) -> np.ndarray:
+    """The random order in which sorted numbers take the database, int64 `(images,)`.
+
+    Databases often come class by class, and the class that comes first would win all ties.
+    """
+    return np.random.default_rng(seed).permutation(images)
+
+
 def _rank_all(
     query_codes: np.ndarray,
     queries: LabelLists,
@@ -124,7 +137,7 @@ def _rank_all(
     cutoffs: tuple[int, ...],
     progress: Callable[[int, int], None],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Everything that needs the database, chunk by chunk of queries.
+    """Everything that needs the database.
 
     Returns:
         Database images at each distance and the relevant ones among them, both int64
@@ -132,24 +145,63 @@ def _rank_all(
     """
     q = len(query_codes)
     counts = np.empty((q, bits + 1), dtype=np.int64)
-    relevant_counts = np.empty((q, bits + 1), dtype=np.int64)
+    relevant = np.empty((q, bits + 1), dtype=np.int64)
     sorted_ap = np.empty((q, 1 + len(cutoffs)))
-    members = Members(database)
 
-    def rank(start: int) -> None:
+    def measure(
+        there: np.ndarray, right: np.ndarray, ranks: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, tuple[float, ...]]:
+        ap, at = average_precision_of_ranks(ranks, cutoffs)
+        return there, right, (ap, *at)
+
+    found = rankings(query_codes, queries, database_codes, database, bits, measure, progress)
+    for i, (there, right, precisions) in enumerate(found):
+        counts[i], relevant[i], sorted_ap[i] = there, right, precisions
+    return counts, relevant, sorted_ap
+
+
+def rankings(
+    query_codes: np.ndarray,
+    queries: LabelLists,
+    database_codes: np.ndarray,
+    database: LabelLists,
+    bits: int,
+    measure: Callable[[np.ndarray, np.ndarray, np.ndarray], Measured],
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Iterator[Measured]:
+    """What is measured of the database as each query sees it, on all cores.
+
+    Args:
+        query_codes: Packed codes, uint8 `(q, ceil(bits / 8))`.
+        queries: Their labels.
+        database_codes: Packed codes, uint8 `(n, ceil(bits / 8))`.
+        database: Their labels.
+        bits: Length of a code.
+        measure: Is given the database images at each distance and the relevant ones among them,
+            both int64 `(bits + 1,)`; and the ranks of the relevant ones, ties in database order,
+            int64 `(R,)`. Several threads call it at once.
+        progress: Is told (queries done, all) now and then.
+
+    Yields:
+        What `measure` gives, query after query.
+    """
+    q, members = len(query_codes), Members(database)
+    rows = max(1, _CHUNK_ELEMENTS // len(database_codes))
+
+    def rank(start: int) -> list[Measured]:
         chunk = slice(start, min(start + rows, q))
+        found = []
         distances = hamming_distances(query_codes[chunk], database_codes)  # (chunk, n)
         for i, row in zip(range(start, chunk.stop), distances, strict=True):
-            ranks, counts[i], relevant_counts[i] = ranked(row, members.mask(queries[i]), bits + 1)
-            ap, at = average_precision_of_ranks(ranks, cutoffs)
-            sorted_ap[i] = ap, *at
+            ranks, there, right = ranked(row, members.mask(queries[i]), bits + 1)
+            found.append(measure(there, right, ranks))
+        return found
 
-    rows = max(1, _CHUNK_ELEMENTS // len(database_codes))
     starts = range(0, q, rows)
     for first in range(0, len(starts), _CHUNKS):
-        parallel(rank, starts[first : first + _CHUNKS])
+        for found in parallel(rank, starts[first : first + _CHUNKS]):
+            yield from found
         progress(min(starts[first] + rows * _CHUNKS, q), q)
-    return counts, relevant_counts, sorted_ap
 
 
 def _label_lists(name: str, labels: np.ndarray | LabelLists, count: int) -> LabelLists:

@@ -64,6 +64,8 @@ PARSED = {
         "an index of this very folder: tests/cli/test_label.py"
     ),
     "ssah load index milvus://localhost:19530/holidays": "a Milvus: tests/search/backends",
+    "ssah evaluate runs/fixed": "the run that tests/test_fixed_run.py keeps",
+    "ssah evaluate runs/fixed --as ranx": "the same; tests/cli/test_cli.py has another run",
 }
 #: Beginnings of commands of other programs -> why they are not run.
 OTHERS = {
@@ -84,6 +86,8 @@ OTHERS = {
     "export TF_CONFIG=": HOSTS,
     "python benchmarks/mutants.py": "cosmic-ray: tests/benchmarks/test_mutants.py",
     "python benchmarks/afternoon.py": "some 20 minutes, and photos",
+    "python benchmarks/chance_of_lists.py": "lists; tests/benchmarks/test_chance_of_lists.py",
+    "cp -r tests/fixed_run": "the run that tests/test_fixed_run.py keeps",
     "make": "that the verbs exist is tested below",
 }
 

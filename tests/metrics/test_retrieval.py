@@ -40,17 +40,12 @@ def four_images():
 
 
 def test_by_hand(four_images):
-    """Query 0: tie-aware AP 31/36, sorted AP 29/36 (ranking 1 0 1 1); query 1 counts 0 in all.
-
-    At k = 2, query 0: tie-aware AP 3/4, P 3/4; sorted ranking 1 0, one hit at rank 1, AP 1.
-    """
+    """Query 0: tie-aware AP 31/36, at k = 2 AP 3/4 and P 3/4; query 1 counts 0 in all."""
     result = evaluate_retrieval(**four_images, cutoffs=(2, 100), radius=1)
     assert (result.queries, result.database, result.bits) == (2, 4, 12)
     assert result.average_precision == pytest.approx((31 / 36, 0), abs=1e-12)
     assert result.map_tie_aware == pytest.approx(31 / 72, abs=1e-12)
     assert result.map_tie_aware_at_k == pytest.approx({2: 3 / 8, 100: 31 / 72}, abs=1e-12)
-    assert result.map_sorted == pytest.approx(29 / 72, abs=1e-12)
-    assert result.map_sorted_at_k == pytest.approx({2: 1 / 2, 100: 29 / 72}, abs=1e-12)
     assert result.precision_at_k == pytest.approx({2: 3 / 8, 100: 3 / 200}, abs=1e-12)
     assert result.queries_without_relevant == 1
     assert result.map_per_class == pytest.approx((31 / 36, None, 0), abs=1e-12)
@@ -61,6 +56,43 @@ def test_by_hand(four_images):
     recall = [1 / 6, 1 / 3] + [1 / 2] * 11
     assert result.radius_precision == pytest.approx(precision, abs=1e-12)
     assert result.radius_recall == pytest.approx(recall, abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_sorted_numbers_take_the_database_in_a_random_order(four_images, seed):
+    """Query 0 sees 1 0 1 1 or 1 1 0 1, after which of the tied images the seed puts first.
+
+    AP is (1 + 2/3 + 3/4) / 3 = 29/36 or (1 + 1 + 3/4) / 3 = 33/36; at k = 2 it is 1 by hits.
+    """
+    order = retrieval_module.database_order(4, seed).tolist()
+    assert sorted(order) == [0, 1, 2, 3]
+    relevant_last = order.index(1) < order.index(2)
+    result = evaluate_retrieval(**four_images, cutoffs=(2, 100), seed=seed)
+    expected = (29 if relevant_last else 33) / 72
+    assert result.map_sorted == pytest.approx(expected, abs=1e-12)
+    assert result.map_sorted_by_hits_at_k == pytest.approx({2: 1 / 2, 100: expected}, abs=1e-12)
+    assert f"shuffled by seed {seed}," in result.definitions()["map_sorted"]
+
+
+def test_seeds_order_ties_both_ways(four_images):
+    found = {evaluate_retrieval(**four_images, seed=seed).map_sorted for seed in range(6)}
+    assert len(found) == 2
+
+
+def test_sorted_numbers_do_not_depend_on_the_order_of_the_classes():
+    """All codes are equal: in class order the first class would find itself alone, with AP 1.
+
+    Ties in random order give about the tie-aware number, whatever order the database has.
+    """
+    classes = np.repeat(np.arange(4), 500)
+    for database in (classes, classes[::-1]):
+        result = evaluate_retrieval(
+            np.zeros((1, 1), np.uint8), np.eye(4, dtype=np.uint8)[:1],
+            np.zeros((2000, 1), np.uint8), np.eye(4, dtype=np.uint8)[database], 8, cutoffs=(500,),
+        )  # fmt: skip
+        assert result.map_tie_aware == pytest.approx(1 / 4, abs=0.01)
+        assert result.map_sorted == pytest.approx(result.map_tie_aware, abs=0.03)
+        assert result.map_sorted_by_hits_at_k[500] == pytest.approx(1 / 4, abs=0.06)
 
 
 def test_defaults_are_those_of_the_docs(four_images):
@@ -175,7 +207,7 @@ def test_one_is_a_rank():
     codes, labels = np.uint8([[0], [255]]), np.uint8([[1, 0], [0, 1]])
     result = evaluate_retrieval(codes, labels, codes, labels[[0, 0]], 8, cutoffs=(1,))
     assert result.precision_at_k == {1: 0.5}
-    assert result.map_sorted_at_k == {1: 0.5}
+    assert result.map_sorted_by_hits_at_k == {1: 0.5}
 
 
 def test_radius_may_be_the_whole_length_and_classes_many(four_images):
@@ -218,7 +250,7 @@ def test_to_dict_is_json_ready(four_images):
     assert read["map_per_class"][1] is None
     assert (read["queries"], read["database"], read["bits"], read["radius"]) == (2, 4, 12, 2)
     assert "min(R, k)" in read["definitions"]["map_tie_aware_at_k"]
-    assert "found in the top k" in read["definitions"]["map_sorted_at_k"]
+    assert "relevant images found there" in read["definitions"]["map_sorted_by_hits_at_k"]
     described = set(read["definitions"]) - {"relevant"}
     plain = {"queries", "database", "bits", "radius", "n_bootstrap", "seed", "definitions"}
     assert described == set(read) - plain

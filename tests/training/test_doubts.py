@@ -40,7 +40,10 @@ def test_many_relevant_and_none():
     lines = doubts_of_split(hot(*["c"] * 10, *["d"] * 10), hot(*["cd"] * 9, "c"), ("cat", "dog"))
     assert lines == ["guessing reaches 0.96: the numbers say little"]
     lines = doubts_of_split(hot(*["c"] * 10, "d"), hot(*["c"] * 9, ""), ("cat", "dog"))
-    assert lines[-1] == "1 queries have nothing relevant in the database, and count 0"
+    assert lines[-1] == (
+        "1 of 11 queries have nothing relevant in the database, and count 0: perfect codes reach "
+        "an mAP of 0.9091"
+    )
 
 
 def test_names_of_strangers_are_escaped():

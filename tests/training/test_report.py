@@ -13,6 +13,7 @@ from PIL import Image
 from ssah_tf.data import load_fashion
 from ssah_tf.metrics.relevance import LabelLists
 from ssah_tf.system.errors import RunError
+from ssah_tf.training.as_others import print_as
 from ssah_tf.training.build import build_game
 from ssah_tf.training.evaluate import evaluate
 from ssah_tf.training.label_search import label_search
@@ -54,6 +55,29 @@ def evaluated(folder, *overrides):
 def runs(tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
     return [evaluated(root / "first"), evaluated(root / "second", "model.bits=12", "seed=1")]
+
+
+def test_what_another_library_would_print(runs, capsys):
+    """Ties in the order of the split; the range of an unstable sort holds that number."""
+    lines = {}
+    for name in ("tensorflow-similarity", "ranx"):
+        print_as(runs[1], None, name)
+        *numbers, call, _ = capsys.readouterr().out.splitlines()
+        assert call.startswith(f"{name}: ")
+        lines[name] = [line.split(maxsplit=1) for line in numbers]
+    assert [label for label, _ in lines["ranx"]][:4] == ["mAP@all", "mAP@1", "mAP@5", "mAP@10"]
+    for (_, value), (_, ends) in zip(*lines.values(), strict=True):
+        low, high = map(float, ends.split(" to "))
+        assert low < float(value) < high
+    found = json.loads(runs[1].metrics_path.read_bytes())["retrieval"]
+    assert float(lines["tensorflow-similarity"][0][1]) == pytest.approx(
+        found["map_tie_aware"], abs=0.02
+    )
+
+
+def test_unknown_library(runs):
+    with pytest.raises(RunError, match="--as: received 'rank', expected list, scikit-learn, "):
+        print_as(runs[1], None, "rank")
 
 
 def page_of(run):
