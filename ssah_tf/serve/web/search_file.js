@@ -3,7 +3,7 @@
 
 async function take(file) {
   if (!file) return;
-  if (file.size > about.max_upload) {
+  if (file.size > about.max_upload && !about.encode_in_browser) {
     trouble("That file is too large", `${file.name} has ${megabytes(file.size)}; at most ${megabytes(about.max_upload)} are taken.`);
     return;
   }
