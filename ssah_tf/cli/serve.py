@@ -18,6 +18,7 @@ from ssah_tf.cli.proxy import (
     RootPath,
     reached,
 )
+from ssah_tf.export.web import HOW_TO_GET, files_of_coding
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.files import cache_folder
 
@@ -95,9 +96,23 @@ def serve(
     cache_size: Annotated[
         float, typer.Option(min=0, help="Keep so many MiB of thumbnails; 0 for none.")
     ] = 512,
+    encode_in_browser: Annotated[
+        bool,
+        typer.Option(
+            "--encode-in-browser", help="Encode pictures in the browser, so that none is sent."
+        ),
+    ] = False,
+    web_runtime: Annotated[
+        Path | None,
+        typer.Option(
+            help="Take ONNX Runtime Web for that from this folder, the dist of its npm package."
+        ),
+    ] = None,
 ) -> None:
     """Search an index in a browser, and by HTTP."""
     need("serve", "ssah serve")
+    if encode_in_browser != (web_runtime is not None):
+        raise SsahError(f"--encode-in-browser and --web-runtime go together: {HOW_TO_GET}")
     from ssah_tf.serve.app import make_app
     from ssah_tf.serve.library import LiveLibrary
     from ssah_tf.serve.settings import Settings
@@ -118,10 +133,11 @@ def serve(
         cache=cache or cache_folder(),
         cache_size=round(cache_size * 2**20),
     )
+    coding = None if web_runtime is None else files_of_coding(web_runtime)
     with listen(host, port) as listener, LiveLibrary(index) as live:
         tell_open(settings, listener)
         about = f"{len(live.current):,} photos, model {live.current.encoder.model_id}\nsearch page"
-        run(make_app(live, settings), settings, listener, about)
+        run(make_app(live, settings, coding), settings, listener, about)
 
 
 def tell_open(settings: "Settings", listener: socket.socket) -> None:

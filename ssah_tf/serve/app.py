@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from fastapi import FastAPI
@@ -19,11 +19,14 @@ from ssah_tf.serve.pages import (
     LABEL_PAGES,
     REVIEW_PAGES,
     SEARCH_PAGES,
-    Files,
+    Page,
+    read_pages,
+    with_coding,
 )
 from ssah_tf.serve.review import Review
 from ssah_tf.serve.review_routes import add_review
 from ssah_tf.serve.routes import (
+    add_encoder,
     add_health,
     add_metrics,
     add_pages,
@@ -46,11 +49,13 @@ class SearchService(Service):
 
     Attributes:
         live: The `LiveLibrary`.
+        encode_in_browser: Whether the page codes pictures itself.
     """
 
-    def __init__(self, live: LiveLibrary, settings: Settings):
+    def __init__(self, live: LiveLibrary, settings: Settings, encode_in_browser: bool):
         super().__init__(settings)
         self.live = live
+        self.encode_in_browser = encode_in_browser
         for name, text, value in (
             ("ssah_photos", "Photos in the index", lambda: len(live.current)),
             ("ssah_index_reloads", "Times the index was exchanged", lambda: live.reloads),
@@ -110,20 +115,28 @@ class SearchService(Service):
                     log.warning("the saved index is not taken, the old one goes on: %s", logged)
 
 
-def make_app(live: LiveLibrary, settings: Settings) -> Gate:
+def make_app(
+    live: LiveLibrary, settings: Settings, coding: Mapping[str, bytes] | None = None
+) -> Gate:
     """The service of a search as an ASGI application.
 
     Args:
         live: The index.
         settings: The limits.
+        coding: What the page loads to code pictures itself, see `with_coding`; `None` if it sends
+            them.
     """
-    service = SearchService(live, settings)
+    service = SearchService(live, settings, coding is not None)
     app = service.make("ssah serve", DESCRIPTION, service.watch if settings.watch else None)
     add_search(app, service)
     add_browsing(app, service)
     add_photos(app, service)
     add_state(app, service)
-    return gated(app, service, SEARCH_PAGES)
+    pages = read_pages(SEARCH_PAGES)
+    if coding is not None:
+        add_encoder(app, service)
+        pages = with_coding(pages, coding)
+    return gated(app, service, pages)
 
 
 def make_label_app(
@@ -142,9 +155,9 @@ def make_label_app(
     add_labelling(app, service, labelling, duplicates=review is not None)
     add_health(app, lambda: len(labelling))
     if review is None:
-        return gated(app, service, LABEL_PAGES)
+        return gated(app, service, read_pages(LABEL_PAGES))
     add_review(app, service, review)
-    return gated(app, service, LABEL_AND_REVIEW_PAGES)
+    return gated(app, service, read_pages(LABEL_AND_REVIEW_PAGES))
 
 
 def make_review_app(review: Review, settings: Settings) -> Gate:
@@ -159,10 +172,10 @@ def make_review_app(review: Review, settings: Settings) -> Gate:
     app = service.make("ssah duplicates", "Reviews groups of near duplicates.")
     add_review(app, service, lambda: review)
     add_health(app, lambda: len(review.photos))
-    return gated(app, service, REVIEW_PAGES)
+    return gated(app, service, read_pages(REVIEW_PAGES))
 
 
-def gated(app: FastAPI, service: Service, pages: Files) -> Gate:
+def gated(app: FastAPI, service: Service, pages: Sequence[Page]) -> Gate:
     """A service with its metrics and pages, behind the gate.
 
     Args:

@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Self
 
@@ -134,6 +135,19 @@ class LiveLibrary:
             if self._storage is not None:
                 self._storage.close()
                 self._storage = None
+
+    def encoder_file(self) -> bytes:
+        """The ONNX file of the encoder that is served.
+
+        Raises:
+            SsahError: The index has another one by now, or the place cannot be read.
+        """
+        model_id = self.current.encoder.model_id
+        with closing(open_storage(self.place)) as storage, storage.encoder_file(model_id) as path:
+            try:
+                return path.read_bytes()
+            except OSError:
+                raise SsahError(f"the encoder {model_id} is not in the index any more") from None
 
     def refresh(self) -> bool:
         """Take the saved state if it is another one; the old one stays if that cannot be read.

@@ -14,16 +14,15 @@ from ssah_tf.serve.bodies import Bodies, Body, too_large
 from ssah_tf.serve.conditional import conditional
 from ssah_tf.serve.limits import Limits, RateLimiter, client_of, limits_of
 from ssah_tf.serve.metrics import Metrics
+from ssah_tf.serve.policy import POLICY
 from ssah_tf.serve.refusals import Refusal, later, refuse
 from ssah_tf.serve.settings import Settings
 
 #: Status that is counted where a client broke off; none is sent.
 GONE = 499
-#: Sent with everything. Pages take scripts, styles and pictures from here alone.
+#: Sent with everything that does not say otherwise.
 HEADERS = {
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src 'self' blob: data:; connect-src 'self'; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'",
+    "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "referrer-policy": "same-origin",

@@ -1,17 +1,27 @@
 """The pages of the service: files of this package, read once."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
 from ssah_tf.data.formats import media_read
-from ssah_tf.serve.limits import OPEN, PAGE, Limits
+from ssah_tf.serve.limits import CLOSED, OPEN, PAGE, Limits
+from ssah_tf.serve.policy import POLICY, WITH_WASM
 
 #: Path -> file below `web`, its media type, and its limits: what the page for the token needs is
 #: open.
 Files = Mapping[str, tuple[str, str, Limits]]
-MEDIA = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+MEDIA = {
+    ".js": "text/javascript",
+    ".mjs": "text/javascript",
+    ".wasm": "application/wasm",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+    ".jpg": "image/jpeg",
+    ".png": "image/png",
+    ".rgb": "application/octet-stream",
+}
 
 
 def static(*names: str) -> Files:
@@ -20,7 +30,17 @@ def static(*names: str) -> Files:
 
 
 #: Scripts of the search page, beside `search.js`.
-SEARCH_PARTS = ("address", "service", "tiles", "view", "pick", "browse", "file", "options")
+SEARCH_PARTS = (
+    "address",
+    "service",
+    "tiles",
+    "view",
+    "pick",
+    "browse",
+    "coding",
+    "file",
+    "options",
+)
 SHARED: Files = {
     "/login": ("login.html", "text/html", OPEN),
     **static("style.css", "login.js", "common.js", "icon.svg"),
@@ -58,12 +78,14 @@ class Page:
         content: Its bytes.
         kind: Its media type.
         limits: Of its route.
+        policy: Its Content-Security-Policy.
     """
 
     path: str
     content: bytes
     kind: str
     limits: Limits
+    policy: str = POLICY
 
 
 def read_pages(files: Files) -> list[Page]:
@@ -73,4 +95,20 @@ def read_pages(files: Files) -> list[Page]:
     return [
         Page(path, (folder / name).read_bytes().replace(b"{accept}", offered), kind, limits)
         for path, (name, kind, limits) in files.items()
+    ]
+
+
+def with_coding(pages: Sequence[Page], files: Mapping[str, bytes]) -> list[Page]:
+    """The pages of a search of which the first may run an encoder itself.
+
+    Args:
+        pages: Without that.
+        files: Name below `/coding/` -> content of what it loads for that.
+    """
+    return [
+        *(replace(page, policy=WITH_WASM) if page.path == "/" else page for page in pages),
+        *(
+            Page(f"/coding/{name}", content, MEDIA[Path(name).suffix], CLOSED)
+            for name, content in files.items()
+        ),
     ]

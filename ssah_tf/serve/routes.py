@@ -1,7 +1,7 @@
 """The routes of the service. Each carries its limits: a new one is a change in this file alone."""
 
 import base64
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
@@ -16,10 +16,11 @@ from ssah_tf.serve.access import COOKIE
 from ssah_tf.serve.library import Library
 from ssah_tf.serve.limits import OPEN, PICTURE, SEARCH, client_of, limits
 from ssah_tf.serve.middleware import Gate
-from ssah_tf.serve.pages import Files, Page, read_pages
+from ssah_tf.serve.pages import Page
 from ssah_tf.serve.pictures import media_type
 from ssah_tf.serve.schemas import About, Code, Health, Mistake, PhotoAnswer, SearchAnswer
 from ssah_tf.serve.upload import read_upload
+from ssah_tf.system.text import printable
 from ssah_tf.version import __version__
 
 if TYPE_CHECKING:
@@ -92,6 +93,13 @@ def add_search(app: FastAPI, service: "SearchService") -> None:
                 "behind it photos of one distance are in the order of appearance."
             ),
         ] = None,
+        model_id: Annotated[
+            str | None,
+            Query(
+                max_length=200,
+                description="The encoder that a code is of: if the index has another one, 409.",
+            ),
+        ] = None,
         label_like: Annotated[
             str | None,
             Query(
@@ -118,6 +126,14 @@ def add_search(app: FastAPI, service: "SearchService") -> None:
         library = service.live.current
         if sum(value is not None for value in (id, path, code, label_like)) > 1:
             raise HTTPException(422, "give one of id, path, code and label_like")
+        if model_id is not None and code is None:
+            raise HTTPException(422, "model_id: says whose a code is, and there is no code")
+        if model_id not in (None, library.encoder.model_id):
+            raise HTTPException(
+                409,
+                f"the code is of model {printable(model_id)}, the index of "
+                f"{library.encoder.model_id}: encode the image anew",
+            )
         source: np.ndarray
         labels: list[str] = []
         photo, where, upload = None, filters, None
@@ -242,7 +258,22 @@ def add_state(app: FastAPI, service: "SearchService") -> None:
             token=service.settings.token is not None,
             originals=service.settings.originals,
             show_place=service.settings.show_place,
+            encode_in_browser=service.encode_in_browser,
         )
+
+
+def add_encoder(app: FastAPI, service: "SearchService") -> None:
+    """The encoder itself."""
+
+    answer = {"description": "The file.", "content": {"application/octet-stream": BINARY}}
+
+    @app.get("/encoder", responses={200: answer}, tags=["search"], response_class=Response)
+    @limits(PICTURE)
+    async def encoder() -> Response:
+        """The ONNX file of the encoder, for programs that code pictures themselves."""
+        content = await service.run(service.files, service.live.encoder_file)
+        kind = "application/octet-stream"
+        return Response(content, media_type=kind, headers={"cache-control": "private, no-cache"})
 
 
 def add_health(app: FastAPI, photos: Callable[[], int]) -> None:
@@ -275,19 +306,17 @@ def add_metrics(app: FastAPI, service: "Service") -> None:
         return Response(content, media_type=kind)
 
 
-def add_pages(app: FastAPI, service: "Service", gate: Gate, files: Files) -> None:
+def add_pages(app: FastAPI, service: "Service", gate: Gate, pages: Sequence[Page]) -> None:
     """The pages, and the one that asks for the token."""
 
     def show(page: Page) -> Callable[[], Awaitable[Response]]:
         @limits(page.limits)
         async def get() -> Response:
-            return Response(
-                page.content, media_type=page.kind, headers={"cache-control": "no-cache"}
-            )
+            headers = {"cache-control": "no-cache", "content-security-policy": page.policy}
+            return Response(page.content, media_type=page.kind, headers=headers)
 
         return get
 
-    pages = read_pages(files)
     asked_for = {page.path for page in pages if page.limits.login}
     for page in pages:
         app.get(page.path, include_in_schema=False)(show(page))

@@ -129,6 +129,9 @@ class About(BaseModel):
     token: bool = Field(description="Whether a token is needed.")
     originals: bool = Field(description="Whether `/photos/{id}/original` sends files.")
     show_place: bool = Field(description="Whether `/photos/{id}/place` is answered.")
+    encode_in_browser: bool = Field(
+        description="Whether the search page codes pictures itself, with the file of `/encoder`."
+    )
 
 
 class Said(BaseModel):

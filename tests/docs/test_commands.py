@@ -21,6 +21,7 @@ import typer
 from PIL import Image
 
 from ssah_tf.cli import app as cli
+from ssah_tf.export.web import VERSION
 from ssah_tf.training.recipe import Recipe, load_recipe
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +50,9 @@ PARSED = {
     "--forwarded-allow-ips 127.0.0.1": "a proxy: tests/serve/test_proxy.py",
     "ssah serve index --token-file token --allow-origin http://photos.example:8080": (
         "a proxy: tests/serve/test_proxy.py"
+    ),
+    "ssah serve index --encode-in-browser --web-runtime node_modules/onnxruntime-web/dist": (
+        "files of npm: tests/serve/test_coding.py"
     ),
     "ssah train --devices 4": "several GPUs: tests/models/test_devices.py",
     "ssah train fashion --output /shared/runs/fashion": HOSTS,
@@ -81,6 +85,12 @@ OTHERS = {
     "ONNXRUNTIME_NODE_INSTALL=skip npm install": "the network",
     "cp export/clients/encode.mjs": "Node.js: tests/export/test_consumers.py",
     "node encode.mjs": "Node.js: tests/export/test_consumers.py",
+    "npm install onnxruntime-web@": "the network; that the version is ours is tested below",
+    **dict.fromkeys(
+        ("mkdir -p site", "cp -r export", "cp node_modules", "cp runs", "python -m http.server"),
+        "a page for a browser: tests/serve/test_coding.py lays it out likewise",
+    ),
+    "python benchmarks/browser_speed.py": "Chromium and files of npm, and minutes",
     "curl": "the service: tests/serve/test_api.py",
     "openssl": "makes a token",
     "export TF_CONFIG=": HOSTS,
@@ -359,6 +369,7 @@ def test_verbs_extras_and_files_exist():
             assert re.search(rf"^{verb}:.*## ", makefile, flags=re.M), (page, verb)
         for extras in re.findall(r"pip install .*?\[([\w,]+)\]", text):
             assert set(extras.split(",")) <= set(project["optional-dependencies"]), (page, extras)
+        assert set(re.findall(r"onnxruntime-web@([\d.]+)", text)) <= {VERSION}, page
         for target in re.findall(r"\]\((?!http)([^)#]+)", text):
             assert (ROOT / page).parent.joinpath(target).exists(), (page, target)
         for file in re.findall(r"\b(?:python|bash) ((?:benchmarks|export|tests)/\S+?\.\w+)", text):

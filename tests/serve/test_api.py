@@ -352,7 +352,7 @@ def test_description(shared, client):
     }  # fmt: skip
     search = api["paths"]["/search"]["post"]
     assert {p["name"] for p in search["parameters"]} == {
-        "id", "path", "code", "label_like", "k", "radius", "filter", "order"
+        "id", "path", "code", "model_id", "label_like", "k", "radius", "filter", "order"
     }  # fmt: skip
     assert set(search["requestBody"]["content"]) == {
         "image/*", "application/octet-stream", "multipart/form-data"

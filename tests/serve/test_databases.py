@@ -102,6 +102,7 @@ def test_only_a_change_is_read(own, place, opened, monkeypatch):
     index = opened(PhotoIndex.open(place, own.encoder))
     index.sync(own.encoder, [own.photos])
     live = opened(LiveLibrary(place))
+    assert live.encoder_file() == own.encoder.path.read_bytes()
     first = live.current
     reads = []
     right = PhotoIndex.open

@@ -21,6 +21,7 @@ async function work(job, keep = false, focused = document.activeElement) {
     await job();
   } catch (error) {
     if (error.name === "AbortError" || mine !== turn) return;
+    if (error instanceof Stale) await learn().catch(() => {}); // if it is silent, the next search says so
     if (!keep) {
       timeline = null;
       clear();
@@ -30,7 +31,7 @@ async function work(job, keep = false, focused = document.activeElement) {
     }
     const known = error instanceof Trouble;
     const way = keep ? ["Choose another", () => $("file").click()] : ["Try again", () => work(job)];
-    message(known ? error.title : "An error of this page", error.message, [way], true);
+    message(known ? error.title : "An error of this page", error.message, [...(error.ways ?? []), way], true);
     if (!known) throw error;
   } finally {
     clearTimeout(slow);
@@ -49,21 +50,23 @@ function keepFocus(focused) {
   if (lost(now) || (now === document.body && lost(focused))) $("results").focus({ preventScroll: true });
 }
 
-async function search(asked, file = null) {
-  if (asked.code && !file && asked.model !== about.model_id) {
-    throw new Trouble("The index has another encoder now", "This address holds a code of the one before. Drop the picture again.");
-  }
+/** Searches for what an address says, or for a file: its code, or with `send` itself. */
+async function search(asked, file = null, send = !about.encode_in_browser) {
+  const own = file && !send ? await codeHere(file, () => search(asked, file, true)) : null;
+  if (own) asked = { ...asked, code: own.code, model: own.model };
   const query = filters(asked);
   if (asked.radius !== null) query.set("radius", asked.radius);
   if (asked.order === "id") query.set("order", "id");
   // A photo of the index finds itself: one more, and it is left out.
   query.set("k", Math.min(asked.k + (asked.id !== null), about.max_k));
   if (asked.id !== null) query.set("id", asked.id);
-  else if (!file && asked.code) query.set("code", asked.code);
-  else if (!file) query.set("label_like", asked.like);
-  else query.set("preview", true); // the service may turn it otherwise than a browser would
+  else if (file && !own) query.set("preview", true); // the service may turn it otherwise than a browser
+  else if (asked.code) {
+    query.set("code", asked.code);
+    query.set("model_id", asked.model ?? "");
+  } else query.set("label_like", asked.like);
   const begin = performance.now();
-  const found = await ask("search?" + query, file);
+  const found = await ask("search?" + query, send ? file : null);
   const time = Math.max(1, Math.round(performance.now() - begin));
   if (found.photos !== about.photos || found.model_id !== about.model_id) {
     await learn(); // the index was made anew
@@ -71,7 +74,9 @@ async function search(asked, file = null) {
   }
   if (file) {
     asked = { ...asked, code: found.query.code + found.query.appearance, model: found.model_id };
-    const state = { name: file.name, preview: found.query.preview, damaged: found.query.damaged };
+    const state = own
+      ? { name: file.name, preview: await small(file), note: own.note }
+      : { name: file.name, preview: found.query.preview, note: capital(found.query.damaged.replace("the image: ", "")) };
     history.pushState(state, "", address(asked));
     fillOptions(asked);
     showViews(asked);
@@ -126,9 +131,9 @@ function showQuery(query) {
   const name = nameOf(query) ?? "A picture by its code";
   $("preview").alt = `What is searched for: ${name}`;
   $("asked-name").textContent = name;
-  $("asked-damaged").textContent = (photo ? "" : capital((history.state?.damaged ?? "").replace("the image: ", "")));
   tags($("asked-labels"), photo?.labels ?? []);
   const others = query.labels.slice(1);
+  $("asked-note").textContent = history.state?.note ?? "";
   if (others.length) $("asked-labels").append("Also matches ", ...others.map((like) => leads(element("a", {}, like), { ...NOTHING, like })));
   $("hex").textContent = query.code;
   drawBits(query.code);
@@ -193,6 +198,7 @@ async function learn() {
   $("k").max = about.max_k;
   $("radius").max = Math.ceil(about.bits / 2) + 1;
   $("logout").hidden = !about.token;
+  $("here").hidden = !about.encode_in_browser;
   makeChips();
 }
 

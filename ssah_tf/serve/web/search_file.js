@@ -3,7 +3,7 @@
 
 async function take(file) {
   if (!file) return;
-  if (file.size > about.max_upload) {
+  if (file.size > about.max_upload && !about.encode_in_browser) {
     trouble("That file is too large", `${file.name} has ${megabytes(file.size)}; at most ${megabytes(about.max_upload)} are taken.`);
     return;
   }
@@ -21,6 +21,22 @@ function trouble(title, text) {
 }
 
 const megabytes = (bytes) => `${(bytes / 2 ** 20).toPrecision(2)} MiB`;
+
+/** A small copy of a picture that is not sent, to be shown again when one comes back to this search. */
+async function small(file) {
+  try {
+    const bitmap = await createImageBitmap(file);
+    const scale = Math.min(1, 480 / Math.max(bitmap.width, bitmap.height));
+    const canvas = element("canvas", { width: Math.max(1, Math.round(bitmap.width * scale)), height: Math.max(1, Math.round(bitmap.height * scale)) });
+    const paint = canvas.getContext("2d");
+    paint.fillStyle = "white";
+    paint.fillRect(0, 0, canvas.width, canvas.height);
+    paint.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+    return bitmap.width <= 64 ? canvas.toDataURL("image/png") : canvas.toDataURL("image/jpeg", 0.8);
+  } catch {
+    return null; // a format that the service reads and the browser does not
+  }
+}
 
 /** The number of the photo that a dropped link leads to, if it is one of this service. */
 function ownPhoto(text) {

@@ -5,8 +5,11 @@ let about = { bits: 0, photos: 0, labels: {}, max_k: 1000, max_upload: Infinity 
 let running = null; // the request that the page waits for
 
 class Trouble extends Error {
-  constructor(title, text) { super(text); this.title = title; }
+  constructor(title, text, ways = []) { super(text); this.title = title; this.ways = ways; }
 }
+
+/** What the page knows of the service is no longer so. */
+class Stale extends Trouble {}
 
 const silent = () => new Trouble("The service does not answer", "It may have been stopped, or the network is down.");
 const aborted = () => new DOMException("another is wanted", "AbortError");
@@ -63,6 +66,7 @@ function read({ status, wait, text }) {
   let body;
   try { body = JSON.parse(text); } catch { body = { error: `status ${status}` }; }
   if (status >= 200 && status < 300) return body;
+  if (status === 409) throw new Stale("The index has another encoder now", "That is a code of the one before. Drop the picture again.");
   if (wait) throw new Trouble("The service is busy", `${sentence(body.error)} Wait ${wait} s, then try again.`);
   const titles = { 404: "That photo is not in the index any more", 408: "That file came too slowly", 410: "The file is gone", 413: "That file is too large" };
   const picture = body.error.startsWith("the image: "), label = body.error.startsWith("no label ");

@@ -1,0 +1,42 @@
+"use strict";
+// Codes pictures on this machine, so that they are not sent, where the service offers that.
+
+let coding = null; // what is loaded, or on its way: the encoder of which model
+
+/** The encoder of the index, loaded once; a failure is no reason not to try again. */
+async function encoderHere() {
+  if (coding?.model !== about.model_id) {
+    const address = (path) => new URL(path, document.baseURI).href;
+    const load = import(address("coding/web/encoder.mjs")).then((part) =>
+      part.loadEncoder(address("encoder"), address("coding/runtime/")));
+    const mine = (coding = { model: about.model_id, load });
+    load.catch(() => { if (coding === mine) coding = null; });
+  }
+  return coding.load;
+}
+
+/** The code of a picture, and what is to be said of it; `send` searches for the picture itself. */
+async function codeHere(file, send) {
+  running?.abort();
+  const { signal } = (running = new AbortController());
+  try {
+    progress("Loading the encoder");
+    const encoder = await encoderHere();
+    signal.throwIfAborted();
+    progress(`Coding ${file.name}`);
+    await new Promise((resolve) => { setTimeout(resolve, 30); }); // to show that: coding leaves no time
+    const { code, appearance, differs } = await encoder.encode(file);
+    signal.throwIfAborted();
+    const note = ["Coded in this browser, not sent."];
+    if (differs.length) note.push(`A few bits may differ from those of the index: ${differs.join("; ")}.`);
+    return { code: code + appearance, model: encoder.modelId, note: note.join(" ") };
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    const refused = error.name === "Refused";
+    throw new Trouble(
+      refused ? "That picture is not coded in the browser" : "The encoder cannot be run in this browser",
+      `${sentence(error.message)} The service can code it if you send it there.`,
+      [["Send it", () => work(send, true)]],
+    );
+  } finally { progress(null); }
+}
