@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssah_tf.cli.extras import need
+from ssah_tf.cli.extras import Export, Runtime, need
 from ssah_tf.cli.proxy import (
     AllowHost,
     AllowOrigin,
@@ -95,6 +95,8 @@ def serve(
     cache_size: Annotated[
         float, typer.Option(min=0, help="Keep so many MiB of thumbnails; 0 for none.")
     ] = 512,
+    runtime: Runtime = "onnxruntime",
+    encoder: Export = None,
 ) -> None:
     """Search an index in a browser, and by HTTP."""
     need("serve", "ssah serve")
@@ -118,7 +120,7 @@ def serve(
         cache=cache or cache_folder(),
         cache_size=round(cache_size * 2**20),
     )
-    with listen(host, port) as listener, LiveLibrary(index) as live:
+    with listen(host, port) as listener, LiveLibrary(index, runtime, encoder) as live:
         tell_open(settings, listener)
         about = f"{len(live.current):,} photos, model {live.current.encoder.model_id}\nsearch page"
         run(make_app(live, settings), settings, listener, about)
