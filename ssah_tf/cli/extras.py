@@ -4,6 +4,7 @@ import importlib.util
 import os
 import sys
 import tempfile
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -27,15 +28,6 @@ EXTRAS = {
     "litert": ("ai_edge_litert",),
     "serve": ("fastapi", "uvicorn", "python_multipart", "prometheus_client"),
 }
-
-#: What runs an encoder.
-Runtime = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="Use onnxruntime, openvino, litert or tensorflow, which give the same codes.",
-    ),
-]
 
 
 def need(extra: str, command: str) -> None:
@@ -88,3 +80,33 @@ def import_tensorflow() -> None:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+
+
+def quietly(runtime: str | None) -> str | None:
+    """A runtime as it was given; TensorFlow is imported, since it would chatter later."""
+    if runtime == "tensorflow" and importlib.util.find_spec("tensorflow") is not None:
+        import_tensorflow()
+    return runtime
+
+
+#: What runs an encoder.
+Runtime = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        callback=quietly,
+        help="Use onnxruntime, openvino, litert or tensorflow, which give the same codes.",
+    ),
+]
+
+#: Where a runtime finds what an index has no copy of.
+Export = Annotated[
+    Path | None,
+    typer.Option(
+        "--encoder",
+        metavar="EXPORT",
+        show_default=False,
+        help="Take the encoder from this export, which has files for every runtime, and not the "
+        "index's copy.",
+    ),
+]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ssah_tf.cli.extras import Runtime, need
+from ssah_tf.cli.extras import Export, Runtime, need
 from ssah_tf.cli.folders import Exclude, patterns, print_passed_over
 from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable, tell_damaged, tell_flat
 from ssah_tf.cli.watch import SWEEP, follow
@@ -18,7 +18,8 @@ from ssah_tf.system.text import printable
 if TYPE_CHECKING:
     import numpy as np
 
-    from ssah_tf.search.photo_index import Hit, PhotoIndex
+    from ssah_tf.encoding.encoder import Encoder
+    from ssah_tf.search.photo_index import Hit
 
 app = typer.Typer()
 
@@ -261,6 +262,8 @@ def search(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     page: Page = None,
     show: Show = False,
+    runtime: Runtime = None,
+    encoder: Export = None,
 ) -> None:
     """Find the photos of an index that are most like others, or like those of a label."""
     from ssah_tf.search.photo_index import PhotoIndex
@@ -270,7 +273,8 @@ def search(
     where = where or []
     with PhotoIndex.open(index) as opened:
         if word is None:
-            names, codes = encoded(opened, queries or [], exclude)
+            loaded = opened.encoder(runtime=runtime, export=encoder)
+            names, codes = encoded(loaded, queries or [], exclude)
         else:
             names = opened.labels_like(word)
             codes, where = opened.label_codes(names), opened.unlabelled(where)
@@ -330,6 +334,7 @@ def migrate(
             "--skip-unreadable", help="Leave photos out of results whose files cannot be read now."
         ),
     ] = False,
+    runtime: Runtime = None,
     threads: Threads = 0,
 ) -> None:
     """Encode the photos of an index anew with another encoder; the old stays until that is done."""
@@ -337,7 +342,7 @@ def migrate(
     from ssah_tf.search.backends.schemes import locked
     from ssah_tf.search.photo_index import PhotoIndex
 
-    loaded = Encoder.load(encoder, threads=threads)
+    loaded = Encoder.load(encoder, runtime=runtime, threads=threads)
     PhotoIndex.open(index).close()  # nothing is made, not even a lock, where there is no index
     with (
         resumable(SAME_AGAIN),
@@ -378,14 +383,14 @@ def load(
 
 
 def encoded(
-    opened: "PhotoIndex", queries: list[str], exclude: list[str] | None
+    encoder: "Encoder", queries: list[str], exclude: list[str] | None
 ) -> tuple[list[str], "np.ndarray"]:
     """Paths of the queries that can be read, and their full codes; tells of the others."""
     from ssah_tf.encoding.encode import find_images
     from ssah_tf.encoding.records import encode_readable
 
     scanned = find_images(queries, patterns(exclude))
-    codes, reasons, damaged = encode_readable(opened.encoder(), scanned.paths)
+    codes, reasons, damaged = encode_readable(encoder, scanned.paths)
     for reason in filter(None, reasons):
         typer.echo(f"skipped: {printable(reason)}", err=True)
     tell_damaged(damaged)

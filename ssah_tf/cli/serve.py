@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssah_tf.cli.extras import need
+from ssah_tf.cli.extras import Export, Runtime, need
 from ssah_tf.cli.proxy import (
     AllowHost,
     AllowOrigin,
@@ -108,6 +108,8 @@ def serve(
             help="Take ONNX Runtime Web for that from this folder, the dist of its npm package."
         ),
     ] = None,
+    runtime: Runtime = None,
+    encoder: Export = None,
 ) -> None:
     """Search an index in a browser, and by HTTP."""
     need("serve", "ssah serve")
@@ -134,7 +136,7 @@ def serve(
         cache_size=round(cache_size * 2**20),
     )
     coding = None if web_runtime is None else files_of_coding(web_runtime)
-    with listen(host, port) as listener, LiveLibrary(index) as live:
+    with listen(host, port) as listener, LiveLibrary(index, runtime, encoder) as live:
         tell_open(settings, listener)
         about = f"{len(live.current):,} photos, model {live.current.encoder.model_id}\nsearch page"
         run(make_app(live, settings, coding), settings, listener, about)

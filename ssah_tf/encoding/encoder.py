@@ -81,8 +81,9 @@ class Encoder:
             runtime: `onnxruntime`, `openvino`, `litert` or `tensorflow`. The codes are the same.
                 The last two run files of their own, beside the ONNX file. By default ONNX Runtime,
                 and LiteRT for a file of its own.
-            threads: Threads of the runtime, 0 for one a core. They do not spin while they wait, so
-                that other work on the machine is not held up.
+            threads: Threads of the runtime for one call, 0 for one a core. With 1, calls of several
+                threads run side by side. Those of ONNX Runtime do not spin while they wait, so that
+                other work on the machine is not held up.
             providers: Execution providers of ONNX Runtime in order of preference; by default those
                 that are installed, CPU last.
 

@@ -45,8 +45,8 @@ def open_runtime(
         runtime: A key of `FILES`.
         file: `encoder.onnx`, or a file in integers beside it; the others of its export are found
             from there.
-        threads: Threads of the runtime, 0 for one a core. TensorFlow takes the first number of a
-            process for all of it.
+        threads: Threads of the runtime for one call, 0 for one a core. With 1, calls of several
+            threads run side by side. TensorFlow takes the first number of a process for all of it.
         providers: Execution providers of ONNX Runtime.
 
     Returns:
@@ -102,10 +102,16 @@ def installed(runtime: str) -> bool:
 
 
 def openvino(file: Path, threads: int) -> Run:
-    """OpenVINO, in float32: its default is bfloat16 where a processor has it, and bits change."""
+    """OpenVINO, in float32: its default is bfloat16 where a processor has it, and bits change.
+
+    Its number of threads is that of all calls together, in streams of a call each.
+    """
     import openvino as ov
 
-    options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
+    options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
+    if threads:
+        streams = max(1, (os.cpu_count() or 1) // threads)
+        options |= {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": threads * streams}
     model = ov.Core().compile_model(str(file), "CPU", options)
     port = {name: output for output in model.outputs for name in output.get_names()}
     local = threading.local()
@@ -120,16 +126,21 @@ def openvino(file: Path, threads: int) -> Run:
 
 
 def litert(file: Path, threads: int) -> Run:
-    """LiteRT. An interpreter has room for one batch at a time, so that threads take turns."""
+    """LiteRT. An interpreter has room for one batch at a time, so that each thread has its own."""
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_path=str(file), num_threads=threads or os.cpu_count())
-    signature, lock = interpreter.get_signature_runner(), threading.Lock()
+    def signature() -> Any:
+        opened = Interpreter(model_path=str(file), num_threads=threads or os.cpu_count())
+        return opened.get_signature_runner()
+
+    local = threading.local()
+    local.signature = signature()  # a file that is none is told now
 
     def run(outputs: Sequence[str], images: npt.NDArray[np.uint8]) -> list[npt.NDArray[Any]]:
-        with lock:
-            found = signature(images=images)
-            return [found[name].copy() for name in outputs]
+        if not hasattr(local, "signature"):
+            local.signature = signature()
+        found = local.signature(images=images)
+        return [found[name].copy() for name in outputs]
 
     return run
 

@@ -12,6 +12,7 @@ import numpy as np
 from ssah_tf.encoding.encoder import Encoder
 from ssah_tf.encoding.parts import Parts
 from ssah_tf.encoding.records import Uint8
+from ssah_tf.encoding.runtimes import FILES
 from ssah_tf.metrics.class_codes import majority_code
 from ssah_tf.metrics.hamming import code_bytes, full_bytes
 from ssah_tf.search.backends.schemes import open_storage
@@ -335,14 +336,30 @@ class PhotoIndex:
         )
         self._filters = RecentFilters()
 
-    def encoder(self, threads: int = 0) -> Encoder:
+    def encoder(
+        self, threads: int = 0, runtime: str | None = None, export: Path | None = None
+    ) -> Encoder:
         """The encoder of the index.
+
+        Args:
+            threads: See `Encoder.load`.
+            runtime: Likewise.
+            export: The folder that `ssah export` wrote, to be used in place of the copy that the
+                index has of the ONNX file; for runtimes that run other files.
 
         Raises:
             SsahError: It is missing or another one.
         """
-        with self.storage.encoder_file(self.codes.model_id) as path:
-            encoder = Encoder.load(path, threads=threads)
+        if export is not None:
+            encoder = Encoder.load(export, runtime=runtime, threads=threads)
+        elif runtime in FILES and FILES[runtime] != FILES["onnxruntime"]:
+            raise SsahError(
+                f"{self.storage}: an index keeps no file for runtime {runtime}: name the export of "
+                "its encoder with --encoder"
+            )
+        else:
+            with self.storage.encoder_file(self.codes.model_id) as path:
+                encoder = Encoder.load(path, runtime=runtime, threads=threads)
         self.check(encoder)
         return encoder
 

@@ -42,19 +42,28 @@ class Library:
         self._by_name: dict[str, int] | None = None
 
     @classmethod
-    def open(cls, place: str | Path, encoder: Encoder | None = None) -> Self:
+    def open(
+        cls,
+        place: str | Path,
+        encoder: Encoder | None = None,
+        runtime: str | None = None,
+        export: Path | None = None,
+    ) -> Self:
         """Read an index.
 
         Args:
             place: A folder, or the address of a database.
             encoder: One that is loaded already; taken if it is that of the index.
+            runtime: See `PhotoIndex.encoder`.
+            export: Likewise.
 
         Raises:
             SsahError: Not an index, or a damaged one.
         """
         with PhotoIndex.open(place, whole=True) as index:
             if encoder is None or encoder.model_id != index.codes.model_id:
-                encoder = index.encoder(threads=1)  # it is requests that run side by side
+                # It is requests that run side by side.
+                encoder = index.encoder(1, runtime, export)
         library = cls(index, encoder)
         library.warm_up()
         return library
@@ -108,6 +117,8 @@ class LiveLibrary:
 
     Args:
         place: A folder, or the address of a database.
+        runtime: See `PhotoIndex.encoder`.
+        export: Likewise.
 
     Attributes:
         current: The `Library` to search; a request takes it once and keeps it to its end.
@@ -115,9 +126,9 @@ class LiveLibrary:
         reloads: How often it was exchanged.
     """
 
-    def __init__(self, place: str | Path):
-        self.place = place
-        self.current = Library.open(place)
+    def __init__(self, place: str | Path, runtime: str | None = None, export: Path | None = None):
+        self.place, self.runtime, self.export = place, runtime, export
+        self.current = Library.open(place, None, runtime, export)
         self.error = ""
         self.reloads = 0
         self._storage: Storage | None = None
@@ -160,7 +171,9 @@ class LiveLibrary:
                 if self.stamp() == self.current.index.stamp:
                     self.error = ""
                     return False
-                self.current = Library.open(self.place, self.current.encoder)
+                self.current = Library.open(
+                    self.place, self.current.encoder, self.runtime, self.export
+                )
             except SsahError as error:  # damaged, or gone: looked at again
                 self.error = str(error)
                 return False

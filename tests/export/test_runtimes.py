@@ -12,6 +12,7 @@ from ssah_tf.data import load_fashion
 from ssah_tf.encoding import runtimes
 from ssah_tf.encoding.runtimes import FILES, LITERT_INTEGERS
 from ssah_tf.export.verify import INT8, bits_apart, decided
+from ssah_tf.serve.library import LiveLibrary
 from ssah_tf.system.errors import SsahError
 
 OTHERS = [name for name in FILES if name != "onnxruntime"]
@@ -113,26 +114,104 @@ def test_unknown_and_missing(exported, tmp_path, monkeypatch):
     assert Encoder.load(folder).runtime == "onnxruntime"
 
 
-def test_on_the_command_line(exported, ssah, tmp_path):
-    """Codes and an index that any runtime made are those of the others."""
-    _, folder = exported
-    (tmp_path / "photos").mkdir()
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """A folder of 12 photos."""
+    folder = tmp_path_factory.mktemp("photos")
     for number, pixels in enumerate(load_fashion().pixels[:12]):
-        Image.fromarray(pixels).save(tmp_path / "photos" / f"{number}.png")
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    return folder
+
+
+def test_on_the_command_line(exported, photos, ssah, tmp_path):
+    """Codes, an index and a search by any runtime are those of the others."""
+    _, folder = exported
     said = {}
     for runtime in FILES:
-        said[runtime] = ssah("encode", folder, "photos", "--output", "-", "--runtime", runtime)
+        said[runtime] = ssah("encode", folder, photos, "--output", "-", "--runtime", runtime)
         assert said[runtime].code == 0
+        assert said[runtime].err == ""
     assert len({lines.out for lines in said.values()}) == 1
     for runtime in ("litert", "onnxruntime"):
-        done = ssah("index", folder, "photos", "--output", "index", "--runtime", runtime)
+        done = ssah("index", folder, photos, "--output", "index", "--runtime", runtime)
         assert done.code == 0, done.err
     assert "0 new, 0 changed" in done.out
-    assert ssah("search", "index", "photos/3.png", "-k", "1").code == 0
+    search = ["search", "index", photos / "3.png", "-k", "5"]
+    expected = ssah(*search).out
+    assert "3.png" in expected
+    for runtime in FILES:
+        assert ssah(*search, "--runtime", runtime, "--encoder", folder).out == expected
+    assert ssah(*search, "--runtime", "openvino").out == expected
+    migrated = ssah("migrate", "index", folder, "--runtime", "litert")
+    assert (migrated.code, ssah(*search).out) == (0, expected)
     ray = ["--engine", "ray", "--runtime", "litert"]
-    refused = ssah("encode", folder, "photos", "--output", "codes.npy", *ray)
+    refused = ssah("encode", folder, photos, "--output", "codes.npy", *ray)
     assert refused.code == 1
     assert "onnxruntime; leave it out" in refused.err or "ray" in refused.err
+
+
+def test_an_index_keeps_no_file_of_other_runtimes(exported, photos, ssah, tmp_path):
+    """It is named; and it must be that of the index."""
+    _, folder = exported
+    assert ssah("index", folder, photos, "--output", "index").code == 0
+    for command in (["search", "index", photos / "3.png"], ["serve", "index", "--port", "0"]):
+        for runtime in ("litert", "tensorflow"):
+            refused = ssah(*command, "--runtime", runtime)
+            assert refused.code == 1
+            (line,) = refused.err.splitlines()
+            assert f"no file for runtime {runtime}: name the export of its encoder with --" in line
+        (line,) = ssah(*command, "--encoder", folder / INT8).err.splitlines()
+        assert "model" in line
+        (line,) = ssah(*command, "--runtime", "tensorrt").err.splitlines()
+        assert "runtime 'tensorrt': choose from onnxruntime, openvino" in line
+
+
+@pytest.mark.parametrize(
+    "runtime", [n if n == "litert" else pytest.param(n, marks=pytest.mark.slow) for n in FILES]
+)
+def test_a_service(exported, photos, ssah, runtime, monkeypatch):
+    """The codes of the service are those of `Encoder`; a call is a search, on one thread."""
+    from starlette.testclient import TestClient
+
+    _, folder = exported
+    assert ssah("index", folder, photos, "--output", "index").code == 0
+    opened, load = [], Encoder.load
+
+    def noted(path, **options):
+        opened.append(options)
+        return load(path, **options)
+
+    answers = []
+
+    def ask(app, *_):
+        with TestClient(app, base_url="http://127.0.0.1") as http:
+            for number in range(12):
+                content = (photos / f"{number}.png").read_bytes()
+                answers.append(http.post("/encode", content=content).json()["code"])
+
+    monkeypatch.setattr(Encoder, "load", noted)
+    monkeypatch.setattr("ssah_tf.cli.serve.run", ask)
+    done = ssah("serve", "index", "--port", "0", "--runtime", runtime, "--encoder", folder)
+    assert done.code == 0, done.err
+    assert opened == [{"runtime": runtime, "threads": 1}]
+    codes = load(folder).encode([photos / f"{number}.png" for number in range(12)])
+    assert answers == [code.tobytes().hex() for code in codes]
+
+
+def test_a_service_goes_on_with_the_same_runtime(exported, photos, ssah, tmp_path):
+    """An index that was made anew is taken without loading; one of another encoder is not."""
+    _, folder = exported
+    assert ssah("index", folder, photos, "--output", "index").code == 0
+    with LiveLibrary("index", "litert", folder) as live:
+        encoder = live.current.encoder
+        few = photos / "1.png"
+        assert ssah("index", folder, few, "--output", "index").code == 0
+        assert live.refresh()
+        assert live.current.encoder is encoder
+        assert ssah("migrate", "index", folder / INT8).code == 0
+        assert not live.refresh()
+        assert "index" in live.error
+        assert live.current.encoder is encoder
 
 
 def test_litert_needs_its_own_operators_alone(exported):
