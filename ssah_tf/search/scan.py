@@ -149,15 +149,16 @@ class NumpyScan(Scan):
             distances: np.ndarray = np.zeros(0, self.dtype)
             limit = 8 * self.codes.itemsize * len(self.codes)  # included
             for start, apart in self.blocks(query, codes):
+                if len(positions) < k <= len(apart):
+                    limit = radius_of(apart, k)
                 inside = np.flatnonzero(apart <= limit)
                 if not len(inside):
                     continue
                 positions = np.concatenate([positions, start + inside])
                 distances = np.concatenate([distances, apart[inside]])
                 if len(positions) >= k:
-                    # The radius that holds k codes, from a count of each distance. Of those at that
-                    # radius the first ones are kept, so codes of later blocks have to be nearer.
-                    radius = int(np.searchsorted(np.bincount(distances).cumsum(), k))
+                    # Of those at the radius the first ones are kept, so later ones must be nearer.
+                    radius = radius_of(distances, k)
                     few = np.flatnonzero(distances <= radius)
                     few = few[np.argsort(distances[few], kind="stable")[:k]]
                     positions, distances, limit = positions[few], distances[few], radius - 1
@@ -252,6 +253,11 @@ def widened(codes: np.ndarray) -> np.ndarray:
 def words_of(codes: np.ndarray) -> np.ndarray:
     """Codes of 5 to 8 bytes as uint64 `(n,)`, the first byte the lowest; a view of 8 bytes."""
     return np.asarray(widened(codes)).view("<u8")[:, 0]
+
+
+def radius_of(distances: np.ndarray, k: int) -> int:
+    """The radius that holds k codes, from a count of each distance: no sorting of all."""
+    return int(np.searchsorted(np.bincount(distances).cumsum(), k))
 
 
 def by_distance(positions: np.ndarray, distances: np.ndarray) -> PositionsDistances:
