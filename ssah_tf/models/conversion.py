@@ -104,7 +104,7 @@ def scalars_to_vectors(graph: tf2onnx.graph.Graph, nodes: list) -> list:
 
 def floor_integers(graph: tf2onnx.graph.Graph, nodes: list) -> list:
     """Let `//` of whole numbers be (x - x mod y) / y, where ONNX's `Mod` has the sign of y."""
-    for node in nodes:
+    for node in list(nodes):  # which changes with the graph
         if node.type not in ("FloorDiv", "FloorMod"):
             continue
         (x, y), (target,) = node.input, node.output
