@@ -154,6 +154,9 @@ def print_data_report(report: DataReport) -> None:
         ],
         "exact copies": [" = ".join(group) for group in report.exact_duplicates],
         "near duplicates": [" ~ ".join(pair) for pair in report.near_duplicates or ()],
+        "queries and training images that mirror each other": [
+            " ~ ".join(pair) for pair in report.mirrored_duplicates or ()
+        ],
         "queries with a copy among the training images": report.leaks,
         "copies with different labels": [" = ".join(group) for group in report.conflicts],
         "class names that differ by case or spaces only": [

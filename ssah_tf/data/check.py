@@ -10,13 +10,10 @@ import numpy.typing as npt
 
 from ssah_tf.data.image_set import ImageSet
 from ssah_tf.data.names import odd_names
-from ssah_tf.data.perceptual_hash import BYTES, SIDE, is_flat, perceptual_hash
+from ssah_tf.data.near_duplicates import Looks, near_duplicates
+from ssah_tf.data.perceptual_hash import SIDE, is_flat
 from ssah_tf.data.scan import listed
 from ssah_tf.data.sources.loaded import Loaded
-from ssah_tf.data.threads import decoder_pool
-
-#: Perceptual hashes of 128 bits that differ in at most so many are near duplicates.
-NEAR_BITS = 16
 
 
 @dataclass(frozen=True)
@@ -40,9 +37,11 @@ class DataReport:
         exact_duplicates: Groups of ids with the same content.
         near_duplicates: Pairs of ids that look alike, exact duplicates left out; `None` if they
             were not looked for.
+        mirrored_duplicates: Pairs of ids of an official query and a training image that look alike
+            if one is mirrored; `None` likewise.
         leaks: Official queries that have an exact copy in the training part.
-        near_leaks: Official queries that look like an image of the training part; on small or
-            uniform images that need not be one.
+        near_leaks: Official queries that look like an image of the training part, mirrored or not;
+            on small or uniform images that need not be one.
         conflicts: Groups of exact duplicates with different labels.
         similar_names: Groups of class names that differ by case or spaces only.
         odd_names: Class names that are probably an accident, and what to do; a line each.
@@ -62,6 +61,7 @@ class DataReport:
     notes: list[str]
     exact_duplicates: list[list[str]]
     near_duplicates: list[list[str]] | None
+    mirrored_duplicates: list[list[str]] | None
     leaks: list[str]
     near_leaks: list[str]
     conflicts: list[list[str]]
@@ -93,7 +93,11 @@ class DataReport:
                 (len(self.unread_files), f"labels are of files that are passed over: {reasons}"),
                 (len(self.exact_duplicates), "groups of exact copies"),
                 (len(self.near_duplicates or ()), "pairs of near duplicates"),
-                (len(self.near_leaks), "queries look like a training image"),
+                (
+                    len(self.mirrored_duplicates or ()),
+                    "pairs of a query and a training image mirror each other",
+                ),
+                (len(self.near_leaks), "queries or more look like a training image"),
                 (len(self.odd_names), "class names look like an accident"),
                 (small, "classes have fewer than 3 labelled images"),
                 (len(self.flat), "images are of one level: blank, or of an unknown range"),
@@ -122,8 +126,9 @@ def check_data(loaded: Loaded, near: bool = True) -> DataReport:
     queries = set(images.official_queries)
     part = np.array(["query" if name in queries else "train" for name in images.ids])
     copies = groups_of(images.digests)
-    hashes = hashes_of(images) if near else None
-    pairs = None if hashes is None else near_duplicates(images, hashes)
+    looks = Looks.of(images) if near else None
+    pairs = None if looks is None else near_duplicates(images, looks, part == "query")
+    plain, mirrored = [p.tolist() for p in pairs] if pairs else (None, None)
 
     def across(groups: Iterable[Iterable[int]]) -> list[str]:
         """Queries that share a group with training images."""
@@ -143,9 +148,12 @@ def check_data(loaded: Loaded, near: bool = True) -> DataReport:
         parts={folder: part for folder, part in loaded.parts.items() if part},
         notes=list(loaded.notes),
         exact_duplicates=[[images.ids[i] for i in group] for group in copies],
-        near_duplicates=None if pairs is None else [[images.ids[i] for i in p] for p in pairs],
+        near_duplicates=None if plain is None else [[images.ids[i] for i in p] for p in plain],
+        mirrored_duplicates=None
+        if mirrored is None
+        else [[images.ids[i] for i in p] for p in mirrored],
         leaks=across(copies),
-        near_leaks=across(pairs or ()),
+        near_leaks=across([*(plain or ()), *(mirrored or ())]),
         conflicts=[
             [images.ids[i] for i in group]
             for group in copies
@@ -156,7 +164,7 @@ def check_data(loaded: Loaded, near: bool = True) -> DataReport:
             for group in groups_of("".join(name.split()).casefold() for name in images.classes)
         ],
         odd_names=odd_names(images.classes),
-        flat=[] if hashes is None else flat_images(images, hashes),
+        flat=[] if looks is None else flat_images(images, looks.hashes),
     )
 
 
@@ -176,59 +184,7 @@ def groups_of(keys: Iterable[Hashable]) -> list[list[int]]:
     return [group for group in found.values() if len(group) > 1]
 
 
-def hashes_of(images: ImageSet) -> npt.NDArray[np.uint8]:
-    """Perceptual hashes of all images, uint8 `(n, BYTES)`."""
-
-    def one(position: int) -> bytes:
-        return perceptual_hash(images.read_one(position, SIDE))
-
-    found = b"".join(decoder_pool().map(one, range(len(images))))
-    return np.frombuffer(found, np.uint8).reshape(-1, BYTES)
-
-
 def flat_images(images: ImageSet, hashes: npt.NDArray[np.uint8]) -> list[str]:
     """Ids of the images of one level; only those whose hashes have no bit set are read again."""
     empty = np.flatnonzero(~hashes.any(axis=1)).tolist()
     return [images.ids[i] for i in empty if is_flat(images.read_one(i, SIDE))]
-
-
-def near_duplicates(images: ImageSet, hashes: npt.NDArray[np.uint8]) -> list[tuple[int, int]]:
-    """Pairs of positions whose perceptual hashes differ in at most `NEAR_BITS` bits.
-
-    Exact copies are left out, and images of nearly one colour: their hashes have no bit set.
-    """
-    chosen = np.flatnonzero(hashes.any(axis=1))
-    pairs = chosen[close_pairs(hashes[chosen], NEAR_BITS)].tolist()
-    return [(a, b) for a, b in pairs if images.digests[a] != images.digests[b]]
-
-
-def close_pairs(codes: npt.NDArray[np.uint8], radius: int) -> npt.NDArray[np.int64]:
-    """Pairs of rows that differ in at most `radius` bits.
-
-    Bits are dealt to `radius` + 1 bands: in one of them at least such rows agree. So only rows
-    that agree in a band are compared.
-
-    Args:
-        codes: uint8 `(n, 8 * words)`.
-        radius: Bits.
-
-    Returns:
-        int64 `(pairs, 2)`, the smaller row first, in order.
-    """
-    words = np.ascontiguousarray(codes).view(np.uint64)  # (n, words)
-    bits = np.unpackbits(codes, axis=1)
-    found = [np.zeros((0, 2), np.int64)]
-    for band in range(radius + 1):
-        # Every so many bits, so that a band has low and high frequencies of a perceptual hash.
-        key = np.packbits(bits[:, band :: radius + 1], axis=1)
-        key = key.view(f"V{key.shape[1]}").ravel()  # (n,)
-        order = np.argsort(key, kind="stable")
-        key, row, step = key[order], np.arange(len(codes)), 0
-        while len(row):  # rows with those that stand 1, 2, ... places behind them in their group
-            step += 1
-            row = row[row + step < len(codes)]
-            row = row[key[row] == key[row + step]]
-            one, other = order[row], order[row + step]
-            close = np.bitwise_count(words[one] ^ words[other]).sum(axis=1) <= radius
-            found.append(np.stack([one[close], other[close]], axis=1))
-    return np.unique(np.concatenate(found), axis=0)

@@ -41,8 +41,22 @@ def perceptual_hash(pixels: npt.NDArray[np.uint8]) -> bytes:
     Args:
         pixels: uint8 `(side, side, 3)`, RGB.
     """
-    frequencies = BASIS @ grey(pixels).astype(np.float32) @ BASIS.T
-    return np.packbits(frequencies.ravel()[LOWEST] > 1).tobytes()
+    return bits_of(slow_frequencies(pixels))
+
+
+def slow_frequencies(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """The lowest frequencies of a picture in grey, without its mean, `(BITS,)`.
+
+    Args:
+        pixels: uint8 `(side, side, 3)`, RGB.
+    """
+    found: npt.NDArray[np.float32] = (BASIS @ grey(pixels).astype(np.float32) @ BASIS.T).ravel()
+    return found[LOWEST]
+
+
+def bits_of(frequencies: npt.NDArray[np.float32]) -> bytes:
+    """The hash of a picture whose slow frequencies these are, `(BITS,)`."""
+    return np.packbits(frequencies > 1).tobytes()
 
 
 #: Bytes of the hash.

@@ -2,10 +2,12 @@ import json
 
 import numpy as np
 import pytest
-from PIL import Image, ImageEnhance
+from PIL import Image, ImageEnhance, ImageOps
 
 from ssah_tf.data import load_images
-from ssah_tf.data.check import NEAR_BITS, check_data, close_pairs
+from ssah_tf.data.check import check_data
+from ssah_tf.data.near_duplicates import NEAR_BITS, close_pairs, stand_out
+from ssah_tf.data.perceptual_hash import perceptual_hash
 
 
 def scene(seed, size=64):
@@ -115,10 +117,66 @@ def test_close_pairs_equal_brute_force(rng, radius):
     assert close_pairs(codes[:1], radius).tolist() == []
 
 
-def test_images_of_one_colour_are_not_alike(tmp_path):
-    for k in range(6):
-        save(Image.new("L", (20, 20), 40 * k), tmp_path / "ab"[k % 2] / f"{k}.png")
-    assert report_of(tmp_path).near_duplicates == []
+def test_of_a_crowd_what_stands_out():
+    """The best eight that correlate enough; of a crowd those much nearer than the eighth."""
+    few = np.array([0.2, 0.86, 0.97, 0.84], np.float32)
+    assert stand_out(few).tolist() == [2, 1]
+    shirts = np.linspace(0.9, 0.94, 30, dtype=np.float32)
+    assert stand_out(shirts[:19]).tolist() == list(range(18, 10, -1))
+    assert stand_out(shirts).tolist() == []
+    assert stand_out(np.append(shirts, np.float32(0.99))).tolist() == [30]
+
+
+COLOURS = ["red", "teal", "blue", "green", "gold", "#777", "black", "white"]
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_images_of_one_colour_are_not_alike(tmp_path, ending):
+    for part in ("train", "test"):
+        for k, colour in enumerate(COLOURS):
+            square = Image.new("RGB", (20 + k + 3 * (part == "test"),) * 2, colour)
+            save(square, tmp_path / part / "ab"[k % 2] / f"{k}.{ending}")
+    report = report_of(tmp_path)
+    assert report.parts == {"train": "train", "test": "query"}
+    assert report.near_duplicates == report.mirrored_duplicates == []
+
+
+def test_other_colours_are_another_picture(root):
+    """Red and blue exchanged; a copy in grey is still one."""
+    exchanged = scene(130).split()[::-1]
+    save(Image.merge("RGB", exchanged), root / "train" / "dog" / "exchanged.png")
+    save(scene(31).convert("L"), root / "train" / "cat" / "grey.png")
+    report = report_of(root)
+    assert report.near_duplicates == [["test/cat/1.png", "train/cat/grey.png"]]
+    assert report.mirrored_duplicates == []
+
+
+def test_queries_with_a_mirrored_copy_in_the_training_part(root):
+    """Mirrored, smaller, compressed: of a query and a training image alone."""
+    save(ImageOps.mirror(scene(31)).resize((50, 50)), root / "train" / "cat" / "m.jpg", quality=60)
+    save(ImageOps.mirror(scene(50)), root / "train" / "cat" / "same part.png")
+    save(ImageOps.flip(scene(32)), root / "train" / "cat" / "upside down.png")
+    report = report_of(root)
+    assert report.near_duplicates == []
+    assert report.mirrored_duplicates == [["test/cat/1.png", "train/cat/m.jpg"]]
+    assert report.near_leaks == ["test/cat/1.png"]
+    assert "1 queries or more look like a training image" in report.warnings()
+    assert "1 pairs of a query and a training image mirror each other" in report.warnings()
+
+
+def test_a_query_is_compared_with_more_than_hashes_allow(root):
+    """Hashes of the two are farther apart than `NEAR_BITS`; within a part they are not compared."""
+    for seed, part, name in ((31, "train", "of the test"), (50, "train", "of the training")):
+        noise = np.random.default_rng(0).normal(0, 20, (8, 8, 1))
+        changed = np.asarray(scene(seed)) + np.kron(noise, np.ones((8, 8, 1)))
+        picture = Image.fromarray(np.clip(changed, 0, 255).astype(np.uint8))
+        save(picture, root / part / "cat" / f"{name}.png")
+    hashes = [
+        np.frombuffer(perceptual_hash(np.asarray(Image.open(root / path))), np.uint8)
+        for path in ("test/cat/1.png", "train/cat/of the test.png")
+    ]
+    assert np.bitwise_count(hashes[0] ^ hashes[1]).sum() > NEAR_BITS
+    assert report_of(root).near_duplicates == [["test/cat/1.png", "train/cat/of the test.png"]]
 
 
 def test_bad_missing_names_and_small_classes(tmp_path):
