@@ -85,7 +85,8 @@ def test_search_by_label(with_unlabelled, client):
     answer = http.post("/search?label_like=Blu")
     assert pairs(answer) == index.nearest(*index.of_blue, among="unlabelled")
     code = index.code_of(*index.of_blue)
-    query = {"code": code, "appearance": "", "photo": None, "labels": ["blue", "blue sky"]}
+    said = {"damaged": "", "preview": "", "labels": ["blue", "blue sky"]}
+    query = {"code": code, "appearance": "", "photo": None, **said}
     assert answer.json()["query"] == query
     sky = http.post("/search?label_like=blue%20sky&k=2")
     assert sky.json()["query"]["labels"] == ["blue sky"]
@@ -352,7 +353,7 @@ def test_description(shared, client):
     }  # fmt: skip
     search = api["paths"]["/search"]["post"]
     assert {p["name"] for p in search["parameters"]} == {
-        "id", "path", "code", "model_id", "label_like", "k", "radius", "filter", "order"
+        "id", "path", "code", "model_id", "label_like", "k", "radius", "filter", "order", "preview"
     }  # fmt: skip
     assert set(search["requestBody"]["content"]) == {
         "image/*", "application/octet-stream", "multipart/form-data"
