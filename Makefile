@@ -7,7 +7,8 @@ RECIPE ?= fashion
 RUN ?= $(lastword $(sort $(wildcard runs/$(RECIPE)*)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train evaluate report export ablation test test-all lint findings bench bench-quality clean
+.PHONY: help setup train evaluate report export ablation test test-all test-oldest lint findings bench \
+	bench-quality clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +47,13 @@ test: setup ## Run the tests (some 5 minutes on 2 cores)
 
 test-all: setup ## Run the slow tests, too
 	$(TESTS) -m "slow or not slow"
+
+# In an environment of its own, whose versions are in constraints-oldest.txt; see CONTRIBUTING.md.
+OLDEST := build/oldest
+test-oldest: setup ## Test a run of the newest Keras with the oldest dependencies that are allowed
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-oldest.txt --editable '.[train,search]' pytest
+	SSAH_OLDEST=1 $(OLDEST)/bin/python -m pytest -q -W default tests/test_fixed_run.py tests/oldest
 
 # Imports and types are checked in a copy in which training/ and export/ lie as they are installed.
 lint: setup ## Check format, style, the direction of imports, and types

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# watchdog 6 tells each file of a folder that is moved into a watched tree, but none of a folder that
+# watchdog 7 tells each file of a folder that is moved into a watched tree, but none of a folder that
 # is moved out; and a file that is renamed over another one from elsewhere is "created".
 #
 # What one would expect: whoever keeps a list of the files from the events (created, deleted, moved)
@@ -10,14 +10,14 @@
 # trash, which is such a move. A file over which another one is renamed, from outside of the tree,
 # is told as created, though its path was there: no event says modified, closed or deleted.
 # Deleted file by file (rm -r), each file is told.
-# Seen with: watchdog 6.0.0, Python 3.11, Linux x86-64 (inotify), folders on one file system.
+# Seen with: watchdog 7.1.0, Python 3.11, Linux x86-64 (inotify), folders on one file system.
 #
 #   bash findings/watchdog_folders_that_move.sh      exit code 0: as described; 1: it has changed
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/python" -m pip install --quiet --disable-pip-version-check watchdog==6.0.0
+"$folder/venv/bin/python" -m pip install --quiet --disable-pip-version-check watchdog==7.1.0
 "$folder/venv/bin/python" - "$folder" <<'PYTHON'
 import os
 import shutil

@@ -55,6 +55,8 @@ def test_search_by_image(shared, client):
     assert first["thumbnail"].startswith(f"/photos/{first['id']}/thumbnail?v=")
     form = {"image": ("a.png", shared.body(*colour), "image/png")}
     assert http.post("/search", files=form).json() == found
+    drawn = http.post("/search?preview=true", content=shared.body(*colour)).json()
+    assert drawn["query"]["preview"].startswith("data:image/png;base64,")
     assert pairs(http.post("/search?k=3", content=shared.body(*colour))) == expected[:3]
     assert pairs(http.post("/search", content=shared.body(*colour, kind="WEBP", lossless=True)))
 
@@ -85,9 +87,14 @@ def test_search_by_label(with_unlabelled, client):
     answer = http.post("/search?label_like=Blu")
     assert pairs(answer) == index.nearest(*index.of_blue, among="unlabelled")
     code = index.code_of(*index.of_blue)
-    said = {"damaged": "", "preview": "", "labels": ["blue", "blue sky"]}
-    query = {"code": code, "appearance": "", "photo": None, **said}
-    assert answer.json()["query"] == query
+    assert answer.json()["query"] == {
+        "code": code,
+        "appearance": "",
+        "photo": None,
+        "labels": ["blue", "blue sky"],
+        "damaged": "",
+        "preview": "",
+    }
     sky = http.post("/search?label_like=blue%20sky&k=2")
     assert sky.json()["query"]["labels"] == ["blue sky"]
     assert pairs(sky) == index.nearest(100, 180, 255, among="unlabelled")[:2]
