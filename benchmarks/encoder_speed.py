@@ -1,12 +1,13 @@
-"""Times an exported encoder beside the bare runtime, the SavedModel and 8-bit integers.
+"""Times an exported encoder beside the bare runtime, other runtimes and 8-bit integers.
 
     python benchmarks/encoder_speed.py [--backbone resnet20] [--size 32] [--photos 1500]
 
 The weights are not trained: speed does not depend on them. All on the same images and batches, in
-turns, best of five: `Encoder` from arrays beside `onnxruntime` alone; the SavedModel in
-TensorFlow; the encoder in integers; and `Encoder` from JPEG files of 640 x 480 beside decoding
-alone and the network alone on one core each, since the two share the machine. One line of JSON at
-the end. Run it on an idle machine of two cores.
+turns. Best of five, on all cores: `Encoder` from arrays beside `onnxruntime` alone; the SavedModel
+in TensorFlow; the encoder in integers; and `Encoder` from JPEG files of 640 x 480 beside decoding
+alone and the network alone on one core each, since the two share the machine: for an idle machine
+of two cores. The middle of seven, in processor time and so for any machine: the runtimes of
+`Encoder` beside ONNX Runtime, on one thread. One line of JSON at the end.
 """
 
 import argparse
@@ -14,24 +15,28 @@ import json
 import os
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-import tensorflow as tf
 from input_pipeline import make_photos
-from timing import rates
+from timing import processor_ratios, rates
 
 from ssah_tf import Encoder
 from ssah_tf.data.decode import decode
+from ssah_tf.encoding.runtimes import FILES
 from ssah_tf.export.graph import encoder_function
 from ssah_tf.export.identity import DECODE_RULE, model_id
 from ssah_tf.export.int8 import write_int8
+from ssah_tf.export.litert import write_litert
 from ssah_tf.export.onnx_model import write_onnx
 from ssah_tf.export.saved_model import write_saved_model
+from ssah_tf.export.verify import INT8
 from ssah_tf.models import HNet
 from ssah_tf.models.backbones import BACKBONES
+from ssah_tf.system.onnx_session import open_session
 from ssah_tf.training.ablation import machine
 
 BITS = 48
@@ -52,13 +57,14 @@ def main() -> None:
         write_artefacts(Path(folder), given.backbone, pixels)
         result = {"machine": machine(), "backbone": given.backbone, "size": given.size}
         result |= arrays(Path(folder), pixels) | files(Path(folder), paths, pixels)
+        result |= runtimes(Path(folder), pixels)
     for name, value in result.items():
         print(f"{name:<40} {value}")
     print(json.dumps(result))
 
 
 def write_artefacts(folder: Path, backbone: str, pixels: np.ndarray) -> None:
-    """ONNX, its integer form and SavedModel of a new encoder."""
+    """The files of a new encoder, as in an export."""
     size = pixels.shape[1]
     hnet = HNet(BACKBONES[backbone](), BITS)
     hnet(pixels[:64], training=True)
@@ -66,33 +72,33 @@ def write_artefacts(folder: Path, backbone: str, pixels: np.ndarray) -> None:
     about = {"model_id": model_id(hnet, size), "bits": BITS, "image_size": size}
     about["decode_rule"] = DECODE_RULE
     about |= {"backbone": backbone, "recipe_hash": "none", "product_version": "benchmark"}
-    write_onnx(encode, folder / "float.onnx", 18, {key: str(about[key]) for key in about})
-    write_int8(folder / "float.onnx", folder / "int8.onnx", pixels[:256])
-    write_saved_model(encode, hnet, size, folder / "saved_model", {})
+    onnx, saved_model = folder / FILES["onnxruntime"], folder / FILES["tensorflow"]
+    write_onnx(encode, onnx, 18, {key: str(about[key]) for key in about})
+    write_int8(onnx, folder / INT8, pixels[:256])
+    write_litert(encode, folder / FILES["litert"])
+    saved_model.parent.mkdir()
+    facts = {key: about[key] for key in ("model_id", "bits", "image_size")}
+    write_saved_model(encode, hnet, size, saved_model, facts)
 
 
 def arrays(folder: Path, pixels: np.ndarray) -> dict:
     """Images a second from arrays, all cores, the same batches."""
-    encoder = Encoder.load(folder / "float.onnx")
-    integers = Encoder.load(folder / "int8.onnx")
-    served = tf.saved_model.load(str(folder / "saved_model", {})).signatures["serving_default"]
+    encoder, integers = Encoder.load(folder), Encoder.load(folder / INT8)
+    served = Encoder.load(folder, runtime="tensorflow")
+    session = open_session(folder / FILES["onnxruntime"])
     pixels = np.concatenate([pixels] * 4)
     batches = [pixels[i : i + BATCH] for i in range(0, len(pixels), BATCH)]
 
     def bare() -> None:
         for batch in batches:
-            encoder.session.run(["codes"], {"images": batch})
-
-    def saved_model() -> None:
-        for batch in batches:
-            served(images=tf.constant(batch))["codes"].numpy()
+            session.run(["codes"], {"images": batch})
 
     found = rates(
         len(pixels),
         {
             "onnxruntime alone": bare,
             "Encoder": lambda: encoder.encode(pixels, BATCH),
-            "SavedModel": saved_model,
+            "SavedModel": lambda: served.encode(pixels, BATCH),
             "int8": lambda: integers.encode(pixels, BATCH),
         },
     )
@@ -104,10 +110,16 @@ def arrays(folder: Path, pixels: np.ndarray) -> dict:
     }
 
 
+def runtimes(folder: Path, pixels: np.ndarray) -> dict:
+    """Processor time of each runtime on one thread, as a ratio to ONNX Runtime."""
+    loaded = {name: Encoder.load(folder, runtime=name, threads=1) for name in FILES}
+    rows = {name: partial(one.encode, pixels[:256], BATCH) for name, one in loaded.items()}
+    return {f"{name} / onnxruntime": round(x, 2) for name, x in processor_ratios(rows).items()}
+
+
 def files(folder: Path, paths: list[str], pixels: np.ndarray) -> dict:
     """Images a second from JPEG files, beside decoding and network on one core each."""
-    encoder = Encoder.load(folder / "float.onnx")
-    single = Encoder.load(folder / "float.onnx", threads=1)
+    encoder, single = Encoder.load(folder), Encoder.load(folder, threads=1)
     size = pixels.shape[1]
     many = np.concatenate([pixels] * (len(paths) // len(pixels) + 1))[: len(paths)]
     with ThreadPoolExecutor(1) as one_core:

@@ -1,0 +1,137 @@
+"""The runtimes that `trials.py` tries: what is installed for each, and which file it is given."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+DRIVERS = Path(__file__).with_name("drivers")
+
+#: What the JavaScript drivers are given; `npm` would fetch files for GPUs from elsewhere.
+NODE = {"ONNXRUNTIME_NODE_INSTALL": "skip"}
+#: The encoder in floats, and in integers, as ONNX Runtime has it.
+FLOATS, INT8 = "encoder.onnx", "encoder.int8.onnx"
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A runtime with one file of an export.
+
+    Attributes:
+        name: With its version.
+        platforms: Where people have it.
+        driver: Script in `drivers/`.
+        file: Of the export.
+        packages: What pip installs in an environment of its own; none: that of the product.
+        node: What npm installs, for a driver in JavaScript.
+        options: For the driver.
+        bits: Whether its bits are `equal` to those of ONNX Runtime, `near` them, or it `fails`.
+        words: What a user has to know.
+    """
+
+    name: str
+    platforms: str
+    driver: str
+    file: str = FLOATS
+    packages: tuple[str, ...] = ()
+    node: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    bits: str = "equal"
+    words: str = ""
+
+    @property
+    def key(self) -> str:
+        """Names a row of the results."""
+        return f"{self.name}, {self.file}"
+
+    @property
+    def exact(self) -> str:
+        """The file that ONNX Runtime runs for the codes to compare with."""
+        return INT8 if self.file == INT8 else FLOATS
+
+
+ONNXRUNTIME = Runtime(
+    "ONNX Runtime 1.32.0", "servers, desktops", "product.py", options=("onnxruntime",)
+)
+NUMPY = "numpy==2.4.6"
+OPENCV5, OPENCV4 = "opencv-python-headless==5.0.0.93", "opencv-python-headless==4.14.0.94"
+OPENCV4_WORDS = (
+    "give it uint8 always: after floats it repeats its first answer, without an error; codes come "
+    "as floats"
+)
+MNN_WORDS = "declare the input NCHW; convert from Python: `mnnconvert` installs a package by pip"
+
+#: In the order of the table.
+RUNTIMES = (
+    ONNXRUNTIME,
+    Runtime(
+        "ONNX Runtime 1.32.0, format ORT",
+        "phones",
+        "ort_format.py",
+        words="`--optimization_style Fixed` alone; `--target_platform amd64` on x86",
+    ),
+    Runtime(
+        "onnxruntime-node 1.30.0",
+        "Node.js",
+        "ort_node.mjs",
+        node=("onnxruntime-node@1.30.0",),
+        words="install with `ONNXRUNTIME_NODE_INSTALL=skip`",
+    ),
+    Runtime(
+        "onnxruntime-web 1.30.0, WASM",
+        "browsers",
+        "ort_web.mjs",
+        node=("onnxruntime-web@1.30.0",),
+    ),
+    Runtime(
+        "OpenVINO 2026.4.1",
+        "Intel",
+        "product.py",
+        options=("openvino",),
+        words="`INFERENCE_PRECISION_HINT` is `f32`",
+    ),
+    Runtime(
+        "LiteRT 2.3.0", "phones, boards", "product.py", "encoder.tflite", options=("litert",)
+    ),
+    Runtime(
+        "TensorFlow 2.21.0", "servers", "product.py", "saved_model/1", options=("tensorflow",)
+    ),
+    Runtime(
+        "OpenCV 5.0.0",
+        "desktops, boards",
+        "opencv_dnn.py",
+        packages=(OPENCV5, NUMPY),
+        words="takes uint8 alone, by default",
+    ),
+    Runtime(
+        "OpenCV 4.14.0",
+        "desktops, boards",
+        "opencv_dnn.py",
+        packages=(OPENCV4, NUMPY),
+        words=OPENCV4_WORDS,
+    ),
+    Runtime(
+        "MNN 3.6.1",
+        "phones",
+        "mnn_module.py",
+        packages=("MNN==3.6.1", NUMPY),
+        words=MNN_WORDS,
+    ),
+    Runtime(
+        "ncnn 1.0.20261020, by pnnx",
+        "phones",
+        "ncnn_logits.py",
+        "encoder.logits.onnx",
+        packages=("--no-deps", "ncnn==1.0.20261020", "pnnx==20261020", NUMPY),
+        words="`pnnx` with `fp16=0`; one image a call; pack the logits yourself",
+    ),
+    Runtime(
+        "tract 0.23.9",
+        "Rust, boards",
+        "tract_onnx.py",
+        "encoder.batch16.onnx",
+        packages=("tract==0.23.9", NUMPY),
+        words="fix the batch",
+    ),
+    Runtime("OpenCV 5.0.0", "", "opencv_dnn.py", INT8, (OPENCV5, NUMPY), bits="near"),
+    Runtime("tract 0.23.9", "", "tract_onnx.py", INT8, ("tract==0.23.9", NUMPY), bits="near"),
+    Runtime("MNN 3.6.1", "", "mnn_module.py", INT8, ("MNN==3.6.1", NUMPY), bits="fails"),
+)  # fmt: skip
