@@ -199,7 +199,7 @@ def test_threads_and_providers_are_handed_on(path, monkeypatch):
     Encoder.load(path, threads=3, providers=["CPUExecutionProvider"])
     options = opened[0].get_session_options()
     assert options.intra_op_num_threads == 3
-    assert options.log_severity_level == 3  # errors alone
+    assert options.log_severity_level == 4  # what it logs as an error, it raises, too
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
     assert options.get_session_config_entry("session.x64quantprecision") == "1"
     assert opened[0].get_providers() == ["CPUExecutionProvider"]
