@@ -17,7 +17,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
 "$folder/venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-  numpy==2.4.6 duckdb==2.0.1 polars==2.1.0
+  numpy==2.4.6 duckdb==2.0.1 polars==2.1.0 pyarrow==26.0.1
 "$folder/venv/bin/python" - <<'PYTHON'
 import sys
 
