@@ -9,9 +9,8 @@ import numpy as np
 from ssah_tf.metrics.hamming import bit_words, hamming_distances
 from ssah_tf.search.engines import make_engine
 from ssah_tf.search.index import IdsDistances
+from ssah_tf.search.scan import PositionsDistances
 
-#: Positions int64 `(m,)` and distances int32 `(m,)` of one query.
-PositionsDistances = tuple[np.ndarray, np.ndarray]
 #: Multiplies a word so that its upper bits depend on all of it: 2^64 over the golden ratio.
 MIX = np.uint64(0x9E3779B97F4A7C15)
 #: Codes that are asked for beyond k, so that those of the k-th distance are mostly all there.
