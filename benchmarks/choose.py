@@ -6,7 +6,7 @@
 DIR holds `train/<class>/` and `test/<class>/`, all with labels. Beside the output a folder is made
 that shows the product so many labels a class; the other training images lie in `train/unlabelled`.
 Each candidate of the run is then measured: mAP@all of the images of `test` against all of `train`,
-by the labels that were hidden. Prints one line of JSON.
+by the labels that were hidden. Prints one line of JSON. Where the run is there, it is judged only.
 
 DIR may also hold `photos/` and `labels.csv`, as mosaics.py writes them. Then `--queries` of them
 (1,000 by default) are kept from the product altogether, and it gets the others with a label file.
@@ -18,7 +18,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -27,9 +26,11 @@ import numpy as np
 
 from ssah_tf.data import ImageSet, load_images
 from ssah_tf.metrics import evaluate_retrieval
+from ssah_tf.metrics.hamming import code_bytes
 from ssah_tf.training.choose.record import read_record
+from ssah_tf.training.hash_layer.feature_store import FeatureStore
+from ssah_tf.training.hash_layer.features import full_codes_of
 from ssah_tf.training.run import Run
-from ssah_tf.training.with_labels import codes_of
 
 #: Images, their labels `(images, classes)`, and whether each is a query.
 Truth = tuple[ImageSet, np.ndarray, np.ndarray]
@@ -52,15 +53,15 @@ def main() -> None:
     table = given.folder / TABLE
     hide = hide_rows if table.is_file() else hide_labels
     images, labels, query = hide(given.folder, shown, given)
-    began = time.monotonic()
     words = [sys.executable, "-m", "ssah_tf.cli", "train", "--data", shown]
     if table.is_file():
         words += ["--labels", shown / TABLE]
     words += ["--budget", given.budget, "--output", given.output, "--set", f"seed={given.seed}"]
-    subprocess.run([str(word) for word in words], check=True)
-    seconds = time.monotonic() - began
-    report = judge(given.output, images, labels, query)
-    print(json.dumps({**report, "seconds": round(seconds)}))
+    if not (given.output / "metrics.json").is_file():
+        subprocess.run([str(word) for word in words], check=True)
+    store = FeatureStore(given.output.parent / "features")
+    report = judge(given.output, images, labels, query, store)
+    print(json.dumps(report))
 
 
 def hide_labels(folder: Path, shown: Path, given: argparse.Namespace) -> Truth:
@@ -117,7 +118,9 @@ def hide_rows(folder: Path, shown: Path, given: argparse.Namespace) -> Truth:
     return images, images.labels, query
 
 
-def judge(folder: Path, images: ImageSet, labels: np.ndarray, query: np.ndarray) -> dict:
+def judge(
+    folder: Path, images: ImageSet, labels: np.ndarray, query: np.ndarray, store: FeatureStore
+) -> dict:
     """What was chosen, and mAP@all of each candidate on the queries."""
     record = read_record(Run(folder))
     rows = {}
@@ -125,7 +128,7 @@ def judge(folder: Path, images: ImageSet, labels: np.ndarray, query: np.ndarray)
         mine = result.name == record.chosen
         run = Run(folder if mine else folder / "candidates" / result.name)
         rows[result.name] = {
-            "query_map": round(query_map(run, images, labels, query), 4),
+            "query_map": round(query_map(run, images, labels, query, store), 4),
             "validation_map": round(result.validation_map, 4),
             "validation_error": round(result.validation_error, 4),
             "size": run.recipe.data.image_size,
@@ -147,12 +150,22 @@ def judge(folder: Path, images: ImageSet, labels: np.ndarray, query: np.ndarray)
     }
 
 
-def query_map(run: Run, images: ImageSet, labels: np.ndarray, query: np.ndarray) -> float:
-    """Tie-aware mAP@all of the queries against all other images."""
-    encoder, parts = run.encoder(), (np.flatnonzero(query), np.flatnonzero(~query))
-    codes = [codes_of(encoder, images, part, run.recipe.data.image_size) for part in parts]
+def query_map(
+    run: Run, images: ImageSet, labels: np.ndarray, query: np.ndarray, store: FeatureStore
+) -> float:
+    """Tie-aware mAP@all of the queries against all other images.
+
+    Features of frozen backbones are kept, for other candidates and cases.
+    """
+    encoder, size = run.encoder(), run.recipe.data.image_size
+    parts = (np.flatnonzero(query), np.flatnonzero(~query))
+    if run.recipe.train.cached_features:
+        full = [encoder.codes_of_features(store(encoder, images, part, size)) for part in parts]
+    else:
+        full = full_codes_of(encoder, images, parts, size)
+    queries, database = (codes[:, : code_bytes(encoder.bits)] for codes in full)
     return evaluate_retrieval(
-        codes[0], labels[query], codes[1], labels[~query], encoder.bits, cutoffs=(), n_bootstrap=0
+        queries, labels[query], database, labels[~query], encoder.bits, cutoffs=(), n_bootstrap=0
     ).map_tie_aware
 
 

@@ -12,7 +12,7 @@ from ssah_tf.data.protocols import split_by_protocol
 from ssah_tf.data.sampling import evenly
 from ssah_tf.losses import SUPERVISED_LOSSES
 from ssah_tf.models import SSAH, ANet, CompetencePace, HNet, RandomDeformation, SchedulePace
-from ssah_tf.models.backbones import BACKBONES, with_file
+from ssah_tf.models.backbones import BACKBONES, first_weights, with_file
 from ssah_tf.models.backbones.backbone import Backbone
 from ssah_tf.models.deformation import Deformer
 from ssah_tf.models.pace import Pace
@@ -132,15 +132,20 @@ def assemble_game(
 
 
 def build_backbone(recipe: Recipe, images: ImageSet, split: Split) -> Backbone:
-    """The backbone of a recipe; it normalises by the training images, unless it knows better.
+    """The backbone of a recipe.
+
+    One that begins by chance normalises by the training images; others bring what theirs were.
 
     Raises:
         RecipeError: A name or an option that is not there.
     """
-    mean, std = channel_statistics(images, split, recipe.data.image_size)
     name, options = with_file(recipe.model.backbone, recipe.model.options)
+    given = {}
+    if name in BACKBONES and first_weights(name, options) == "none":
+        mean, std = channel_statistics(images, split, recipe.data.image_size)
+        given = {"mean": mean, "std": std}
     with default_policy(POLICIES[recipe.train.precision]):
-        return make("model.backbone", BACKBONES, name, options, mean=mean, std=std)
+        return make("model.backbone", BACKBONES, name, options, **given)
 
 
 def channel_statistics(

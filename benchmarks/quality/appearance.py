@@ -1,10 +1,11 @@
 """What the order by appearance is worth: trained on coarse labels, judged by fine ones.
 
-    python benchmarks/quality/appearance.py FOLDER|fashion|FEATURES.npz [--seeds 0 1 2]
-        [--output runs/appearance]
+    python benchmarks/quality/appearance.py FOLDER|FOLDER,LABELS|fashion|FEATURES.npz
+        [--seeds 0 1 2] [--size 224] [--set data.protocol=n-per-class] [--output runs/appearance]
 
 The coarse class of a bird is the last word of its name (all warblers are one), that of a garment is
-tops, shoes or others. The hash layer of the recipe `frozen` learns the coarse labels of all images
+tops, shoes or others, that of a part of a mosaic animals or vehicles. Relevant is what shares a
+label. The hash layer of the recipe `frozen` learns the coarse labels of all images
 but the queries; the appearance layer learns from the same images without labels. Queries are those
 whose coarse class has at least two fine ones.
 
@@ -36,10 +37,13 @@ from ssah_tf.training.hash_layer.appearance import with_appearance
 from ssah_tf.training.hash_layer.frozen import CachedFeatures, train_on_features
 from ssah_tf.training.recipe import load_recipe
 
-#: Coarse classes of garments; the others are one.
-GARMENTS = {
+#: Coarse classes of garments and of the parts of mosaics.
+COARSE = {
     "tops": ("T-shirt", "pullover", "dress", "coat", "shirt"),
     "shoes": ("sandal", "sneaker", "ankle boot"),
+    "others": ("trouser", "bag"),
+    "animals": ("bird", "cat", "deer", "dog", "frog", "horse"),
+    "vehicles": ("airplane", "automobile", "ship", "truck"),
 }
 #: Neighbours that are judged, and queries that are compared at a time.
 K, CHUNK = 10, 200
@@ -52,13 +56,16 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--bits", type=int, default=48)
     parser.add_argument("--size", type=int, default=224, help="Side of the images in pixels.")
+    parser.add_argument("--set", dest="overrides", nargs="*", default=[], metavar="KEY=VALUE")
     parser.add_argument("--output", type=Path, default=Path("runs/appearance"))
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)
     features, fine, names, query = load(given)
-    words = [coarse_of(name) for name in names]
-    coarse = np.unique(words, return_inverse=True)[1][fine]
-    several = np.bincount(np.unique(words, return_inverse=True)[1])[coarse] > 1
+    of_class = np.eye(len(names), dtype=np.uint8)[
+        np.unique([coarse_of(name) for name in names], return_inverse=True)[1]
+    ]
+    coarse = fine @ of_class > 0
+    several = coarse @ (of_class.sum(axis=0) > 1) > 0
     rows = []
     for seed in given.seeds:
         codes, looks, bits = encode(given, features, coarse, ~query, seed)
@@ -78,37 +85,30 @@ def main() -> None:
 
 
 def load(given) -> tuple[np.ndarray, np.ndarray, list[str], np.ndarray]:
-    """Features, fine classes, their names, and which images are queries."""
+    """Features, fine labels (images, classes), their names, and which images are queries."""
     if given.source.endswith(".npz"):
         arrays = read_arrays(Path(given.source))
-        labels = arrays["labels"]
-        return (
-            arrays["features"],
-            labels.argmax(1),
-            list(map(str, arrays["classes"])),
-            arrays["query"],
-        )
-    recipe = recipe_of(given, 0, f"data.source={json.dumps(given.source)}")
-    images = load_images(given.source).images
+        names = list(map(str, arrays["classes"]))
+        return arrays["features"], arrays["labels"], names, arrays["query"]
+    source, _, table = given.source.partition(",")
+    recipe = recipe_of(given, 0, f"data.source={json.dumps(source)}")
+    images = load_images(source, table or None).images
     split = build_split(recipe, images)
     features = np.asarray(features_of_all(recipe, images, split, given.output))
     query = np.isin(np.arange(len(images)), images.positions(split.query))
-    labels = images.labels[np.arange(len(images))]
-    return features, labels.argmax(1), list(images.classes), query
+    return features, images.labels[np.arange(len(images))], list(images.classes), query
 
 
 def recipe_of(given, seed: int, *more: str):
-    """The recipe `frozen`."""
-    size = f"data.image_size={given.size}"
-    return load_recipe("frozen", (f"model.bits={given.bits}", f"seed={seed}", size, *more))
+    """The recipe `frozen`, changed as the command line asks."""
+    changes = (f"model.bits={given.bits}", f"seed={seed}", f"data.image_size={given.size}")
+    return load_recipe("frozen", (*changes, *given.overrides, *more))
 
 
 def coarse_of(name: str) -> str:
     """The coarse class of a fine one."""
-    garments = [coarse for coarse, fine in GARMENTS.items() if name in fine]
-    if garments or name in ("trouser", "bag"):
-        return garments[0] if garments else "others"
-    return name.replace(" ", "_").split("_")[-1]
+    known = [coarse for coarse, fine in COARSE.items() if name in fine]
+    return known[0] if known else name.replace(" ", "_").split("_")[-1]
 
 
 def encode(given, features, coarse, trained, seed: int) -> tuple[np.ndarray, np.ndarray, int]:
@@ -117,8 +117,8 @@ def encode(given, features, coarse, trained, seed: int) -> tuple[np.ndarray, np.
     keras.utils.set_random_seed(seed)
     hnet = HNet(CachedFeatures(features.shape[1]), given.bits)
     hnet.build((None, features.shape[1]))
-    labels = np.eye(coarse.max() + 1, dtype=np.uint8)[coarse]
-    train_on_features(hnet, recipe_of(given, seed), features[trained], labels[trained])
+    labels = coarse[trained].astype(np.uint8)
+    train_on_features(hnet, recipe_of(given, seed), features[trained], labels)
     both = with_appearance(hnet, features[trained], seed)
     full, width = both.full_codes([features]), code_bytes(given.bits)
     return full[:, :width], full[:, width:], both.appearance_bits
@@ -135,7 +135,7 @@ def judged(codes, looks, fine, coarse, queries, database) -> dict[str, float]:
             ("appearance", far * (8 * looks.shape[1] + 1) + near),
         ):
             for name, labels in (("fine P@10", fine), ("coarse mAP@all", coarse)):
-                counts = counted(key, labels[part][:, None] == labels[database])
+                counts = counted(key, labels[part].astype(np.int32) @ labels[database].T > 0)
                 score = (
                     tie_aware_precision(*counts, K)
                     if "P@" in name

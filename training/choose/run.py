@@ -80,8 +80,13 @@ def carry_out(
 
 
 def at_size(planned: Planned, images: ImageSet, held: ImageSet) -> ImageSet:
-    """The images in memory at the size of a candidate, if they fit; those of the last, if alike."""
+    """The images in memory at the size of a candidate, if they fit; those of the last, if alike.
+
+    As they are for one whose backbone is frozen: it sees each image once, or not at all.
+    """
     pixels, size = held.pixels, planned.size
+    if planned.recipe.train.cached_features:
+        return images
     if held is not images and pixels is not None and pixels.shape[1] == size:
         return held
     return images.hold(size, planned.recipe.data.cache_mb)

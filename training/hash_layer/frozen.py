@@ -52,7 +52,6 @@ def train_on_frozen_backbone(
     began = time.monotonic()
     recipe, split = run.recipe, run.split
     keras.utils.set_random_seed(recipe.seed)
-    images = images.hold(recipe.data.image_size, recipe.data.cache_mb)
     hnet = HNet(build_backbone(recipe, images, split), recipe.model.bits)
     try:
         hnet.build((None, recipe.data.image_size, recipe.data.image_size, 3))
