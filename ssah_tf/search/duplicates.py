@@ -14,7 +14,7 @@ import numpy as np
 from ssah_tf.data.orientation import UPRIGHT, Orientation
 from ssah_tf.metrics.hamming import hamming_distances
 from ssah_tf.search.bursts import burst_pairs
-from ssah_tf.search.engines import make_engine
+from ssah_tf.search.close_pairs import close_pairs
 from ssah_tf.search.on_disk import Differences, Disk
 from ssah_tf.search.photo_index import PhotoIndex
 from ssah_tf.search.photo_table import Photo
@@ -30,8 +30,6 @@ MIN_SSIM = 0.9
 #: Photos that are compared with one at a time, those with the closest hashes first. If none of
 #: them is like it, the rest is not looked at: what bounds the work where hashes collapse, too.
 COMPARED = 1000
-#: Answers of a search for candidates that are held at once, at most.
-BLOCK = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -227,9 +225,8 @@ def near_duplicates(
 ) -> Iterator[tuple[int, list[tuple[int, int, float]]]]:
     """Positions with later ones that join them: (position, distance of codes, SSIM), nearest first.
 
-    The hashes are searched, not the codes: of 50,000 photos with one code, few look alike. A photo
-    that has joined a group is no query any more, so a thousand likes of one photo are a thousand
-    pairs.
+    A photo that has joined a group is no query any more, so a thousand likes of one photo are a
+    thousand pairs.
 
     Args:
         hashes: Perceptual hashes, uint8 `(n, bytes)`.
@@ -241,33 +238,21 @@ def near_duplicates(
         progress: See `find_duplicates`.
     """
     free = np.ones(len(hashes), bool)
-    step = int(np.clip(BLOCK // max(1, len(hashes)), 1, 256))
-    for start in range(0, len(hashes), step):
-        progress(start, len(hashes))
-        queries = start + np.flatnonzero(free[start : start + step])
-        found = make_engine(engine, hashes[start:]).within(hashes[queries], CANDIDATES)
-        for one, (others, _) in zip(queries.tolist(), found, strict=True):
-            if not free[one]:
-                continue
-            others = start + others
-            others = others[(others > one) & free[others]]
-            far = hamming_distances(codes[one : one + 1], codes[others])[0]
-            others, far = others[far <= radius], far[far <= radius]
-            members: list[tuple[int, int, float]] = []
-            for begin in range(0, len(others), COMPARED):
-                some = slice(begin, begin + COMPARED)
-                like = pictures.alike(one, others[some])
-                joins = np.flatnonzero(like >= min_ssim)
-                if not len(joins):
-                    break  # nor will those whose hashes are farther still
-                joined = others[some][joins]
-                free[joined] = False
-                members += zip(
-                    joined.tolist(), far[some][joins].tolist(), like[joins].tolist(), strict=True
-                )
-            if members:
-                yield one, sorted(members, key=lambda member: (-member[2], member[0]))
-    progress(len(hashes), len(hashes))
+    for one, others, far in close_pairs(hashes, codes, radius, CANDIDATES, engine, free, progress):
+        members: list[tuple[int, int, float]] = []
+        for begin in range(0, len(others), COMPARED):
+            some = slice(begin, begin + COMPARED)
+            like = pictures.alike(one, others[some])
+            joins = np.flatnonzero(like >= min_ssim)
+            if not len(joins):
+                break  # nor will those whose hashes are farther still
+            joined = others[some][joins]
+            free[joined] = False
+            members += zip(
+                joined.tolist(), far[some][joins].tolist(), like[joins].tolist(), strict=True
+            )
+        if members:
+            yield one, sorted(members, key=lambda member: (-member[2], member[0]))
 
 
 def as_rows(groups: list[list[Member]]) -> Iterator[dict[str, Any]]:
