@@ -83,6 +83,7 @@ bench: setup ## Time evaluation, input, training steps, the label page, encoders
 	$(BIN)/python benchmarks/encoder_speed.py
 	$(BIN)/python benchmarks/feature_speed.py
 	$(BIN)/python benchmarks/search_speed.py
+	$(BIN)/python benchmarks/duplicates_speed.py
 	$(BIN)/python benchmarks/serve_load.py
 	$(BIN)/python benchmarks/serve_pictures.py
 	$(BIN)/python benchmarks/search_memory.py

@@ -88,7 +88,9 @@ def main() -> None:
     given = parser.parse_args()
     rows: list[dict] = []
     line = "{:>10} {:<8} {:>8} {:>12} {:>8} {:>8} {:>7} {:>8}"
-    print(line.format("photos", "way", "seconds", "CPU seconds", "planted", "found", "others", "MB"))
+    print(
+        line.format("photos", "way", "seconds", "CPU seconds", "planted", "found", "others", "MB")
+    )
     processes = multiprocessing.get_context("spawn")
     for count in given.photos:
         for by_hashes in (False, True):

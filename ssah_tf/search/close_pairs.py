@@ -19,10 +19,14 @@ from ssah_tf.search.multi_index import MultiIndex, Substring, with_ones
 from ssah_tf.search.scan import widened
 from ssah_tf.system.parallel import cores, parallel
 
-#: Answers that are held at once, at most, by each way.
+#: Answers of a search of hashes that are held at once, at most.
 BLOCK = 1 << 22
+#: Values that are looked up at once, and codes that are compared: they stay in the caches.
+PART = 1 << 19
 #: Codes from which the tables are worth making, and at most so many queries of a block.
 FROM, QUERIES = 1 << 12, 1 << 11
+#: Tables have up to 2^FINER times as many values as codes: fewer codes share a value.
+FINER = 4
 #: What looking up a value and what a code that it gives cost, in pairs of hashes that are searched.
 VALUE, ANSWER = 5, 12
 #: Photos that tell which way is the shorter one.
@@ -99,7 +103,7 @@ def by_codes(
     progress: Callable[[int, int], None],
 ) -> Iterator[Close]:
     """See `close_pairs`: codes are joined, and hashes compared where they are close."""
-    looks = widened(hashes).view("<u8")
+    looks = np.ascontiguousarray(widened(hashes).view("<u8").T)
     find = partial(close_of_block, join, looks, hash_radius, free)
     blocks, together = join.blocks(), 4 * cores()
     for start in range(0, len(blocks), together):
@@ -117,7 +121,7 @@ def close_of_block(
 
     Args:
         join: The codes.
-        looks: The hashes as words, uint64 `(n, words)`.
+        looks: The hashes as words, uint64 `(words, n)`.
         hash_radius: See `close_pairs`.
         free: See `close_pairs`.
         block: Positions.
@@ -127,14 +131,14 @@ def close_of_block(
     """
     found = []
     for ones, others, far in join.pairs(block, free):
-        apart = np.zeros(len(ones), np.uint16)
-        for column in looks.T:
-            apart += np.bitwise_count(column.take(ones) ^ column.take(others))
-        near = np.flatnonzero(apart <= hash_radius)
+        apart = np.zeros(len(ones), np.uint8 if 64 * len(looks) < 256 else np.uint16)
+        for column in looks:
+            apart += np.bitwise_count(column[ones] ^ column[others])
+        near = np.flatnonzero((apart <= hash_radius) & free[others])
         found.append((ones[near], others[near], far[near], apart[near]))
     ones, others, far, apart = map(np.concatenate, zip(*found, strict=True))
     order = np.lexsort((others, apart, ones))
-    return ones[order].astype(np.int64), others[order].astype(np.int64), far[order]
+    return ones[order], others[order], far[order]
 
 
 @dataclass(frozen=True)
@@ -169,7 +173,7 @@ class CodeJoin:
         words = np.pad(words, ((0, 0), (0, 8 - words.shape[1]))).view("<u8")[:, 0]
         self.words = np.ascontiguousarray(words)
         self.rest, self.radius = codes[:, 8:], radius
-        self.tables = MultiIndex(self.words, 8 * min(8, codes.shape[1]))
+        self.tables = MultiIndex(self.words, 8 * min(8, codes.shape[1]), FINER)
         self._lookups: list[Lookups] | None = None
 
     @property
@@ -215,35 +219,36 @@ class CodeJoin:
         """Pairs whose first is in a block, in parts.
 
         Yields:
-            Positions, later positions and distances: uint32, uint32 and uint8 or uint16 `(m,)`.
+            Positions, later positions, both int64 `(m,)`, and distances `(m,)`.
         """
-        rows = np.array(block)[free[block.start : block.stop]].astype(np.uint32)
+        rows = block.start + np.flatnonzero(free[block.start : block.stop])
         yield rows[:0], rows[:0], np.zeros(0, np.uint16)
         for number, one in enumerate(self.lookups):
-            step = max(1, BLOCK // (8 * len(one.flips)))
+            step = max(1, PART // len(one.flips))
             for first in range(0, len(rows), step):
-                yield from self.pairs_of(rows[first : first + step], number, one, free)
+                yield from self.pairs_of(rows[first : first + step].astype(np.uint32), number, one)
 
     def pairs_of(
-        self, rows: np.ndarray, number: int, one: Lookups, free: np.ndarray
+        self, rows: np.ndarray, number: int, one: Lookups
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """The pairs of some rows that a table gives, but for those that one before it gives."""
         places, sizes = self.sizes(rows, one)
         counts = sizes.sum(axis=1, dtype=np.int64)
         totals = np.cumsum(counts)
-        # As many rows together as make a block of answers.
-        cuts = np.searchsorted(totals, np.arange(BLOCK, int(totals[-1]) + BLOCK, BLOCK))
+        # As many rows together as make a part of answers.
+        cuts = np.searchsorted(totals, np.arange(PART, int(totals[-1]) + PART, PART))
         for first, end in itertools.pairwise([0, *np.unique(cuts + 1).tolist()]):
             some = slice(first, min(end, len(rows)))
             size = sizes[some].ravel().astype(np.int64)
             ends = np.cumsum(size)
             at = np.repeat(places[some].ravel() - (ends - size), size)
             at += np.arange(len(at))
-            others = self.tables.positions.take(at)
+            others = self.tables.positions[at]
             ones = np.repeat(rows[some], counts[some])
-            later = np.flatnonzero((others > ones) & free.take(others))
-            ones, others = ones.take(later), others.take(later)
-            differ = self.words.take(ones) ^ self.words.take(others)
+            later = others > ones
+            # NumPy is quickest at places that are intp.
+            ones, others = ones[later].astype(np.intp), others[later].astype(np.intp)
+            differ = self.words[ones] ^ self.words[others]
             far = np.bitwise_count(differ)
             near = far <= self.radius
             for before in self.lookups[:number]:

@@ -53,12 +53,13 @@ class MultiIndex:
     Args:
         words: Codes, uint64 `(n,)`; n is at least 2, and times the number of tables below 2^32.
         bits: How many bits of a word can be set, from the lowest.
+        finer: A table has up to 2^finer times as many values as there are codes. With 0, tables
+            are small, and few of their places empty; with more, a value has fewer codes.
     """
 
-    def __init__(self, words: np.ndarray, bits: int):
+    def __init__(self, words: np.ndarray, bits: int, finer: int = 0):
         self.words, self.bits = words, bits
-        # No more values than codes: then tables are small, and few of their places empty.
-        count = -(-bits // (len(words).bit_length() - 1))
+        count = -(-bits // (len(words).bit_length() - 1 + finer))
         ends = itertools.pairwise(bits * number // count for number in range(count + 1))
         self.substrings = [Substring(first, end - first) for first, end in ends]
         sizes = [0, *(1 << substring.bits for substring in self.substrings)]
