@@ -212,6 +212,24 @@ def driver(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def environment_of(tmp_path_factory):
+    """Makes an environment of its own with some packages, and gives its Python.
+
+    They are installed one after another: a later one takes the version that is there.
+    """
+
+    def make(*packages, options=()):
+        python = tmp_path_factory.mktemp("environment") / "venv" / "bin" / "python"
+        subprocess.run([sys.executable, "-m", "venv", python.parents[1]], check=True)
+        install = [python, "-m", "pip", "install", "--quiet", *options]
+        for package in packages:
+            subprocess.run([*install, package], check=True, capture_output=True)
+        return python
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def postgres(tmp_path_factory):
     """Gives the address of an index in a real PostgreSQL, of two databases: one has pgvector."""
     psycopg = pytest.importorskip("psycopg")

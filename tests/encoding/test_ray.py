@@ -9,7 +9,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -27,13 +26,10 @@ IMAGES, SHARD = 4000, 40
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory):
+def environment(environment_of):
     """Folder of the programs of an environment with the extra `scale`, and those of formats."""
-    place = tmp_path_factory.mktemp("scale") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", place], check=True)
-    install = [place / "bin" / "pip", "install", "-q", "-c", ROOT / "constraints.txt"]
-    subprocess.run([*install, f"{ROOT}[scale,heic,raw]"], check=True, capture_output=True)
-    return place / "bin"
+    options = "--constraint", ROOT / "constraints.txt"
+    return environment_of(f"{ROOT}[scale,heic,raw]", options=options).parent
 
 
 @pytest.fixture(scope="module")

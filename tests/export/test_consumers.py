@@ -243,12 +243,9 @@ def test_javascript(exported, formats, tmp_path):
 
 
 @pytest.mark.slow
-def test_kserve(exported, photos, tmp_path):
+def test_kserve(exported, photos, tmp_path, environment_of):
     """KServe's server, installed in an environment of its own, answers the REST client."""
-    python = tmp_path / "venv" / "bin" / "python"
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-    install = [python, "-m", "pip", "install", "-q", "kserve==0.21.0", SERVING.parents[1]]
-    subprocess.run(install, check=True, capture_output=True)
+    python = environment_of("kserve==0.21.0", SERVING.parents[1])
     port = 18083
     serve = [python, SERVING / "kserve_server.py", "--encoder", exported[1]]
     options = ["--http_port", str(port), "--enable_grpc", "false"]

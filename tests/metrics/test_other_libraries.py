@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import textwrap
 from itertools import combinations
 
@@ -199,12 +198,9 @@ relevant = query_classes[:, None] == classes[None]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", REAL)
-def test_the_library_itself_prints_this(name, clustered, tmp_path):
+def test_the_library_itself_prints_this(name, clustered, environment_of):
     packages, program = REAL[name]
-    python = tmp_path / "venv" / "bin" / "python"
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-    for package in packages:  # one after another: later ones take the version that is there
-        subprocess.run([python, "-m", "pip", "install", "--quiet", package], check=True)
+    python = environment_of(*packages)
     query, query_labels, database, labels, bits = clustered
     apart = np.unpackbits(query[:, None] ^ database[None], axis=2).sum(axis=2)
     given = {

@@ -69,29 +69,38 @@ class Collection:
             yield {"consistency_level": self.consistency, "timeout": TIMEOUT}
         self.consistency = "Session"
 
-    def query(self, which: str, *fields: str) -> list[dict[str, Any]]:
-        """Fields of the entities that meet a condition."""
+    def read(self, which: str, *fields: str) -> list[dict[str, Any]]:
+        """What Milvus answers to a query, whole or not."""
         with self.reading() as how:
             found: list[dict[str, Any]] = self.client.query(
                 self.name, filter=which, output_fields=list(fields), **how
             )
         return found
 
-    def count(self, which: str = "") -> int:
-        """Number of the entities that meet a condition, copies of a key included."""
-        return int(self.query(which, "count(*)")[0]["count(*)"])
+    def query(self, which: str, *fields: str, most: int | None = None) -> list[dict[str, Any]]:
+        """Fields of all entities that meet a condition.
 
-    def keys(self, which: str) -> list[int]:
-        """Keys of the entities that meet a condition.
+        Args:
+            which: The condition.
+            fields: Their names.
+            most: How many there are at most, where that is known: so many are all.
 
         Raises:
             SsahError: A key is there twice.
         """
-        keys = [row["first"] for row in self.query(which, "first")]
-        self.check_whole(len(keys), which)
-        return keys
+        found = self.read(which, *fields)
+        if most is None or len(found) < most:
+            count = self.count(which)
+            if len(found) < count:  # another program may have added some meanwhile
+                found = self.read(which, *fields)
+                self.check_whole(len(found), count)
+        return found
 
-    def check_whole(self, found: int, which: str = "") -> None:
+    def count(self, which: str = "") -> int:
+        """Number of the entities that meet a condition, copies of a key included."""
+        return int(self.read(which, "count(*)")[0]["count(*)"])
+
+    def check_whole(self, found: int, count: int) -> None:
         """Refuse an answer that should have all entities, and has fewer.
 
         Milvus takes an entity whose key is there already, unless it is asked to replace it. Its
@@ -99,12 +108,12 @@ class Collection:
 
         Args:
             found: Entities in the answer.
-            which: The condition.
+            count: How many there are, copies of a key included.
 
         Raises:
-            SsahError: There are more.
+            SsahError: These are more.
         """
-        if found < (count := self.count(which)):
+        if found < count:
             raise SsahError(
                 f"{self.address}: Milvus finds {found:,} of {count:,} entities: another program "
                 "wrote some of them twice; bring the index in anew, under another name"
@@ -181,9 +190,7 @@ class MilvusIndex(Index):
         self.client.close()
 
     def __len__(self) -> int:
-        sizes = [row["size"] for row in self.pages.query("size > 0", "size")]
-        self.pages.check_whole(len(sizes), "size > 0")
-        return sum(sizes)
+        return sum(row["size"] for row in self.pages.query("size > 0", "size"))
 
     def __contains__(self, number: int) -> bool:
         ids, _ = self.content(np.array([int(number)]) // BLOCK)
@@ -207,7 +214,7 @@ class MilvusIndex(Index):
 
         First the keys alone, so that no request for ids and codes is too large.
         """
-        firsts = np.array(self.pages.keys(which), np.int64)
+        firsts = np.array([row["first"] for row in self.pages.query(which, "first")], np.int64)
         here, counts = np.unique(firsts // BLOCK, return_counts=True)
         for ranges in grouped(here, counts, here if blocks is None else blocks):
             condition = " or ".join(f"(first >= {low} and first < {high})" for low, high in ranges)
@@ -297,7 +304,7 @@ class MilvusIndex(Index):
         limit = min(HITS, k + MORE)
         found = self.hits(queries, limit)
         if (fewest := min(map(len, found))) < limit:
-            self.pages.check_whole(fewest)
+            self.pages.check_whole(fewest, self.pages.count())
         again: dict[int, list[int]] = {}
         for at, hits in enumerate(found):
             radius = radius_of(hits, k)
@@ -363,7 +370,9 @@ class MilvusIndex(Index):
         found = []
         for start in range(0, len(queries), RANGED):
             part = queries[start : start + RANGED]
-            found += self.hits(part, HITS, radius, " and ".join(ends))
+            some = self.hits(part, HITS, radius, " and ".join(ends))
+            self.check_single({first for hits in some for _, first, _ in hits})
+            found += some
         for at, hits in enumerate(found):
             if len(hits) == HITS:
                 middle = sorted(first for _, first, _ in hits)[HITS // 2]
@@ -371,6 +380,21 @@ class MilvusIndex(Index):
                 (upper,) = self.within(queries[[at]], radius, middle, high)
                 found[at] = sorted(lower + upper)
         return found
+
+    def check_single(self, firsts: set[int]) -> None:
+        """Refuse what a search by radius finds if a page of it is there twice.
+
+        Copies count for the limit of `HITS`, so they take the places of other pages. Where there
+        are fewer entities than that, none is left out.
+
+        Args:
+            firsts: Keys of the pages that are found.
+
+        Raises:
+            SsahError: One is.
+        """
+        if firsts and self.pages.count() >= HITS:
+            self.pages.check_whole(len(firsts), self.pages.count(f"first in {sorted(firsts)}"))
 
     def expand(
         self, found: list[list[PageHit]], k: int | None, appearance: np.ndarray
@@ -412,8 +436,8 @@ class MilvusIndex(Index):
         firsts, at = np.unique(table[~single, 1], return_index=True)
         part = np.cumsum(table[~single, 2][at]) // IDS
         for number in np.unique(part):
-            which = f"first in {firsts[part == number].tolist()}"
-            for page in self.pages.query(which, *fields):
+            some = firsts[part == number].tolist()
+            for page in self.pages.query(f"first in {some}", *fields, most=len(some)):
                 ids = np.array(page["ids"], np.int64)
                 codes = self.looks(page) if looks else np.zeros((len(ids), 0), np.uint8)
                 found[page["first"]] = ids, codes

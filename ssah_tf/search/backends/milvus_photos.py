@@ -80,9 +80,9 @@ class MilvusPhotos:
             ids = [row["id"] for row in self.rows.query("size >= 0", "id")]
         ids, found = list(ids), {}
         for start in range(0, len(ids), PHOTOS):
-            which = f"id in {ids[start : start + PHOTOS]}"
+            some = ids[start : start + PHOTOS]
             there = [name for name in FIELDS if name in self.fields]
-            for row in self.rows.query(which, "id", *there):
+            for row in self.rows.query(f"id in {some}", "id", *there, most=len(some)):
                 found[row["id"]] = Photo(
                     os.fsdecode(bytes.fromhex(row["raw"])) if row["raw"] else row["path"],
                     row["digest"],

@@ -10,8 +10,10 @@ import pytest
 
 from ssah_tf.search.backends import milvus as module
 from ssah_tf.search.backends.milvus import MilvusIndex
+from ssah_tf.search.backends.milvus_photos import MilvusPhotos, as_entity
 from ssah_tf.search.backends.schemes import parse_address
 from ssah_tf.search.backends.stored import CodesOf
+from ssah_tf.search.photo_table import Photo
 from ssah_tf.system.errors import SsahError
 
 pytest.importorskip("pymilvus")
@@ -163,6 +165,43 @@ def test_copies_of_another_writer_are_told(milvus):
     with pytest.raises(SsahError, match="another program wrote some of them twice"):
         list(index.items())
     index.close()
+
+
+@pytest.mark.slow
+def test_copies_take_no_rows_of_a_search_by_radius(milvus, monkeypatch):
+    """They count for the limit of 16,384, here 64, and take the places of others in queries."""
+    codes = np.array([[n, n] for n in range(40)], np.uint8)
+    single, twice = np.arange(40) * 4096, np.arange(80) // 2 * 4096 + np.arange(80) % 2
+    for name, ids, hits in (("by_limit", single, 64), ("by_query", twice, module.HITS)):
+        monkeypatch.setattr(module, "HITS", hits)
+        index = MilvusIndex.open(parse_address(milvus(name)), CodesOf(16, "m"))
+        its = np.repeat(codes, len(ids) // 40, axis=0)
+        index.add(ids, its)
+        pages = index.as_pages(ids, its)
+        assert len(index.range_search(codes[:1], 16)[0][0]) == len(ids)
+        index.client.insert(index.address.name, [pages[0]])  # few of them take nothing
+        index.pages.see_all()
+        assert len(index.range_search(codes[1:2], 0)[0][0]) == len(ids) // 40
+        index.client.insert(index.address.name, [pages[0]] * 200)
+        index.pages.see_all()
+        with pytest.raises(SsahError, match="another program wrote some of them twice"):
+            index.range_search(codes[:1], 16)
+        assert index.range_search(codes[39:], 0)[0][0].tolist() == ids[its[:, 0] == 39].tolist()
+        index.close()
+
+
+@pytest.mark.slow
+def test_copies_of_photos_are_told(milvus):
+    with MilvusPhotos.open(parse_address(milvus("twice")), CodesOf(16, "m")).index as index:
+        photos = MilvusPhotos(index)
+        many = {n: Photo(f"/{n}.jpg", "00" * 32, 1, 1) for n in range(40)}
+        photos.put_photos(many)
+        assert photos.photos() == photos.photos(range(40)) == many
+        index.client.insert(photos.rows.name, [as_entity(0, many[0])] * 200)
+        photos.rows.see_all()
+        for ids in (None, range(40)):
+            with pytest.raises(SsahError, match="another program wrote some of them twice"):
+                photos.photos(ids)
 
 
 @pytest.mark.slow
