@@ -280,7 +280,7 @@ def near(found, wanted):
 def test_calls_of_the_page(program, exported, profiles, tmp_path, request):
     """Each cell of both tables, by the code of the page."""
     encoder = Encoder.load(exported[1])
-    assert encoder.size == SIZE
+    assert encoder.image_size == SIZE
     kinds = files(profiles["display p3"])
     paths, of_kind = [], []
     for kind, contents in kinds.items():
