@@ -53,7 +53,7 @@ OLDEST := build/oldest
 test-oldest: setup ## Test a run of the newest Keras with the oldest dependencies that are allowed
 	$(PYTHON) -m venv $(OLDEST)
 	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-oldest.txt --editable '.[train,search]' pytest
-	SSAH_OLDEST=1 $(OLDEST)/bin/python -m pytest -q -W default tests/test_fixed_run.py tests/oldest
+	SSAH_OLDEST=$(abspath $(BIN))/python $(OLDEST)/bin/python -m pytest -q -W default tests/test_fixed_run.py tests/oldest
 
 # Imports and types are checked in a copy in which training/ and export/ lie as they are installed.
 lint: setup ## Check format, style, the direction of imports, and types

@@ -88,7 +88,7 @@ def icc(kind, tags, date=2000, maker=b"none", version=0x02100000):
     entries = [struct.pack(">4sII", n, places[c], len(c)) for n, c in tags.items()]
     size = start + len(body)
     head = struct.pack(">I4sI", size, maker, version) + b"mntr" + kind + b"XYZ "
-    head += struct.pack(">6H", date, 2, 9, 6, 49, 0) + b"acspMSFT" + bytes(24)
+    head += struct.pack(">6H", date, 2, 9, 6, 49, 0) + b"acspMSFT" + bytes(20)
     head += struct.pack(">I3i", 0, 63190, 65536, 54061)
     return head + bytes(128 - len(head)) + struct.pack(">I", len(tags)) + b"".join(entries) + body
 

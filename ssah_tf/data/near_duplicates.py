@@ -12,7 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ssah_tf.data.image_set import ImageSet
-from ssah_tf.data.perceptual_hash import BITS, LOWEST, SIDE, bits_of, slow_frequencies
+from ssah_tf.data.perceptual_hash import (
+    BITS,
+    CONTRAST,
+    LOWEST,
+    SIDE,
+    bits_of,
+    slow_frequencies,
+)
 from ssah_tf.data.threads import decoder_pool
 
 Uint8 = npt.NDArray[np.uint8]
@@ -30,6 +37,10 @@ NEAR_FREQUENCIES, NEAREST = 0.85, 8
 CROWD, CLEARER = 20, 0.4
 #: Correlation of the pixels of near duplicates, and of what their channels have beside the grey.
 ALIKE, ALIKE_COLOURS = 0.9, 0.5
+#: Levels by which the plain ground of a picture may differ; share of its border that is ground.
+GROUND, PLAIN = 4, 0.7
+#: Pixels of what stands on the ground, without its outline, from which on they must be alike.
+INSIDE = 128
 #: What a channel has in grey, as Pillow has it.
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 #: Root mean square of the colours, in levels, below which a picture is nearly grey.
@@ -182,7 +193,8 @@ def confirmed(images: ImageSet, pairs: Pairs, mirrored: bool) -> npt.NDArray[np.
 def alike(one: Uint8, other: Uint8) -> npt.NDArray[np.bool_]:
     """Whether the pixels of pictures correlate, and their colours, too.
 
-    If a picture is nearly grey, the two are compared in grey.
+    If a picture is nearly grey, the two are compared in grey. What stands on a plain ground must be
+    alike by itself: two shirts on white are alike by their outlines.
 
     Args:
         one: `(m, side, side, 3)`.
@@ -198,7 +210,52 @@ def alike(one: Uint8, other: Uint8) -> npt.NDArray[np.bool_]:
     found: npt.NDArray[np.bool_] = np.where(
         spread < NEARLY_GREY**2, grey_alike >= ALIKE, (alike >= ALIKE) & same_colours
     )
+    sides = [values.reshape(one.shape[:3]) for values in grey]
+    return found & inside_alike(*sides)
+
+
+def inside_alike(one: Floats, other: Floats) -> npt.NDArray[np.bool_]:
+    """Whether what stands on the ground of both grey pictures `(m, side, side)` is alike.
+
+    Outlines are left out, and little things: of them it is true, as it is where one has no plain
+    ground. They correlate as if both had a weak pattern beside their own, with the variance by
+    which SSIM is steadied: so two surfaces of one level, with a little noise, are alike.
+
+    Args:
+        one: Levels, 0 to 255.
+        other: As `one`.
+    """
+    (ground, plain), (other_ground, other_plain) = map(ground_of, (one, other))
+    shown = np.pad(~(ground | other_ground), ((0, 0), (1, 1), (1, 1)), constant_values=True)
+    windows = np.lib.stride_tricks.sliding_window_view(shown, (3, 3), axis=(1, 2))
+    inside = windows.all(axis=(3, 4)).reshape(len(one), -1)  # (m, side * side)
+    count = inside.sum(axis=1)
+
+    def centred(picture: Floats) -> Floats:
+        values = picture.reshape(inside.shape) * inside
+        mean = values.sum(axis=1, keepdims=True) / np.maximum(count, 1)[:, None]
+        found: Floats = (values - mean) * inside
+        return found
+
+    one, other = centred(one), centred(other)
+    steady = count * CONTRAST
+    lengths = [np.sqrt((values**2).sum(axis=1) + steady) for values in (one, other)]
+    alike = (one * other).sum(axis=1) + steady >= ALIKE * lengths[0] * lengths[1]
+    found: npt.NDArray[np.bool_] = alike | ~(plain & other_plain) | (count < INSIDE)
     return found
+
+
+def ground_of(picture: Floats) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Where grey pictures `(m, side, side)` show the level of their borders; whether that is plain.
+
+    Returns:
+        `(m, side, side)` and `(m,)`.
+    """
+    border = np.concatenate([picture[:, [0, -1]], picture[:, :, [0, -1]].swapaxes(1, 2)], axis=1)
+    border = border.reshape(len(picture), -1)
+    level = np.median(border, axis=1)
+    plain = (np.abs(border - level[:, None]) <= GROUND).mean(axis=1) >= PLAIN
+    return np.abs(picture - level[:, None, None]) <= GROUND, plain
 
 
 def correlation(one: Floats, other: Floats) -> Floats:

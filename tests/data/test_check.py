@@ -1,3 +1,4 @@
+import io
 import json
 
 import numpy as np
@@ -6,7 +7,7 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from ssah_tf.data import load_images
 from ssah_tf.data.check import check_data
-from ssah_tf.data.near_duplicates import NEAR_BITS, close_pairs, stand_out
+from ssah_tf.data.near_duplicates import NEAR_BITS, alike, close_pairs, correlation, stand_out
 from ssah_tf.data.perceptual_hash import perceptual_hash
 
 
@@ -125,6 +126,42 @@ def test_of_a_crowd_what_stands_out():
     assert stand_out(shirts[:19]).tolist() == list(range(18, 10, -1))
     assert stand_out(shirts).tolist() == []
     assert stand_out(np.append(shirts, np.float32(0.99))).tolist() == [30]
+
+
+def on_white(texture, side=24):
+    """A square on white, of a grey around 60 with a texture, at 32 px."""
+    pixels = np.full((32, 32), 250.0)
+    start = (32 - side) // 2
+    pixels[start : start + side, start : start + side] = 60 + texture[:side, :side]
+    return np.repeat(np.clip(pixels, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def jpeg(pixels, quality=60):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=quality)
+    return np.asarray(Image.open(file))
+
+
+def test_what_stands_on_a_plain_ground_must_be_alike():
+    """Two shirts on white correlate by their outlines; without texture they may be the same."""
+    rng = np.random.default_rng(0)
+    one, other = np.kron(rng.normal(0, 25, (2, 8, 8)), np.ones((3, 3)))
+    plain = np.zeros((32, 32))
+    pairs = [
+        (on_white(one), on_white(other), False),
+        (on_white(one), on_white(plain), False),
+        (on_white(one), jpeg(on_white(one)), True),
+        (on_white(one), on_white(one / 2 + 20), True),  # as seen in other light
+        (on_white(plain), jpeg(on_white(plain)), True),
+        (on_white(one, 10), on_white(other, 10), True),  # too little to tell
+        (on_white(one), np.where(on_white(other) == 250, 210, on_white(other)), False),
+    ]
+    first, second, wanted = zip(*pairs, strict=True)
+    first, second = (np.array(some, np.uint8) for some in (first, second))
+    flat = [values.reshape(len(values), -1).astype(np.float32) for values in (first, second)]
+    whole = correlation(*(values - values.mean(axis=1, keepdims=True) for values in flat))
+    assert (whole >= 0.9).all()
+    assert alike(first, second).tolist() == list(wanted)
 
 
 COLOURS = ["red", "teal", "blue", "green", "gold", "#777", "black", "white"]

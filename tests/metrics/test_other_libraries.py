@@ -173,6 +173,26 @@ REAL = {
             print(found["mean_average_precision"])
         """,
     ),
+    # It asks for an older TensorFlow: its metric is run with ours, without the rest of the package.
+    "tensorflow-similarity": (
+        ["--no-deps", "tensorflow-similarity==0.17.1"],
+        """
+        import importlib.util, types
+        package = types.ModuleType("tensorflow_similarity")
+        package.__path__ = importlib.util.find_spec(package.__name__).submodule_search_locations
+        sys.modules[package.__name__] = package
+        import tensorflow as tf
+        from tensorflow_similarity.retrieval_metrics import MapAtK
+        tf.keras.backend.set_floatx("float64")
+        near = np.argsort(distances, axis=1, kind="stable")
+        match = tf.constant(np.take_along_axis(relevant, near, axis=1))
+        counts = {int(one): int((classes == one).sum()) for one in np.unique(query_classes)}
+        for k in (len(classes), *cutoffs):
+            measure = MapAtK(r=counts, k=k)
+            found = measure.compute(query_labels=tf.constant(query_classes), match_mask=match)
+            print(float(found))
+        """,
+    ),
     "torchmetrics": (
         ["torch==2.13.0", "torchmetrics==1.9.0"],
         """
@@ -198,9 +218,15 @@ relevant = query_classes[:, None] == classes[None]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", REAL)
-def test_the_library_itself_prints_this(name, clustered, environment_of):
+def test_the_library_itself_prints_this(name, clustered, environment_of, tmp_path, monkeypatch):
     packages, program = REAL[name]
-    python = environment_of(*packages)
+    if packages[0] == "--no-deps":  # it stands beside what is here
+        python = sys.executable
+        install = [python, "-m", "pip", "install", "--quiet"]
+        subprocess.run([*install, *packages, "--target", tmp_path], check=True)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    else:
+        python = environment_of(*packages)
     query, query_labels, database, labels, bits = clustered
     apart = np.unpackbits(query[:, None] ^ database[None], axis=2).sum(axis=2)
     given = {
