@@ -57,7 +57,7 @@ FASHION = load_fashion()
 
 @pytest.fixture
 def eager():
-    """Steps run as Python, for to trace one takes longer than a few steps."""
+    """Steps run as Python: to trace one takes longer. Whole trainings trace those of all stages."""
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
@@ -172,8 +172,7 @@ def test_controls_train_without_an_adversary(deformer, eager):
     assert ("hard" in logs) == (deformer == "random")
 
 
-def test_without_unlabelled_images():
-    """As a graph, as a training has it."""
+def test_without_unlabelled_images(eager):
     logs = train(make_game(), batches(2, ratio=0))["joint"]
     assert {"hard", "adversary"} <= set(logs)
     assert "consistency" not in logs
