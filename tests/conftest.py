@@ -39,6 +39,31 @@ def own_cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def once(tmp_path_factory):
+    """Makes a folder once for all processes of the tests: `once(name, make)`, by `make(folder)`.
+
+    What others have made is there to be read; whoever writes takes a copy.
+    """
+    from ssah_tf.system.lock import only_one
+
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # its folder lies in that of all workers
+        root = root.parent
+
+    def once(name, make):
+        folder, made = root / f"once-{name}", root / f"once-{name}.made"
+        with only_one(folder.with_suffix(".lock"), folder, wait=True):
+            if not made.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(folder)
+                made.touch()
+        return folder
+
+    return once
+
+
+@pytest.fixture(scope="session")
 def mirrored(logical_cpus):
     """The one `MirroredStrategy` of the process: a second one would hang in its collectives."""
     from ssah_tf.training.devices import make_strategy
@@ -172,18 +197,21 @@ def evaluated(logical_cpus):
 
 
 @pytest.fixture(scope="session")
-def exported(evaluated, tmp_path_factory):
-    """A run of 12 bits, and its export with every file that can be asked for."""
+def exported(evaluated, once):
+    """A run of 12 bits, and its export with every file that can be asked for; one for all tests."""
     from ssah_tf.data import load_fashion
     from ssah_tf.export.export import export
+    from ssah_tf.training.run import Run
 
-    run = evaluated(tmp_path_factory.mktemp("export") / "run", "model.options.width=8")
-    folder = run.folder / "export"
-    forms = {"int8": True, "force": True, "logits": True, "batch": 3, "litert": True}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ssah_tf.export.export.SAMPLE", 600)
-        export(run, load_fashion(), folder, **forms)
-    return run, folder
+    def make(folder):
+        run = evaluated(folder / "run", "model.options.width=8")
+        forms = {"int8": True, "force": True, "logits": True, "batch": 3, "litert": True}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("ssah_tf.export.export.SAMPLE", 600)
+            export(run, load_fashion(), run.folder / "export", **forms)
+
+    run = Run.open(once("exported", make) / "run")
+    return run, run.folder / "export"
 
 
 @pytest.fixture(scope="module")

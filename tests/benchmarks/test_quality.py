@@ -171,6 +171,7 @@ def test_second_view_of_crovca_is_another_part_in_other_colours(crovca):
     assert 0.65 < areas.mean() < 0.72
 
 
+@pytest.mark.slow
 def test_crovca_learns_codes_by_class(crovca):
     """Two classes that differ in one of 16 directions, in which the features vary least."""
     rng = np.random.default_rng(0)

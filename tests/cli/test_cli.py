@@ -59,6 +59,7 @@ def test_help_is_light(argument):
     assert printed
 
 
+@pytest.mark.slow
 def test_commands_start_without_chatter_of_tensorflow():
     code = "from ssah_tf.cli.extras import import_tensorflow; import_tensorflow(); import os"
     code += "; import tensorflow; os.write(2, b'!')"
@@ -315,7 +316,7 @@ def test_data_check(ssah, photos):
     assert ssah("data", "check", "photos")[0] == 0
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "cp437", "ascii", "utf-8"])
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-8"])
 def test_a_terminal_that_cannot_write_a_name(encoding, tmp_path):
     """Tables, lines and messages alike: what the encoding lacks is an escape, not a traceback."""
     for k, name in enumerate(("\u043f\u043b\u044f\u0436", "\u72ac", "[red]x\x1b[31m")):

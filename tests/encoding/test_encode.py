@@ -319,7 +319,9 @@ encode.encode_files(FakeEncoder(), encode.find_images([{photos!r}]).paths, Path(
 """
 
 
-@pytest.mark.parametrize("name", ["codes.npy", "codes.parquet", "codes"])
+@pytest.mark.parametrize(
+    "name", ["codes.npy", pytest.param("codes.parquet", marks=pytest.mark.slow), "codes"]
+)
 def test_killed_process_loses_nothing(photos, tmp_path, rng, name):
     """SIGKILL at random shards until it has come to its end: the same files as without."""
     whole, output = tmp_path / f"whole-{name}", tmp_path / name

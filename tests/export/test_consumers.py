@@ -73,6 +73,7 @@ def test_openvino_runs_integers(exported, expected):
     assert bits_apart(model([pixels])[output], codes) < 0.05 * codes.shape[0] * 12
 
 
+@pytest.mark.slow
 def test_warm_up_requests(exported):
     """The official messages: each is read back and answered by the signature that it names."""
     run, folder = exported

@@ -20,6 +20,7 @@ from ssah_tf.export.card import model_card
 from ssah_tf.export.export import export
 from ssah_tf.export.graph import encoder_function, pack
 from ssah_tf.export.identity import model_id
+from ssah_tf.export.manifest import read_manifest
 from ssah_tf.export.onnx_codes import FIXED_BATCH, LOGITS
 from ssah_tf.export.onnx_model import write_onnx
 from ssah_tf.export.verify import bits_apart, compare, decided, verify
@@ -30,13 +31,10 @@ from ssah_tf.training.batch_statistics import take_statistics
 
 #: Backbones at their smallest, on the built-in images at a size that each can take.
 SMALL = {
-    "convnet": ("model.options.width=8",),
     "resnet20": ("model.options.width=8",),
     "alexnet": ("model.options.units=32", "data.image_size=64"),
     "efficientnet_lite0": ("data.image_size=32",),
 }
-#: Those that `make test` exports.
-QUICK = ("convnet",)
 #: Networks of so many layers that rounding can turn up to five bits in a hundred thousand.
 DEEP = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "keras")
 
@@ -48,23 +46,31 @@ def test_pack_is_packbits(rng, bits):
     np.testing.assert_array_equal(pack(tf.constant(logits)), np.packbits(logits >= 0, axis=1))
 
 
-@pytest.mark.parametrize(
-    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in SMALL]
-)
-def test_codes_equal_for_every_backbone(name, evaluated, tmp_path, monkeypatch):
+def assert_equal_codes(run, folder, images, name="convnet"):
     """0 bits differ between the trained encoder, ONNX Runtime and the SavedModel."""
-    monkeypatch.setattr(stage, "SAMPLE", 300)
-    run = evaluated(tmp_path / "run", f"model.backbone={name}", *SMALL[name])
-    images = load_fashion()
-    about = export(run, images, tmp_path / "out", int8=True, force=True)
+    about, hnet = read_manifest(folder), run.encoder()
     assert name in DEEP or about["int8"]["bits_changed"] < 0.1
-    assert about["verified"]["images"] == 300
-    assert about["verified"]["bits"] == (12 + run.encoder().appearance_bits) * 300
-    encoder = Encoder.load(tmp_path / "out")
-    pixels = images.read(np.arange(5000, 5200), encoder.image_size)
-    expected = run.encoder().encode([pixels])
+    assert about["verified"]["images"] == images
+    assert about["verified"]["bits"] == (12 + hnet.appearance_bits) * images
+    encoder = Encoder.load(folder)
+    pixels = load_fashion().read(np.arange(5000, 5200), encoder.image_size)
+    expected = hnet.encode([pixels])
     np.testing.assert_array_equal(encoder.encode(pixels), expected)
     assert len(np.unique(expected, axis=0)) > 3
+
+
+def test_codes_equal(exported):
+    assert_equal_codes(*exported, 600)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SMALL)
+def test_codes_equal_for_every_backbone(name, evaluated, tmp_path, monkeypatch):
+    """As `test_codes_equal`, with the other networks."""
+    monkeypatch.setattr(stage, "SAMPLE", 300)
+    run = evaluated(tmp_path / "run", f"model.backbone={name}", *SMALL[name])
+    export(run, load_fashion(), tmp_path / "out", int8=True, force=True)
+    assert_equal_codes(run, tmp_path / "out", 300, name)
 
 
 @pytest.mark.slow
@@ -284,7 +290,7 @@ def test_killed_between_old_and_new(exported, tmp_path, monkeypatch):
     folder.rename(stage.old_of(folder))
     with pytest.raises(SsahError, match="opset 19"):
         export(run, load_fashion(), folder, opset=19)
-    assert verify(folder)["model_id"] == model_id(run.encoder(), 28)
+    assert Encoder.load(folder).model_id == model_id(run.encoder(), 28)
 
 
 def test_undecided_bits_alone_may_differ(exported, tmp_path):
@@ -313,6 +319,7 @@ def test_undecided_bits_alone_may_differ(exported, tmp_path):
 @pytest.mark.slow
 def test_export_that_fails_leaves_the_old_one(exported, tmp_path, monkeypatch):
     """Codes that differ stop the export; so does a folder that is something else."""
+    monkeypatch.setattr(stage, "SAMPLE", 300)
     run, _ = exported
     folder = tmp_path / "out"
     export(run, load_fashion(), folder)

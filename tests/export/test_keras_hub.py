@@ -143,6 +143,7 @@ def recipe_of(folder, *more):
     return load_recipe("frozen", changes)
 
 
+@pytest.mark.slow
 def test_what_does_not_convert_is_refused_before_a_training(tmp_path):
     """MiT converts, but ONNX Runtime cannot run it."""
     presets.save_preset(tmp_path, presets.mit())

@@ -123,6 +123,7 @@ def photos(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_on_the_command_line(exported, photos, ssah, tmp_path):
     """Codes, an index and a search by any runtime are those of the others."""
     _, folder = exported

@@ -221,10 +221,13 @@ def test_package_that_is_missing(monkeypatch, name, extra):
     with pytest.raises(
         SsahError, match=rf"no_{name}_here.* need a package: pip install 'ssah-tf\[{extra}\]'"
     ):
-        network().build((None, 32, 32, 3))
+        network.imagenet_file()
 
 
-@pytest.mark.parametrize(("number", "size"), [(0, 224), (1, 240), (2, 260)])
+@pytest.mark.parametrize(
+    ("number", "size"),
+    [(0, 224), *(pytest.param(*of, marks=pytest.mark.slow) for of in ((1, 240), (2, 260)))],
+)
 def test_equal_to_the_original(number, size):
     """Features of photos, by PyTorch; see `tests/reference/make_efficientnet_lite_fixtures.py`."""
     backbone = BACKBONES[f"efficientnet_lite{number}"]()
@@ -253,10 +256,11 @@ def test_an_encoder_of_before_keeps_its_id():
     np.testing.assert_allclose(logits, expected["logits"], atol=1e-4)
 
 
-def test_weights_of_another_scale():
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [1, 2])
+def test_weights_of_another_scale(number):
     arrays = read_torch_file(EfficientNetLite0.imagenet_file())
-    for name in ("efficientnet_lite1", "efficientnet_lite2"):
-        backbone = BACKBONES[name](weights="none")
-        backbone.build((None, 32, 32, 3))
-        with pytest.raises(SsahError, match=r"not the weights of EfficientNetLite[12] \("):
-            backbone.load_arrays(arrays, "lite0.pth")
+    backbone = BACKBONES[f"efficientnet_lite{number}"](weights="none")
+    backbone.build((None, 32, 32, 3))
+    with pytest.raises(SsahError, match=rf"not the weights of EfficientNetLite{number} \("):
+        backbone.load_arrays(arrays, "lite0.pth")

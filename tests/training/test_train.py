@@ -41,10 +41,9 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
     run, images = begin(
         folder,
-        "train.steps_per_epoch=40",
+        "train.steps_per_epoch=20",
         "train.hnet_warmup=2",
         "train.hnet.ema=0.9",
-        "model.options.width=16",
     )
     train(run, images)
     evaluate(run, images)
@@ -81,7 +80,7 @@ def test_run_folder_is_complete(finished):
         "validation.json",
         "tensorboard",
     }
-    assert run.checkpoints() == [160, 200]  # the newest two of five epochs of 40 steps
+    assert run.checkpoints() == [80, 100]  # the newest two of five epochs of 20 steps
     assert any((run.folder / "tensorboard").rglob("events*"))
 
 
@@ -119,7 +118,7 @@ def test_saved_encoder_is_the_selected_one(finished):
     report = json.loads(run.metrics_path.read_bytes())
     assert report["validation_map"] == best["validation_map"]
     game = build_game(run.recipe, images, run.split)
-    game.load_weights(run.checkpoint_path(40 * (best["epoch"] + 1)))
+    game.load_weights(run.checkpoint_path(20 * (best["epoch"] + 1)))
     encoder = run.encoder()
     with game.averaged_weights() as selected:
         pairs = zip(encoder.trainable_variables, selected.trainable_variables, strict=True)

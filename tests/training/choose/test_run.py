@@ -78,6 +78,7 @@ def undisturbed(photos, machine, tmp_path_factory):
     return carry_out(run, images, record, clock, say=said.append), said
 
 
+@pytest.mark.slow
 def test_what_is_planned_is_tried_and_one_becomes_the_run(undisturbed):
     run, said = undisturbed
     record = read_record(run)
@@ -94,6 +95,7 @@ def test_what_is_planned_is_tried_and_one_becomes_the_run(undisturbed):
     assert 0 < record.spent < 600
 
 
+@pytest.mark.slow
 def test_candidates_are_measured_on_the_same_images(undisturbed):
     """The numbers of each are those of its history; the images are those that validate."""
     run, _ = undisturbed
@@ -274,6 +276,7 @@ def test_a_slow_machine_shortens_what_is_left(photos, tmp_path):
 
 
 def test_a_candidate_that_cannot_be_trained_is_left_out(photos, tmp_path, monkeypatch):
+    """The other one is tried, measured and becomes the run."""
     from ssah_tf.system.errors import RecipeError
 
     original = module.train
@@ -286,8 +289,12 @@ def test_a_candidate_that_cannot_be_trained_is_left_out(photos, tmp_path, monkey
     monkeypatch.setattr(module, "train", train)
     run, images, record, clock = started(photos, tmp_path / "run")
     run = carry_out(run, images, record, clock, say=told())
-    assert read_record(run).left_out[-1].why == "no"
-    assert run.recipe.name == "baseline"
+    record = read_record(run)
+    assert record.left_out[-1].why == "no"
+    assert [result.name for result in record.results] == ["baseline"]
+    assert len(record.results[0].average_precision) == len(run.split.validation)
+    assert run.recipe.name == record.chosen == "baseline"
+    assert run.encoder().bits == 12
 
 
 def test_too_small_a_budget_leaves_no_folder(photos, tmp_path):
@@ -296,7 +303,7 @@ def test_too_small_a_budget_leaves_no_folder(photos, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_damaged_record(undisturbed, tmp_path):
+def test_a_damaged_record(tmp_path):
     run = Run(tmp_path)
     run.choice_path.write_bytes(b"{}")
     with pytest.raises(SsahError, match=r"choice\.json: damaged"):
