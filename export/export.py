@@ -33,6 +33,7 @@ from ssah_tf.metrics.hamming import code_bytes
 from ssah_tf.models import HNet
 from ssah_tf.models.backbones import OnnxBackbone, first_weights
 from ssah_tf.models.backbones.onnx_file import self_contained
+from ssah_tf.models.hnet import packed
 from ssah_tf.system.errors import RunError
 from ssah_tf.system.lock import only_one
 from ssah_tf.system.onnx_session import EXACT_INTEGERS
@@ -157,8 +158,8 @@ def make(run: Run, images: ImageSet | None, folder: Path, wanted: Wanted) -> dic
         about["preprocessing"] = asked(hnet, size)
         pictures = Pictures(run, images)
         pixels, sources = compared_on(run, pictures)
-        expected = hnet.full_codes(batches_of(pixels))
         logits = logits_of(hnet, pixels)
+        expected = packed(logits)
         found = compare(making, pixels, expected, decided(*logits))
         if not in_onnx(hnet):
             write_warmup(making / "saved_model" / "1", pixels, bool(hnet.appearance_bits))

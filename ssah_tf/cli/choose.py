@@ -7,7 +7,6 @@ import typer
 
 from ssah_tf.cli.progress import progress_bar, resumable
 from ssah_tf.cli.runs import find_photos, print_result
-from ssah_tf.system.errors import SsahError
 
 if TYPE_CHECKING:
     from ssah_tf.data import ImageSet, Loaded
@@ -96,15 +95,3 @@ def resume_choice(
     recount(record, images, run.split, features_in(features or folder))
     finish_choice(run, images, record, clock, devices, features)
     return True
-
-
-def refuse_budget(budget: str | None) -> None:
-    """Refuse a budget where one recipe is trained to its end.
-
-    Raises:
-        SsahError: There is one.
-    """
-    if budget is not None:
-        raise SsahError(
-            "--budget is for ssah train --data DIR without a recipe, which chooses by itself"
-        )

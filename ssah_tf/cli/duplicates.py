@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ssah_tf.cli.extras import need, renamed
+from ssah_tf.cli.idle import refuse_idle
 from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable
 from ssah_tf.cli.proxy import AllowHost, AllowOrigin, ForwardedAllowIps, RootPath, reached
 from ssah_tf.cli.search import Page, Show, make_page
@@ -37,6 +38,12 @@ if TYPE_CHECKING:
 Rule = Literal["largest", "oldest", "labels"]
 #: Seconds that a request may take: large files are copied where a folder is on another disk.
 PATIENCE = 600.0
+#: Parameters of the page of decisions, and of the list.
+OF_REVIEW = (
+    *("set_aside", "first", "prefer", "labels", "work", "host", "port", "token_file"),
+    *("allow_host", "allow_origin", "root_path", "forwarded_allow_ips"),
+)
+OF_LIST = ("table", "as_json", "page", "show")
 
 app = typer.Typer()
 
@@ -50,6 +57,7 @@ def index_given(ctx: typer.Context, value: str | None) -> str | None:
 
 @app.command()
 def duplicates(
+    ctx: typer.Context,
     index: Annotated[
         str | None,
         typer.Argument(
@@ -136,12 +144,14 @@ def duplicates(
     not be put back where they were.
     """
     if restore is not None:
+        why = "has no effect with --restore, which only puts photos back"
+        refuse_idle(ctx, why, but=("index", "restore", "labels"))
         return put_back(restore, index, labels)
     assert index is not None
-    if set_aside is not None and not review:
-        raise SsahError("--set-aside goes with --review: photos are moved from its page alone")
     if not review:
+        refuse_idle(ctx, "goes with --review, which serves a page", *OF_REVIEW)
         return listed(index, radius, min_ssim, table, as_json, page, show)
+    refuse_idle(ctx, "has no effect with --review, which serves a page", *OF_LIST)
     need("serve", "ssah duplicates --review")
     from ssah_tf.search.backends.schemes import shown
     from ssah_tf.search.photo_index import PhotoIndex

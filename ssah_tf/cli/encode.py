@@ -7,6 +7,7 @@ import typer
 
 from ssah_tf.cli.extras import Runtime
 from ssah_tf.cli.folders import Exclude, patterns, print_passed_over
+from ssah_tf.cli.idle import refuse_idle
 from ssah_tf.cli.progress import (
     SAME_AGAIN,
     SHOWN,
@@ -24,6 +25,7 @@ app = typer.Typer()
 
 @app.command()
 def encode(
+    ctx: typer.Context,
     encoder: Annotated[Path, typer.Argument(help="Use the encoder of this export, or ONNX file.")],
     sources: Annotated[
         list[str], typer.Argument(help="Encode these image files, and those of these folders.")
@@ -67,15 +69,17 @@ def encode(
     from ssah_tf.encoding.records import encode_readable
     from ssah_tf.metrics.hamming import code_bytes
 
+    to_stdout = str(output) == "-"
+    if to_stdout:
+        why = "has no effect with --output -, which prints codes as they come"
+        refuse_idle(ctx, why, "engine", "address", "shard", "check")
     chosen = choose_engine(engine, address, threads)
     loaded = Encoder.load(encoder, runtime=runtime, threads=threads)
     if engine != "threads" and loaded.runtime != "onnxruntime":
         raise SsahError("--runtime: other machines run the encoder in onnxruntime; leave it out")
     found = find_images(sources, patterns(exclude))
     paths = found.paths
-    if str(output) == "-":
-        if engine != "threads":
-            raise SsahError("--output - prints codes as they come: leave --engine out")
+    if to_stdout:
         for path in paths:
             codes, reasons, damaged = encode_readable(loaded, [path])
             tell_damaged(damaged)

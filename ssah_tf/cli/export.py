@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ssah_tf.cli.extras import import_tensorflow, need
+from ssah_tf.cli.idle import refuse_idle
 from ssah_tf.cli.runs import find_photos
 from ssah_tf.cli.train import Moved
 from ssah_tf.system.errors import SsahError
@@ -16,6 +17,7 @@ app = typer.Typer()
 
 @app.command()
 def export(
+    ctx: typer.Context,
     run: Annotated[Path, typer.Argument(help="Export the encoder of this evaluated run folder.")],
     output: Annotated[
         Path | None, typer.Option(help="Make or replace this folder; RUN/export by default.")
@@ -48,6 +50,10 @@ def export(
 
     Without its photos, it is proven on those images that the run keeps.
     """
+    if not int8:
+        refuse_idle(ctx, "goes with --int8", "max_drop", "force")
+    if force:
+        refuse_idle(ctx, "has no effect with --force, which takes any fall", "max_drop")
     need("train", "ssah export")
     if litert:
         need("litert", "--litert")
@@ -58,7 +64,10 @@ def export(
     from ssah_tf.training.evaluate import measured_by_rule
     from ssah_tf.training.run import Run
 
-    opened, found = find_photos(Run.open(run), data)
+    opened = Run.open(run)
+    if opened.recipe.model.backbone.startswith("onnx:"):
+        refuse_idle(ctx, "has no effect: that of the backbone's file is kept", "opset")
+    opened, found = find_photos(opened, data)
     spec = opened.recipe.data
     images = None if found.images is None else found.images.hold(spec.image_size, spec.cache_mb)
     about = write(

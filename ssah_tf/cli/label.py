@@ -9,6 +9,7 @@ import typer
 from ssah_tf.cli.duplicates import PATIENCE
 from ssah_tf.cli.extras import import_tensorflow, lacks, need
 from ssah_tf.cli.folders import Exclude, patterns, print_passed_over
+from ssah_tf.cli.idle import refuse_idle
 from ssah_tf.cli.label_duplicates import duplicates_beside, roots_of
 from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable, tell_skipped
 from ssah_tf.cli.proxy import AllowHost, AllowOrigin, ForwardedAllowIps, RootPath, reached
@@ -102,6 +103,7 @@ def suggest(
 
 @app.command()
 def label(
+    ctx: typer.Context,
     photos: Annotated[Path, typer.Argument(help="Show the photos of this folder.")],
     labels: Annotated[
         Path, typer.Option(help="Write labels to this file; those in it are shown, too.")
@@ -144,6 +146,8 @@ def label(
     from ssah_tf.training.labelling.process import Process
     from ssah_tf.training.recipe import load_recipe
 
+    if index is None:
+        refuse_idle(ctx, "goes with --index: duplicates are found in an index", "set_aside")
     load_recipe("frozen", tuple(overrides or ()))  # what is wrong with it is said at once
     table = LabelTable(labels)
     places = reached(host, allow_host, allow_origin, root_path, forwarded_allow_ips)

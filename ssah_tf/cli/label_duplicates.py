@@ -23,8 +23,6 @@ def roots_of(index: str | None, photos: Path, set_aside: Path | None) -> tuple[s
         SsahError: It is no index, or none of this folder; or photos cannot be set aside there.
     """
     if index is None:
-        if set_aside is not None:
-            raise SsahError("--set-aside goes with --index: duplicates are found in an index")
         return ()
     from ssah_tf.search.backends.schemes import shown
     from ssah_tf.search.photo_index import PhotoIndex

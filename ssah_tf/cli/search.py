@@ -9,6 +9,7 @@ import typer
 
 from ssah_tf.cli.extras import Export, Runtime, need
 from ssah_tf.cli.folders import Exclude, patterns, print_passed_over
+from ssah_tf.cli.idle import refuse_idle
 from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable, tell_damaged, tell_flat
 from ssah_tf.cli.watch import SWEEP, follow
 from ssah_tf.system.durations import parse_duration
@@ -46,6 +47,7 @@ Show = Annotated[bool, typer.Option("--open", help="Open the page with pictures 
 
 @app.command()
 def index(
+    ctx: typer.Context,
     encoder: Annotated[Path, typer.Argument(help="Use the encoder of this export, or ONNX file.")],
     sources: Annotated[
         list[str], typer.Argument(help="Index these image files, and those of these folders.")
@@ -120,16 +122,16 @@ def index(
     from ssah_tf.search.photo_index import PhotoIndex
     from ssah_tf.search.watch import LabelFile, Watcher
 
-    if replace_labels and labels is None:
-        raise SsahError("--replace-labels needs --labels FILE, or --labels folders")
-    if yes and not prune:
-        raise SsahError("--yes goes with --prune")
+    if labels is None:
+        refuse_idle(ctx, "needs --labels FILE, or --labels folders", "replace_labels")
+    if not prune:
+        refuse_idle(ctx, "goes with --prune", "yes")
     if watch:
         need("search", "--watch")
     if watch and prune:
         raise SsahError("--watch never removes photos: run --prune by itself")
-    if sweep is not None and not watch:
-        raise SsahError("--sweep goes with --watch")
+    if not watch:
+        refuse_idle(ctx, "goes with --watch", "sweep")
     every = parse_duration(sweep or SWEEP, "--sweep")
     loaded = Encoder.load(encoder, runtime=runtime, threads=threads)
     if loaded.path.suffix != ".onnx":
@@ -212,6 +214,7 @@ def index(
 
 @app.command()
 def search(
+    ctx: typer.Context,
     index: Index,
     queries: Annotated[
         list[str] | None,
@@ -270,6 +273,9 @@ def search(
 
     if bool(queries) == (word is not None):
         raise SsahError("give image files or folders to search with, or --label-like WORD")
+    if word is not None:
+        why = "has no effect with --label-like, which encodes no images"
+        refuse_idle(ctx, why, "runtime", "encoder", "exclude")
     where = where or []
     with PhotoIndex.open(index) as opened:
         if word is None:

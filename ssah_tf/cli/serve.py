@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssah_tf.cli.extras import Export, Runtime, need
+from ssah_tf.cli.idle import refuse_idle
 from ssah_tf.cli.proxy import (
     AllowHost,
     AllowOrigin,
@@ -45,6 +46,7 @@ app = typer.Typer()
 
 @app.command()
 def serve(
+    ctx: typer.Context,
     index: Annotated[
         str, typer.Argument(help="Serve the index in this folder, or at this address.")
     ],
@@ -113,6 +115,8 @@ def serve(
 ) -> None:
     """Search an index in a browser, and by HTTP."""
     need("serve", "ssah serve")
+    if not cache_size:
+        refuse_idle(ctx, "has no effect with --cache-size 0, which keeps nothing", "cache")
     if encode_in_browser != (web_runtime is not None):
         raise SsahError(f"--encode-in-browser and --web-runtime go together: {HOW_TO_GET}")
     from ssah_tf.serve.app import make_app

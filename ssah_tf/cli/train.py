@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssah_tf.cli.choose import BUDGET, begin_choice, finish_choice, refuse_budget, resume_choice
+from ssah_tf.cli.choose import BUDGET, begin_choice, finish_choice, resume_choice
 from ssah_tf.cli.extras import import_tensorflow, need
 from ssah_tf.cli.folders import Exclude
+from ssah_tf.cli.idle import refuse_idle
 from ssah_tf.cli.overrides import overrides_of
 from ssah_tf.cli.progress import SAME_AGAIN, progress_bar, resumable
 from ssah_tf.cli.runs import find_photos, print_findings, print_result, print_start
@@ -18,6 +19,7 @@ from ssah_tf.system.errors import SsahError
 if TYPE_CHECKING:
     from ssah_tf.data import Loaded
     from ssah_tf.training.hash_layer.features import Features
+    from ssah_tf.training.recipe import Recipe
     from ssah_tf.training.run import Run
 
 app = typer.Typer()
@@ -47,6 +49,7 @@ NoSample = Annotated[
 
 @app.command()
 def train(
+    ctx: typer.Context,
     recipe: Annotated[
         str | None,
         typer.Argument(
@@ -113,6 +116,7 @@ def train(
     from ssah_tf.training.devices import is_chief, make_strategy, place_among_workers
     from ssah_tf.training.measure import measure
     from ssah_tf.training.photos import some_images
+    from ssah_tf.training.recipe import load_recipe
     from ssah_tf.training.run import Run
 
     if not (output or resume) and place_among_workers()[1] > 1:
@@ -125,22 +129,26 @@ def train(
         print_findings(loaded)
         print_start(run, loaded.images)
         return finish_choice(run, loaded.images, record, clock, devices, features)
-    refuse_budget(budget)
     if resume is not None:
-        if recipe or labels or exclude or output or self_train or no_sample or overrides:
-            raise SsahError("--resume takes all from the run folder: name nothing else but --data")
+        why = "has no effect with --resume, which takes all else from the run folder"
+        refuse_idle(ctx, why, but=("resume", "data", "devices", "features"))
         if resume_choice(resume, data, devices, features):
             return
-        run, found = find_photos(Run.open(resume), data)
+        run = Run.open(resume)
+        if features is not None:
+            refuse_features(run.recipe)
+        run, found = find_photos(run, data)
         if run.missing and run.metrics_path.is_file():
             typer.echo("the training is finished; its encoder stays as it is", err=True)
             tables.print_metrics(run.metrics())
             return
         images = some_images(found)
     else:
+        why = "is for ssah train --data DIR without a recipe, which chooses by itself"
+        refuse_idle(ctx, why, "budget")
         chosen = recipe or ("folder" if data or self_train else "fashion")
         if features is not None:
-            refuse_features(chosen, overrides)
+            refuse_features(load_recipe(chosen, tuple(overrides or ())))
         run, loaded = start_run(
             chosen, data, labels, output, overrides, no_sample, self_train, exclude
         )
@@ -242,6 +250,7 @@ def evaluate(
 
 @app.command()
 def report(
+    ctx: typer.Context,
     runs: Annotated[list[Path], typer.Argument(help="Show these evaluated run folders.")],
     output: Annotated[
         Path | None,
@@ -257,13 +266,11 @@ def report(
 
     opened = [Run.open(folder) for folder in runs]
     if len(opened) > 1:
-        if data is not None:
-            raise SsahError("--data is for one run: a page of several shows no photos")
+        refuse_idle(ctx, "is for one run: a page of several shows no photos", "data")
         page = output or Path("comparison.html")
         write_comparison(opened, page)
     else:
-        if output is not None:
-            raise SsahError("--output is for several runs: the page of one lies in its folder")
+        refuse_idle(ctx, "is for several runs: the page of one lies in its folder", "output")
         run, found = find_photos(opened[0], data)
         with progress_bar("report") as bar:
             absent = write_report(run, found.images, bar)
@@ -333,16 +340,16 @@ def start_run(
     return start(chosen, output or new_run_folder(Path("runs"), chosen.name), check_convertible)
 
 
-def refuse_features(recipe: str, overrides: list[str] | None) -> None:
+def refuse_features(recipe: "Recipe") -> None:
     """Refuse a folder of features for a recipe that has no use for them.
 
     Raises:
         SsahError: The recipe trains its backbone.
     """
-    from ssah_tf.training.recipe import load_recipe
-
-    if not load_recipe(recipe, tuple(overrides or ())).train.cached_features:
-        raise SsahError(f"--features is for a frozen backbone, and the recipe {recipe} trains its")
+    if not recipe.train.cached_features:
+        raise SsahError(
+            f"--features is for a frozen backbone, and the recipe {recipe.name} trains its"
+        )
 
 
 def features_from(work: Path | None) -> "Features":

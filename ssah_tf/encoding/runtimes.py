@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.onnx_session import metadata_of, open_session
+from ssah_tf.system.openvino_network import compile_network
 from ssah_tf.system.text import first_line
 
 #: Gives outputs by name for uint8 images `(batch, size, size, 3)`.
@@ -102,17 +103,12 @@ def installed(runtime: str) -> bool:
 
 
 def openvino(file: Path, threads: int) -> Run:
-    """OpenVINO, in float32: its default is bfloat16 where a processor has it, and bits change.
-
-    Its number of threads is that of all calls together, in streams of a call each.
-    """
-    import openvino as ov
-
-    options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
+    """OpenVINO. Its number of threads is that of all calls together, in streams of a call each."""
+    options = {}
     if threads:
         streams = max(1, (os.cpu_count() or 1) // threads)
-        options |= {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": threads * streams}
-    model = ov.Core().compile_model(str(file), "CPU", options)
+        options = {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": threads * streams}
+    model = compile_network(str(file), options)
     port = {name: output for output in model.outputs for name in output.get_names()}
     local = threading.local()
 

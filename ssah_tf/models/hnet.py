@@ -1,6 +1,6 @@
 """H-Net, the hashing network: a backbone and a hash layer of K bits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -160,6 +160,6 @@ class HNet(keras.Model):
         return cls(backbone, **config)
 
 
-def packed(logits: tuple[tf.Tensor, ...]) -> np.ndarray:
+def packed(logits: Sequence[tf.Tensor | np.ndarray]) -> np.ndarray:
     """Packed codes of some logits, side by side, uint8 `(n, bytes)`."""
-    return np.concatenate([np.packbits(x.numpy() >= 0, axis=1) for x in logits], axis=1)
+    return np.concatenate([np.packbits(np.asarray(x) >= 0, axis=1) for x in logits], axis=1)

@@ -17,6 +17,7 @@ import tensorflow as tf
 from ssah_tf.models.backbones import OnnxBackbone
 from ssah_tf.models.backbones.backbone import Backbone
 from ssah_tf.system.onnx_session import open_session
+from ssah_tf.system.openvino_network import compile_network
 
 #: Features float32 `(batch, features)` of images uint8 `(batch, side, side, 3)`.
 See = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
@@ -105,21 +106,16 @@ def in_onnx_runtime(model: bytes) -> See:
 
 
 def in_openvino(model: bytes, side: int) -> See:
-    """OpenVINO in float32, with a fixed shape: some slices of a batch at once."""
+    """OpenVINO with a fixed shape: some slices of a batch at once."""
     import openvino as ov
 
-    core = ov.Core()
     with tempfile.TemporaryDirectory() as folder:  # from memory it takes no names of files
         path = Path(folder) / "backbone.onnx"
         path.write_bytes(model)
-        network = core.read_model(str(path))
+        network = ov.Core().read_model(str(path))
     network.reshape({0: [SLICE, side, side, 3]})
-    options = {
-        "INFERENCE_PRECISION_HINT": "f32",  # its default is bfloat16 where a processor has it
-        "PERFORMANCE_HINT": "THROUGHPUT",
-        "NUM_STREAMS": STREAMS,
-    }
-    queue = ov.AsyncInferQueue(core.compile_model(network, "CPU", options))
+    options = {"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": STREAMS}
+    queue = ov.AsyncInferQueue(compile_network(network, options))
 
     def see(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         parts: dict[int, npt.NDArray[np.float32]] = {}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ssah_tf.data.formats import media_read
 from ssah_tf.serve.limits import CLOSED, OPEN, PAGE, Limits
-from ssah_tf.serve.policy import POLICY, WITH_WASM
+from ssah_tf.serve.policy import POLICY, WITH_WASM, WITH_WORKER
 
 #: Path -> file below `web`, its media type, and its limits: what the page for the token needs is
 #: open.
@@ -99,16 +99,15 @@ def read_pages(files: Files) -> list[Page]:
 
 
 def with_coding(pages: Sequence[Page], files: Mapping[str, bytes]) -> list[Page]:
-    """The pages of a search of which the first may run an encoder itself.
+    """The pages of a search of which the first may have a worker run an encoder.
 
     Args:
         pages: Without that.
         files: Name below `/coding/` -> content of what it loads for that.
     """
-    return [
-        *(replace(page, policy=WITH_WASM) if page.path == "/" else page for page in pages),
-        *(
-            Page(f"/coding/{name}", content, MEDIA[Path(name).suffix], CLOSED)
-            for name, content in files.items()
-        ),
+    parts = [
+        Page(f"/coding/{name}", content, MEDIA[Path(name).suffix], CLOSED)
+        for name, content in files.items()
     ]
+    policies = {"/": WITH_WORKER, "/coding/web/worker.mjs": WITH_WASM}
+    return [replace(page, policy=policies.get(page.path, page.policy)) for page in (*pages, *parts)]

@@ -5,5 +5,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-#: The same for a page that runs WebAssembly.
+#: The same for a page with a worker.
+WITH_WORKER = f"{POLICY}; worker-src 'self'"
+#: The same for a worker that runs WebAssembly.
 WITH_WASM = POLICY.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'")

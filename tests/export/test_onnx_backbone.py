@@ -231,3 +231,11 @@ def test_commands(tmp_path, monkeypatch, capsys):
     assert "0 of" in out
     manifest = json.loads((tmp_path / "run" / "export" / "encoder.json").read_bytes())
     assert manifest["saved_model"].startswith("the backbone is an ONNX file")
+    monkeypatch.setattr(sys, "argv", ["ssah", "export", "run", "--opset", "18"])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    err = capsys.readouterr().err
+    assert (caught.value.code, err) == (
+        1,
+        "ssah: --opset has no effect: that of the backbone's file is kept\n",
+    )

@@ -15,14 +15,14 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from ssah_tf import Encoder
-from ssah_tf.cli import serve as command
 from ssah_tf.data import load_fashion
+from ssah_tf.data.decode import decode
 from ssah_tf.export.web import RUNTIME, VERSION, files_of_coding
 from ssah_tf.search.labels import PhotoLabels
 from ssah_tf.search.photo_index import PhotoIndex
 from ssah_tf.serve.app import make_app
 from ssah_tf.serve.library import LiveLibrary
-from ssah_tf.serve.policy import POLICY, WITH_WASM
+from ssah_tf.serve.policy import POLICY, WITH_WASM, WITH_WORKER
 from ssah_tf.serve.settings import Settings
 from ssah_tf.system.errors import SsahError
 
@@ -76,6 +76,7 @@ def test_what_is_served_for_it(shared, client, tmp_path):
     with LiveLibrary(shared.folder) as live:
         app = make_app(live, Settings(token=TOKEN), files_of_coding(tmp_path))
         with TestClient(app, base_url="http://127.0.0.1") as http:
+            worker = "/coding/web/worker.mjs"
             paths = ["/encoder", "/coding/web/encoder.mjs", f"/coding/runtime/{RUNTIME[1]}"]
             assert [http.get(path).status_code for path in paths] == [401] * 3
             encoder, module, runtime = (http.get(path, headers=BEARER) for path in paths)
@@ -85,12 +86,17 @@ def test_what_is_served_for_it(shared, client, tmp_path):
             assert http.get("/about", headers=BEARER).json()["encode_in_browser"] is True
             policies = {
                 path: http.get(path, headers=BEARER).headers["content-security-policy"]
-                for path in ("/", "/docs", "/login", "/about")
+                for path in ("/", worker, "/docs", "/login", "/about", *paths[:2])
             }
-            assert policies.pop("/") == WITH_WASM != POLICY
+            assert (policies.pop("/"), policies.pop(worker)) == (WITH_WORKER, WITH_WASM)
             assert set(policies.values()) == {POLICY}
             assert "/encoder" in http.get("/openapi.json", headers=BEARER).json()["paths"]
-    assert "script-src 'self' 'wasm-unsafe-eval';" in WITH_WASM
+    assert "; script-src 'self'; " in POLICY
+    assert "; script-src 'self' 'wasm-unsafe-eval'; " in WITH_WASM
+    assert f"{POLICY}; worker-src 'self'" == WITH_WORKER
+    for policy in (POLICY, WITH_WASM):
+        assert policy.startswith("default-src 'none';")
+        assert "; connect-src 'self'; " in policy
 
 
 def test_encoder_that_is_gone(own):
@@ -100,12 +106,16 @@ def test_encoder_that_is_gone(own):
             live.encoder_file()
 
 
-def test_options(shared, tmp_path):
-    for options in ({"encode_in_browser": True}, {"web_runtime": tmp_path}):
-        with pytest.raises(SsahError, match="go together: `npm install onnxruntime-web@"):
-            command.serve(str(shared.folder), **options)
-    with pytest.raises(SsahError, match=r"\.mjs: No such file .*`npm install onnxruntime-web@"):
-        command.serve(str(shared.folder), encode_in_browser=True, web_runtime=tmp_path)
+def test_options(shared, ssah, tmp_path):
+    both = ("--encode-in-browser", "--web-runtime", tmp_path)
+    for words, line in (
+        (both[:1], "go together: `npm install onnxruntime-web@"),
+        (both[1:], "go together: `npm install onnxruntime-web@"),
+        (both, ".mjs: No such file or directory; `npm install onnxruntime-web@"),
+    ):
+        said = ssah("serve", shared.folder, *words)
+        assert (said.code, said.out) == (1, "")
+        assert line in said.err
 
 
 #: Codes a file in the page: code and what may differ, or why it is refused.
@@ -219,6 +229,16 @@ def test_codes_of_python(networks, serve, driver, visit, web_runtime, profiles, 
     assert person.console() == []
 
 
+#: The pixels of a file, made in the page itself: their sum, and what may differ; or why not.
+PIXELS = """
+const [content, done] = arguments;
+const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
+import(new URL("coding/web/picture.mjs", document.baseURI).href).then((part) =>
+  part.pixelsOf(new Blob([bytes]), 8)).then(
+  ({ pixels, differs }) => done([pixels.reduce((a, b) => a + b, 0), differs]),
+  (error) => done([`${error.name}: ${error.message}`, []]),
+);
+"""
 #: Has the browser decode otherwise: JPEG files, or all.
 OTHER_PIXELS = """
 const [all] = arguments, decode = window.createImageBitmap;
@@ -246,9 +266,11 @@ def test_browser_that_decodes_otherwise(shared, serve, driver, visit, web_runtim
     for everything in (False, True):
         person = looking(visit, served)
         person.js(OTHER_PIXELS, everything)
-        found += [coded(driver, file) for file in files]
+        for file in files:
+            content = base64.b64encode(file.read_bytes()).decode()
+            found.append(driver.execute_async_script(PIXELS, content))
     assert found[0][1] == ["this browser decodes JPEG in a way of its own"]
-    assert found[1] == [shared.code_of(180, 20, 0), []]
+    assert found[1] == [int(decode(files[1], 8).sum()), []]
     refused = "Refused: this browser changes the pixels that a page reads"
     assert found[2:] == [[refused, []]] * 2
 
@@ -273,6 +295,13 @@ def test_search(shared, serve, driver, visit, web_runtime):
     driver.back()
     person.sees(shared.nearest(*colour))
     assert person.text("#asked-note") == "Coded in this browser, not sent."
+    # The thread of the page has nothing to do with it: a worker loads encoder, runtime and probe.
+    targets = driver.execute_cdp_cmd("Target.getTargets", {})["targetInfos"]
+    workers = [each["url"] for each in targets if each["type"] == "worker"]
+    assert workers.count(f"{served.url}/coding/web/worker.mjs") == 1  # older pages may have theirs
+    loaded = person.js("return performance.getEntriesByType('resource').map(({ name }) => name)")
+    assert f"{served.url}/coding/web/encoder.mjs" in loaded
+    assert not [url for url in loaded if re.search(r"/coding/runtime/|/probe\.|/encoder$", url)]
     events = [json.loads(each["message"])["message"] for each in driver.get_log("performance")]
     asked = [
         each["params"]["request"]
@@ -360,3 +389,61 @@ def test_page_of_its_own(shared, driver, visit, web_runtime, tmp_path):
         server.terminate()
         server.wait(30)
         server.stdout.close()
+
+
+COLOURS = ((180, 20, 0), (0, 200, 0))
+#: Codes files at once.
+BOTH = """
+const [files, done] = arguments;
+const blob = (content) => new Blob([Uint8Array.from(atob(content), (c) => c.charCodeAt(0))]);
+encoderHere().then((encoder) =>
+  Promise.all(files.map((content) => encoder.encode(blob(content))))).then(
+  (found) => done(found.map(({ code, appearance }) => code + appearance)),
+  (error) => done(error.message),
+);
+"""
+#: Ends the encoder while it codes, and asks it once more.
+CLOSED_ENCODER = """
+const [files, done] = arguments;
+const said = (promise) => promise.then(() => "coded", ({ message }) => message);
+encoderHere().then((encoder) => {
+  const file = new Blob([Uint8Array.from(atob(files[0]), (c) => c.charCodeAt(0))]);
+  const before = said(encoder.encode(file));
+  forgetEncoder();
+  encoder.close();
+  return Promise.all([before, said(encoder.encode(file))]);
+}).then(done);
+"""
+NO_ENCODER = """
+const [done] = arguments, address = (path) => new URL(path, document.baseURI).href;
+import(address("coding/web/encoder.mjs")).then(({ loadEncoder }) =>
+  loadEncoder("none.onnx", "coding/runtime/")).catch(({ message }) => done(message));
+"""
+CODES_FOR_EVER = """
+const [done] = arguments;
+encoderHere().then((encoder) => { encoder.encode = () => new Promise(() => {}); done(); });
+"""
+
+
+@NPM
+@pytest.mark.slow
+def test_while_it_codes(shared, serve, driver, visit, web_runtime):
+    """Two pictures at once are coded one after another; what fails is told; one can be given up."""
+    served = serve(shared.folder, "--encode-in-browser", "--web-runtime", str(web_runtime))
+    person = looking(visit, served)
+    files = [base64.b64encode(shared.body(*colour)).decode() for colour in COLOURS]
+    assert driver.execute_async_script(BOTH, files) == [shared.code_of(*c) for c in COLOURS]
+    closed = "the encoder is closed"
+    assert driver.execute_async_script(CLOSED_ENCODER, files) == [closed, closed]
+    failed = driver.execute_async_script(NO_ENCODER)
+    assert failed == "the encoder does not come: status 404"
+    person.drop("mine.png", shared.body(*COLOURS[0]))
+    person.sees(shared.nearest(*COLOURS[0]))
+    person.asked()
+    # A press of `Cancel` is heard while a picture is coded, and what comes then is not shown.
+    driver.execute_async_script(CODES_FOR_EVER)
+    person.drop("mine.png", shared.body(*COLOURS[1]))
+    person.wait(lambda: person.text("#progress-text") == "Coding mine.png …")
+    person.find("#cancel").click()
+    person.wait(lambda: not person.find("#progress").is_displayed())
+    assert not any("/search?" in address for address in person.asked())

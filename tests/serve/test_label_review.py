@@ -208,7 +208,6 @@ def test_what_is_refused(duplicated, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     for index, photos, set_aside, line in (
-        (None, duplicated.photos, other, "--set-aside goes with --index"),
         (duplicated.place, other, None, "none of its photos lies in"),
         (duplicated.place, duplicated.photos, duplicated.photos / "x", "photos there would be"),
         (str(other), duplicated.photos, None, "not an index of photos"),

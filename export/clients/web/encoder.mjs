@@ -1,13 +1,9 @@
-// An encoder in a browser: the ONNX file of an export in ONNX Runtime Web. Pictures stay where they
-// are; what is fetched is the encoder, the runtime, and the files of this module.
+// An encoder in a browser. Pictures are coded in a worker, so that the page goes on meanwhile; they
+// stay where they are.
 
-import { metadataOf } from "./onnx_metadata.mjs";
-import { pixelsOf } from "./picture.mjs";
+import { Refused } from "./refused.mjs";
 
-export { Refused } from "./refused.mjs";
-
-/** The rule of decoding that is followed here; see `ssah_tf.data.decode`. */
-const RULE = "2";
+export { Refused };
 
 /**
  * Loads an encoder.
@@ -19,34 +15,30 @@ const RULE = "2";
  * @throws {Error} A file is missing, or is not an encoder that is understood here.
  */
 export async function loadEncoder(model, runtime) {
-  const folder = new URL(runtime, document.baseURI);
-  const [ort, content] = await Promise.all([import(new URL("ort.wasm.bundle.min.mjs", folder).href), fetched(model)]);
-  const about = metadataOf(content);
-  const missing = ["model_id", "bits", "image_size"].filter((key) => !about.has(key));
-  if (missing.length) throw new Error(`not an encoder of ssah-tf (${missing.join(", ")} missing)`);
-  if (about.has("form")) throw new Error("a file for other runtimes: load encoder.onnx");
-  if (about.get("decode_rule") !== RULE) throw new Error("an encoder with another rule of decoding: export it again");
-  ort.env.wasm.numThreads = 1; // more need a page that is isolated from others
-  const exactIntegers = { session: { x64quantprecision: "1" } };
-  const session = await ort.InferenceSession.create(content, { executionProviders: ["wasm"], extra: exactIntegers });
-  return new BrowserEncoder(session, ort.Tensor, about);
+  const whole = (address) => new URL(address, document.baseURI).href;
+  const encoder = new BrowserEncoder(new Worker(new URL("worker.mjs", import.meta.url), { type: "module" }));
+  try {
+    return Object.assign(encoder, await encoder.ask({ model: whole(model), runtime: whole(runtime) }));
+  } catch (error) {
+    encoder.close();
+    throw error;
+  }
 }
 
 /**
- * Codes pictures in a browser.
+ * Codes pictures in a worker, one after another.
  *
  * @property {string} modelId Codes of two ids must not be compared.
  * @property {number} bits Length of a code.
  * @property {number} size Side in pixels to which pictures are cropped and resized.
  */
 export class BrowserEncoder {
-  constructor(session, Tensor, about) {
-    this.session = session;
-    this.Tensor = Tensor;
-    this.modelId = about.get("model_id");
-    this.bits = Number(about.get("bits"));
-    this.size = Number(about.get("image_size"));
-    this.outputs = Number(about.get("appearance_bits") ?? 0) ? ["codes", "appearance"] : ["codes"];
+  constructor(worker) {
+    this.worker = worker;
+    this.waiting = new Map(); // number of what was asked -> its promise
+    this.asked = 0;
+    worker.addEventListener("message", ({ data }) => this.take(data));
+    worker.addEventListener("error", () => this.close("the browser cannot run the worker of the encoder"));
   }
 
   /**
@@ -57,19 +49,30 @@ export class BrowserEncoder {
    *   appearance code is "" if the encoder has none. `differs` says why some bits may be others.
    * @throws {Refused} It cannot be read here, or not as Python reads it.
    */
-  async encode(file) {
-    const { pixels, differs } = await pixelsOf(file, this.size);
-    const images = new this.Tensor("uint8", pixels, [1, this.size, this.size, 3]);
-    const found = await this.session.run({ images }, this.outputs);
-    const [code, appearance = ""] = this.outputs.map((name) => hexadecimal(found[name].data));
-    return { code, appearance, differs };
+  encode(file) {
+    return this.ask({ file });
+  }
+
+  /** Ends the worker; what is still asked of it fails. */
+  close(why = "the encoder is closed") {
+    this.worker.terminate();
+    this.closed = new Error(why);
+    for (const { reject } of this.waiting.values()) reject(this.closed);
+    this.waiting.clear();
+  }
+
+  ask(what) {
+    if (this.closed) return Promise.reject(this.closed);
+    return new Promise((resolve, reject) => {
+      this.waiting.set(++this.asked, { resolve, reject });
+      this.worker.postMessage({ number: this.asked, ...what });
+    });
+  }
+
+  take({ number, found, error }) {
+    const { resolve, reject } = this.waiting.get(number);
+    this.waiting.delete(number);
+    if (error) reject(error.name === "Refused" ? new Refused(error.message) : new Error(error.message));
+    else resolve(found);
   }
 }
-
-async function fetched(address) {
-  const answer = await fetch(address);
-  if (!answer.ok) throw new Error(`the encoder does not come: status ${answer.status}`);
-  return new Uint8Array(await answer.arrayBuffer());
-}
-
-const hexadecimal = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");

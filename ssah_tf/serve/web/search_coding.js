@@ -9,6 +9,7 @@ async function encoderHere() {
     const address = (path) => new URL(path, document.baseURI).href;
     const load = import(address("coding/web/encoder.mjs")).then((part) =>
       part.loadEncoder(address("encoder"), address("coding/runtime/")));
+    forgetEncoder();
     const mine = (coding = { model: about.model_id, load });
     load.catch(() => { if (coding === mine) coding = null; });
   }
@@ -21,22 +22,36 @@ async function codeHere(file, send) {
   const { signal } = (running = new AbortController());
   try {
     progress("Loading the encoder");
-    const encoder = await encoderHere();
-    signal.throwIfAborted();
+    const encoder = await unlessAborted(signal, encoderHere());
     progress(`Coding ${file.name}`);
-    await new Promise((resolve) => { setTimeout(resolve, 30); }); // to show that: coding leaves no time
-    const { code, appearance, differs } = await encoder.encode(file);
-    signal.throwIfAborted();
+    const { code, appearance, differs } = await unlessAborted(signal, encoder.encode(file));
     const note = ["Coded in this browser, not sent."];
     if (differs.length) note.push(`A few bits may differ from those of the index: ${differs.join("; ")}.`);
     return { code: code + appearance, model: encoder.modelId, note: note.join(" ") };
   } catch (error) {
     if (error.name === "AbortError") throw error;
     const refused = error.name === "Refused";
+    if (!refused) forgetEncoder();
     throw new Trouble(
       refused ? "That picture is not coded in the browser" : "The encoder cannot be run in this browser",
       `${sentence(error.message)} The service can code it if you send it there.`,
       [["Send it", () => work(send, true)]],
     );
-  } finally { progress(null); }
+  } finally {
+    if (running?.signal === signal) progress(null);
+  }
+}
+
+/** What a promise gives, unless the signal comes before. */
+function unlessAborted(signal, promise) {
+  return new Promise((resolve, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason));
+    promise.then(resolve, reject);
+  });
+}
+
+/** Ends the encoder that is loaded, if there is one; the next picture loads it anew. */
+function forgetEncoder() {
+  coding?.load.then((encoder) => encoder.close(), () => {});
+  coding = null;
 }

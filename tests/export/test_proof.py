@@ -1,0 +1,85 @@
+"""What an export is compared on: every image by what clients call, some by what is beside it."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from ssah_tf.export import verify
+from ssah_tf.system.errors import SsahError
+
+IMAGES = 600
+
+
+@pytest.fixture
+def artefacts(monkeypatch, tmp_path):
+    """An export whose encoders give `answers[runtime][output]`, and note how many they are asked.
+
+    Images hold their number. Gives the folder, the answers, and what was asked.
+    """
+    codes = np.random.default_rng(0).integers(0, 256, (IMAGES, 3), dtype=np.uint8)
+    names = ("onnxruntime", "tensorflow")
+    answers = {name: {"codes": codes.copy(), "all": codes.copy()} for name in names}
+    asked = []
+
+    class Encoder:
+        bits, appearance_bits = 16, 8
+
+        def __init__(self, runtime):
+            self.runtime = runtime
+
+        @classmethod
+        def load(cls, folder, runtime="onnxruntime"):
+            return cls(runtime)
+
+        def give(self, output, images):
+            asked.append((self.runtime, output, len(images)))
+            return answers[self.runtime][output][images[:, 0].astype(int)]
+
+        def encode(self, images):
+            return self.give("codes", images)[:, :2]
+
+        def full_codes(self, images):
+            return self.give("all", images)
+
+        def logits(self, images):
+            return np.unpackbits(self.give("all", images)[:, :2], axis=1) - 0.5
+
+    monkeypatch.setattr(verify, "Encoder", Encoder)
+    (tmp_path / "encoder.onnx").write_bytes(b"")
+    (tmp_path / "saved_model" / "1").mkdir(parents=True)
+    images = np.arange(IMAGES)[:, None]
+
+    def compare(sure=255):
+        return verify.compare(tmp_path, images, codes, np.full_like(codes, sure))
+
+    return SimpleNamespace(answers=answers["tensorflow"], asked=asked, compare=compare)
+
+
+def test_each_image_is_run_once(artefacts):
+    """But for some of TensorFlow's second signature."""
+    assert artefacts.compare() == {"encoder.onnx": 0, "saved_model/1": 0}
+    assert artefacts.asked == [
+        ("onnxruntime", "all", IMAGES),
+        ("tensorflow", "all", verify.SECOND),
+        ("tensorflow", "codes", IMAGES),
+        ("tensorflow", "all", verify.SECOND),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("output", "row", "byte"),
+    [("codes", 1, 0), ("codes", 599, 1), ("all", 0, 0), ("all", 599, 1), ("all", 599, 2)],
+)
+def test_a_bit_that_differs(artefacts, output, row, byte):
+    """In any image by the first signature, at either end by the second, appearance included."""
+    artefacts.answers[output][row, byte] ^= 1
+    with pytest.raises(SsahError, match="saved_model/1: 1 of 14,400 bits differ"):
+        artefacts.compare()
+    assert artefacts.compare(sure=254) == {"encoder.onnx": 0, "saved_model/1": 1}
+
+
+def test_codes_of_another_length(artefacts):
+    artefacts.answers["all"] = artefacts.answers["all"][:, :2]
+    with pytest.raises(SsahError, match="codes of 2 bytes instead of 3, those of appearance"):
+        artefacts.compare()
