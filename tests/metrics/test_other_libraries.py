@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 import textwrap
 from itertools import combinations
 
