@@ -39,6 +39,14 @@ def write_saved_model(
 
     given = tf.TensorSpec((None, size, size, 3), tf.uint8, "images")
 
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)])  # one graph for both
+    def decoded(bytes):
+        return tf.map_fn(
+            lambda content: decode_bytes(content, size),
+            bytes,
+            fn_output_signature=tf.TensorSpec((size, size, 3), tf.uint8),
+        )
+
     class Serving(tf.Module):
         @tf.function(input_signature=[given])
         def serving_default(self, images):
@@ -50,11 +58,11 @@ def write_saved_model(
 
         @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, "bytes")])
         def serving_bytes(self, bytes):
-            return {"codes": encode(self.decoded(bytes))["codes"]}
+            return {"codes": encode(decoded(bytes))["codes"]}
 
         @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, "bytes")])
         def appearance_bytes(self, bytes):
-            found = encode(self.decoded(bytes))
+            found = encode(decoded(bytes))
             return {name: found[name] for name in ("codes", "appearance") if name in found}
 
         @tf.function(input_signature=[tf.TensorSpec(given.shape, tf.float32, "images")])
@@ -64,13 +72,6 @@ def write_saved_model(
         @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, "of")])
         def about(self, of):
             return {name: tf.fill(tf.shape(of)[:1], value) for name, value in about.items()}
-
-        def decoded(self, bytes):
-            return tf.map_fn(
-                lambda content: decode_bytes(content, size),
-                bytes,
-                fn_output_signature=tf.TensorSpec((size, size, 3), tf.uint8),
-            )
 
         def checked(self, images):
             # A server feeds other shapes than a signature has. Counted in all, since the sides

@@ -198,8 +198,8 @@ MIXED = [
 BY_FILE = {"OnnxBackbone": "tests/models/test_onnx_backbone.py"}
 
 
-#: Networks of which a smaller one of the same class, or kind, is checked in any run of the tests.
-LARGE = ("EfficientNetLite1", "EfficientNetLite2", "KerasApplication")
+#: Networks whose kind, or blocks, are checked in any run of the tests.
+LARGE = ("EfficientNetLite0", "EfficientNetLite1", "EfficientNetLite2", "KerasApplication")
 
 
 def cases(names):

@@ -182,7 +182,7 @@ def test_the_angle_learns_what_is_asked_of_it():
     """Asked for large angles to the left, A-Net turns most images there, but not all."""
     keras.utils.set_random_seed(0)
     anet = ANet(28, FILL, occlusion=False, width=4)
-    images = images_of(28, 64)
+    images = images_of(28, 32)
     anet.build((None, 28, 28, 3))
     optimizer = keras.optimizers.Adam(0.01)
     for step in range(60):

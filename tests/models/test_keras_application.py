@@ -41,6 +41,7 @@ def test_features_are_those_of_keras_with_its_own_preprocessing(mobilenet, tmp_p
     assert expected.std() > 1e-3
 
 
+@pytest.mark.slow
 def test_frozen_it_is_saved_and_loaded_without_its_weights_file(mobilenet, tmp_path):
     mobilenet.save_weights(tmp_path / "own.weights.h5")
     backbone = KerasApplication(
@@ -58,6 +59,7 @@ def test_frozen_it_is_saved_and_loaded_without_its_weights_file(mobilenet, tmp_p
     np.testing.assert_array_equal(loaded(IMAGES).numpy(), hnet(IMAGES).numpy())
 
 
+@pytest.mark.slow
 def test_odd_sides_are_padded_as_keras_does_it():
     """At 50 px the second convolution sees 25: padded on both sides, unlike an even side."""
     keras.utils.set_random_seed(0)

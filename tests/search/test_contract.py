@@ -120,7 +120,7 @@ def assert_equal(rows, ids, distances):
     assert (ids.dtype, distances.dtype) == (np.int64, np.int32)
 
 
-@pytest.mark.parametrize("steps", [100, pytest.param(LONG, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("steps", [40, pytest.param(LONG, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("bits", "distinct", "looks"),
     [(12, 9, 0), (48, 4, 0), (64, 10_000, 0), (130, 40, 0), (12, 9, 128), (48, 900, 7), (9, 2, 65)],

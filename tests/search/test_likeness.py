@@ -93,9 +93,8 @@ def crop(image, left, top, right, bottom):
         marked,
     ],
 )
-@pytest.mark.parametrize("seed", [1, 2])
-def test_the_same_picture(alike, change, seed):
-    assert alike(scene(seed), change(scene(seed)), 60) >= MIN_SSIM
+def test_the_same_picture(alike, change):
+    assert alike(scene(1), change(scene(1)), 60) >= MIN_SSIM
 
 
 @pytest.mark.parametrize("change", [rescaled, lambda page: page])

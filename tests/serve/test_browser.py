@@ -200,6 +200,7 @@ def test_token(shared, serve, driver, visit):
     person.wait(lambda: driver.current_url == f"{served.url}/login?next=%3Flabel%3Dred")
 
 
+@pytest.mark.slow
 def test_widths_modes_and_names(shared, serve, driver, visit):
     """Nothing is wider than the screen, in the light and in the dark; everything has a name."""
     served = serve(shared.folder)

@@ -57,6 +57,7 @@ def until(url, photos):
     raise AssertionError(ask(f"{url}/healthz"))
 
 
+@pytest.mark.slow
 def test_life(own, place, serve):
     """Indexed, served, searched, shown; then photos come, change and go, and it is served anew."""
     encoder = own.root / "encoder.onnx"

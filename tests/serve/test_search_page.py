@@ -225,6 +225,7 @@ def press_mouse(driver, x, y):
         driver.execute_cdp_cmd("Input.dispatchMouseEvent", event)
 
 
+@pytest.mark.slow
 def test_tiles_at_the_edge_and_the_focus(shared, serve, driver, visit):
     """A tile that is not wholly in view is shown large; the focus is never lost."""
     from selenium.webdriver.common.keys import Keys
@@ -276,6 +277,7 @@ def test_tiles_at_the_edge_and_the_focus(shared, serve, driver, visit):
     assert person.console() == []
 
 
+@pytest.mark.slow
 def test_sending_is_shown_and_leaves_nothing_behind(shared, serve, driver, visit, slowly):
     served = serve(shared.folder)
     person = visit(f"{served.url}/?path=nothing")

@@ -289,7 +289,7 @@ def test_what_is_not_there(images, overrides, message):
     assert message in refused(images, *overrides)
 
 
-@pytest.mark.parametrize("backbone", ["convnet", "resnet20"])
+@pytest.mark.parametrize("backbone", ["convnet", pytest.param("resnet20", marks=pytest.mark.slow)])
 def test_bfloat16_is_of_training_alone(images, backbone, tmp_path):
     """Every layer of the backbone computes in it, no weight is kept in it, and no file knows it."""
     game = game_of(images, "train.precision=bfloat16", f"model.backbone={backbone}")
