@@ -21,7 +21,8 @@ class Runtime:
         driver: Script in `drivers/`.
         file: Of the export.
         packages: What pip installs in an environment of its own; none: that of the product.
-        node: What npm installs, for a driver in JavaScript.
+        node: What npm installs, for a driver in JavaScript; beside `packages`, if it has both.
+        needs: A program without which it does not run.
         options: For the driver.
         bits: Whether its bits are `equal` to those of ONNX Runtime, `near` them, or it `fails`.
         words: What a user has to know.
@@ -33,6 +34,7 @@ class Runtime:
     file: str = FLOATS
     packages: tuple[str, ...] = ()
     node: tuple[str, ...] = ()
+    needs: str = ""
     options: tuple[str, ...] = ()
     bits: str = "equal"
     words: str = ""
@@ -57,6 +59,7 @@ OPENCV4_WORDS = (
     "give it uint8 always: after floats it repeats its first answer, without an error; codes come "
     "as floats"
 )
+TFJS = ("core", "converter", "backend-cpu", "backend-wasm")
 MNN_WORDS = "declare the input NCHW; convert from Python: `mnnconvert` installs a package by pip"
 
 #: In the order of the table.
@@ -130,6 +133,30 @@ RUNTIMES = (
         "encoder.batch16.onnx",
         packages=("tract==0.23.9", NUMPY),
         words="fix the batch",
+    ),
+    Runtime(
+        "TVM 0.27.0",
+        "boards",
+        "tvm_relax.py",
+        packages=("apache-tvm==0.27.0.post1", "onnx==1.23.2", NUMPY),
+        words="compile for a target; untuned it is slow",
+    ),
+    Runtime(
+        "tinygrad 0.14.0",
+        "desktops, GPUs",
+        "tinygrad_onnx.py",
+        packages=("tinygrad==0.14.0", NUMPY),
+        needs="clang",
+        words="needs clang, not gcc",
+    ),
+    Runtime(
+        "TensorFlow.js 4.22.0, WASM",
+        "browsers",
+        "tfjs.mjs",
+        "saved_model/1",
+        packages=("tensorflowjs==4.22.0",),
+        node=tuple(f"@tensorflow/tfjs-{part}@4.22.0" for part in TFJS),
+        words="converted by `tfjs_convert.py`; int32 in and out",
     ),
     Runtime("OpenCV 5.0.0", "", "opencv_dnn.py", INT8, (OPENCV5, NUMPY), bits="near"),
     Runtime("tract 0.23.9", "", "tract_onnx.py", INT8, ("tract==0.23.9", NUMPY), bits="near"),

@@ -40,7 +40,8 @@ def cells(row: dict) -> tuple[str, str]:
     if "fails" in row:
         return "does not run", ""
     share = f" ({row['differ'] / row['bits']:.1%})" if row["differ"] else ""
-    return f"{row['differ']:,} of {row['bits']:,}{share}", f"{median(row['ratios']):.1f}"
+    time = f"{median(row['ratios']):.1f}" if row["ratios"] else "not timed"
+    return f"{row['differ']:,} of {row['bits']:,}{share}", time
 
 
 def row_of(runtime: Runtime, bits: str, time: str) -> str:

@@ -7,7 +7,8 @@ EXPORT is what `ssah export RUN --int8 --logits --litert --batch 16` wrote. Each
 `runtime_list.py` gets an environment of its own, with packages from PyPI and npm, which is removed
 afterwards, or kept in DIR. The images are those of `reference.npz`, and the same mirrored, upside
 down and both. Speed is processor time on one thread, as a ratio to ONNX Runtime: a turn is the one
-and then the other, and the middle of the turns counts. Rows go to `results.json` as they are done,
+and then the other, and the middle of the turns counts; without turns, the bits are counted and the
+speed of an older row stays. Rows go to `results.json` as they are done,
 in the place of older ones; `runtime_table.py` draws them.
 """
 
@@ -46,7 +47,7 @@ def main() -> None:
     parser.add_argument("export", type=Path)
     parser.add_argument("--only", default="", help="rows whose name and file this matches")
     parser.add_argument("--images", type=int, default=256, help="so many at most")
-    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--turns", type=int, default=3, help="of speed, 0 for none")
     parser.add_argument("--note", default="", help="said above the table")
     parser.add_argument("--keep", type=Path, help="environments are kept here, and used again")
     given = parser.parse_args()
@@ -90,16 +91,16 @@ def measure(
     turns: int,
     folder: Path,
 ) -> dict:
-    """Bits that differ, and the ratio of each turn; or why it fails. The first turn has it all."""
-    ratios, differ = [], 0
+    """Bits that differ, and the ratio of each turn; or why it fails."""
+    ratios = []
     try:
         own, env = Environment(ONNXRUNTIME, folder), Environment(runtime, folder)
-        for turn in range(turns):
+        codes, _ = env.run(export, images, 0)
+        differ = int(np.bitwise_count(codes ^ expected).sum())
+        for _ in range(turns):
             _, ours = own.run(export, images[:BATCH], PASSES)
-            codes, theirs = env.run(export, images[: None if turn == 0 else BATCH], PASSES)
+            _, theirs = env.run(export, images[:BATCH], PASSES)
             ratios.append(round(median(theirs) / median(ours), 2))
-            if turn == 0:
-                differ = int(np.bitwise_count(codes ^ expected[: len(codes)]).sum())
     except RuntimeFails as error:
         return {"fails": str(error)}
     return {"differ": differ, "ratios": ratios}
@@ -118,6 +119,8 @@ class Environment:
         self.drivers, self.program = DRIVERS, sys.executable
         what = "+".join(runtime.packages + runtime.node)
         place = folder / re.sub(r"[^\w.+=-]", "_", what)
+        if runtime.needs and shutil.which(runtime.needs) is None:
+            raise RuntimeFails(f"{runtime.needs} is not installed")
         if runtime.packages:
             self.program = str(place / "bin" / "python")
         if runtime.node:
@@ -145,7 +148,7 @@ def install(runtime: Runtime, place: Path) -> None:
         call([sys.executable, "-m", "venv", place])
         call([place / "bin" / "python", "-m", "pip", "install", "--quiet", *runtime.packages])
     if runtime.node:
-        shutil.copytree(DRIVERS, place)
+        shutil.copytree(DRIVERS, place, dirs_exist_ok=True)
         words = ["npm", "install", "--no-audit", "--no-fund", *runtime.node]
         call(words, cwd=place, env=os.environ | NODE)
 
@@ -166,6 +169,9 @@ def call(words: list, **how) -> str:
 def keep(key: str, row: dict, note: str) -> None:
     """Put a row into what is stored."""
     stored = json.loads(STORED.read_bytes()) if STORED.exists() else {"rows": {}}
+    older = stored["rows"].get(key, {})
+    if not row.get("ratios", True):
+        row["ratios"] = older.get("ratios", [])
     stored["rows"][key] = row
     stored["note"] = note or stored.get("note", "")
     write_atomically(STORED, json.dumps(stored, indent=1).encode())

@@ -22,6 +22,7 @@ def test_cells(page):
         "2.0",
     )
     assert page.cells({"bits": 3072, "differ": 11, "ratios": [0.46]})[0] == "11 of 3,072 (0.4%)"
+    assert page.cells({"bits": 768, "differ": 0, "ratios": []}) == ("0 of 768", "not timed")
     assert page.cells({"fails": "no"}) == ("does not run", "")
 
 

@@ -40,6 +40,8 @@ def deep_export(evaluated, tmp_path_factory):
 def test_codes(deep_export, runtime, tmp_path):
     if runtime.node and shutil.which("npm") is None:
         pytest.skip("Node.js is not installed")
+    if runtime.needs and shutil.which(runtime.needs) is None:
+        pytest.skip(f"{runtime.needs} is not installed")
     folder, images, expected_of = deep_export
     environment = trials.Environment(runtime, tmp_path)
     if runtime.bits == "fails":
