@@ -372,7 +372,7 @@ def test_verbs_extras_and_files_exist():
         text = text_of(page)
         for verb in re.findall(r"(?:^|`)make ([a-z-]+)", text, flags=re.M):
             assert re.search(rf"^{verb}:.*## ", makefile, flags=re.M), (page, verb)
-        for extras in re.findall(r"pip install .*?\[([\w,]+)\]", text):
+        for extras in re.findall(r"pip install .*?'(?:\.|ssah-tf)\[([\w,]+)\]", text):
             assert set(extras.split(",")) <= set(project["optional-dependencies"]), (page, extras)
         assert set(re.findall(r"onnxruntime-web@([\d.]+)", text)) <= {VERSION}, page
         for target in re.findall(r"\]\((?!http)([^)#]+)", text):
