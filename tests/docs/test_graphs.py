@@ -12,14 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssah_tf.search.backends.postgres import texts
 from ssah_tf.search.code_index import CodeIndex
 
 PAGE = Path(__file__).parents[2] / "docs" / "search.md"
 #: Library, version, index, percentage of the rare codes that are found.
 ROWS = re.findall(r"^\| (\w+) \| ([\w.]+) \| ([^|]*) \| (\d+) % \|$", PAGE.read_text(), flags=re.M)
 #: Percentage points within which a row is right: graphs are built by chance, on several threads.
-CLOSE = 12
+CLOSE = 25
 BITS, COUNT, ASKED = 48, 100_000, 200
 
 #: Package, and a program that has packed codes `(n, bytes)` and queries `(200, bytes)`, the same as
@@ -120,7 +119,7 @@ def row_of(library):
 
 
 def test_every_row_is_run():
-    assert [row[0] for row in ROWS] == [*PROGRAMS, "pgvector", "ssah_tf"]
+    assert [row[0] for row in ROWS] == [*PROGRAMS, "ssah_tf"]
 
 
 @pytest.mark.slow
@@ -143,54 +142,27 @@ def test_stored_codes_that_we_find(folder):
     assert share_found(folder, index.search(queries, 1)[1][:, 0]) == row_of("ssah_tf")[1] == 100
 
 
-@pytest.fixture
-def graph_of(postgres):
-    """Makes a table of codes with an HNSW index in a PostgreSQL; gives a connection to it."""
-    import psycopg
-
-    opened = []
-
-    def make(name, codes):
-        address = re.sub(r"/x\?", "?", postgres("x"))
-        connection = psycopg.connect(address, autocommit=True)
-        opened.append(connection)
-        connection.execute(f"CREATE TABLE {name} (id bigint, code bit({BITS}))")
-        with connection.cursor().copy(f"COPY {name} FROM STDIN") as copy:
-            for row in enumerate(texts(codes, BITS)):
-                copy.write_row(row)
-        connection.execute(f"CREATE INDEX ON {name} USING hnsw (code bit_hamming_ops)")
-        connection.execute("SET enable_seqscan = off")
-        return connection
-
-    yield make
-    for connection in opened:
-        connection.close()
-
-
 @pytest.mark.slow
-def test_stored_codes_that_pgvector_finds(folder, graph_of):
-    connection = graph_of("rare", np.load(folder / "codes.npy"))
-    version, said = row_of("pgvector")
-    (real,) = connection.execute("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
-    assert real == (version,)
-    connection.execute("SET hnsw.ef_search = 1000")
-    connection.execute("SET hnsw.iterative_scan = strict_order")
-    distances = []
-    for query in texts(np.load(folder / "queries.npy"), BITS):
-        far = f"code <~> '{query}'::bit({BITS})"
-        sql = f"SELECT {far} FROM rare ORDER BY {far} LIMIT 1"
-        distances += [row[0] for row in connection.execute(sql)]
-    assert "Index Scan" in str(connection.execute(f"EXPLAIN {sql}").fetchall())
-    assert share_found(folder, distances) == pytest.approx(said, abs=CLOSE)
-
-
-@pytest.mark.slow
-def test_equal_codes_that_pgvector_ends_after(graph_of):
-    """As docs/search.md says: far fewer than LIMIT, with an iterative scan, too."""
-    connection = graph_of("equal", np.zeros((COUNT, BITS // 8), np.uint8))
-    far = f"code <~> '{'0' * BITS}'::bit({BITS})"
-    for scan in ("off", "strict_order", "relaxed_order"):
-        connection.execute(f"SET hnsw.iterative_scan = {scan}")
-        found = connection.execute(f"SELECT id FROM equal ORDER BY {far} LIMIT {COUNT}").fetchall()
-        assert 300 < len(found) < 600
-        assert str(len(found)) in re.search(r"pgvector's graph ends after.*", PAGE.read_text())[0]
+def test_equal_codes_that_pgvector_ends_after(postgres):
+    """Fewer rows than LIMIT, by an index scan; all of them without the index."""
+    psycopg = pytest.importorskip("psycopg")
+    count, zeros = 20_000, f"repeat('0', {BITS})::bit({BITS})"
+    with psycopg.connect(re.sub(r"/x\?", "?", postgres("x")), autocommit=True) as connection:
+        (real,) = connection.execute("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
+        assert f"pgvector's graph ({real[0]})" in PAGE.read_text()
+        connection.execute(
+            f"CREATE TEMP TABLE equal AS SELECT n AS id, {zeros} AS code "
+            f"FROM generate_series(1, {count}) n"
+        )
+        connection.execute("CREATE INDEX ON equal USING hnsw (code bit_hamming_ops)")
+        sql = f"SELECT id FROM equal ORDER BY code <~> {zeros} LIMIT {count}"
+        found = {}
+        for scan in ("off", "strict_order", "relaxed_order"):
+            connection.execute("SET enable_seqscan = off")
+            connection.execute(f"SET hnsw.iterative_scan = {scan}")
+            assert "Index Scan" in str(connection.execute(f"EXPLAIN {sql}").fetchall())
+            found[scan] = len(connection.execute(sql).fetchall())
+        assert 100 < found["off"] < 1000
+        assert found["off"] < found["strict_order"] == found["relaxed_order"] < count / 2
+        connection.execute("DROP INDEX equal_code_idx")
+        assert len(connection.execute(sql).fetchall()) == count

@@ -371,7 +371,8 @@ class MilvusIndex(Index):
         for start in range(0, len(queries), RANGED):
             part = queries[start : start + RANGED]
             some = self.hits(part, HITS, radius, " and ".join(ends))
-            self.check_single({first for hits in some for _, first, _ in hits})
+            ends_here = [hits for hits in some if len(hits) < HITS]  # others are halved below
+            self.check_single({first for hits in ends_here for _, first, _ in hits})
             found += some
         for at, hits in enumerate(found):
             if len(hits) == HITS:
