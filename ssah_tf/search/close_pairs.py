@@ -131,7 +131,8 @@ def close_of_block(
     """
     found = []
     for ones, others, far in join.pairs(block, free):
-        apart = np.zeros(len(ones), np.uint8 if 64 * len(looks) < 256 else np.uint16)
+        kind = np.uint8 if 64 * len(looks) < 256 else np.uint16
+        apart: np.ndarray = np.zeros(len(ones), kind)
         for column in looks:
             apart += np.bitwise_count(column[ones] ^ column[others])
         near = np.flatnonzero((apart <= hash_radius) & free[others])
