@@ -80,8 +80,6 @@ def one(count: int, by_hashes: bool) -> dict:
 
 def main() -> None:
     """Run the benchmark."""
-    from ssah_tf.training.ablation import machine  # TensorFlow: not in the memory of a row
-
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photos", type=int, nargs="*", default=[50_000, 200_000, 1_000_000])
     parser.add_argument("--hashes-up-to", type=int, default=200_000)
@@ -95,13 +93,15 @@ def main() -> None:
     for count in given.photos:
         for by_hashes in (False, True):
             if by_hashes and count > given.hashes_up_to:
-                before = [row for row in rows if row["way"] == "hashes"][-1]
-                seconds = before["seconds"] * (count / before["photos"]) ** 2
-                print(f"{count:>10} hashes   {seconds:8.0f}, carried on from {before['photos']:,}")
+                for before in [row for row in rows if row["way"] == "hashes"][-1:]:
+                    seconds = before["seconds"] * (count / before["photos"]) ** 2
+                    print(f"{count:>10} hashes {seconds:10.0f}, from {before['photos']:,}")
                 continue
             with processes.Pool(1) as pool:
                 rows.append(pool.apply(one, (count, by_hashes)))
             print(line.format(*rows[-1].values()), flush=True)
+    from ssah_tf.training.ablation import machine  # TensorFlow: not in the memory of a row
+
     print(json.dumps({"machine": machine(), "candidates": CANDIDATES, "rows": rows}))
 
 

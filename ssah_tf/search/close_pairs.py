@@ -9,7 +9,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -175,22 +175,18 @@ class CodeJoin:
         self.words = np.ascontiguousarray(words)
         self.rest, self.radius = codes[:, 8:], radius
         self.tables = MultiIndex(self.words, 8 * min(8, codes.shape[1]), FINER)
-        self._lookups: list[Lookups] | None = None
 
-    @property
+    @cached_property
     def lookups(self) -> list[Lookups]:
         """What is looked up in each table for a query."""
-        if self._lookups is None:
-            count = len(self.tables.substrings)
-            self._lookups = []
-            for number, substring in enumerate(self.tables.substrings):
-                if number <= self.radius:
-                    shell = (self.radius - number) // count
-                    ones = [with_ones(substring.bits, n) for n in range(shell + 1)]
-                    flips = np.concatenate(ones).astype(np.uint64)
-                    base = int(self.tables.bases[number])
-                    self._lookups.append(Lookups(substring, base, flips, shell))
-        return self._lookups
+        count = len(self.tables.substrings)
+        found = []
+        for number, substring in enumerate(self.tables.substrings[: self.radius + 1]):
+            shell = (self.radius - number) // count
+            ones = [with_ones(substring.bits, n) for n in range(shell + 1)]
+            flips = np.concatenate(ones).astype(np.uint64)
+            found.append(Lookups(substring, int(self.tables.bases[number]), flips, shell))
+        return found
 
     def cost(self, free: np.ndarray) -> float:
         """What a query costs, on average of some, in pairs of hashes; see `ANSWER`."""
