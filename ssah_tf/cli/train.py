@@ -135,8 +135,7 @@ def train(
         if resume_choice(resume, data, devices, features):
             return
         run = Run.open(resume)
-        if features is not None:
-            refuse_features(run.recipe)
+        refuse_unused(run.recipe, features, devices)
         run, found = find_photos(run, data)
         if run.missing and run.metrics_path.is_file():
             typer.echo("the training is finished; its encoder stays as it is", err=True)
@@ -147,8 +146,7 @@ def train(
         why = "is for ssah train --data DIR without a recipe, which chooses by itself"
         refuse_idle(ctx, why, "budget")
         chosen = recipe or ("folder" if data or self_train else "fashion")
-        if features is not None:
-            refuse_features(load_recipe(chosen, tuple(overrides or ())))
+        refuse_unused(load_recipe(chosen, tuple(overrides or ())), features, devices)
         run, loaded = start_run(
             chosen, data, labels, output, overrides, no_sample, self_train, exclude
         )
@@ -340,15 +338,21 @@ def start_run(
     return start(chosen, output or new_run_folder(Path("runs"), chosen.name), check_convertible)
 
 
-def refuse_features(recipe: "Recipe") -> None:
-    """Refuse a folder of features for a recipe that has no use for them.
+def refuse_unused(recipe: "Recipe", features: Path | None, devices: int | None) -> None:
+    """Refuse a folder of features, or a number of devices, for a recipe that has no use for it.
 
     Raises:
-        SsahError: The recipe trains its backbone.
+        SsahError: The recipe trains its backbone; or it does not, and one device is enough.
     """
-    if not recipe.train.cached_features:
+    frozen = recipe.train.cached_features
+    if features is not None and not frozen:
         raise SsahError(
             f"--features is for a frozen backbone, and the recipe {recipe.name} trains its"
+        )
+    if devices is not None and frozen:
+        raise SsahError(
+            f"--devices has no effect with the recipe {recipe.name}: its backbone is frozen, and "
+            "one device is enough"
         )
 
 

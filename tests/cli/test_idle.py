@@ -27,6 +27,8 @@ import pytest
         ("export run --max-drop 0.01", "--max-drop goes with --int8"),
         ("export run --int8 --force --max-drop 0.1", "--max-drop has no effect with --force"),
         ("train folder --budget 1h", "--budget is for ssah train --data DIR without a recipe"),
+        ("train frozen --data x --devices 1", "--devices has no effect with the recipe frozen"),
+        ("train fashion --features work", "--features is for a frozen backbone"),
         ("train --resume run fashion", "recipe has no effect with --resume"),
         ("serve index --cache c --cache-size 0", "--cache has no effect with --cache-size 0"),
     ],
