@@ -22,7 +22,7 @@ from PIL import Image
 
 from ssah_tf import Encoder
 from ssah_tf.data.decode import decode
-from ssah_tf.encoding.encode import SUMMARY
+from ssah_tf.encoding.shards import SUMMARY
 from ssah_tf.training.ablation import machine
 
 BATCH = 64

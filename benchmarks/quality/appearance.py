@@ -24,7 +24,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-from run import features_of_all
+from run import cached_features
 
 from ssah_tf.data import load_images
 from ssah_tf.metrics.hamming import code_bytes, hamming_distances
@@ -94,7 +94,9 @@ def load(given) -> tuple[np.ndarray, np.ndarray, list[str], np.ndarray]:
     recipe = recipe_of(given, 0, f"data.source={json.dumps(source)}")
     images = load_images(source, table or None).images
     split = build_split(recipe, images)
-    features = np.asarray(features_of_all(recipe, images, split, given.output))
+    features = np.asarray(
+        cached_features(recipe, images, split, np.arange(len(images)), given.output)
+    )
     query = np.isin(np.arange(len(images)), images.positions(split.query))
     return features, images.labels[np.arange(len(images))], list(images.classes), query
 
