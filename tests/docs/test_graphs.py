@@ -39,7 +39,7 @@ PROGRAMS = {
         """
         from usearch.index import Index
         index = Index(ndim=bits, metric="hamming", dtype="b1", expansion_search=512)
-        index.add(np.arange(len(codes)), codes)
+        index.add(np.arange(len(codes)), codes, threads=1)  # with several, each build differs
         first = index.search(queries, 1).distances[:, 0]
         """,
     ),
@@ -127,7 +127,7 @@ def test_every_row_is_run():
 def test_stored_codes_that_a_graph_finds(library, folder, environment_of):
     package, program = PROGRAMS[library]
     version, said = row_of(library)
-    python = environment_of(f"{package}=={version}")
+    python = environment_of(f"{package}=={version}", "numpy")  # not all ask for it
     program = f"{READ}bits = {BITS}\n{textwrap.dedent(program)}\nprint(*map(float, first))"
     done = subprocess.run([python, "-c", program], cwd=folder, capture_output=True, check=True)
     printed = done.stdout.split(b"\n")[-2].split()
