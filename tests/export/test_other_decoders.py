@@ -26,16 +26,6 @@ PAGE = Path(__file__).parents[2] / "docs" / "decode.md"
 SIZE = 28
 PROGRAMS = ("TensorFlow", "OpenCV", "Pillow", "sharp", "browser")
 CALLS = {"pixels": "The calls to take", "plain": "The calls that one would write first"}
-#: From an upright picture to the one that is stored with an orientation.
-BACK = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
 XMP = b'<x:xmpmeta xmlns:tiff="-"><r tiff:Orientation="6"/></x:xmpmeta>'
 
 
@@ -91,7 +81,7 @@ def png_of_grey(values, clear):
     )
 
 
-def files(profile):
+def contents_by_kind(profile):
     """Kind of file, as the page names it -> contents of some files of it."""
     rng = np.random.default_rng(0)
     small = Image.fromarray(rng.integers(0, 256, (20, 26, 4), dtype=np.uint8))
@@ -243,20 +233,20 @@ def on_white(image):
     return np.asarray(image.convert("RGB")).astype(int)
 
 
-def ours(content):
+def ours(content, laid):
     """Our decoder's picture upright, and as it is stored: `(height, width, 3)` each."""
     with readable(content, SIZE) as image, Image.open(io.BytesIO(content)) as file:
         upright = image.rgb()
-        back = BACK.get(file.getexif().get(0x0112, 1))
+        back = laid.get(file.getexif().get(0x0112, 1))
         stored = upright if back is None else upright.transpose(back)
         return np.asarray(upright).astype(int), np.asarray(stored).astype(int)
 
 
-def verdict(said, content, encoder):
-    """A word of the page, for what a call made of a file."""
+def verdict(said, content, encoder, laid):
+    """A word of the page, for what a call made of a file; `laid`: see `picture_files.py`."""
     if said is None:
         return "refused"
-    found, (wanted, stored) = picture_of(said), ours(content)
+    found, (wanted, stored) = picture_of(said), ours(content, laid)
     pixels = on_white(found)
     if pixels.shape == wanted.shape and (pixels == wanted).all():
         np.testing.assert_array_equal(encoder.encode([found]), encoder.encode([content]))
@@ -277,11 +267,11 @@ def near(found, wanted):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_calls_of_the_page(program, exported, profiles, tmp_path, request):
+def test_calls_of_the_page(program, exported, profiles, files, tmp_path, request):
     """Each cell of both tables, by the code of the page."""
     encoder = Encoder.load(exported[1])
     assert encoder.image_size == SIZE
-    kinds = files(profiles["display p3"])
+    kinds = contents_by_kind(profiles["display p3"])
     paths, of_kind = [], []
     for kind, contents in kinds.items():
         for content in contents:
@@ -292,6 +282,7 @@ def test_calls_of_the_page(program, exported, profiles, tmp_path, request):
     for place, (call, heading) in enumerate(CALLS.items()):
         found = {}
         for kind, path, said in zip(of_kind, paths, answers, strict=True):
-            found.setdefault(kind, []).append(verdict(said[place], path.read_bytes(), encoder))
+            word = verdict(said[place], path.read_bytes(), encoder, files.LAID)
+            found.setdefault(kind, []).append(word)
         words = {kind: ", ".join(dict.fromkeys(some)) for kind, some in found.items()}
         assert words == {kind: row[program] for kind, row in table_of(heading).items()}, call

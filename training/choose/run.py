@@ -84,9 +84,9 @@ def at_size(planned: Planned, images: ImageSet, held: ImageSet) -> ImageSet:
 
     As they are for one whose backbone is frozen: it sees each image once, or not at all.
     """
-    pixels, size = held.pixels, planned.size
     if planned.recipe.train.cached_features:
         return images
+    pixels, size = held.pixels, planned.size
     if held is not images and pixels is not None and pixels.shape[1] == size:
         return held
     return images.hold(size, planned.recipe.data.cache_mb)
