@@ -42,7 +42,7 @@ ablation: setup ## Train the recipe beside its controls, three seeds each
 # By file, since tests of a file share what they set up.
 TESTS := $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
-test: setup ## Run the tests (some 5 minutes on 2 cores)
+test: setup ## Run the tests (5 to 8 minutes on 2 cores)
 	$(TESTS)
 
 test-all: setup ## Run the slow tests, too
