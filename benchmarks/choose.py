@@ -1,7 +1,7 @@
 """What `ssah train --data DIR` chooses, beside what each candidate reaches on queries it never saw.
 
     python benchmarks/choose.py DIR --labels 3 [--budget 10m] [--seed 0] [--images 5000]
-                                --output runs/choose-birds-3
+                                [--set model.bits=48] --output runs/choose-birds-3
 
 DIR holds `train/<class>/` and `test/<class>/`, all with labels. Beside the output a folder is made
 that shows the product so many labels a class; the other training images lie in `train/unlabelled`.
@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--images", type=int, help="Training images that are taken, at most.")
     parser.add_argument("--queries", type=int, help="Queries that are taken, at most.")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--output", type=Path, required=True)
     given = parser.parse_args()
     shown = given.output.with_name(f"{given.output.name}-photos")
@@ -56,7 +57,9 @@ def main() -> None:
     words = [sys.executable, "-m", "ssah_tf.cli", "train", "--data", shown]
     if table.is_file():
         words += ["--labels", shown / TABLE]
-    words += ["--budget", given.budget, "--output", given.output, "--set", f"seed={given.seed}"]
+    words += ["--budget", given.budget, "--output", given.output]
+    for change in (f"seed={given.seed}", *given.set):
+        words += ["--set", change]
     if not (given.output / "metrics.json").is_file():
         subprocess.run([str(word) for word in words], check=True)
     store = FeatureStore(given.output.parent / "features")
