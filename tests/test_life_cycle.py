@@ -101,6 +101,7 @@ def game():
         "pseudo_labels": made("FixedThreshold", threshold=0.7),
         "strong_view": made("StrongView", groups=2),
         "ramp_steps": 3,
+        "update_every": 2,
         "seed": 2,
     }
 

@@ -126,6 +126,7 @@ def assemble_game(
         balance_weight=recipe.loss.balance,
         pseudo_labels=build_pseudo_labels(recipe, labels),
         ramp_steps=round(recipe.loss.ramp * joint_steps),
+        update_every=recipe.adversary.update_every,
         seed=recipe.seed,
         **of_images,
     )

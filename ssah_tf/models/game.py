@@ -29,7 +29,8 @@ class SSAH(StagedModel):
 
     Step 1 updates A-Net against a frozen H-Net in inference mode, so that the codes of its hard
     samples become contrary to their labels, as far as rho allows. Step 2 updates H-Net on the
-    labelled images and on all hard samples, so that the codes are right all the same:
+    labelled images and on all hard samples, so that the codes are right all the same. In the joint
+    stage only every `update_every`-th step has a step 1; A-Net deforms in the others, too:
 
         L = L_S(u, u) + hard [L_S(u^, u^) + L_S(u, u^)] / 2 + consistency L_C
             + quantisation L_Q + balance L_B
@@ -53,6 +54,7 @@ class SSAH(StagedModel):
         pseudo_labels: Targets of unlabelled images; by default the teacher's posterior.
         strong_view: Augmentation of the hard samples before H-Net's step; none by default.
         ramp_steps: Joint steps in which the consistency rises from 0 to its weight.
+        update_every: Joint steps from one update of A-Net to the next, 1 or more.
         seed: Seed of all randomness in the game.
     """
 
@@ -74,6 +76,7 @@ class SSAH(StagedModel):
         pseudo_labels: PseudoLabels | None = None,
         strong_view: StrongView | None = None,
         ramp_steps: int = 0,
+        update_every: int = 1,
         seed: int = 0,
         **kwargs,
     ):
@@ -91,6 +94,7 @@ class SSAH(StagedModel):
         self.pseudo_labels = pseudo_labels or PseudoLabels()
         self.strong_view = strong_view
         self.ramp_steps = ramp_steps
+        self.update_every = update_every
         self.seed = seed
 
     def build(self, input_shape):
@@ -135,12 +139,19 @@ class SSAH(StagedModel):
         """Relaxed codes of images, `(batch, bits)`."""
         return self.hnet(images, training=training)
 
-    def train_step(self, batch):
+    def step_options(self, number: int) -> dict:
+        """Whether a step updates A-Net."""
+        if not self.has_adversary:
+            return {}
+        return {"update_anet": self.stage != "joint" or number % self.update_every == 0}
+
+    def train_step(self, batch, update_anet=True):
         """One step of the present stage.
 
         Args:
             batch: `images` `(batch, 1 + ratio, size, size, 3)`, the first of each row labelled,
                 and `labels` float32 `(batch, classes)`.
+            update_anet: Whether A-Net, if there is one, is updated.
 
         Returns:
             The terms over the global batch, by name, and the rho that they had.
@@ -158,12 +169,12 @@ class SSAH(StagedModel):
         hard = teacher_codes = None
         if self.stage != "hnet_warmup" and self.deformer is not None:
             teacher_codes = tf.stop_gradient(self.teacher(images))  # (B * columns, K)
-            if self.has_adversary:
+            if self.has_adversary and update_anet:
                 hard, terms["adversary"] = self.adversary_step(
                     images, teacher_codes, labels, columns, seed
                 )
             else:
-                hard = self.deformer.deform(images, seed)
+                hard = self.deformer.deform(images, seed, training=True)
             hard = tf.stop_gradient(hard)
         if self.stage != "anet_warmup":
             terms |= self.hashing_step(images, hard, teacher_codes, labels, columns, seed)
@@ -333,6 +344,7 @@ class SSAH(StagedModel):
             "pseudo_labels": serialize(self.pseudo_labels),
             "strong_view": None if self.strong_view is None else serialize(self.strong_view),
             "ramp_steps": self.ramp_steps,
+            "update_every": self.update_every,
             "seed": self.seed,
         }
 

@@ -18,7 +18,7 @@ class StagedModel(keras.Model):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.stage = self.STAGES[-1]
-        self.traced = {}  # the step of each stage as a graph
+        self.traced = {}  # the steps of each stage as graphs
 
     def begin(self, stage: str) -> None:
         """Go to a stage, one of `STAGES`; the next `fit` trains it."""
@@ -46,7 +46,8 @@ class StagedModel(keras.Model):
             first_batch: Number of its first batch, for a training that was stopped within it; the
                 logs of that epoch are means from there on.
             steps_per_epoch: Batches of an epoch; by default all that a dataset has.
-            callbacks: Keras callbacks. Their logs are means since the beginning of the epoch.
+            callbacks: Keras callbacks. Their logs are means since the beginning of the epoch, of
+                each value over the steps that gave it.
 
         Returns:
             The history of Keras: for each value one number an epoch.
@@ -57,19 +58,20 @@ class StagedModel(keras.Model):
         callbacks = keras.callbacks.CallbackList(
             callbacks, add_history=True, model=self, epochs=epochs, steps=steps_per_epoch
         )
-        step = self.step_of_stage()
         iterator = iter(batches)
         self.stop_training = False
         callbacks.on_train_begin()
         for epoch in range(initial_epoch, epochs):
-            sums, logs = {}, {}
+            seen, logs = {}, {}
             callbacks.on_epoch_begin(epoch)
             first = first_batch if epoch == initial_epoch else 0
             for number in range(first, steps_per_epoch):
                 callbacks.on_train_batch_begin(number)
+                step = self.step_of_stage(epoch * steps_per_epoch + number)
                 for name, value in step(iterator).items():
-                    sums[name] = sums.get(name, 0.0) + float(value)
-                logs = {name: total / (number + 1 - first) for name, total in sums.items()}
+                    total, steps = seen.get(name, (0.0, 0))
+                    seen[name] = total + float(value), steps + 1
+                logs = {name: total / steps for name, (total, steps) in seen.items()}
                 callbacks.on_train_batch_end(number, logs)
                 if self.stop_training:
                     break
@@ -79,15 +81,24 @@ class StagedModel(keras.Model):
         callbacks.on_train_end(logs)
         return self.history
 
-    def step_of_stage(self):
-        """The step of the present stage, traced once: an iterator to values by name."""
-        if self.stage not in self.traced:
+    def step_options(self, number: int) -> dict:
+        """Keyword arguments of `train_step` at a step of the present stage, counted from 0.
+
+        Each combination is a graph of its own.
+        """
+        return {}
+
+    def step_of_stage(self, number: int = 0):
+        """A step of the present stage, traced once a kind: an iterator to values by name."""
+        options = self.step_options(number)
+        kind = (self.stage, *options.items())
+        if kind not in self.traced:
             strategy = self.distribute_strategy
 
             @tf.function
             def step(iterator):
-                values = strategy.run(self.train_step, args=(next(iterator),))
+                values = strategy.run(self.train_step, args=(next(iterator),), kwargs=options)
                 return {n: strategy.experimental_local_results(v)[0] for n, v in values.items()}
 
-            self.traced[self.stage] = step
-        return self.traced[self.stage]
+            self.traced[kind] = step
+        return self.traced[kind]

@@ -116,6 +116,32 @@ def test_each_stage_updates_its_own_network(eager):
     assert largest_change(a, anet) > 0
 
 
+def test_a_net_may_be_updated_every_third_joint_step(eager):
+    game = make_game(update_every=3)
+    anet = game.deformer.trainable_variables
+    train(game, batches(2), ["anet_warmup"])
+    changes, losses = [], []
+
+    class Look(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            changes.append(largest_change(before[-1], anet) > 0)
+            before.append(snapshot(anet))
+            losses.append(logs.get("adversary"))
+
+    before = [snapshot(anet)]
+    game.begin("joint")
+    game.fit(
+        batches(4), epochs=2, steps_per_epoch=2, callbacks=[Look()]
+    )  # an epoch ends between two updates
+    assert changes == [True, False, False, True]
+    assert losses[0] == losses[1]  # the mean over the steps that have one
+    assert losses[2] is None
+    game.fit(
+        batches(2), epochs=3, initial_epoch=2, steps_per_epoch=2, first_batch=1
+    )  # the sixth step
+    assert largest_change(before[-1], anet) == 0
+
+
 def test_step_1_does_not_depend_on_step_2_and_step_2_leaves_a_net(eager):
     """The same joint step with and without a learning rate of H-Net."""
     moving, still = make_game(), make_game()
