@@ -1,7 +1,7 @@
 """From a recipe to the things it names: images, split, networks, game."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -61,8 +61,16 @@ def build_split(recipe: Recipe, images: ImageSet) -> Split:
     )
 
 
-def build_game(recipe: Recipe, images: ImageSet, split: Split) -> SSAH:
+def build_game(
+    recipe: Recipe, images: ImageSet, split: Split, kind: Callable[..., SSAH] = SSAH
+) -> SSAH:
     """The networks of a recipe with fresh weights, compiled; call it in the strategy's scope.
+
+    Args:
+        recipe: The recipe.
+        images: Its images.
+        split: Their parts.
+        kind: Makes the game of the arguments of `SSAH`.
 
     Raises:
         RecipeError: A name or an option that is not there.
@@ -77,6 +85,7 @@ def build_game(recipe: Recipe, images: ImageSet, split: Split) -> SSAH:
         build_deformer(recipe, backbone.mean),
         build_pace(recipe, joint_steps),
         images.labels,
+        kind,
         contrast=recipe.data.contrast,
         brightness=recipe.data.brightness,
         strong_view=build_strong_view(recipe),
@@ -99,6 +108,7 @@ def assemble_game(
     deformer: Deformer | None,
     pace: Pace,
     labels: np.ndarray,
+    kind: Callable[..., SSAH] = SSAH,
     **of_images: Any,
 ) -> SSAH:
     """The game of some networks, with the losses and the seed of a recipe.
@@ -109,13 +119,14 @@ def assemble_game(
         deformer: What makes hard samples, or `None`.
         pace: The self-paced policy.
         labels: uint8 `(n, classes)`, of the images that are trained on.
+        kind: See `build_game`.
         **of_images: Arguments of `SSAH` that make sense for images alone.
 
     Raises:
         RecipeError: A name or an option that is not there.
     """
     joint_steps = recipe.train.joint * recipe.train.steps_per_epoch
-    return SSAH(
+    return kind(
         hnet,
         deformer,
         make("loss.supervised", SUPERVISED_LOSSES, recipe.loss.supervised, recipe.loss.options),

@@ -7,6 +7,7 @@ from importlib import resources
 from rich.table import Table
 
 from ssah_tf.data.check import DataReport
+from ssah_tf.metrics.paired import ENOUGH, paired_difference
 from ssah_tf.system.text import plain_console, printable
 from ssah_tf.training.recipe import Recipe, load_recipe
 
@@ -200,7 +201,7 @@ def agree(recipe: object, used: object) -> bool:
 
 
 def print_stored_rows(stored: dict) -> None:
-    """Print the rows of a stored ablation with their date and machine."""
+    """Print the rows of a stored ablation, the last less each of the others, date and machine."""
     console = plain_console()
     table = Table(box=None, pad_edge=False)
     table.add_column("stored row")
@@ -216,8 +217,29 @@ def print_stored_rows(stored: dict) -> None:
         )
     console.print()
     console.print(table)
+    console.print()
+    console.print(differences(stored["rows"]))
     console.print(
         f"Measured {stored['date']} on {stored['machine']}; recompute with `ssah ablation "
         f"{stored['recipe']}`. Protocol of the first row and seed: {stored['protocol']}.",
         soft_wrap=True,
     )
+
+
+def differences(rows: list[dict]) -> Table:
+    """The last row of an ablation less each of the others, seed by seed."""
+    *others, whole = rows
+    table = Table(box=None, pad_edge=False)
+    table.add_column(f"{whole['title']} less")
+    table.add_column("mean ± deviation", justify="right")
+    table.add_column("95 % t interval", justify="right")
+    table.add_column("seeds", justify="right")
+    for row in others:
+        found = paired_difference(whole["map"], row["map"])
+        table.add_row(
+            row["title"],
+            found.text,
+            found.interval_text or f"from {ENOUGH} seeds on",
+            " ".join(f"{value:+.3f}" for value in found.values),
+        )
+    return table

@@ -1,5 +1,6 @@
 """Trains a recipe: warm-up of H-Net, warm-up of A-Net, joint stage; then finishes the encoder."""
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -46,6 +47,7 @@ def train(
     *,
     features: Features = features_of,
     beside: tuple[keras.callbacks.Callback, ...] = (),
+    kind: Callable[..., SSAH] = SSAH,
 ) -> None:
     """Train a run from where it stands to its end.
 
@@ -59,6 +61,7 @@ def train(
         devices: See `make_strategy`.
         features: Gives the features of images where the backbone is frozen.
         beside: What else goes on beside the steps where it is not.
+        kind: Makes the game where it is not; see `build_game`.
 
     Raises:
         RecipeError: The recipe names something that is not there.
@@ -81,7 +84,7 @@ def train(
                 refuse_workers("a recipe with train.cached_features")
                 train_on_frozen_backbone(run, images, features)
             else:
-                train_game(run, images, strategy, beside)
+                train_game(run, images, strategy, beside, kind)
             if run.missing and is_chief():  # numbers of this encoder say so
                 *before, last = run.history
                 run.save_history([*before, {**last, LOST: len(run.missing)}])
@@ -92,6 +95,7 @@ def train_game(
     images: ImageSet,
     strategy: tf.distribute.Strategy,
     beside: tuple[keras.callbacks.Callback, ...] = (),
+    kind: Callable[..., SSAH] = SSAH,
 ) -> None:
     """Train the stages of the game from where a run stands to their end, and finish the encoder.
 
@@ -100,6 +104,7 @@ def train_game(
         images: Its images.
         strategy: The devices.
         beside: See `train`; one that sets `stop_training` ends the training of the stages.
+        kind: See `train`.
 
     Raises:
         RunError, Stopped: See `train`.
@@ -111,11 +116,11 @@ def train_game(
     images = images.hold(recipe.data.image_size, recipe.data.cache_mb)
     split, images = training_part(run, images, strategy)
     with strategy.scope():
-        game = build_game(recipe, images, split)
+        game = build_game(recipe, images, split, kind)
     plan = stages(recipe, game.has_adversary)
     done = restore(run, game, strategy)
     if not done and recipe.model.hash_layer == "itq":
-        game = begin_with_features(game, run, images, split, strategy)
+        game = begin_with_features(game, run, images, split, strategy, kind)
         adopt_chiefs(strategy, game.variables)  # hosts may differ in how they round
     if left := [stage for stage in plan if done < stage.last * per_epoch]:
         with (
@@ -207,7 +212,12 @@ def make_callbacks(
 
 
 def begin_with_features(
-    game: SSAH, run: Run, images: ImageSet, split: Split, strategy: tf.distribute.Strategy
+    game: SSAH,
+    run: Run,
+    images: ImageSet,
+    split: Split,
+    strategy: tf.distribute.Strategy,
+    kind: Callable[..., SSAH] = SSAH,
 ) -> SSAH:
     """Begin the hash layer with what PCA and ITQ make of the backbone's features.
 
@@ -229,7 +239,7 @@ def begin_with_features(
         tell_fewer(error.directions, recipe.model.bits, NO_DIRECTIONS)
         run.take_bits(error.directions)
         with strategy.scope():
-            game = build_game(run.recipe, images, split)  # the same backbone
+            game = build_game(run.recipe, images, split, kind)  # the same backbone
         begin(game)
     return game
 

@@ -10,6 +10,7 @@ from ssah_tf.metrics.class_codes import class_codes, majority_code
 from ssah_tf.metrics.codes import CodeStatistics, bit_correlation, code_statistics
 from ssah_tf.metrics.hamming import hamming_distances, pack_codes
 from ssah_tf.metrics.neighbours import NeighbourRecall, neighbour_recall
+from ssah_tf.metrics.paired import PairedDifference, paired_difference
 from ssah_tf.metrics.relevance import LabelLists, relevant_counts
 from ssah_tf.metrics.result import RetrievalResult
 from ssah_tf.metrics.retrieval import evaluate_retrieval
@@ -24,6 +25,7 @@ __all__ = [
     "CodeStatistics",
     "LabelLists",
     "NeighbourRecall",
+    "PairedDifference",
     "RetrievalResult",
     "bit_correlation",
     "bootstrap_interval",
@@ -36,6 +38,7 @@ __all__ = [
     "majority_code",
     "neighbour_recall",
     "pack_codes",
+    "paired_difference",
     "precision_recall_by_radius",
     "relevant_counts",
     "sorted_average_precision",

@@ -165,16 +165,13 @@ class SSAH(StagedModel):
             step = -1 - tf.convert_to_tensor(self.anet_optimizer.iterations)
         seed = tf.stack([self.seed, tf.cast(step, tf.int32)])
 
-        terms = {}
+        terms: dict[str, tf.Tensor] = {}
         hard = teacher_codes = None
         if self.stage != "hnet_warmup" and self.deformer is not None:
             teacher_codes = tf.stop_gradient(self.teacher(images))  # (B * columns, K)
-            if self.has_adversary and update_anet:
-                hard, terms["adversary"] = self.adversary_step(
-                    images, teacher_codes, labels, columns, seed
-                )
-            else:
-                hard = self.deformer.deform(images, seed, training=True)
+            hard, terms = self.hard_samples(
+                images, teacher_codes, labels, columns, seed, update_anet
+            )
             hard = tf.stop_gradient(hard)
         if self.stage != "anet_warmup":
             terms |= self.hashing_step(images, hard, teacher_codes, labels, columns, seed)
@@ -199,6 +196,47 @@ class SSAH(StagedModel):
         )
         return codes
 
+    def hard_samples(
+        self,
+        images: tf.Tensor,
+        teacher_codes: tf.Tensor,
+        labels: tf.Tensor,
+        columns: int,
+        seed: tf.Tensor,
+        update_anet: bool = True,
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Hard samples of all images; what is learnt of the deformation makes its step.
+
+        Args:
+            images: float32 `(batch * columns, size, size, 3)`.
+            teacher_codes: The teacher's codes of the images, `(batch * columns, bits)`.
+            labels: float32 `(batch, classes)`.
+            columns: 1 + unlabelled images for each labelled one.
+            seed: int32 `(2,)`, of the deformation.
+            update_anet: See `train_step`.
+
+        Returns:
+            The hard samples, of the shape of `images`, and this replica's shares of terms, by name.
+        """
+        assert self.deformer is not None
+        if not (self.has_adversary and update_anet):
+            return self.deformer.deform(images, seed, training=True), {}
+        hard, loss = self.adversary_step(images, teacher_codes, labels, columns, seed)
+        return hard, {"adversary": loss}
+
+    def hard_codes(self, hard: tf.Tensor) -> tf.Tensor:
+        """H-Net's codes of hard samples as the adversary sees them, `(batch * columns, bits)`."""
+        return self.hnet(hard, training=False)
+
+    def training_codes(self, images: tf.Tensor, hard: tf.Tensor | None) -> tf.Tensor:
+        """H-Net's codes of labelled images, then of hard samples, if any, as one batch.
+
+        Returns:
+            float32 `(batch, bits)`, or `(batch + batch * columns, bits)`.
+        """
+        seen = images if hard is None else tf.concat([images, hard], axis=0)
+        return self.hnet(seen, training=True)
+
     def adversary_step(
         self,
         images: tf.Tensor,
@@ -218,7 +256,7 @@ class SSAH(StagedModel):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([v.value for v in deformer.trainable_variables])
             hard = deformer.deform(images, seed, training=True)
-            u_hard = self.hnet(hard, training=False)
+            u_hard = self.hard_codes(hard)
             loss = adversarial_loss(labelled_rows(u_hard, columns), labels, rho)
             if columns > 1:
                 clean, deformed = (unlabelled_rows(u, columns) for u in (teacher_codes, u_hard))
@@ -250,49 +288,70 @@ class SSAH(StagedModel):
         Returns:
             This replica's shares of the terms, by name.
         """
-        terms = {}
         variables = self.hnet.trainable_variables
+        with tf.GradientTape() as tape:
+            loss, terms = self.hashing_loss(images, hard, teacher_codes, labels, columns, seed)
+        gradients = tape.gradient(loss, [v.value for v in variables])
+        self.hnet_optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return {"loss": loss, **terms}
+
+    def hashing_loss(
+        self,
+        images: tf.Tensor,
+        hard: tf.Tensor | None,
+        teacher_codes: tf.Tensor | None,
+        labels: tf.Tensor,
+        columns: int,
+        seed: tf.Tensor,
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """What step 2 minimises, and its terms by name: this replica's shares.
+
+        Args:
+            images: See `hashing_step`, as for the others.
+            hard: Hard samples or `None`.
+            teacher_codes: The teacher's codes or `None`.
+            labels: Of the labelled images.
+            columns: 1 + unlabelled images for each labelled one.
+            seed: Of contrast and brightness.
+        """
+        terms = {}
         of_clean, of_hard = tf.unstack(tf.random.split(seed, 2))
         change = (self.contrast, self.brightness)
-        seen = random_brightness_contrast(labelled_rows(images, columns), of_clean, *change)
+        clean = random_brightness_contrast(labelled_rows(images, columns), of_clean, *change)
         if hard is not None:
             if self.strong_view is not None:
                 hard = self.strong_view(hard)
             hard = random_brightness_contrast(hard, of_hard, *change)
-            seen = tf.concat([seen, hard], axis=0)
-        with tf.GradientTape() as tape:
-            codes = self.hnet(seen, training=True)
-            batch = tf.shape(labels)[0]
-            u, v = codes[:batch], codes[batch:]  # (B, K), (B * columns, K)
-            terms["supervised"] = self.supervised_loss(u, labels, u, labels)
-            terms["quantisation"] = quantisation_loss(codes)
-            terms["balance"] = bit_balance_loss(codes)
-            loss = terms["supervised"] + self.quantisation_weight * terms["quantisation"]
-            loss += self.balance_weight * terms["balance"]
-            if hard is not None:
-                v_labelled = labelled_rows(v, columns)
-                terms["hard"] = (
-                    self.supervised_loss(v_labelled, labels, v_labelled, labels)
-                    + self.supervised_loss(u, labels, v_labelled, labels)
-                ) / 2
-                loss += self.hard_weight * terms["hard"]
-            if hard is not None and columns > 1:
-                targets, trust = self.pseudo_labels(
-                    self.supervised_loss.posterior(
-                        unlabelled_rows(teacher_codes, columns),
-                        labelled_rows(teacher_codes, columns),
-                        labels,
-                    ),
+        codes = self.training_codes(clean, hard)
+        batch = tf.shape(labels)[0]
+        u, v = codes[:batch], codes[batch:]  # (B, K), (B * columns, K)
+        terms["supervised"] = self.supervised_loss(u, labels, u, labels)
+        terms["quantisation"] = quantisation_loss(codes)
+        terms["balance"] = bit_balance_loss(codes)
+        loss = terms["supervised"] + self.quantisation_weight * terms["quantisation"]
+        loss += self.balance_weight * terms["balance"]
+        if hard is not None:
+            v_labelled = labelled_rows(v, columns)
+            terms["hard"] = (
+                self.supervised_loss(v_labelled, labels, v_labelled, labels)
+                + self.supervised_loss(u, labels, v_labelled, labels)
+            ) / 2
+            loss += self.hard_weight * terms["hard"]
+        if hard is not None and columns > 1:
+            targets, trust = self.pseudo_labels(
+                self.supervised_loss.posterior(
+                    unlabelled_rows(teacher_codes, columns),
+                    labelled_rows(teacher_codes, columns),
                     labels,
-                )
-                terms["trusted"] = tf.reduce_mean(trust) / replica_count()
-                terms["consistency"] = consistency_loss(
-                    self.supervised_loss, unlabelled_rows(v, columns), u, targets, trust, labels
-                )
-                loss += self.consistency_weight * self.ramp() * terms["consistency"]
-        gradients = tape.gradient(loss, [v.value for v in variables])
-        self.hnet_optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        return {"loss": loss, **terms}
+                ),
+                labels,
+            )
+            terms["trusted"] = tf.reduce_mean(trust) / replica_count()
+            terms["consistency"] = consistency_loss(
+                self.supervised_loss, unlabelled_rows(v, columns), u, targets, trust, labels
+            )
+            loss += self.consistency_weight * self.ramp() * terms["consistency"]
+        return loss, terms
 
     def ramp(self):
         """Rise of the consistency weight, 0 to 1."""

@@ -1,4 +1,4 @@
-"""Rotation of images by learnable angles."""
+"""Rotation of images by learnable angles, and the bilinear sampler that it needs."""
 
 import tensorflow as tf
 
@@ -21,17 +21,38 @@ def rotate(images: tf.Tensor, angles: tf.Tensor, fill: tf.Tensor) -> tf.Tensor:
     """
     images = tf.convert_to_tensor(images)
     angles = tf.cast(angles, images.dtype)
+    dx, dy = offsets(images)
+    cos, sin = tf.cos(angles)[:, None, None], tf.sin(angles)[:, None, None]  # (B, 1, 1)
+    return sampled(images, cos * dx - sin * dy, sin * dx + cos * dy, fill)
+
+
+def offsets(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """How far the pixels of images are from their centre, `(1, 1, width)` and `(1, height, 1)`."""
+    height, width = tf.shape(images)[1], tf.shape(images)[2]
+    centre_x = tf.cast(width - 1, images.dtype) / 2
+    centre_y = tf.cast(height - 1, images.dtype) / 2
+    dx = tf.cast(tf.range(width), images.dtype)[None, None, :] - centre_x
+    dy = tf.cast(tf.range(height), images.dtype)[None, :, None] - centre_y
+    return dx, dy
+
+
+def sampled(images: tf.Tensor, dx: tf.Tensor, dy: tf.Tensor, fill: tf.Tensor) -> tf.Tensor:
+    """Images read at other places, bilinear, differentiable in the images and the places.
+
+    Args:
+        images: float `(batch, height, width, channels)`.
+        dx: float `(batch, height, width)`, of what each pixel becomes: pixels right of the centre.
+        dy: The same, down from the centre.
+        fill: float `(channels,)`, the colour outside of the image.
+
+    Returns:
+        Tensor of the shape and type of `images`.
+    """
     fill = tf.cast(fill, images.dtype)
     shape = tf.shape(images)
     batch, height, width, channels = shape[0], shape[1], shape[2], images.shape[3]
-
-    centre_x = tf.cast(width - 1, images.dtype) / 2
-    centre_y = tf.cast(height - 1, images.dtype) / 2
-    dx = tf.cast(tf.range(width), images.dtype)[None, None, :] - centre_x  # (1, 1, W)
-    dy = tf.cast(tf.range(height), images.dtype)[None, :, None] - centre_y  # (1, H, 1)
-    cos, sin = tf.cos(angles)[:, None, None], tf.sin(angles)[:, None, None]  # (B, 1, 1)
-    x = cos * dx - sin * dy + centre_x  # (B, H, W)
-    y = sin * dx + cos * dy + centre_y
+    x = dx + tf.cast(width - 1, images.dtype) / 2  # (B, H, W)
+    y = dy + tf.cast(height - 1, images.dtype) / 2
 
     left, top = tf.floor(x), tf.floor(y)
     weight_x = (x - left)[..., None]  # (B, H, W, 1)

@@ -22,6 +22,7 @@ from PIL import Image
 
 from ssah_tf.cli import app as cli
 from ssah_tf.export.web import VERSION
+from ssah_tf.metrics import paired_difference
 from ssah_tf.training.recipe import Recipe, load_recipe
 
 ROOT = Path(__file__).parents[2]
@@ -402,6 +403,10 @@ def test_numbers_are_those_of_the_stored_rows():
         each = " / ".join(f"{value:.3f}" for value in row["map"])
         number = f"{row['mean']:.3f} ± {row['std']:.3f}"
         assert f"| {row['title']} | {number} | {each} | {row['seconds']:.0f} s |" in results
+    for row in stored["rows"][:-1]:
+        found = paired_difference(stored["rows"][-1]["map"], row["map"])
+        each = " / ".join(f"{value:+.3f}" for value in found.values)
+        assert f"| {row['title']} | {found.text} | {each} |" in results
     assert stored["date"] in results
     first, *_, last = stored["rows"]
     row = f"| {first['mean']:.3f} ± {first['std']:.3f} | **{last['mean']:.3f} ± {last['std']:.3f}**"
