@@ -274,8 +274,8 @@ RANGES = 8
 class Operations(Deformer):
     """Deforms by all operations of `STRENGTHS`; a subclass says how strongly, in `scored`."""
 
-    def scored(self, images: tf.Tensor, seed: tf.Tensor, training: bool):
-        """Choose strengths, and give scores to cells.
+    def scored(self, images: tf.Tensor, seed: tf.Tensor | None, training: bool):
+        """Choose strengths, and give scores to cells; without a seed always the same ones.
 
         Returns:
             float `(batch, strengths)`, 0 to 1 from the least to the greatest, and a list with the
@@ -283,25 +283,36 @@ class Operations(Deformer):
         """
         raise NotImplementedError
 
-    def deform(self, images, seed=None, training=False):
-        """See `Deformer.deform`; without a seed the same noise always."""
-        images = tf.cast(images, self.compute_dtype)
-        chosen, scores = self.scored(
-            images, tf.zeros(2, tf.int32) if seed is None else seed, training
-        )
-        fill = tf.constant(self.fill, images.dtype)
+    def chosen(self, images: tf.Tensor, seed: tf.Tensor | None, training: bool):
+        """Strengths by name, float `(batch,)`, and marks of the cells, `(batch, n, n)` each."""
+        shares, scores = self.scored(images, seed, training)
         strength = {
-            name: low + (high - low) * chosen[:, k]
+            name: low + (high - low) * shares[:, k]
             for k, (name, (low, high)) in enumerate(STRENGTHS.items())
         }
+        area = 1 - (1 - strength["area"]) ** (1 / len(self.grids))  # see `Deformer`
+        marks = [
+            tf.reshape(highest_share(of_cells, area), [-1, n, n])
+            for (_, n), of_cells in zip(self.grids, scores, strict=True)
+        ]
+        return strength, marks
+
+    def choose(self, images, seed, training):
+        """Marks and angles alone. See `Deformer.choose`."""
+        strength, marks = self.chosen(images, seed, training)
+        return marks, strength["angle"]
+
+    def deform(self, images, seed=None, training=False):
+        """See `Deformer.deform`."""
+        images = tf.cast(images, self.compute_dtype)
+        strength, marks = self.chosen(images, seed, training)
+        fill = tf.constant(self.fill, images.dtype)
         images = placed(images, strength, fill)
         factor, added = (strength[name][:, None, None, None] for name in ("contrast", "brightness"))
         images = tf.clip_by_value(images * factor + 255 * added, 0, 255)
-        share = 1 - (1 - strength["area"]) ** (1 / len(self.grids))  # see `Deformer`
         visible = tf.ones_like(images[..., :1])
-        for (cell, n), of_cells in zip(self.grids, scores, strict=True):
-            marks = tf.reshape(highest_share(of_cells, share), [-1, n, n])
-            visible *= 1 - cells_to_pixels(marks, cell, self.image_size)
+        for (cell, _), cells in zip(self.grids, marks, strict=True):
+            visible *= 1 - cells_to_pixels(cells, cell, self.image_size)
         return occlude(images, 1 - visible, fill)
 
 
@@ -354,6 +365,7 @@ class RandomOperations(Operations, RandomDeformation):
     def scored(self, images, seed, training):
         """See `Operations.scored`."""
         batch = tf.shape(images)[0]
+        seed = tf.zeros(2, tf.int32) if seed is None else seed
         seeds = tf.random.split(seed, 1 + len(self.grids))
         chosen = random_uniform(seeds[0], (batch, len(STRENGTHS)), dtype=images.dtype)
         cells = [
@@ -372,26 +384,30 @@ class LearnedOperations(Operations, ANet):
     def scored(self, images, seed, training):
         """See `Operations.scored`."""
         of_cells, of_ranges = self.features(images, training=training)
-        batch = tf.shape(images)[0]
-        seeds = tf.random.split(seed, 2 + len(self.grids))
+        seeds = None if seed is None else tf.random.split(seed, 2 + len(self.grids))
 
         def noisy(scores, number):
-            noise = random_gumbel(seeds[number], (tf.shape(scores)[0], scores.shape[1]))
-            return self.score_scale * standardised(scores) + noise
+            """Standardised, with noise if there is a seed."""
+            scores = self.score_scale * standardised(scores)
+            if seeds is None:
+                return scores
+            return scores + random_gumbel(seeds[number], (tf.shape(scores)[0], scores.shape[1]))
 
         picked = choose_cells(noisy(tf.reshape(of_ranges, [-1, RANGES]), 0), 1)
-        first = tf.linalg.matvec(picked, tf.range(RANGES, dtype=images.dtype) / RANGES)
-        within = random_uniform(seeds[1], (batch, len(STRENGTHS)), 0, 1 / RANGES, images.dtype)
+        first = tf.linalg.matvec(picked, tf.range(RANGES, dtype=images.dtype))
+        within = 0.5  # of a range
+        if seeds is not None:
+            within = random_uniform(seeds[1], (tf.shape(first)[0],), dtype=images.dtype)
         cells = [
             noisy(tf.reshape(scores, [-1, n * n]), 2 + k)
             for k, (scores, (_, n)) in enumerate(zip(of_cells, self.grids, strict=True))
         ]
-        return tf.reshape(first, [-1, len(STRENGTHS)]) + within, cells
+        return tf.reshape((first + within) / RANGES, [-1, len(STRENGTHS)]), cells
 
 
 def with_operations(hnet: HNet, deformer: Deformer, *args, **kwargs) -> SSAH:
     """The game with all operations: A-Net's choice of them, if it has A-Net, or a random one."""
-    common = {"image_size": deformer.image_size, "fill": deformer.fill}
+    common = {"image_size": deformer.image_size, "fill": deformer.fill, "max_angle": 30.0}
     if isinstance(deformer, ANet):
         operations: Deformer = LearnedOperations(width=deformer.width, **common)
     else:

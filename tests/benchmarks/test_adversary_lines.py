@@ -20,6 +20,7 @@ from ssah_tf.models import SSAH, HNet, RandomDeformation, SchedulePace
 from ssah_tf.models.backbones import ConvNet
 from ssah_tf.models.saved import load_hnet
 from ssah_tf.training.build import build_game, build_split
+from ssah_tf.training.collapse import variety
 
 FOLDER = Path(__file__).parents[2] / "benchmarks" / "adversary"
 SIZE, CLASSES = 28, 10
@@ -320,6 +321,19 @@ def test_operations_hide_the_area_they_are_said_to(lines, learned):
         hidden = tf.reduce_mean(tf.cast(deformer.deform(images)[..., 0] < 1, tf.float32))
         deformer.scored = scored
         assert float(hidden) == pytest.approx(expected, abs=0.04)
+
+
+def test_a_net_is_watched_without_noise(lines):
+    """An untrained A-Net: angles within 30 degrees, marks of the grids, the same ones twice."""
+    keras.utils.set_random_seed(0)
+    deformer = lines.LearnedOperations(image_size=SIZE, max_angle=30.0)
+    images, _ = batch()
+    first, second = (variety(deformer, images.numpy()) for _ in range(2))
+    assert first == second
+    assert 0 < first.mask <= 1.2
+    assert first.angle < 1
+    marks, _ = deformer.choose(images, None, False)
+    assert [cells.shape[1] for cells in marks] == [n for _, n in deformer.grids]
 
 
 def test_gradient_reaches_all_strengths_of_the_learned_operations(lines):
