@@ -70,7 +70,11 @@ bench-quality: setup ## Compare methods at several numbers of labels (hours; goe
 	$(BIN)/python benchmarks/quality/run.py
 	$(BIN)/python benchmarks/quality/suggest.py --data fashion-frozen=
 
-bench: setup ## Time evaluation, input, training steps, the label page, encoders, features, search and service
+bench: setup ## Time start, evaluation, input, steps, pages, encoders, features, search, service (BASE=COMMIT: in turns with it)
+ifdef BASE
+	$(BIN)/python benchmarks/against.py $(BASE)
+else
+	$(BIN)/python benchmarks/start_speed.py
 	$(BIN)/python benchmarks/evaluate_speed.py
 	$(BIN)/python benchmarks/evaluate_speed.py --queries 2100 --database 193734 --classes 21 \
 		--more 0.1 --usual-queries 100
@@ -88,6 +92,8 @@ bench: setup ## Time evaluation, input, training steps, the label page, encoders
 	$(BIN)/python benchmarks/serve_pictures.py
 	$(BIN)/python benchmarks/search_memory.py
 	$(BIN)/python benchmarks/index_speed.py
+	$(BIN)/python benchmarks/index_parts.py
+endif
 
 clean: ## Remove the virtual environment and caches; runs stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache

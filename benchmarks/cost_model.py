@@ -100,7 +100,7 @@ def encoding(folder: Path, count: int) -> dict:
     """CPU seconds and bytes of `ssah encode`."""
     from encode_engines import encode_command, make_encoder, make_photos
 
-    encoder = folder / "float.onnx"
+    encoder = folder / "encoder.onnx"
     if not encoder.is_file():
         make_encoder(folder)
     photos, output = make_photos(folder / f"photos-{count}", count), folder / f"codes-{count}"

@@ -68,7 +68,7 @@ def make_encoder(folder: Path) -> Path:
     )
     command = [sys.executable, "-c", code, folder]
     subprocess.run(command, check=True, capture_output=True, cwd=Path(__file__).parent)
-    return folder / "float.onnx"
+    return folder / "encoder.onnx"
 
 
 def make_photos(folder: Path, count: int) -> Path:

@@ -67,7 +67,7 @@ def make(folder: Path, count: int, backbone: str, size: int) -> None:
 
 def measure(folder: Path, count: int, rounds: int) -> dict:
     """Photos a second of both, and how long the later commands take."""
-    encoder, photos = folder / "float.onnx", folder / "photos"
+    encoder, photos = folder / "encoder.onnx", folder / "photos"
     ssah = [sys.executable, "-m", "ssah_tf.cli"]
     best = {}
     for number in range(rounds):

@@ -67,7 +67,7 @@ def make(folder: Path, encoder: Path | None) -> None:
 
         paths = sorted(photos.rglob("*.jpg"))[:256]
         write_artefacts(folder, "resnet20", np.stack([decode(path, 32) for path in paths]))
-        encoder = folder / "float.onnx"
+        encoder = folder / "encoder.onnx"
     loaded = Encoder.load(encoder)
     PhotoIndex.open(folder / "index", loaded).sync(loaded, [photos])
 

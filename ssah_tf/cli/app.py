@@ -1,14 +1,16 @@
 """The command `ssah`. Nothing heavy is imported before a command needs it."""
 
+import importlib
 import os
 import signal
 import sys
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
 import typer.core
+import typer.main
 
-from ssah_tf.cli import data, duplicates, encode, export, label, search, serve, train
 from ssah_tf.cli.progress import BEGIN_AGAIN, resumable
 from ssah_tf.system.errors import SsahError, Stopped
 from ssah_tf.system.signals import take_signals
@@ -17,27 +19,71 @@ from ssah_tf.version import __version__
 
 #: Seconds that a decoder may take to its end after a signal.
 DECODERS = 0.4
+#: Command -> the module of `ssah_tf.cli` that has it, alone or beside others.
+COMMANDS = {
+    "suggest": "label",
+    "label": "label",
+    "train": "train",
+    "baseline": "train",
+    "evaluate": "train",
+    "report": "train",
+    "ablation": "train",
+    "export": "export",
+    "verify": "export",
+    "encode": "encode",
+    "index": "search",
+    "search": "search",
+    "stats": "search",
+    "migrate": "search",
+    "load": "search",
+    "duplicates": "duplicates",
+    "serve": "serve",
+    "data": "data",
+}
+
+
+class Modules(Mapping[str, Any]):
+    """The commands by name, each imported when it is asked for."""
+
+    def __getitem__(self, name: str) -> Any:
+        group = typer.main.get_group(importlib.import_module(f"ssah_tf.cli.{COMMANDS[name]}").app)
+        return group.commands.get(name, group)  # `ssah data` is a group itself
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
 
 
 class Commands(typer.core.TyperGroup):
     """The commands, each ended by Ctrl-C or SIGTERM with a line."""
+
+    def __init__(self, **given: Any):
+        super().__init__(**given)
+        self.commands: Any = Modules()
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
         with resumable(BEGIN_AGAIN):  # here, since click has an answer of its own to Ctrl-C
             return super().invoke(ctx)
 
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the commands, each with its first sentence, however long."""
+        rows = [(name, one.get_short_help_str(200)) for name, one in self.commands.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
+
+# Boxes around help would take longer to import than all else that help needs.
 app = typer.Typer(
     cls=Commands,
     help="Learn compact binary hash codes for image search from a few labels.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
-for part in (label, train, export, encode, search, duplicates, serve):
-    app.add_typer(part.app)
-app.add_typer(data.app, name="data")
 
 
 @app.callback(invoke_without_command=True)

@@ -9,7 +9,9 @@ import typer
 from ssah_tf.cli.extras import import_tensorflow, need
 from ssah_tf.cli.folders import Exclude, patterns, print_passed_over
 
-app = typer.Typer(help="Check image sets, or write them as files.", no_args_is_help=True)
+app = typer.Typer(
+    help="Check image sets, or write them as files.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @app.command("check")

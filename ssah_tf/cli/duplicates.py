@@ -45,7 +45,7 @@ OF_REVIEW = (
 )
 OF_LIST = ("table", "as_json", "page", "show")
 
-app = typer.Typer()
+app = typer.Typer(rich_markup_mode=None)
 
 
 def index_given(ctx: typer.Context, value: str | None) -> str | None:

@@ -20,7 +20,7 @@ from ssah_tf.cli.progress import (
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import printable
 
-app = typer.Typer()
+app = typer.Typer(rich_markup_mode=None)
 
 
 @app.command()

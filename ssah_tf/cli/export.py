@@ -12,7 +12,7 @@ from ssah_tf.cli.runs import find_photos
 from ssah_tf.cli.train import Moved
 from ssah_tf.system.errors import SsahError
 
-app = typer.Typer()
+app = typer.Typer(rich_markup_mode=None)
 
 
 @app.command()

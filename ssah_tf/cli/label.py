@@ -40,7 +40,7 @@ Overrides = Annotated[
     ),
 ]
 
-app = typer.Typer()
+app = typer.Typer(rich_markup_mode=None)
 
 
 @app.command()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ssah_tf.encoding.encoder import Encoder
     from ssah_tf.search.photo_index import Hit
 
-app = typer.Typer()
+app = typer.Typer(rich_markup_mode=None)
 
 #: Neighbours of a query, where neither a number nor a radius is asked for.
 NEIGHBOURS = 20

@@ -41,7 +41,7 @@ TokenFile = Annotated[
     typer.Option(help=f"Ask clients for the token in this file; or for that in ${TOKEN_VARIABLE}."),
 ]
 
-app = typer.Typer()
+app = typer.Typer(rich_markup_mode=None)
 
 
 @app.command()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ssah_tf.training.recipe import Recipe
     from ssah_tf.training.run import Run
 
-app = typer.Typer()
+app = typer.Typer(rich_markup_mode=None)
 
 Overrides = Annotated[
     list[str] | None,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 
@@ -13,8 +13,8 @@ from ssah_tf.encoding.encoder import Encoder
 from ssah_tf.encoding.parts import Parts
 from ssah_tf.encoding.records import Uint8
 from ssah_tf.encoding.runtimes import FILES
-from ssah_tf.metrics.class_codes import majority_code
 from ssah_tf.metrics.hamming import code_bytes, full_bytes
+from ssah_tf.metrics.majority import majority_code
 from ssah_tf.search.backends.schemes import open_storage
 from ssah_tf.search.backends.storage import State, Storage
 from ssah_tf.search.code_index import CodeIndex
@@ -31,10 +31,12 @@ from ssah_tf.search.filters import (
 from ssah_tf.search.index import Index
 from ssah_tf.search.missing import Aside, Missing
 from ssah_tf.search.photo_table import Photo, PhotoTable
-from ssah_tf.search.sync import Comparison, Synced
 from ssah_tf.search.words import labels_like
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.text import printable
+
+if TYPE_CHECKING:
+    from ssah_tf.search.sync import Synced
 
 #: What photos of one distance are ordered by.
 Order = Literal["appearance", "id"]
@@ -162,7 +164,7 @@ class PhotoIndex:
         exclude: Sequence[str] = (),
         may_be_empty: bool = False,
         of_features: Mapping[bytes, Uint8] | None = None,
-    ) -> Synced:
+    ) -> "Synced":
         """Make results those of the photos of the sources; forget nothing; then save it.
 
         A file that looks as before (size and time of change) is not read; one that does not is
@@ -189,6 +191,8 @@ class PhotoIndex:
         Raises:
             SsahError: The encoder is another, or a source does not exist; or see `encode_records`.
         """
+        from ssah_tf.search.sync import Comparison
+
         self.check(encoder)
         beside = Comparison(self, sources, exclude, may_be_empty)
         # First: it may find a mistake.
@@ -289,13 +293,15 @@ class PhotoIndex:
         parts.clear()
         return bad
 
-    def take(self, other: "PhotoIndex") -> Synced:
+    def take(self, other: "PhotoIndex") -> "Synced":
         """Become equal to another index of the same encoder, and be saved.
 
         Returns:
             How many photos are new, have another code, are missing, are gone, and are as they
             were.
         """
+        from ssah_tf.search.sync import Synced
+
         ids, new = self.codes.ids, other.codes.ids
         both = np.isin(new, ids), np.isin(ids, new)
         codes, before = other.codes.full_codes, self.codes.full_codes
@@ -518,7 +524,7 @@ def holds(root: str, paths: Sequence[str]) -> bool:
     return any(path.startswith(inside) for path in paths)
 
 
-def load_photos(folder: Path, address: str) -> Synced:
+def load_photos(folder: Path, address: str) -> "Synced":
     """Make an index in a database equal to that in a folder.
 
     Returns:

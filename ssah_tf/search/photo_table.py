@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ssah_tf.data.perceptual_hash import BYTES
-from ssah_tf.encoding.records import Record, unchanged
+from ssah_tf.encoding.records import DIGEST_BYTES, Record, unchanged
 from ssah_tf.system.errors import SsahError
 from ssah_tf.system.files import atomic_path
 
@@ -81,7 +81,7 @@ class PhotoTable(Mapping[int, Photo]):
 
     def __init__(self, table: "pyarrow.Table"):
         self.table = table
-        self.ids = table["id"].to_numpy()
+        self.ids = fixed_width(table["id"]).view(np.int64)[:, 0]
         # A cell of an array comes seven times as quickly as one of a chunked array.
         self._arrays = [c.chunk(0) if c.num_chunks == 1 else c for c in table.columns]
 
@@ -91,24 +91,23 @@ class PhotoTable(Mapping[int, Photo]):
         arrow = import_pyarrow()
         ids = sorted(photos)
         rows = [photos[number] for number in ids]
-        columns = {
-            "id": arrow.array(ids, arrow.int64()),
-            "path": path_column(arrow, [photo.path for photo in rows]),
-            "digest": arrow.array([bytes.fromhex(p.digest) for p in rows], arrow.binary(32)),
-            "size": arrow.array([photo.size for photo in rows], arrow.int64()),
-            "mtime_ns": arrow.array([photo.mtime_ns for photo in rows], arrow.int64()),
-            "labels": arrow.array(
-                [list(photo.labels) for photo in rows], arrow.list_(arrow.string())
-            ),
-            "perceptual_hash": arrow.array(
-                [photo.perceptual_hash for photo in rows], arrow.binary(BYTES)
-            ),
-            **{
-                name: arrow.array([getattr(photo, name) for photo in rows], arrow.string())
-                for name in LATER
-            },
+        columns: dict[str, list[Any]] = {
+            "id": ids,
+            "path": [photo.path for photo in rows],
+            "digest": [bytes.fromhex(photo.digest) for photo in rows],
+            "size": [photo.size for photo in rows],
+            "mtime_ns": [photo.mtime_ns for photo in rows],
+            "labels": [list(photo.labels) for photo in rows],
+            "perceptual_hash": [photo.perceptual_hash for photo in rows],
+            **{name: [getattr(photo, name) for photo in rows] for name in LATER},
         }
-        return cls(arrow.table(columns))
+        arrays = {
+            column.name: path_column(arrow, columns["path"])
+            if column.name == "path"
+            else arrow.array(columns[column.name], column.type)
+            for column in schema_of(arrow)
+        }
+        return cls(arrow.table(arrays))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -194,16 +193,14 @@ class PhotoTable(Mapping[int, Photo]):
         Raises:
             ValueError: It has not.
         """
-        empty = cls.of({}).table
         arrow = import_pyarrow()
+        schema = schema_of(arrow)
         for column in LATER:
             if column not in table.column_names:
                 table = table.append_column(column, arrow.array([""] * len(table), arrow.string()))
-        fits = table.column_names == empty.column_names and all(
-            mine == its or column == "path"
-            for column, mine, its in zip(
-                empty.column_names, empty.schema.types, table.schema.types, strict=True
-            )
+        fits = table.column_names == schema.names and all(
+            column.type == its or column.name == "path"
+            for column, its in zip(schema, table.schema.types, strict=True)
         )
         if not fits or any(column.null_count for column in table.columns):
             raise ValueError(f"{name} has other columns")
@@ -211,6 +208,25 @@ class PhotoTable(Mapping[int, Photo]):
         if not bool((np.diff(found.ids) > 0).all()):
             raise ValueError(f"{name} is damaged (ids are not ascending)")
         return found
+
+
+def schema_of(arrow: ModuleType) -> "pyarrow.Schema":
+    """The columns of a table; that of paths may be bytes, see `path_column`.
+
+    No array is made for it: `pyarrow.array` and `to_numpy` import pandas where that is installed.
+    """
+    return arrow.schema(
+        {
+            "id": arrow.int64(),
+            "path": arrow.string(),
+            "digest": arrow.binary(DIGEST_BYTES),
+            "size": arrow.int64(),
+            "mtime_ns": arrow.int64(),
+            "labels": arrow.list_(arrow.string()),
+            "perceptual_hash": arrow.binary(BYTES),
+            **dict.fromkeys(LATER, arrow.string()),
+        }
+    )
 
 
 def path_column(arrow: ModuleType, paths: list[str]) -> "pyarrow.Array":
@@ -224,7 +240,7 @@ def path_column(arrow: ModuleType, paths: list[str]) -> "pyarrow.Array":
 def fixed_width(column: "pyarrow.ChunkedArray") -> np.ndarray:
     """A column of values of one width as uint8 `(n, width)`."""
     array = column.combine_chunks()
-    width = array.type.byte_width
+    width = array.type.bit_width // 8
     content = np.frombuffer(array.buffers()[1] or b"", np.uint8)
     return content[array.offset * width : (array.offset + len(array)) * width].reshape(-1, width)
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from fastapi import FastAPI
@@ -10,8 +11,6 @@ from fastapi import FastAPI
 from ssah_tf.search.photo_index import Hit, Order
 from ssah_tf.serve.browse_routes import add_browsing
 from ssah_tf.serve.decoders import Upload
-from ssah_tf.serve.label_routes import add_labelling
-from ssah_tf.serve.labelling import Labelling
 from ssah_tf.serve.library import Library, LiveLibrary
 from ssah_tf.serve.middleware import Gate
 from ssah_tf.serve.pages import (
@@ -23,8 +22,6 @@ from ssah_tf.serve.pages import (
     read_pages,
     with_coding,
 )
-from ssah_tf.serve.review import Review
-from ssah_tf.serve.review_routes import add_review
 from ssah_tf.serve.routes import (
     add_encoder,
     add_health,
@@ -36,6 +33,10 @@ from ssah_tf.serve.routes import (
 )
 from ssah_tf.serve.service import Service
 from ssah_tf.serve.settings import Settings
+
+if TYPE_CHECKING:
+    from ssah_tf.serve.labelling import Labelling
+    from ssah_tf.serve.review import Review
 
 DESCRIPTION = """Finds the photos of an index that are most like a picture, or those of a label.
 
@@ -140,7 +141,7 @@ def make_app(
 
 
 def make_label_app(
-    labelling: Labelling, settings: Settings, review: Callable[[], Review] | None = None
+    labelling: "Labelling", settings: Settings, review: "Callable[[], Review] | None" = None
 ) -> Gate:
     """The service of labelling as an ASGI application.
 
@@ -149,6 +150,8 @@ def make_label_app(
         settings: The limits.
         review: Gives the duplicates among them, for a page of their own; see `Later`.
     """
+    from ssah_tf.serve.label_routes import add_labelling
+
     service = Service(settings)
     service.metrics.gauge("ssah_photos", "Photos in the folder", lambda: len(labelling))
     app = service.make("ssah label", "Gives photos labels.")
@@ -156,17 +159,21 @@ def make_label_app(
     add_health(app, lambda: len(labelling))
     if review is None:
         return gated(app, service, read_pages(LABEL_PAGES))
+    from ssah_tf.serve.review_routes import add_review
+
     add_review(app, service, review)
     return gated(app, service, read_pages(LABEL_AND_REVIEW_PAGES))
 
 
-def make_review_app(review: Review, settings: Settings) -> Gate:
+def make_review_app(review: "Review", settings: Settings) -> Gate:
     """The service of a review of duplicates as an ASGI application.
 
     Args:
         review: The groups.
         settings: The limits.
     """
+    from ssah_tf.serve.review_routes import add_review
+
     service = Service(settings)
     service.metrics.gauge("ssah_groups", "Groups of duplicates", lambda: len(review))
     app = service.make("ssah duplicates", "Reviews groups of near duplicates.")

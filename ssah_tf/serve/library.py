@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Sequence
 from contextlib import closing
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -28,7 +29,6 @@ class Library:
         encoder: Its encoder.
         roots: Folders and files, links resolved, outside of which nothing is ever opened.
         base: Folder to which shown paths are relative.
-        labels: Label -> number of photos, the most frequent first.
         browsing: Its photos by date and by folder.
     """
 
@@ -37,9 +37,13 @@ class Library:
         self.encoder = encoder
         self.roots = [os.path.realpath(root) for root in index.roots]
         self.base = index.base
-        self.labels = label_counts(index.photos)
         self.browsing = Browsing(index, self.name)
         self._by_name: dict[str, int] | None = None
+
+    @cached_property
+    def labels(self) -> dict[str, int]:
+        """Label -> number of photos, the most frequent first."""
+        return label_counts(self.index.photos)
 
     @classmethod
     def open(

@@ -1,3 +1,4 @@
+import importlib
 import importlib.util
 import json
 import os
@@ -8,15 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.main import get_group
 
 from ssah_tf import __version__
+from ssah_tf.cli.app import COMMANDS
 from ssah_tf.cli.extras import EXTRAS
 from ssah_tf.data import Loaded, load_fashion
 from ssah_tf.system.errors import SsahError
 from ssah_tf.training import train as training
 from ssah_tf.training.recipe import load_recipe
 
-HEAVY = ("tensorflow", "keras", "matplotlib", "onnxruntime", "yaml", "numpy", "PIL")
+HEAVY = ("tensorflow", "keras", "matplotlib", "onnxruntime", "yaml", "numpy", "PIL", "rich")
 
 
 @pytest.fixture
@@ -35,11 +38,12 @@ def refused(ssah):
     return run
 
 
-def modules_after(code):
-    """Heavy modules that a Python process has imported after `code`, and what it printed."""
+def modules_after(code, exit_code=0, modules=HEAVY):
+    """Which of `modules` a Python process has imported after `code`, and what it printed."""
     probe = (
-        f"import sys\ntry:\n    {code}\nexcept SystemExit as e:\n    assert not e.code\n"
-        f"print([m for m in {HEAVY} if m in sys.modules])"
+        f"import sys\ntry:\n    {code}\nexcept SystemExit as e:\n"
+        f"    assert (e.code or 0) == {exit_code}\n"
+        f"print([m for m in {modules} if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     *printed, modules = done.stdout.splitlines()
@@ -57,6 +61,37 @@ def test_help_is_light(argument):
     )
     assert modules == "[]"
     assert printed
+
+
+def test_help_of_every_command_is_light():
+    modules, printed = modules_after(
+        "from ssah_tf.cli.app import COMMANDS, app; "
+        "[app([name, '--help'], standalone_mode=False) for name in COMMANDS]"
+    )
+    assert modules == "[]"
+    assert printed.count("Usage: ") == len(COMMANDS)
+
+
+@pytest.mark.parametrize("module", sorted(set(COMMANDS.values())))
+def test_every_command_is_listed_with_its_module(module):
+    found = set(get_group(importlib.import_module(f"ssah_tf.cli.{module}").app).commands)
+    listed = {name for name, home in COMMANDS.items() if home == module}
+    assert listed == ({"data"} if module == "data" else found)
+
+
+def test_a_search_imports_only_what_searches(tmp_path):
+    others = ("tensorflow", "rich", "pandas", "pyarrow", "faiss", "onnxruntime")
+    others += ("ssah_tf.cli.train", "ssah_tf.cli.serve", "ssah_tf.search.sync")
+    others += ("ssah_tf.data.sources.by_name", "ssah_tf.metrics.retrieval")
+    words = ["ssah", "search", str(tmp_path / "none"), "photo.jpg"]
+    code = f"sys.argv = {words}; from ssah_tf.cli.app import main; main()"
+    assert modules_after(code, exit_code=1, modules=others) == ("[]", "")
+
+
+def test_the_service_of_a_search_imports_neither_labelling_nor_review():
+    others = ("ssah_tf.serve.label_routes", "ssah_tf.serve.review_routes", "ssah_tf.search.sync")
+    code = "import ssah_tf.serve.app"
+    assert modules_after(code, modules=others) == ("[]", "")
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Photos go in, come out, and stay in step with their folder."""
 
 import hashlib
+import importlib.util
 import json
 import os
 import signal
@@ -49,6 +50,19 @@ def content(index):
     codes = dict(zip(opened.codes.ids.tolist(), opened.codes.codes[:, 0].tolist(), strict=True))
     assert codes.keys() == opened.photos.keys()
     return {os.path.basename(p.path): codes[n] for n, p in opened.photos.items()}
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pandas") is None, reason="it could not be imported")
+def test_searching_does_not_import_pandas_which_pyarrow_does_in_passing(photos, encoder, tmp_path):
+    index = PhotoIndex.open(tmp_path / "index", encoder)
+    index.sync(encoder, [photos])
+    code = (
+        "import sys; from ssah_tf.search.photo_index import PhotoIndex; "
+        "index = PhotoIndex.open(sys.argv[1]); found = index.neighbours(index.codes.codes[:1], 3); "
+        "print([hit.id for hit in found[0]], 'pandas' in sys.modules)"
+    )
+    run = [sys.executable, "-c", code, tmp_path / "index"]
+    assert subprocess.run(run, capture_output=True, text=True).stdout == "[0, 1, 2] False\n"
 
 
 def test_new_changed_and_deleted_files_are_noticed(photos, encoder, tmp_path):
