@@ -179,7 +179,7 @@ function message(title, text, ways = [], bad = false) {
     button.addEventListener("click", act);
     buttons.append(button);
   }
-  place.replaceChildren(element("strong", {}, title), element("p", {}, text), ...(ways.length ? [buttons] : []));
+  place.replaceChildren(element("strong", {}, ...breakable(title)), element("p", {}, text), ...(ways.length ? [buttons] : []));
 }
 
 /** The button for more: of a search, or of a timeline. The focus goes to the first new photo. */
