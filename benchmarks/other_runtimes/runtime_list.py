@@ -53,12 +53,14 @@ class Runtime:
 ONNXRUNTIME = Runtime(
     "ONNX Runtime 1.32.0", "servers, desktops", "product.py", options=("onnxruntime",)
 )
-NUMPY = "numpy==2.4.6"
+NUMPY, ONNX = "numpy==2.4.6", "onnx==1.23.2"
 OPENCV5, OPENCV4 = "opencv-python-headless==5.0.0.93", "opencv-python-headless==4.14.0.94"
 OPENCV4_WORDS = (
     "give it uint8 always: after floats it repeats its first answer, without an error; codes come "
     "as floats"
 )
+TVM, TINYGRAD = ("apache-tvm==0.27.0.post1", ONNX, NUMPY), ("tinygrad==0.14.0", NUMPY)
+ONNX2TORCH = ("onnx2torch==1.5.15", "torch==2.14.1", "torchvision==0.29.1", ONNX, NUMPY)
 TFJS = ("core", "converter", "backend-cpu", "backend-wasm")
 MNN_WORDS = "declare the input NCHW; convert from Python: `mnnconvert` installs a package by pip"
 
@@ -138,14 +140,14 @@ RUNTIMES = (
         "TVM 0.27.0",
         "boards",
         "tvm_relax.py",
-        packages=("apache-tvm==0.27.0.post1", "onnx==1.23.2", NUMPY),
+        packages=TVM,
         words="compile for a target; untuned it is slow",
     ),
     Runtime(
         "tinygrad 0.14.0",
         "desktops, GPUs",
         "tinygrad_onnx.py",
-        packages=("tinygrad==0.14.0", NUMPY),
+        packages=TINYGRAD,
         needs="clang",
         words="needs clang, not gcc",
     ),
@@ -158,7 +160,31 @@ RUNTIMES = (
         node=tuple(f"@tensorflow/tfjs-{part}@4.22.0" for part in TFJS),
         words="converted by `tfjs_convert.py`; int32 in and out",
     ),
+    Runtime(
+        "PyTorch 2.14.1, by onnx2torch 1.5.15",
+        "servers",
+        "onnx2torch_module.py",
+        packages=ONNX2TORCH,
+        words="opset 15, by onnx's own converter or `--opset 15`",
+    ),
+    Runtime(
+        "LiteRT, by onnx2tf 1.29.24",
+        "phones, boards",
+        "onnx2tf_lite.py",
+        packages=("onnx2tf==1.29.24",),
+        words="`-kat images`, or it takes the layout for another",
+    ),
     Runtime("OpenCV 5.0.0", "", "opencv_dnn.py", INT8, (OPENCV5, NUMPY), bits="near"),
     Runtime("tract 0.23.9", "", "tract_onnx.py", INT8, ("tract==0.23.9", NUMPY), bits="near"),
+    Runtime("TVM 0.27.0", "", "tvm_relax.py", INT8, TVM, bits="near"),
+    Runtime("tinygrad 0.14.0", "", "tinygrad_onnx.py", INT8, TINYGRAD, needs="clang", bits="near"),
+    Runtime(
+        "PyTorch 2.14.1, by onnx2torch 1.5.15",
+        "",
+        "onnx2torch_module.py",
+        INT8,
+        ONNX2TORCH,
+        bits="fails",
+    ),
     Runtime("MNN 3.6.1", "", "mnn_module.py", INT8, ("MNN==3.6.1", NUMPY), bits="fails"),
 )  # fmt: skip

@@ -5,7 +5,8 @@
 //   find photos -name "*.jpg" | node encode.mjs runs/folder/export/encoder.onnx
 //
 // Prints a line an image: the code in hexadecimal, and the file. It is the code that Python gives,
-// to the last bit, but where a line to standard error says what sharp decodes otherwise.
+// to the last bit, but where a line to standard error says what sharp decodes otherwise. Another line
+// names each file that sharp cannot read, and the exit status is then 1.
 
 import { createInterface } from "node:readline";
 import { InferenceSession, Tensor } from "onnxruntime-node";
@@ -20,8 +21,16 @@ if (!model) {
 // Many files come by standard input, round a crash of onnxruntime-node 1.30.
 const files = named.length ? named : createInterface({ input: process.stdin });
 const exactIntegers = { session: { x64quantprecision: "1" } };
-const session = await InferenceSession.create(model, { extra: exactIntegers });
+const session = await InferenceSession.create(model, { extra: exactIntegers }).catch(({ message }) => {
+  console.error(`${model}: cannot be loaded (${firstLine(message)})`);
+  process.exit(1);
+});
 const size = session.inputMetadata[0].shape[1];
+
+/** A message without what follows its first line. */
+function firstLine(message) {
+  return message.split("\n")[0].trim();
+}
 
 /** What of a file sharp does not decode as Python does, in words; empty if nothing. */
 function otherwise({ format, width, height, space, depth, icc, xmp }) {
@@ -35,12 +44,21 @@ function otherwise({ format, width, height, space, depth, icc, xmp }) {
   ].filter(Boolean);
 }
 
-for await (const file of files) {
+/** Pixels of a file as the encoder takes them. Rejects what sharp cannot read. */
+async function pixelsOf(file) {
   const differs = otherwise(await sharp(file).metadata());
-  if (differs.length) console.error(`${file}: a few bits may differ: ${differs.join(", ")}`);
   const upright = sharp(file).rotate().toColourspace("srgb").raw({ depth: "uchar" });
   const { data, info } = await upright.toBuffer({ resolveWithObject: true });
-  const pixels = prepare(data, info.width, info.height, size);
+  if (differs.length) console.error(`${file}: a few bits may differ: ${differs.join(", ")}`);
+  return prepare(data, info.width, info.height, size);
+}
+
+for await (const file of files) {
+  const pixels = await pixelsOf(file).catch(({ message }) => {
+    console.error(`skipped: ${file}: sharp cannot read it (${firstLine(message)})`);
+    process.exitCode = 1;
+  });
+  if (!pixels) continue;
   const images = new Tensor("uint8", pixels, [1, size, size, 3]);
   const { codes } = await session.run({ images }, ["codes"]);
   console.log(Buffer.from(codes.data).toString("hex"), file);

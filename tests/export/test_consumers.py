@@ -218,6 +218,21 @@ def formats(tmp_path_factory):
     return same, others
 
 
+def unreadable(folder):
+    """Paths that sharp refuses: a BMP, files cut off, text, nothing, a folder, no file at all."""
+    folder.mkdir()
+    image = Image.effect_noise((60, 40), 80).convert("RGB")
+    for name in ("a.bmp", "cut.jpg", "cut.png"):
+        image.save(folder / name)
+    for name in ("cut.jpg", "cut.png"):
+        (folder / name).write_bytes((folder / name).read_bytes()[:600])
+    (folder / "head.jpg").write_bytes((folder / "cut.jpg").read_bytes()[:20])
+    (folder / "text.jpg").write_bytes(b"no image")
+    (folder / "empty.jpg").touch()
+    (folder / "folder.jpg").mkdir()
+    return [*sorted(folder.iterdir()), folder / "none.jpg"]
+
+
 @NODE
 @pytest.mark.slow
 def test_javascript(exported, formats, tmp_path):
@@ -241,6 +256,16 @@ def test_javascript(exported, formats, tmp_path):
     reasons = [line.partition("a few bits may differ: ")[2] for line in told.stderr.splitlines()]
     assert reasons == ["it is CMYK", "it has a colour profile", "Python decodes it at a fraction"]
     assert len(told.stdout.splitlines()) == 3
+    mixed = [same[0], *unreadable(tmp_path / "unreadable"), same[1]]
+    partly = subprocess.run([*command, *mixed], **how | {"check": False})
+    assert (partly.returncode, partly.stdout.splitlines()) == (1, expected[:2])
+    skipped = [line.partition(": sharp cannot read it (") for line in partly.stderr.splitlines()]
+    assert [name for name, _, _ in skipped] == [f"skipped: {path}" for path in mixed[1:-1]]
+    assert all(reason.endswith(")") for _, _, reason in skipped)
+    no_model = subprocess.run(["node", "encode.mjs", mixed[1], same[0]], **how | {"check": False})
+    assert (no_model.returncode, no_model.stdout) == (1, "")
+    assert no_model.stderr.startswith(f"{mixed[1]}: cannot be loaded (")
+    assert len(no_model.stderr.splitlines()) == 1
 
 
 @pytest.mark.slow

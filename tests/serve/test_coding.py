@@ -208,7 +208,7 @@ def test_codes_of_python(networks, serve, driver, visit, web_runtime, profiles, 
         assert [differs for _, differs in found] == [[]] * len(paths)
     photo = Image.open(tmp_path / "photos" / "1.png").convert("RGB")
     cases = {
-        "large.jpg": ({}, "Python decodes at a fraction"),
+        "large.jpg": ({}, "only browsers decode in full"),
         "p3.jpg": ({"icc_profile": profiles["display p3"]}, "converted by the browser"),
         "srgb.jpg": ({"icc_profile": profiles["srgb formula"]}, ""),
         "webp.webp": ({}, "Refused: it is neither JPEG nor PNG"),
@@ -291,7 +291,7 @@ def test_search(shared, serve, driver, visit, web_runtime):
     # Twelve pixels of a JPEG are less than four times eight; forty are not.
     person.drop("large.jpg", shared.body(0, 0, 230, kind="JPEG", size=(40, 41)))
     person.wait(lambda: person.text("#headline") == "10 neighbours of large.jpg")
-    assert "it is a large JPEG, which Python decodes at a fraction" in person.text("#asked-note")
+    assert "it is a large JPEG, which only browsers decode in full" in person.text("#asked-note")
     driver.back()
     person.sees(shared.nearest(*colour))
     assert person.text("#asked-note") == "Coded in this browser, not sent."
@@ -318,7 +318,7 @@ def test_search(shared, serve, driver, visit, web_runtime):
 
     # What is not coded here is sent only if that is asked for.
     person.drop("mine.webp", shared.body(0, 200, 0, kind="WEBP", lossless=True))
-    person.wait(lambda: "not coded in the browser" in person.text("#message"))
+    person.wait(lambda: "mine.webp is not coded in the browser" in person.text("#message"))
     assert "It is neither JPEG nor PNG." in person.text("#message")
     assert person.asked() == []
     person.find("#message button").click()

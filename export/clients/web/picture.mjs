@@ -55,7 +55,7 @@ export async function pixelsOf(file, size) {
   const browser = await asExpected();
   if (!browser.png) throw new Refused("this browser changes the pixels that a page reads");
   const differs = [
-    step > 1 && "it is a large JPEG, which Python decodes at a fraction",
+    step > 1 && "it is a large JPEG, which only browsers decode in full",
     !said.srgb && "its colours are converted by the browser",
     said.type === "image/jpeg" && !browser.jpeg && "this browser decodes JPEG in a way of its own",
   ].filter(Boolean);

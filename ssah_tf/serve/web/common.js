@@ -16,6 +16,9 @@ const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?
 const count = (n) => n.toLocaleString("en");
 const number = (n, one, more = one + "s") => `${count(n)} ${n === 1 ? one : more}`;
 
+/** Names of files, folders and labels: a line may end behind a mark in them. */
+const breakable = (text) => text.split(/(?<=[/_.-])/).flatMap((part) => [part, element("wbr")]);
+
 /* ---- The service ---- */
 
 /** The page for the token, which leads back here. */

@@ -37,7 +37,7 @@ function waitFor(why) {
 }
 
 const load = (group = null) => send(group === null ? "duplicates" : `duplicates?group=${group}`);
-const megabytes = (n) => n < 1e5 ? `${(n / 1e3).toFixed(1)} kB` : `${(n / 1e6).toFixed(1)} MB`;
+const megabytes = (n) => n < 1e5 ? `${(n / 1e3).toFixed(1)}\u00a0kB` : `${(n / 1e6).toFixed(1)}\u00a0MB`;
 const open = () => Boolean(state?.group) && !state.group.status;
 
 /* ---- Showing the state ---- */
@@ -81,9 +81,9 @@ function tile(photo, place) {
   const alike = photo.kind === "near" ? `${Math.round(100 * photo.ssim)} % alike` : WORDS[photo.kind];
   const about = element("span", { class: "text" },
     element("span", { class: "said" }, element("span", { class: "verdict" }), element("small", {}, alike)),
-    element("span", { class: "file" }, photo.path),
+    element("span", { class: "file" }, ...breakable(photo.path)),
     element("span", { class: "fact" }, ...size, fact(megabytes(photo.bytes), (p) => p.bytes), ", ", fact(dated, (p) => -Date.parse(day(p)))));
-  if (photo.labels.length) about.append(element("span", { class: "labels" }, ...photo.labels.map((name) => element("span", {}, name))));
+  if (photo.labels.length) about.append(element("span", { class: "labels" }, ...photo.labels.map((name) => element("span", {}, ...breakable(name)))));
   if (photo.beside.length) about.append(element("span", { class: "fact" }, `with ${photo.beside.join(", ")}`));
   const image = element("img", { src: photo.image, alt: "", loading: "lazy" });
   watchPicture(image);

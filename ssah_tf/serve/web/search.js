@@ -94,9 +94,9 @@ async function search(asked, file = null, send = !about.encode_in_browser) {
 /** Says what was found. */
 function tell(found, near, time) {
   const label = found.query.labels[0], name = nameOf(found.query) ?? "a picture", n = near.length;
-  $("headline").textContent = label
+  $("headline").replaceChildren(...breakable(label
     ? `${n === 1 ? "One photo" : n ? `${count(n)} photos` : "No photos"} like those of “${label}”`
-    : n ? `${n === 1 ? "The neighbour" : `${count(n)} neighbours`} of ${name}` : `No neighbours of ${name}`;
+    : n ? `${n === 1 ? "The neighbour" : `${count(n)} neighbours`} of ${name}` : `No neighbours of ${name}`));
   document.title = `${name}: Search by picture`;
   if (!n) { status(""); return; }
   const [first, last] = [near[0], near.at(-1)].map((photo) => likeness(photo.distance, found.bits));
@@ -130,7 +130,7 @@ function showQuery(query) {
   if (preview) $("preview").src = preview;
   const name = nameOf(query) ?? "A picture by its code";
   $("preview").alt = `What is searched for: ${name}`;
-  $("asked-name").textContent = name;
+  $("asked-name").replaceChildren(...breakable(name));
   tags($("asked-labels"), photo?.labels ?? []);
   const others = query.labels.slice(1);
   $("asked-note").textContent = history.state?.note ?? "";
@@ -179,7 +179,7 @@ function message(title, text, ways = [], bad = false) {
     button.addEventListener("click", act);
     buttons.append(button);
   }
-  place.replaceChildren(element("strong", {}, title), element("p", {}, text), ...(ways.length ? [buttons] : []));
+  place.replaceChildren(element("strong", {}, ...breakable(title)), element("p", {}, text), ...(ways.length ? [buttons] : []));
 }
 
 /** The button for more: of a search, or of a timeline. The focus goes to the first new photo. */

@@ -26,15 +26,15 @@ async function codeHere(file, send) {
     progress(`Coding ${file.name}`);
     const { code, appearance, differs } = await unlessAborted(signal, encoder.encode(file));
     const note = ["Coded in this browser, not sent."];
-    if (differs.length) note.push(`A few bits may differ from those of the index: ${differs.join("; ")}.`);
+    if (differs.length) note.push(`Its code may be a few bits off: ${differs.join("; ")}.`);
     return { code: code + appearance, model: encoder.modelId, note: note.join(" ") };
   } catch (error) {
     if (error.name === "AbortError") throw error;
     const refused = error.name === "Refused";
     if (!refused) forgetEncoder();
     throw new Trouble(
-      refused ? "That picture is not coded in the browser" : "The encoder cannot be run in this browser",
-      `${sentence(error.message)} The service can code it if you send it there.`,
+      refused ? `${file.name} is not coded in the browser` : "The encoder cannot be run in this browser",
+      `${sentence(error.message)} The service can code the picture, if you send it.`,
       [["Send it", () => work(send, true)]],
     );
   } finally {

@@ -31,7 +31,7 @@ function makeChips() {
   $("label-search").hidden = labels.length <= 16;
   $("chips").replaceChildren(...labels.map(([label, photos]) => {
     const box = element("input", { type: "checkbox", value: label });
-    return element("label", { class: "chip" }, box, element("span", {}, label + " ", element("small", {}, count(photos))));
+    return element("label", { class: "chip" }, box, element("span", {}, ...breakable(label), " ", element("small", {}, count(photos))));
   }));
 }
 

@@ -56,7 +56,7 @@ function progress(what, share = null) {
   $("progress").hidden = what === null;
   if (what === null) return;
   const percent = Math.round(100 * share);
-  $("progress-text").textContent = share === null ? `${what} …` : `${what}: ${percent} %`;
+  $("progress-text").replaceChildren(...breakable(share === null ? `${what} …` : `${what}: ${percent} %`));
   if (share === null) $("progress-bar").removeAttribute("value");
   else $("progress-bar").value = share;
 }

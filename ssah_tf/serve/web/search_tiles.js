@@ -101,7 +101,7 @@ function drawFolders(folders) {
   folders.forEach(({ folder, photos, cover }, place) => {
     const name = folder || "All photos";
     const text = element("span", { class: "text" },
-      element("span", { class: "name" }, ...name.split(/(?<=\/)/).flatMap((part) => [part, element("wbr")]), " "), element("span", { class: "file" }, number(photos, "photo")));
+      element("span", { class: "name" }, ...breakable(name), " "), element("span", { class: "file" }, number(photos, "photo")));
     const link = element("a", { class: "tile", "data-place": place, tabindex: place ? -1 : 0 }, framed(cover, place), text);
     const item = element("li", {}, leads(link, { ...NOTHING, folder: folder || "." }));
     list.append(item);
@@ -110,7 +110,7 @@ function drawFolders(folders) {
 }
 
 function tags(place, labels) {
-  place.replaceChildren(...labels.map((label) => element("span", {}, label + " ")));
+  place.replaceChildren(...labels.map((label) => element("span", {}, ...breakable(label), " ")));
   return place;
 }
 
