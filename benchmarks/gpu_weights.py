@@ -71,7 +71,7 @@ def weights(steps: int) -> tuple[np.ndarray, np.ndarray]:
     call, batches = game.step_of_stage(), iter(training_batches_of(recipe, images, split, 0))
 
     def flat() -> np.ndarray:
-        return np.concatenate([np.ravel(one) for one in game.trainable_variables])
+        return np.concatenate([np.ravel(one.numpy()) for one in game.trainable_variables])
 
     first = flat()
     for _ in range(steps):

@@ -35,6 +35,15 @@ from ssah_tf.system.parallel import cores
 #: Different photos; photos that the parts are run on.
 DIFFERENT, TRIED = 24, 64
 
+#: A small process that runs a command: a child's peak memory counts that of its parent, too.
+WATCH = """
+import resource, subprocess, sys, time
+began = time.perf_counter()
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(time.perf_counter() - began, used.ru_utime + used.ru_stime, used.ru_maxrss)
+"""
+
 
 def main() -> None:
     """Run the benchmark."""
@@ -120,13 +129,13 @@ def parts(encoder: Encoder, paths: list[str], size: int) -> dict[str, Callable]:
 
 def command(words: list) -> tuple[float, float, int]:
     """Seconds of a command by the clock and of processor, and its peak memory in MB."""
-    began = time.perf_counter()
-    process = subprocess.Popen(list(map(str, words)), stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit("ssah index did not end well")
-    wall = time.perf_counter() - began
-    return wall, used.ru_utime + used.ru_stime, used.ru_maxrss // 1024
+    done = subprocess.run(
+        [sys.executable, "-c", WATCH, *map(str, words)], capture_output=True, text=True
+    )
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    wall, used, peak = done.stdout.split()
+    return float(wall), float(used), int(peak) // 1024
 
 
 if __name__ == "__main__":

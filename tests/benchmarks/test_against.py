@@ -1,6 +1,7 @@
 """The arithmetic of a comparison with another commit, and what is said of what cannot be run."""
 
 import importlib
+import subprocess
 import sys
 from pathlib import Path
 
@@ -58,6 +59,32 @@ def test_a_piece_that_does_not_run_is_named_with_its_environment(against):
     pythons = (Path(sys.executable), Path(sys.executable))
     with pytest.raises(SystemExit, match=r"knitting: does not run in .*python.* \(KeyError"):
         against.in_turns(pythons, "knitting", 6)
+
+
+@pytest.mark.slow
+def test_an_environment_has_the_commit_and_is_kept(against, tmp_path, monkeypatch):
+    """A small package stands for the product; pip fetches what builds it."""
+    root = tmp_path / "repository"
+    root.mkdir()
+    (root / "constraints.txt").touch()
+    (root / "pyproject.toml").write_text(
+        '[project]\nname = "small"\nversion = "1"\n'
+        "[project.optional-dependencies]\ntrain = []\ndev = []\n"
+    )
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run([*git, "init", "--quiet"], cwd=root, check=True)
+    for number in (1, 2):
+        (root / "small.py").write_text(f"NUMBER = {number}")
+        subprocess.run([*git, "add", "."], cwd=root, check=True)
+        subprocess.run([*git, "commit", "--quiet", "-m", "a"], cwd=root, check=True)
+    monkeypatch.setattr(against, "ROOT", root)
+    monkeypatch.setattr(against, "KEPT", tmp_path / "kept")
+    python = against.environment(against.resolve("HEAD~1"))
+    words = [python, "-c", "import small; print(small.NUMBER)"]
+    assert subprocess.run(words, capture_output=True, text=True).stdout == "1\n"
+    made = (python.parents[2] / "whole").stat().st_mtime_ns
+    assert against.environment(against.resolve("HEAD~1")) == python
+    assert (python.parents[2] / "whole").stat().st_mtime_ns == made
 
 
 @pytest.mark.slow
