@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from ssah_tf.data import ImageSet
 from ssah_tf.data.pipeline import fitting
+from ssah_tf.data.sampling import evenly
 from ssah_tf.encoding.encoder import Encoder
 from ssah_tf.encoding.hash_layer import NAME as HASH_LAYER
 from ssah_tf.encoding.runtimes import FILES
@@ -41,8 +42,9 @@ from ssah_tf.training.run import Run
 from ssah_tf.training.sample import Pictures
 from ssah_tf.version import __version__
 
-#: Images on which an export is compared with the trained encoder, at most.
+#: Images on which an export is compared with the trained encoder, at most, and their pixels in all.
 SAMPLE = 10_000
+PIXELS = 50_000_000
 #: Why there is no SavedModel of an encoder whose backbone is an ONNX file.
 NO_SAVED_MODEL = "the backbone is an ONNX file, which TensorFlow cannot run"
 #: Images that travel with an export.
@@ -266,8 +268,10 @@ def compared_on(run: Run, pictures: Pictures) -> tuple[np.ndarray, dict[str, int
         `kept`, and those that are `made_up`.
     """
     whole, size = run.whole_split, run.recipe.data.image_size
-    ids = [name for name in whole.query + whole.database if name in pictures.place][:SAMPLE]
-    kept = list(pictures.kept)[: SAMPLE - len(ids)]
+    most = min(SAMPLE, max(TRAVELLING, PIXELS // size**2))
+    there = [name for name in whole.query + whole.database if name in pictures.place]
+    ids = [there[i] for i in evenly(np.arange(len(there)), most)]
+    kept = list(pictures.kept)[: most - len(ids)]
     pixels = pictures.read(ids + kept)
     made = TRAVELLING if not run.recipe.data.keep_sample or not len(pixels) else 0
     if made:

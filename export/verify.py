@@ -18,7 +18,7 @@ from ssah_tf.system.text import first_line
 #: Images and codes that travel with an export, for `verify`.
 REFERENCE = "reference.npz"
 #: Images on which TensorFlow's second signature is tried, at most.
-SECOND = 256
+SECOND = 64
 #: The encoder in 8-bit integers, if there is one.
 INT8 = "encoder.int8.onnx"
 #: What a manifest says of encoders in integers, by the key there -> the file.

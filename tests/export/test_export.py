@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -366,7 +367,8 @@ def test_command_line_from_run_to_codes(exported, tmp_path, monkeypatch, capsys)
 
     out = ssah("export", run.folder, "--output", tmp_path / "out").out
     bits = 12 + run.encoder().appearance_bits
-    assert f"0 of {6000 * bits:,} bits differ" in out
+    undecided = r"[1-9] of {0} bits \(their logits 0 but for rounding\)"  # by the processor
+    assert re.search(rf"(0 of {{0}} bits|{undecided}) differ".format(f"{6000 * bits:,}"), out)
     line = f"files unchanged; 0 of {64 * bits:,} bits differ"
     assert line in ssah("verify", tmp_path / "out").out
     done = ssah("encode", tmp_path / "out", photos, "--output", tmp_path / "codes.npy")

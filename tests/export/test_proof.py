@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ssah_tf.export import verify
+from ssah_tf.export.export import compared_on
 from ssah_tf.system.errors import SsahError
 
 IMAGES = 600
@@ -83,3 +84,28 @@ def test_codes_of_another_length(artefacts):
     artefacts.answers["all"] = artefacts.answers["all"][:, :2]
     with pytest.raises(SsahError, match="codes of 2 bytes instead of 3, those of appearance"):
         artefacts.compare()
+
+
+@pytest.mark.parametrize(
+    ("size", "there", "expected"), [(28, 12_000, 10_000), (224, 3_000, 996), (224, 90, 90)]
+)
+def test_large_images_are_fewer_and_spread_evenly(size, there, expected):
+    names = [f"{number}" for number in range(there)]
+    asked = []
+
+    def read(ids):
+        asked.extend(ids)
+        return np.zeros((len(ids), 1, 1, 3), np.uint8)
+
+    run = SimpleNamespace(
+        whole_split=SimpleNamespace(query=tuple(names[:50]), database=tuple(names[50:])),
+        recipe=SimpleNamespace(data=SimpleNamespace(image_size=size, keep_sample=True)),
+    )
+    pictures = SimpleNamespace(place=dict.fromkeys(names), kept=("kept",), read=read)
+    _, sources = compared_on(run, pictures)
+    numbers = np.array([int(name) for name in asked if name != "kept"])
+    assert sources["images"] == expected + sources["kept"]
+    assert sources["kept"] == (there == 90)  # there is room
+    assert len(numbers) == expected
+    assert numbers[0] == 0
+    assert np.diff(numbers).max() - np.diff(numbers).min() <= 1
