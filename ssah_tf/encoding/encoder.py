@@ -17,6 +17,7 @@ from ssah_tf.data.upright import Upright
 from ssah_tf.encoding.runtimes import FILES, Run, open_runtime
 from ssah_tf.metrics.hamming import code_bytes
 from ssah_tf.system.errors import SsahError
+from ssah_tf.system.onnx_session import in_parts
 from ssah_tf.system.text import printable
 
 #: An image in any of these forms: a file's path or its bytes, a Pillow image, an array.
@@ -111,7 +112,7 @@ class Encoder:
                 `(height, width, 3)`; or one uint8 array `(n, height, width, 3)`. Only paths and
                 bytes go through the whole rule of training: Pillow images and arrays have been
                 decoded at full size, which for large JPEG files can change a bit.
-            batch: Images that are run at once.
+            batch: Images that are decoded together and then run at once, large ones in parts.
 
         Returns:
             uint8 `(n, ceil(bits / 8))` in the order of `numpy.packbits`, the tail padded with
@@ -146,7 +147,9 @@ class Encoder:
     ) -> npt.NDArray[Any]:
         """Outputs of the network side by side."""
         found = [
-            np.concatenate(self.run(outputs, part), axis=1) for part in self._batches(images, batch)
+            np.concatenate(self.run(outputs, part), axis=1)
+            for together in self._batches(images, batch)
+            for part in in_parts(together)
         ]
         if found:
             return np.concatenate(found)

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from ssah_tf.models.backbones import OnnxBackbone
 from ssah_tf.models.backbones.backbone import Backbone
-from ssah_tf.system.onnx_session import open_session
+from ssah_tf.system.onnx_session import in_parts, open_session
 from ssah_tf.system.openvino_network import compile_network
 
 #: Features float32 `(batch, features)` of images uint8 `(batch, side, side, 3)`.
@@ -102,7 +102,12 @@ def opened(model: bytes, side: int) -> See:
 def in_onnx_runtime(model: bytes) -> See:
     """ONNX Runtime, with its usual threads."""
     session = open_session(model)
-    return lambda images: session.run(["features"], {"images": images})[0]
+
+    def see(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        parts = [session.run(["features"], {"images": part})[0] for part in in_parts(images)]
+        return np.concatenate(parts)
+
+    return see
 
 
 def in_openvino(model: bytes, side: int) -> See:

@@ -16,8 +16,9 @@ from ssah_tf import Encoder
 from ssah_tf.data.decode import RULE
 from ssah_tf.encoding import runtimes
 from ssah_tf.encoding.encoder import KEYS
+from ssah_tf.system import onnx_session
 from ssah_tf.system.errors import ImageError, SsahError
-from ssah_tf.system.onnx_session import open_session
+from ssah_tf.system.onnx_session import in_parts, open_session
 
 
 def write(path, keys=KEYS):
@@ -104,6 +105,21 @@ def test_64_images_are_run_at_once(encoder, runs):
     assert encoder.encode(np.zeros((65, 4, 4, 3), np.uint8)).shape == (65, 2)
     assert encoder.logits([np.zeros((4, 4, 3), np.uint8)] * 65).shape == (65, 12)
     assert sizes(runs) == [64, 1, 64, 1]
+
+
+def test_large_images_are_run_in_parts(encoder, pixels, runs, monkeypatch):
+    whole = encoder.encode(pixels)
+    monkeypatch.setattr(onnx_session, "AT_ONCE", 3 * 4 * 4 - 1)
+    np.testing.assert_array_equal(encoder.encode(pixels), whole)
+    np.testing.assert_array_equal(encoder.encode(list(pixels)), whole)
+    assert sizes(runs) == [7, 2, 2, 2, 1, 2, 2, 2, 1]
+
+
+def test_parts_of_any_images():
+    images = np.zeros((20, 224, 224, 3), np.uint8)
+    assert sizes(in_parts(images)) == [8, 8, 4]
+    assert sizes(in_parts(images[:0])) == [0]
+    assert sizes(in_parts(np.zeros((2, 1024, 1024, 3), np.uint8))) == [1, 1]
 
 
 def test_no_image_has_no_code(encoder, pixels):

@@ -12,7 +12,7 @@ from ssah_tf.models.backbones.backbone import Backbone
 from ssah_tf.models.backbones.onnx_file import self_contained
 from ssah_tf.models.backbones.onnx_graph import FEATURES, IMAGES
 from ssah_tf.models.backbones.onnx_network import PROVIDERS, random_images, read_network
-from ssah_tf.system.onnx_session import open_session
+from ssah_tf.system.onnx_session import in_parts, open_session
 from ssah_tf.system.text import first_line
 
 if TYPE_CHECKING:
@@ -100,7 +100,8 @@ class OnnxBackbone(Backbone):
         """Features of images, uint8 `(batch, size, size, 3)`, as float32 `(batch, features)`."""
         if self.session is None:
             raise ValueError("this backbone was made of a description, without its network")
-        return self.session.run([FEATURES], {IMAGES: images})[0]
+        parts = [self.session.run([FEATURES], {IMAGES: part})[0] for part in in_parts(images)]
+        return np.concatenate(parts)
 
     def call(self, images, training=False):
         """Features of the images, `(batch, features)`."""
