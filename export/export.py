@@ -28,7 +28,7 @@ from ssah_tf.export.onnx_codes import FIXED_BATCH, LOGITS
 from ssah_tf.export.onnx_model import save_encoder, write_onnx
 from ssah_tf.export.saved_model import write_saved_model
 from ssah_tf.export.variants import write_fixed_batch, write_logits
-from ssah_tf.export.verify import INTEGERS, REFERENCE, compare, decided
+from ssah_tf.export.verify import INTEGERS, REFERENCE, compare, decided, rounding
 from ssah_tf.export.warmup import write_warmup
 from ssah_tf.metrics.hamming import code_bytes
 from ssah_tf.models import HNet
@@ -162,12 +162,13 @@ def make(run: Run, images: ImageSet | None, folder: Path, wanted: Wanted) -> dic
         pixels, sources = compared_on(run, pictures)
         logits = logits_of(hnet, pixels)
         expected = packed(logits)
-        found = compare(making, pixels, expected, decided(*logits))
+        some = slice(TRAVELLING)
+        margin = rounding(Encoder.load(making).logits(pixels[some]), logits[0][some])
+        found = compare(making, pixels, expected, decided(*logits, margin=margin))
         if not in_onnx(hnet):
             write_warmup(making / "saved_model" / "1", pixels, bool(hnet.appearance_bits))
         if wanted.int8:
             about |= write_integers(encode, making, Trial.of(run, pictures, hnet.bits), wanted)
-        some = slice(TRAVELLING)
         bits = sum(part.size for part in logits)
         about["verified"] = {"artefacts": found, "bits": bits, **sources}
         about["photos"] = {
@@ -180,7 +181,7 @@ def make(run: Run, images: ImageSet | None, folder: Path, wanted: Wanted) -> dic
             if hnet.appearance_bits:
                 arrays |= {"appearance": expected[some, width:]}
                 arrays |= {"appearance_logits": logits[1][some]}
-            np.savez_compressed(stream, images=pixels[some], **arrays)
+            np.savez_compressed(stream, images=pixels[some], margin=margin, **arrays)
         (making / "MODEL_CARD.md").write_text(model_card(about, report), encoding="utf-8")
         said = ("protocol", "classes", "retrieval", "neighbours")
         card = {**about, **{key: report[key] for key in said if key in report}}

@@ -109,3 +109,18 @@ def test_large_images_are_fewer_and_spread_evenly(size, there, expected):
     assert len(numbers) == expected
     assert numbers[0] == 0
     assert np.diff(numbers).max() - np.diff(numbers).min() <= 1
+
+
+def test_how_near_to_0_rounding_decides(rng):
+    expected = rng.normal(size=(64, 48))
+    noise = rng.normal(size=expected.shape)
+    assert verify.rounding(expected + 1e-6 * noise, expected) == verify.UNDECIDED
+    margin = verify.rounding(expected + 1e-4 * noise, expected)
+    assert margin == pytest.approx(16 * 1e-4 * np.median(np.abs(noise)))
+    assert margin > 1e-4 * np.abs(noise).max()
+    with pytest.raises(SsahError, match="rounding would explain"):
+        verify.rounding(expected + 1e-2 * noise, expected)
+    with pytest.raises(SsahError, match="rounding would explain"):
+        verify.rounding(np.full_like(expected, np.nan), expected)
+    sure = verify.decided(np.array([[1e-3, -1e-3, 1e-5, 1.0]]), margin=5e-4)
+    assert np.unpackbits(sure).tolist() == [1, 1, 0, 1, 0, 0, 0, 0]
