@@ -62,9 +62,8 @@ def main() -> None:
 def make_encoder(folder: Path) -> Path:
     """An ONNX file of `resnet20` at 32 px, in a process that alone imports TensorFlow."""
     code = (
-        "import sys; from pathlib import Path; import numpy as np; from encoder_speed import *; "
-        "pixels = np.random.default_rng(0).integers(0, 256, (256, 32, 32, 3), dtype=np.uint8); "
-        "write_artefacts(Path(sys.argv[1]), 'resnet20', pixels)"
+        "import sys; from pathlib import Path; from untrained_encoder import write_encoder; "
+        "write_encoder(Path(sys.argv[1]), bits=48)"
     )
     command = [sys.executable, "-c", code, folder]
     subprocess.run(command, check=True, capture_output=True, cwd=Path(__file__).parent)

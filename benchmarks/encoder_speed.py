@@ -23,12 +23,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 from input_pipeline import make_photos
 from timing import processor_ratios, rates
+from untrained_encoder import facts_of
 
 from ssah_tf import Encoder
 from ssah_tf.data.decode import decode
 from ssah_tf.encoding.runtimes import FILES
 from ssah_tf.export.graph import encoder_function
-from ssah_tf.export.identity import DECODE_RULE, model_id
+from ssah_tf.export.identity import model_id
 from ssah_tf.export.int8 import write_int8
 from ssah_tf.export.litert import write_litert
 from ssah_tf.export.onnx_model import write_onnx
@@ -69,15 +70,12 @@ def write_artefacts(folder: Path, backbone: str, pixels: np.ndarray) -> None:
     hnet = HNet(BACKBONES[backbone](), BITS)
     hnet(pixels[:64], training=True)
     encode = encoder_function(hnet, size)
-    about = {"model_id": model_id(hnet, size), "bits": BITS, "image_size": size}
-    about["decode_rule"] = DECODE_RULE
-    about |= {"backbone": backbone, "recipe_hash": "none", "product_version": "benchmark"}
     onnx, saved_model = folder / FILES["onnxruntime"], folder / FILES["tensorflow"]
-    write_onnx(encode, onnx, 18, {key: str(about[key]) for key in about})
+    write_onnx(encode, onnx, 18, facts_of(hnet, backbone, size))
     write_int8(onnx, folder / INT8, pixels[:256])
     write_litert(encode, folder / FILES["litert"])
     saved_model.parent.mkdir()
-    facts = {key: about[key] for key in ("model_id", "bits", "image_size")}
+    facts = {"model_id": model_id(hnet, size), "bits": BITS, "image_size": size}
     write_saved_model(encode, hnet, size, saved_model, facts)
 
 

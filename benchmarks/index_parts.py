@@ -25,7 +25,7 @@ from statistics import median
 
 import numpy as np
 from PIL import Image
-from start_speed import write_encoder
+from untrained_encoder import write_encoder
 
 from ssah_tf import Encoder
 from ssah_tf.data.decode import decode

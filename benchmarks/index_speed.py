@@ -50,15 +50,11 @@ def main() -> None:
 
 def make(folder: Path, count: int, backbone: str, size: int) -> None:
     """Photos and an encoder."""
-    import numpy as np
-    from encoder_speed import write_artefacts
     from input_pipeline import make_photos
-
-    from ssah_tf.data.decode import decode
+    from untrained_encoder import write_encoder
 
     base = sorted(make_photos(folder / "base").rglob("*.jpg"))
-    pixels = np.stack([decode(path, size) for path in base[:256]])
-    write_artefacts(folder, backbone, pixels)
+    write_encoder(folder, backbone, size, 48)
     for number in range(count):
         place = folder / "photos" / f"{number // 1000:03d}"
         place.mkdir(parents=True, exist_ok=True)

@@ -81,7 +81,7 @@ def batch(folder: Path) -> Callable:
 def encode(folder: Path) -> Callable:
     """Codes of 300 JPEG files of 640 x 480 by `resnet20` at 32 px."""
     from input_pipeline import make_photos
-    from start_speed import write_encoder
+    from untrained_encoder import write_encoder
 
     from ssah_tf import Encoder
 

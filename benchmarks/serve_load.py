@@ -61,13 +61,9 @@ def make(folder: Path, encoder: Path | None) -> None:
     (folder / "machine").write_text(machine())
     photos = make_photos(folder / "photos")
     if encoder is None:
-        from encoder_speed import write_artefacts
+        from untrained_encoder import write_encoder
 
-        from ssah_tf.data.decode import decode
-
-        paths = sorted(photos.rglob("*.jpg"))[:256]
-        write_artefacts(folder, "resnet20", np.stack([decode(path, 32) for path in paths]))
-        encoder = folder / "encoder.onnx"
+        encoder = write_encoder(folder, bits=48)
     loaded = Encoder.load(encoder)
     PhotoIndex.open(folder / "index", loaded).sync(loaded, [photos])
 

@@ -65,6 +65,7 @@ def fill_index(folder: str, count: str) -> None:
     import numpy as np
     from PIL import Image
     from search_command import fill, made_up_photos
+    from untrained_encoder import write_encoder
 
     from ssah_tf import Encoder
 
@@ -76,26 +77,6 @@ def fill_index(folder: str, count: str) -> None:
     turned = rng.random((photos, encoder.bits)) < 0.05
     codes = np.packbits(centres[rng.integers(1000, size=photos)] ^ turned, axis=1)
     fill(f"{folder}/index", encoder, codes, made_up_photos(photos))
-
-
-def write_encoder(folder: Path, backbone: str = "resnet20", size: int = 32, bits: int = 64) -> Path:
-    """The ONNX file of an encoder that is not trained."""
-    import numpy as np
-
-    from ssah_tf.export.graph import encoder_function
-    from ssah_tf.export.identity import DECODE_RULE, model_id
-    from ssah_tf.export.onnx_model import write_onnx
-    from ssah_tf.models import HNet
-    from ssah_tf.models.backbones import BACKBONES
-
-    hnet = HNet(BACKBONES[backbone](), bits)
-    hnet(np.zeros((1, size, size, 3), np.uint8))
-    about = {"model_id": model_id(hnet, size), "bits": str(bits), "image_size": str(size)}
-    about |= {"decode_rule": str(DECODE_RULE), "backbone": backbone}
-    about |= {"recipe_hash": "none", "product_version": "benchmark"}
-    path = folder / "encoder.onnx"
-    write_onnx(encoder_function(hnet, size), path, 18, about)
-    return path
 
 
 def starts(folder: Path) -> dict[str, Callable]:
