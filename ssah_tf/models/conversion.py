@@ -11,6 +11,9 @@
   other numbers where one is negative. Here they are those of Python.
 """
 
+import copy
+import gc
+
 import numpy as np
 import onnx
 import tensorflow as tf
@@ -36,30 +39,61 @@ def to_onnx(function: tf.types.experimental.PolymorphicFunction, opset: int) -> 
     # Captured tensors come after the arguments.
     count = len(concrete.inputs) - len(concrete.captured_inputs)
     names = {x.name: x.name.removesuffix(":0") for x in concrete.inputs[:count]}
-    frozen = convert_variables_to_constants_v2(
-        concrete, lower_control_flow=False, aggressive_inlining=True
-    )
     outputs = {tensor.name: name for name, tensor in concrete.structured_outputs.items()}
-    inputs, targets = list(names), list(outputs)
     with tf.device("/cpu:0"):
-        with tf.Graph().as_default():
-            tf.import_graph_def(without_compilation(frozen.graph.as_graph_def(True)), name="")
-            graph_def = tf2onnx.tf_loader.tf_optimize(
-                inputs, targets, tf.compat.v1.get_default_graph().as_graph_def(add_shapes=True)
-            )
+        graph_def = frozen(concrete)
+        gc.collect()  # graphs are cycles, and each holds all weights
+        graph_def = simplified(graph_def, list(names), list(outputs))
+        gc.collect()
         with tf.Graph().as_default() as graph:
             tf.import_graph_def(graph_def, name="")
+            del graph_def
             converted = tf2onnx.tfonnx.process_tf_graph(
                 graph,
                 continue_on_error=True,
                 opset=opset,
                 custom_op_handlers={"Erfc": (erfc, [])},
                 custom_rewriter=[scalars_to_vectors, floor_integers],
-                input_names=inputs,
-                output_names=targets,
+                input_names=list(names),
+                output_names=list(outputs),
                 tensors_to_rename=names | outputs,
             )
-            return tf2onnx.optimizer.optimize_graph(converted).make_model("ssah")
+        del graph
+        gc.collect()
+        return optimized(converted).make_model("ssah")
+
+
+def frozen(concrete: tf.types.experimental.ConcreteFunction) -> tf.compat.v1.GraphDef:
+    """The graph of a function, its variables as constants and its calls inlined."""
+    graph = convert_variables_to_constants_v2(
+        concrete, lower_control_flow=False, aggressive_inlining=True
+    ).graph
+    return without_compilation(graph.as_graph_def(True))
+
+
+def simplified(
+    graph_def: tf.compat.v1.GraphDef, inputs: list[str], outputs: list[str]
+) -> tf.compat.v1.GraphDef:
+    """The graph as TensorFlow's own optimizer leaves it."""
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(graph_def, name="")
+        return tf2onnx.tf_loader.tf_optimize(inputs, outputs, graph.as_graph_def(add_shapes=True))
+
+
+def optimized(graph: tf2onnx.graph.Graph) -> tf2onnx.graph.Graph:
+    """The graph after tf2onnx's optimizers.
+
+    To go on after one that fails, tf2onnx copies the graph with all its weights before each, some
+    fifty times. So they are tried on one copy first. After each they write all weights into the
+    messages that a model is made of, which keep the former ones, too: only the last time counts.
+    """
+    graph.update_proto = lambda *_: None
+    try:
+        done = tf2onnx.optimizer.optimize_graph(copy.deepcopy(graph), catch_errors=False)
+    except Exception:  # each optimizer fails in its own way
+        done = tf2onnx.optimizer.optimize_graph(graph)
+    del done.update_proto
+    return done
 
 
 def without_compilation(graph: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
