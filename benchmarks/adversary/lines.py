@@ -16,7 +16,7 @@ from ssah_tf.models import SSAH, ANet, HNet, RandomDeformation
 from ssah_tf.models.anet import standardised
 from ssah_tf.models.batch_norm import BatchNorm
 from ssah_tf.models.deformation import Deformer
-from ssah_tf.models.game import labelled_rows, unlabelled_rows
+from ssah_tf.models.game import in_rows
 from ssah_tf.models.occlusion import cells_to_pixels, choose_cells, occlude
 from ssah_tf.models.rotation import offsets, sampled
 
@@ -115,18 +115,20 @@ class HardestOf(SSAH):
         self.tries = tries
         self.guard = guard
 
-    def hard_samples(self, images, teacher_codes, labels, columns, seed, update_anet=True):
+    def hard_samples(self, images, teacher_codes, labels, seed, update_anet=True):
         """See `SSAH.hard_samples`; `recognised` is the share of tries that the teacher knows."""
         seeds = [seed, *tf.unstack(tf.random.split(seed, self.tries))[1:]]
         looks = tf.stack([self.deformer.deform(images, s) for s in seeds], axis=1)
         posterior = partial(
             self.supervised_loss.posterior,
-            support=labelled_rows(teacher_codes, columns),
+            support=teacher_codes.labelled,
             support_labels=labels,
         )
         codes = self.teacher(tf.reshape(looks, [-1, *images.shape[1:]]))  # (rows * tries, K)
         found = tf.reshape(posterior(codes), [-1, self.tries, labels.shape[1]])
-        targets, allowed = classes_of(posterior(teacher_codes), labels, columns)
+        targets, allowed = classes_of(
+            labels[:: self.labelled_every], posterior(teacher_codes.unlabelled)
+        )
         scores = -tf.reduce_sum(targets[:, None] * tf.math.log(found + 1e-8), axis=2)
         recognised = tf.gather(allowed, tf.argmax(found, axis=2), axis=1, batch_dims=1)
         rho = tf.convert_to_tensor(self.pace.rho) if self.guard else 1.0
@@ -136,29 +138,25 @@ class HardestOf(SSAH):
         return tf.gather(looks, chosen, axis=1, batch_dims=1), {"recognised": share}
 
 
-def classes_of(
-    posterior: tf.Tensor, labels: tf.Tensor, columns: int
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """What each image of a batch is: by its labels, or by the teacher.
+def classes_of(labels: tf.Tensor, posterior: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """What each image is: by its labels, or by the teacher.
 
     Args:
-        posterior: The teacher's of the images as they are, `(batch * columns, classes)`.
         labels: Of the labelled images, `(batch, classes)`.
-        columns: 1 + unlabelled images for each labelled one.
+        posterior: The teacher's of the others as they are, `(batch * ratio, classes)`.
 
     Returns:
-        Distributions over the classes, float `(batch * columns, classes)`, and which classes an
-        image may be taken for, bool of the same shape.
+        Distributions over the classes, float `(rows, classes)` in the order of
+        `SSAH.deformed_images`, and which classes an image may be taken for, bool of that shape.
     """
     share = labels / tf.maximum(tf.reduce_sum(labels, axis=1, keepdims=True), 1)
     best = tf.one_hot(tf.argmax(posterior, axis=1), labels.shape[1], on_value=True, off_value=False)
 
-    def with_labelled(of_labels, of_teacher):
-        grouped = tf.reshape(of_teacher, [-1, columns, labels.shape[1]])
-        both = tf.concat([of_labels[:, None], grouped[:, 1:]], axis=1)
-        return tf.reshape(both, [-1, labels.shape[1]])
+    def together(of_labelled, of_others):
+        rows = tf.concat([of_labelled[:, None], in_rows(of_others, of_labelled)], axis=1)
+        return tf.reshape(rows, [-1, labels.shape[1]])
 
-    return with_labelled(share, posterior), with_labelled(labels > 0, best)
+    return together(share, posterior), together(labels > 0, best)
 
 
 def quantile_of_eligible(scores: tf.Tensor, eligible: tf.Tensor, quantile) -> tf.Tensor:
@@ -201,19 +199,19 @@ class Perturbed(SSAH):
         self.strength = strength
         self.virtual = virtual
 
-    def hashing_loss(self, images, hard, teacher_codes, labels, columns, seed):
+    def hashing_loss(self, images, hard, teacher_codes, labels, seed):
         """See `SSAH.hashing_loss`; the term is `local`."""
-        loss, terms = super().hashing_loss(images, hard, teacher_codes, labels, columns, seed)
-        if hard is None or columns == 1:
+        loss, terms = super().hashing_loss(images, hard, teacher_codes, labels, seed)
+        clean = images.unlabelled
+        if hard is None or clean is None:
             return loss, terms
         posterior = partial(
             self.supervised_loss.posterior,
-            support=labelled_rows(teacher_codes, columns),
+            support=teacher_codes.labelled,
             support_labels=labels,
         )
-        clean = unlabelled_rows(images, columns)
         moved = clean + self.perturbation(clean, posterior, tf.random.split(seed, 3)[2])
-        targets = posterior(unlabelled_rows(teacher_codes, columns))
+        targets = posterior(teacher_codes.unlabelled)
         found = posterior(self.hnet(moved, training=True))
         terms["local"] = tf.reduce_mean(divergence(targets, found)) / replica_count()
         return loss + self.consistency_weight * self.ramp() * terms["local"], terms
@@ -459,10 +457,13 @@ FREEMATCH = (
     "pseudo_labels.kind=adaptive",
     "pseudo_labels.align=true",
 )
+#: The full method with less work in a joint step; a question of time, not of a line.
+QUICK = ("adversary.update_every=8", "adversary.labelled_every=4")
 ROWS = {
     CONTROL: Row("", RANDOM),
     "learned": Row(""),
     "freematch": Row("", FREEMATCH),
+    "learned-quick": Row("quick", QUICK, control="learned"),
     "random-own": Row("1", RANDOM, OwnStatistics),
     "learned-own": Row("1", (), OwnStatistics, "learned"),
     "hardest": Row("2", (*RANDOM, "pace.start=0.5", "pace.end=1.0"), HardestOf),

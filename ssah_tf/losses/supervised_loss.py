@@ -13,7 +13,12 @@ class SupervisedLoss(keras.layers.Layer):
 
     To add a loss, subclass this (or `PairLoss`), register it for saving, and name it in
     `ssah_tf.losses.SUPERVISED_LOSSES`; the game needs no change.
+
+    Attributes:
+        uses_support: Whether `posterior` looks at the codes of labelled images.
     """
+
+    uses_support = True
 
     def build(self, anchors_shape, anchor_labels_shape, others_shape=None, other_labels_shape=None):
         """Create the weights of the loss, if it has any.

@@ -17,6 +17,8 @@ class TargetLoss(SupervisedLoss):
         seed: Seed of the choice of targets.
     """
 
+    uses_support = False
+
     def __init__(self, scale: float = 10.0, seed: int = 0, **kwargs):
         super().__init__(**kwargs)
         if scale <= 0:
@@ -73,10 +75,10 @@ class TargetLoss(SupervisedLoss):
 
     def call(self, anchors, anchor_labels, others, other_labels):
         """Mean over both kinds of codes. See `SupervisedLoss.call`."""
-        loss = self.sample_losses(anchors, anchor_labels)
+        loss = tf.reduce_mean(self.sample_losses(anchors, anchor_labels))
         if others is not anchors:
-            loss = (loss + self.sample_losses(others, other_labels)) / 2
-        return tf.reduce_mean(loss) / replica_count()
+            loss = (loss + tf.reduce_mean(self.sample_losses(others, other_labels))) / 2
+        return loss / replica_count()
 
     def get_config(self):
         """Arguments that make an equal loss."""

@@ -1,6 +1,7 @@
 """SSAH: the min-max game between A-Net, which makes hard samples, and H-Net, which hashes them."""
 
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
@@ -23,6 +24,18 @@ from ssah_tf.models.staged_model import StagedModel
 from ssah_tf.models.strong_view import StrongView
 
 
+class Parts(NamedTuple):
+    """Images of a batch, or what belongs to them.
+
+    Attributes:
+        labelled: Of labelled images, `(batch, ...)`.
+        unlabelled: Of the others, `(batch * ratio, ...)`, or `None` if there are none.
+    """
+
+    labelled: tf.Tensor
+    unlabelled: tf.Tensor | None
+
+
 @keras.saving.register_keras_serializable(package="ssah_tf")
 class SSAH(StagedModel):
     """H-Net and its adversary, with the two steps of the game in `train_step`.
@@ -35,6 +48,7 @@ class SSAH(StagedModel):
         L = L_S(u, u) + hard [L_S(u^, u^) + L_S(u, u^)] / 2 + consistency L_C
             + quantisation L_Q + balance L_B
 
+    u^ are hard samples of every `labelled_every`-th labelled image, and of all others.
     Hard samples are constants in step 2. Images without a label take part in the joint stage: in
     the adversary's own pairs, and in the consistency, whose teacher is the moving average of
     H-Net's weights and gives them pseudo-labels.
@@ -55,6 +69,8 @@ class SSAH(StagedModel):
         strong_view: Augmentation of the hard samples before H-Net's step; none by default.
         ramp_steps: Joint steps in which the consistency rises from 0 to its weight.
         update_every: Joint steps from one update of A-Net to the next, 1 or more.
+        labelled_every: Of so many labelled images the first gets a hard sample, 1 or more. The
+            batch of a device must be a multiple of it.
         seed: Seed of all randomness in the game.
     """
 
@@ -77,6 +93,7 @@ class SSAH(StagedModel):
         strong_view: StrongView | None = None,
         ramp_steps: int = 0,
         update_every: int = 1,
+        labelled_every: int = 1,
         seed: int = 0,
         **kwargs,
     ):
@@ -95,6 +112,7 @@ class SSAH(StagedModel):
         self.strong_view = strong_view
         self.ramp_steps = ramp_steps
         self.update_every = update_every
+        self.labelled_every = labelled_every
         self.seed = seed
 
     def build(self, input_shape):
@@ -157,9 +175,7 @@ class SSAH(StagedModel):
             The terms over the global batch, by name, and the rho that they had.
         """
         labels = tf.cast(batch["labels"], self.compute_dtype)
-        columns = batch["images"].shape[1]
-        images = tf.cast(batch["images"], self.compute_dtype)
-        images = tf.reshape(images, [-1, *images.shape[2:]])  # (B * columns, S, S, 3)
+        images = in_parts(tf.cast(batch["images"], self.compute_dtype))
         step = tf.convert_to_tensor(self.hnet_optimizer.iterations)
         if self.stage == "anet_warmup":  # H-Net is not trained, so its own count does not rise
             step = -1 - tf.convert_to_tensor(self.anet_optimizer.iterations)
@@ -168,13 +184,13 @@ class SSAH(StagedModel):
         terms: dict[str, tf.Tensor] = {}
         hard = teacher_codes = None
         if self.stage != "hnet_warmup" and self.deformer is not None:
-            teacher_codes = tf.stop_gradient(self.teacher(images))  # (B * columns, K)
+            teacher_codes = self.teacher_codes(images)
             hard, terms = self.hard_samples(
-                images, teacher_codes, labels, columns, seed, update_anet
+                self.deformed_images(images), teacher_codes, labels, seed, update_anet
             )
             hard = tf.stop_gradient(hard)
         if self.stage != "anet_warmup":
-            terms |= self.hashing_step(images, hard, teacher_codes, labels, columns, seed)
+            terms |= self.hashing_step(images, hard, teacher_codes, labels, seed)
         whole = tf.unstack(sum_over_replicas(tf.stack(list(terms.values()))))
         terms = dict(zip(terms, whole, strict=True)) | {"rho": tf.convert_to_tensor(self.pace.rho)}
         if self.stage == "joint" and hard is not None:
@@ -196,22 +212,49 @@ class SSAH(StagedModel):
         )
         return codes
 
+    def teacher_codes(self, images: Parts) -> Parts:
+        """The teacher's codes, `(images, bits)`, without a gradient.
+
+        Those of labelled images only if the posterior of the loss asks for them; none otherwise.
+        """
+        labelled, unlabelled = images
+        if unlabelled is None:
+            return Parts(tf.zeros([0, self.hnet.bits]), None)
+        if not self.supervised_loss.uses_support:
+            codes = tf.stop_gradient(self.teacher(unlabelled))
+            return Parts(codes[:0], codes)
+        codes = tf.stop_gradient(self.teacher(tf.concat([labelled, unlabelled], axis=0)))
+        count = tf.shape(labelled)[0]
+        return Parts(codes[:count], codes[count:])
+
+    def deformed_images(self, images: Parts) -> tf.Tensor:
+        """Images that get a hard sample, in rows: a labelled one, then the others up to the next.
+
+        In this order each device has the rows that it has on one device, and so the same random
+        numbers. `like` takes them apart.
+        """
+        labelled = images.labelled[:: self.labelled_every]
+        if images.unlabelled is None:
+            return labelled
+        return tf.reshape(
+            tf.concat([labelled[:, None], in_rows(images.unlabelled, labelled)], axis=1),
+            [-1, *labelled.shape[1:]],
+        )
+
     def hard_samples(
         self,
         images: tf.Tensor,
-        teacher_codes: tf.Tensor,
+        teacher_codes: Parts,
         labels: tf.Tensor,
-        columns: int,
         seed: tf.Tensor,
         update_anet: bool = True,
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        """Hard samples of all images; what is learnt of the deformation makes its step.
+        """Hard samples; what is learnt of the deformation makes its step.
 
         Args:
-            images: float32 `(batch * columns, size, size, 3)`.
-            teacher_codes: The teacher's codes of the images, `(batch * columns, bits)`.
-            labels: float32 `(batch, classes)`.
-            columns: 1 + unlabelled images for each labelled one.
+            images: See `deformed_images`; float32 `(rows, size, size, 3)`.
+            teacher_codes: The teacher's codes.
+            labels: Of all labelled images, float32 `(batch, classes)`.
             seed: int32 `(2,)`, of the deformation.
             update_anet: See `train_step`.
 
@@ -221,18 +264,18 @@ class SSAH(StagedModel):
         assert self.deformer is not None
         if not (self.has_adversary and update_anet):
             return self.deformer.deform(images, seed, training=True), {}
-        hard, loss = self.adversary_step(images, teacher_codes, labels, columns, seed)
+        hard, loss = self.adversary_step(images, teacher_codes, labels, seed)
         return hard, {"adversary": loss}
 
     def hard_codes(self, hard: tf.Tensor) -> tf.Tensor:
-        """H-Net's codes of hard samples as the adversary sees them, `(batch * columns, bits)`."""
+        """H-Net's codes of hard samples as the adversary sees them, `(rows, bits)`."""
         return self.hnet(hard, training=False)
 
     def training_codes(self, images: tf.Tensor, hard: tf.Tensor | None) -> tf.Tensor:
         """H-Net's codes of labelled images, then of hard samples, if any, as one batch.
 
         Returns:
-            float32 `(batch, bits)`, or `(batch + batch * columns, bits)`.
+            float32 `(batch, bits)`, or `(batch + rows, bits)`.
         """
         seen = images if hard is None else tf.concat([images, hard], axis=0)
         return self.hnet(seen, training=True)
@@ -240,16 +283,15 @@ class SSAH(StagedModel):
     def adversary_step(
         self,
         images: tf.Tensor,
-        teacher_codes: tf.Tensor,
+        teacher_codes: Parts,
         labels: tf.Tensor,
-        columns: int,
         seed: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Step 1: make A-Net's hard samples harder for the present H-Net.
 
         Returns:
-            The hard samples, `(batch * columns, size, size, 3)`, and this replica's share of the
-            adversarial loss.
+            The hard samples, of the shape of `images`, and this replica's share of the adversarial
+            loss.
         """
         rho, deformer = tf.convert_to_tensor(self.pace.rho), self.deformer
         assert deformer is not None  # see `has_adversary`
@@ -257,10 +299,10 @@ class SSAH(StagedModel):
             tape.watch([v.value for v in deformer.trainable_variables])
             hard = deformer.deform(images, seed, training=True)
             u_hard = self.hard_codes(hard)
-            loss = adversarial_loss(labelled_rows(u_hard, columns), labels, rho)
-            if columns > 1:
-                clean, deformed = (unlabelled_rows(u, columns) for u in (teacher_codes, u_hard))
-                loss += own_pair_adversarial_loss(clean, deformed, rho)
+            of_labelled, of_unlabelled = like(u_hard, teacher_codes.unlabelled)
+            loss = adversarial_loss(of_labelled, labels[:: self.labelled_every], rho)
+            if teacher_codes.unlabelled is not None:
+                loss += own_pair_adversarial_loss(teacher_codes.unlabelled, of_unlabelled, rho)
         variables = deformer.trainable_variables
         gradients = tape.gradient(loss, [v.value for v in variables])
         self.anet_optimizer.apply_gradients(zip(gradients, variables, strict=True))
@@ -268,21 +310,19 @@ class SSAH(StagedModel):
 
     def hashing_step(
         self,
-        images: tf.Tensor,
+        images: Parts,
         hard: tf.Tensor | None,
-        teacher_codes: tf.Tensor | None,
+        teacher_codes: Parts | None,
         labels: tf.Tensor,
-        columns: int,
         seed: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
-        """Step 2: update H-Net on labelled images and on the hard samples of all images.
+        """Step 2: update H-Net on labelled images and on hard samples.
 
         Args:
-            images: float32 `(batch * columns, size, size, 3)`.
-            hard: Their hard samples, or `None`: then the labelled images are all.
-            teacher_codes: The teacher's codes of the images, `(batch * columns, bits)`, or `None`.
-            labels: float32 `(batch, classes)`.
-            columns: 1 + unlabelled images for each labelled one.
+            images: float32 `(rows, size, size, 3)`.
+            hard: Hard samples of `deformed_images`, or `None`: then the labelled images are all.
+            teacher_codes: The teacher's codes, or `None` if there is no hard sample.
+            labels: Of the labelled images, float32 `(batch, classes)`.
             seed: int32 `(2,)`, of contrast and brightness.
 
         Returns:
@@ -290,18 +330,17 @@ class SSAH(StagedModel):
         """
         variables = self.hnet.trainable_variables
         with tf.GradientTape() as tape:
-            loss, terms = self.hashing_loss(images, hard, teacher_codes, labels, columns, seed)
+            loss, terms = self.hashing_loss(images, hard, teacher_codes, labels, seed)
         gradients = tape.gradient(loss, [v.value for v in variables])
         self.hnet_optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return {"loss": loss, **terms}
 
     def hashing_loss(
         self,
-        images: tf.Tensor,
+        images: Parts,
         hard: tf.Tensor | None,
-        teacher_codes: tf.Tensor | None,
+        teacher_codes: Parts | None,
         labels: tf.Tensor,
-        columns: int,
         seed: tf.Tensor,
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """What step 2 minimises, and its terms by name: this replica's shares.
@@ -311,44 +350,41 @@ class SSAH(StagedModel):
             hard: Hard samples or `None`.
             teacher_codes: The teacher's codes or `None`.
             labels: Of the labelled images.
-            columns: 1 + unlabelled images for each labelled one.
             seed: Of contrast and brightness.
         """
         terms = {}
         of_clean, of_hard = tf.unstack(tf.random.split(seed, 2))
         change = (self.contrast, self.brightness)
-        clean = random_brightness_contrast(labelled_rows(images, columns), of_clean, *change)
+        clean = random_brightness_contrast(images.labelled, of_clean, *change)
         if hard is not None:
             if self.strong_view is not None:
                 hard = self.strong_view(hard)
             hard = random_brightness_contrast(hard, of_hard, *change)
         codes = self.training_codes(clean, hard)
         batch = tf.shape(labels)[0]
-        u, v = codes[:batch], codes[batch:]  # (B, K), (B * columns, K)
+        u, v = codes[:batch], codes[batch:]
         terms["supervised"] = self.supervised_loss(u, labels, u, labels)
         terms["quantisation"] = quantisation_loss(codes)
         terms["balance"] = bit_balance_loss(codes)
         loss = terms["supervised"] + self.quantisation_weight * terms["quantisation"]
         loss += self.balance_weight * terms["balance"]
-        if hard is not None:
-            v_labelled = labelled_rows(v, columns)
-            terms["hard"] = (
-                self.supervised_loss(v_labelled, labels, v_labelled, labels)
-                + self.supervised_loss(u, labels, v_labelled, labels)
-            ) / 2
-            loss += self.hard_weight * terms["hard"]
-        if hard is not None and columns > 1:
-            targets, trust = self.pseudo_labels(
-                self.supervised_loss.posterior(
-                    unlabelled_rows(teacher_codes, columns),
-                    labelled_rows(teacher_codes, columns),
-                    labels,
-                ),
-                labels,
+        if teacher_codes is None:
+            return loss, terms
+        v_labelled, v_unlabelled = like(v, teacher_codes.unlabelled)
+        known = labels[:: self.labelled_every]
+        terms["hard"] = (
+            self.supervised_loss(v_labelled, known, v_labelled, known)
+            + self.supervised_loss(u, labels, v_labelled, known)
+        ) / 2
+        loss += self.hard_weight * terms["hard"]
+        if teacher_codes.unlabelled is not None:
+            posterior = self.supervised_loss.posterior(
+                teacher_codes.unlabelled, teacher_codes.labelled, labels
             )
+            targets, trust = self.pseudo_labels(posterior, labels)
             terms["trusted"] = tf.reduce_mean(trust) / replica_count()
             terms["consistency"] = consistency_loss(
-                self.supervised_loss, unlabelled_rows(v, columns), u, targets, trust, labels
+                self.supervised_loss, v_unlabelled, u, targets, trust, labels
             )
             loss += self.consistency_weight * self.ramp() * terms["consistency"]
         return loss, terms
@@ -404,6 +440,7 @@ class SSAH(StagedModel):
             "strong_view": None if self.strong_view is None else serialize(self.strong_view),
             "ramp_steps": self.ramp_steps,
             "update_every": self.update_every,
+            "labelled_every": self.labelled_every,
             "seed": self.seed,
         }
 
@@ -443,12 +480,22 @@ def build_optimizer(optimizer, variables) -> None:
     optimizer.build(variables)
 
 
-def labelled_rows(rows: tf.Tensor, columns: int) -> tf.Tensor:
-    """The labelled images of a batch, `(batch * columns, ...) -> (batch, ...)`."""
-    return rows[::columns]
+def in_parts(rows: tf.Tensor) -> Parts:
+    """Images in rows of `(batch, 1 + ratio, size, size, 3)`, the first of each row labelled."""
+    if rows.shape[1] == 1:
+        return Parts(rows[:, 0], None)
+    return Parts(rows[:, 0], tf.reshape(rows[:, 1:], [-1, *rows.shape[2:]]))
 
 
-def unlabelled_rows(rows: tf.Tensor, columns: int) -> tf.Tensor:
-    """The others, `(batch * columns, ...) -> (batch * (columns - 1), ...)`."""
-    grouped = tf.reshape(rows, [-1, columns, *rows.shape[1:]])
-    return tf.reshape(grouped[:, 1:], [-1, *rows.shape[1:]])
+def in_rows(unlabelled: tf.Tensor, labelled: tf.Tensor) -> tf.Tensor:
+    """Rows of unlabelled images, in equal parts behind each labelled one, `(labelled, n, ...)`."""
+    return tf.reshape(unlabelled, [tf.shape(labelled)[0], -1, *unlabelled.shape[1:]])
+
+
+def like(rows: tf.Tensor, unlabelled: tf.Tensor | None) -> Parts:
+    """Rows in the order of `SSAH.deformed_images`, taken apart."""
+    if unlabelled is None:
+        return Parts(rows, None)
+    count = tf.shape(rows)[0] - tf.shape(unlabelled)[0]
+    grouped = tf.reshape(rows, [count, -1, *rows.shape[1:]])
+    return Parts(grouped[:, 0], tf.reshape(grouped[:, 1:], [-1, *rows.shape[1:]]))

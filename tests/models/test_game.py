@@ -8,7 +8,7 @@ from ssah_tf.data.pipeline import training_batches
 from ssah_tf.losses import SUPERVISED_LOSSES, Likelihood
 from ssah_tf.models import SSAH, ANet, CompetencePace, HNet, RandomDeformation, SchedulePace
 from ssah_tf.models.backbones import ConvNet
-from ssah_tf.models.game import labelled_rows, unlabelled_rows
+from ssah_tf.models.game import Parts, in_parts, like
 from ssah_tf.models.precision import default_policy
 
 CLASSES, SIZE, BATCH = 10, 28, 8
@@ -93,10 +93,62 @@ def largest_change(before, variables):
 
 
 def test_rows_of_a_batch():
-    """Three rows of a labelled image and two others: 0 1 2 | 3 4 5 | 6 7 8."""
-    rows = tf.reshape(tf.range(9), [9, 1])
-    np.testing.assert_array_equal(labelled_rows(rows, 3)[:, 0], [0, 3, 6])
-    np.testing.assert_array_equal(unlabelled_rows(rows, 3)[:, 0], [1, 2, 4, 5, 7, 8])
+    """Four rows of a labelled image and two others: 0 1 2 | 3 4 5 | 6 7 8 | 9 10 11."""
+    images = in_parts(tf.reshape(tf.range(12), [4, 3, 1, 1, 1]))
+    others = [1, 2, 4, 5, 7, 8, 10, 11]
+    assert tf.reshape(images.labelled, [-1]).numpy().tolist() == [0, 3, 6, 9]
+    assert tf.reshape(images.unlabelled, [-1]).numpy().tolist() == others
+    for every, expected in (
+        (1, list(range(12))),
+        (2, [0, 1, 2, 4, 5, 6, 7, 8, 10, 11]),
+        (4, [0, *others]),
+    ):
+        game = make_game("none", labelled_every=every)
+        rows = game.deformed_images(images)
+        assert tf.reshape(rows, [-1]).numpy().tolist() == expected
+        apart = like(rows, images.unlabelled)
+        np.testing.assert_array_equal(apart.labelled, images.labelled[::every])
+        np.testing.assert_array_equal(apart.unlabelled, images.unlabelled)
+        alone = game.deformed_images(Parts(images.labelled, None))
+        np.testing.assert_array_equal(alone, images.labelled[::every])
+
+
+@pytest.mark.parametrize("loss", ["orthohash", "likelihood"])
+@pytest.mark.parametrize("ratio", [0, 2])
+def test_hard_samples_of_every_second_labelled_image(loss, ratio, eager):
+    """By hand: the terms of a joint step are those of the images that were deformed."""
+    game = make_game(loss=loss, labelled_every=2, contrast=0.0, brightness=0.0)
+    seen = []
+    of_hard = game.training_codes
+
+    def watched(images, hard):
+        codes = of_hard(images, hard)
+        seen.append((images, hard, codes))
+        return codes
+
+    game.training_codes = watched
+    (batch,) = batches(1, ratio=ratio)
+    game.begin("joint")
+    terms = game.train_step(batch)
+    (images, hard, codes), labels = seen[0], batch["labels"]
+    assert len(images) == BATCH
+    assert len(hard) == BATCH // 2 + BATCH * ratio
+    np.testing.assert_array_equal(images, tf.cast(batch["images"][:, 0], tf.float32))
+    u, v = codes[:BATCH], codes[BATCH:]
+    v = v[:: 1 + 2 * ratio]
+    expected = game.supervised_loss(v, labels[::2], v, labels[::2])
+    expected += game.supervised_loss(u, labels, v, labels[::2])
+    np.testing.assert_allclose(terms["hard"], expected / 2, rtol=1e-5)
+
+
+def test_a_posterior_without_support_needs_no_codes_of_labelled_images(eager):
+    images = in_parts(next(iter(batches(1)))["images"])
+    with_support, without = (
+        make_game(loss=loss, ema=True).teacher_codes(images) for loss in ("likelihood", "orthohash")
+    )
+    assert len(with_support.labelled) == BATCH
+    assert len(without.labelled) == 0
+    assert len(without.unlabelled) == BATCH
 
 
 def test_each_stage_updates_its_own_network(eager):
@@ -273,7 +325,7 @@ def test_two_devices_equal_one(mirrored):
     def make():
         pace = CompetencePace(wait=1, mastery=1.0, increment=0.2)
         # The steeper the loss, the faster rounding errors grow.
-        return make_game(ema=True, pace=pace, rate=3e-4)
+        return make_game(ema=True, pace=pace, rate=3e-4, labelled_every=2)
 
     one = make()
     before = snapshot(one.hnet.trainable_variables)
