@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -155,8 +155,6 @@ def make(run: Run, images: ImageSet | None, folder: Path, wanted: Wanted) -> dic
                 floats=wanted.logits,
             )
         write_variants(encode, making, wanted)
-        if recipe.train.cached_features:
-            arrays_of(hnet, size).write(making / HASH_LAYER)
         about["preprocessing"] = asked(hnet, size)
         pictures = Pictures(run, images)
         pixels, sources = compared_on(run, pictures)
@@ -165,6 +163,8 @@ def make(run: Run, images: ImageSet | None, folder: Path, wanted: Wanted) -> dic
         some = slice(TRAVELLING)
         margin = rounding(Encoder.load(making).logits(pixels[some]), logits[0][some])
         found = compare(making, pixels, expected, decided(*logits, margin=margin))
+        if recipe.train.cached_features:
+            replace(arrays_of(hnet, size), margin=margin).write(making / HASH_LAYER)
         if not in_onnx(hnet):
             write_warmup(making / "saved_model" / "1", pixels, bool(hnet.appearance_bits))
         if wanted.int8:

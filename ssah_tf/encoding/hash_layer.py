@@ -15,6 +15,7 @@ from ssah_tf.system.reading import read_arrays
 from ssah_tf.system.text import printable
 
 #: A bit whose logit is nearer to 0 than this hangs on rounding; logits have a deviation of about 1.
+#: An export of a very deep network has a margin of its own.
 UNDECIDED = 1e-4
 #: File beside `encoder.onnx`, in exports of encoders with a frozen backbone.
 NAME = "hash_layer.npz"
@@ -37,6 +38,7 @@ class HashLayer:
         beta: float32 `(K,)`.
         appearance_kernel: V, float32 `(d, A)`; A is 0 if there is no such code.
         appearance_bias: float32 `(A,)`.
+        margin: How near to 0 a logit is whose bit hangs on rounding.
     """
 
     key: str
@@ -47,6 +49,7 @@ class HashLayer:
     beta: Floats
     appearance_kernel: Floats
     appearance_bias: Floats
+    margin: float = UNDECIDED
 
     @classmethod
     def read(cls, path: Path) -> "HashLayer":
@@ -57,8 +60,9 @@ class HashLayer:
         """
         try:
             arrays = read_arrays(path)
-            floats = (arrays[field.name] for field in fields(cls)[2:])
-            layer = cls(str(arrays["key"]), str(arrays["model_id"]), *floats)
+            floats = (arrays[field.name] for field in fields(cls)[2:-1])
+            margin = float(arrays.get("margin", UNDECIDED))  # older versions wrote none
+            layer = cls(str(arrays["key"]), str(arrays["model_id"]), *floats, margin)
             if not layer.whole():
                 raise ValueError("its arrays do not fit each other")
         except FileNotFoundError:
@@ -107,7 +111,7 @@ class HashLayer:
         logits = (features @ self.kernel - self.mean) * self.scale + self.beta
         seen = features @ self.appearance_kernel + self.appearance_bias
         codes = [np.packbits(part >= 0, axis=1) for part in (logits, seen)]
-        sure = (np.abs(np.concatenate([logits, seen], axis=1)) > UNDECIDED).all(axis=1)
+        sure = (np.abs(np.concatenate([logits, seen], axis=1)) > self.margin).all(axis=1)
         return np.concatenate(codes, axis=1), np.asarray(sure, bool)
 
 

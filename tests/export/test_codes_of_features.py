@@ -123,3 +123,15 @@ def test_logits_by_hand_and_bits_that_hang_on_rounding():
     codes, sure = layer(-1).full_codes(features)
     assert (codes.tolist(), sure.tolist()) == ([[0b1000_0000, 0b1000_0000]], [True])
     assert layer(UNDECIDED / 2).full_codes(features)[1].tolist() == [False]
+    assert replace(layer(1), margin=0.6).full_codes(features)[1].tolist() == [False]  # of 0.5
+
+
+def test_margin_goes_with_the_file_and_older_files_have_none(made, tmp_path):
+    layer = HashLayer.read(made / "export" / NAME)
+    assert layer.margin == UNDECIDED
+    replace(layer, margin=0.25).write(tmp_path / NAME)
+    assert HashLayer.read(tmp_path / NAME).margin == 0.25
+    with np.load(tmp_path / NAME) as arrays:
+        older = {name: value for name, value in arrays.items() if name != "margin"}
+    np.savez(tmp_path / NAME, **older)
+    assert HashLayer.read(tmp_path / NAME).margin == UNDECIDED
