@@ -60,9 +60,9 @@ class HashLayer:
         """
         try:
             arrays = read_arrays(path)
-            floats = (arrays[field.name] for field in fields(cls)[2:-1])
+            floats = {field.name: arrays[field.name] for field in fields(cls)[2:-1]}
             margin = float(arrays.get("margin", UNDECIDED))  # older versions wrote none
-            layer = cls(str(arrays["key"]), str(arrays["model_id"]), *floats, margin)
+            layer = cls(str(arrays["key"]), str(arrays["model_id"]), **floats, margin=margin)
             if not layer.whole():
                 raise ValueError("its arrays do not fit each other")
         except FileNotFoundError:
