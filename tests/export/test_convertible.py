@@ -94,3 +94,13 @@ def test_too_small_images_are_refused_with_the_smallest_size():
     changes = ("model.backbone=keras", "model.options.network=Xception", "data.image_size=64")
     with pytest.raises(RecipeError, match=r"at 64 px.*Input size must be at least 71x71"):
         check_convertible(load_recipe("frozen", changes))
+
+
+def test_a_network_that_amplifies_rounding_is_not_refused(monkeypatch):
+    """The same features but for rounding, times so much that rounding is all there is to see."""
+
+    class Amplified(keras.layers.Layer):
+        def call(self, x):
+            return tf.sin(1e7 * x)
+
+    check_convertible(recipe_of(monkeypatch, Amplified(name="amplified")))
