@@ -94,23 +94,23 @@ def place_among_workers() -> tuple[int, int]:
         ) from None
 
 
-def check_shares(strategy: tf.distribute.Strategy, batch: int, labelled_every: int = 1) -> None:
+def check_shares(strategy: tf.distribute.Strategy, batch: int, clean_every: int = 1) -> None:
     """Refuse a batch that the devices cannot share evenly.
 
     Args:
         strategy: Over the devices.
         batch: Labelled images over all devices.
-        labelled_every: Of so many labelled images of a device one gets a hard sample.
+        clean_every: Of so many labelled images of a device one is seen as it is.
 
     Raises:
-        RunError: They cannot, or a device's share is no multiple of `labelled_every`.
+        RunError: They cannot, or a device's share is no multiple of `clean_every`.
     """
     devices = strategy.num_replicas_in_sync
     if batch % devices:
         raise RunError(f"train.batch {batch} cannot be shared evenly by {devices} devices")
-    if batch // devices % labelled_every:
+    if batch // devices % clean_every:
         raise RunError(
-            f"adversary.labelled_every {labelled_every} does not divide the {batch // devices} "
+            f"adversary.clean_every {clean_every} does not divide the {batch // devices} "
             "labelled images that a device has of train.batch"
         )
 

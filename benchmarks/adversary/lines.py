@@ -127,7 +127,7 @@ class HardestOf(SSAH):
         codes = self.teacher(tf.reshape(looks, [-1, *images.shape[1:]]))  # (rows * tries, K)
         found = tf.reshape(posterior(codes), [-1, self.tries, labels.shape[1]])
         targets, allowed = classes_of(
-            labels[:: self.labelled_every], posterior(teacher_codes.unlabelled)
+            labels, posterior(teacher_codes.unlabelled)
         )
         scores = -tf.reduce_sum(targets[:, None] * tf.math.log(found + 1e-8), axis=2)
         recognised = tf.gather(allowed, tf.argmax(found, axis=2), axis=1, batch_dims=1)
@@ -458,7 +458,7 @@ FREEMATCH = (
     "pseudo_labels.align=true",
 )
 #: The full method with less work in a joint step; a question of time, not of a line.
-QUICK = ("adversary.update_every=8", "adversary.labelled_every=4")
+QUICK = ("adversary.update_every=8", "adversary.clean_every=4")
 ROWS = {
     CONTROL: Row("", RANDOM),
     "learned": Row(""),

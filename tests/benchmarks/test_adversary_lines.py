@@ -167,7 +167,6 @@ def test_hardest_that_the_teacher_recognises(lines, guard, rho, chosen):
     game = SimpleNamespace(
         tries=3,
         guard=guard,
-        labelled_every=1,
         pace=SimpleNamespace(rho=tf.constant(rho)),
         deformer=SimpleNamespace(
             deform=lambda images, seed: tf.fill(tf.shape(images), float(next(levels)))

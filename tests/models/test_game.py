@@ -98,46 +98,45 @@ def test_rows_of_a_batch():
     others = [1, 2, 4, 5, 7, 8, 10, 11]
     assert tf.reshape(images.labelled, [-1]).numpy().tolist() == [0, 3, 6, 9]
     assert tf.reshape(images.unlabelled, [-1]).numpy().tolist() == others
-    for every, expected in (
-        (1, list(range(12))),
-        (2, [0, 1, 2, 4, 5, 6, 7, 8, 10, 11]),
-        (4, [0, *others]),
-    ):
-        game = make_game("none", labelled_every=every)
-        rows = game.deformed_images(images)
-        assert tf.reshape(rows, [-1]).numpy().tolist() == expected
-        apart = like(rows, images.unlabelled)
-        np.testing.assert_array_equal(apart.labelled, images.labelled[::every])
-        np.testing.assert_array_equal(apart.unlabelled, images.unlabelled)
-        alone = game.deformed_images(Parts(images.labelled, None))
-        np.testing.assert_array_equal(alone, images.labelled[::every])
+    game = make_game("none")
+    rows = game.deformed_images(images)
+    assert tf.reshape(rows, [-1]).numpy().tolist() == list(range(12))
+    apart = like(rows, images.unlabelled)
+    np.testing.assert_array_equal(apart.labelled, images.labelled)
+    np.testing.assert_array_equal(apart.unlabelled, images.unlabelled)
+    alone = game.deformed_images(Parts(images.labelled, None))
+    np.testing.assert_array_equal(alone, images.labelled)
 
 
 @pytest.mark.parametrize("loss", ["orthohash", "likelihood"])
 @pytest.mark.parametrize("ratio", [0, 2])
-def test_hard_samples_of_every_second_labelled_image(loss, ratio, eager):
-    """By hand: the terms of a joint step are those of the images that were deformed."""
-    game = make_game(loss=loss, labelled_every=2, contrast=0.0, brightness=0.0)
+def test_every_second_labelled_image_is_seen_as_it_is(loss, ratio, eager):
+    """By hand: terms of a joint step, whose codes are watched; a warm-up sees all images."""
+    game = make_game(loss=loss, clean_every=2, contrast=0.0, brightness=0.0)
     seen = []
-    of_hard = game.training_codes
+    codes_of = game.training_codes
 
     def watched(images, hard):
-        codes = of_hard(images, hard)
+        codes = codes_of(images, hard)
         seen.append((images, hard, codes))
         return codes
 
     game.training_codes = watched
     (batch,) = batches(1, ratio=ratio)
+    game.begin("hnet_warmup")
+    game.train_step(batch)
+    assert len(seen[0][0]) == BATCH
     game.begin("joint")
     terms = game.train_step(batch)
-    (images, hard, codes), labels = seen[0], batch["labels"]
-    assert len(images) == BATCH
-    assert len(hard) == BATCH // 2 + BATCH * ratio
-    np.testing.assert_array_equal(images, tf.cast(batch["images"][:, 0], tf.float32))
-    u, v = codes[:BATCH], codes[BATCH:]
-    v = v[:: 1 + 2 * ratio]
-    expected = game.supervised_loss(v, labels[::2], v, labels[::2])
-    expected += game.supervised_loss(u, labels, v, labels[::2])
+    (images, hard, codes), labels = seen[1], batch["labels"]
+    assert len(hard) == BATCH * (1 + ratio)
+    np.testing.assert_array_equal(images, tf.cast(batch["images"][::2, 0], tf.float32))
+    u, v = codes[: BATCH // 2], codes[BATCH // 2 :: 1 + ratio]
+    np.testing.assert_allclose(
+        terms["supervised"], game.supervised_loss(u, labels[::2], u, labels[::2]), rtol=1e-5
+    )
+    expected = game.supervised_loss(v, labels, v, labels)
+    expected += game.supervised_loss(u, labels[::2], v, labels)
     np.testing.assert_allclose(terms["hard"], expected / 2, rtol=1e-5)
 
 
@@ -325,7 +324,7 @@ def test_two_devices_equal_one(mirrored):
     def make():
         pace = CompetencePace(wait=1, mastery=1.0, increment=0.2)
         # The steeper the loss, the faster rounding errors grow.
-        return make_game(ema=True, pace=pace, rate=3e-4, labelled_every=2)
+        return make_game(ema=True, pace=pace, rate=3e-4, clean_every=2)
 
     one = make()
     before = snapshot(one.hnet.trainable_variables)

@@ -311,7 +311,7 @@ def test_batch_that_two_devices_cannot_share(tmp_path):
         train(run, images, devices=2)
 
 
-def test_hard_samples_of_every_third_labelled_image_of_64(tmp_path):
-    run, images = begin(tmp_path / "run", "train.batch=64", "adversary.labelled_every=3")
-    with pytest.raises(RunError, match="labelled_every 3 does not divide the 64 labelled images"):
+def test_every_third_labelled_image_of_64(tmp_path):
+    run, images = begin(tmp_path / "run", "train.batch=64", "adversary.clean_every=3")
+    with pytest.raises(RunError, match="clean_every 3 does not divide the 64 labelled images"):
         train(run, images)
