@@ -126,9 +126,7 @@ class HardestOf(SSAH):
         )
         codes = self.teacher(tf.reshape(looks, [-1, *images.shape[1:]]))  # (rows * tries, K)
         found = tf.reshape(posterior(codes), [-1, self.tries, labels.shape[1]])
-        targets, allowed = classes_of(
-            labels, posterior(teacher_codes.unlabelled)
-        )
+        targets, allowed = classes_of(labels, posterior(teacher_codes.unlabelled))
         scores = -tf.reduce_sum(targets[:, None] * tf.math.log(found + 1e-8), axis=2)
         recognised = tf.gather(allowed, tf.argmax(found, axis=2), axis=1, batch_dims=1)
         rho = tf.convert_to_tensor(self.pace.rho) if self.guard else 1.0
