@@ -138,7 +138,6 @@ def assemble_game(
         pseudo_labels=build_pseudo_labels(recipe, labels),
         ramp_steps=round(recipe.loss.ramp * joint_steps),
         update_every=recipe.adversary.update_every,
-        clean_every=recipe.adversary.clean_every,
         seed=recipe.seed,
         **of_images,
     )

@@ -94,25 +94,15 @@ def place_among_workers() -> tuple[int, int]:
         ) from None
 
 
-def check_shares(strategy: tf.distribute.Strategy, batch: int, clean_every: int = 1) -> None:
+def check_shares(strategy: tf.distribute.Strategy, batch: int) -> None:
     """Refuse a batch that the devices cannot share evenly.
 
-    Args:
-        strategy: Over the devices.
-        batch: Labelled images over all devices.
-        clean_every: Of so many labelled images of a device one is seen as it is.
-
     Raises:
-        RunError: They cannot, or a device's share is no multiple of `clean_every`.
+        RunError: They cannot.
     """
     devices = strategy.num_replicas_in_sync
     if batch % devices:
         raise RunError(f"train.batch {batch} cannot be shared evenly by {devices} devices")
-    if batch // devices % clean_every:
-        raise RunError(
-            f"adversary.clean_every {clean_every} does not divide the {batch // devices} "
-            "labelled images that a device has of train.batch"
-        )
 
 
 def is_chief() -> bool:

@@ -68,7 +68,6 @@ class AdversarySection(Section):
     angles: Annotated[int, Field(ge=2)] = 8  # ranges that the angle is chosen from
     score_scale: Annotated[float, Field(gt=0)] = 1.0  # deviation of the scores of cells and angles
     update_every: Positive = 1  # joint steps from one update of A-Net to the next
-    clean_every: Positive = 1  # of so many labelled images a joint step sees one as it is, too
     rand_augment: Share = 0.0  # strength of RandAugment over the hard samples; 0 is off
 
 

@@ -112,7 +112,7 @@ def train_game(
     recipe = run.recipe
     per_epoch = recipe.train.steps_per_epoch
     check_batch(recipe)
-    check_shares(strategy, recipe.train.batch, recipe.adversary.clean_every)
+    check_shares(strategy, recipe.train.batch)
     images = images.hold(recipe.data.image_size, recipe.data.cache_mb)
     split, images = training_part(run, images, strategy)
     with strategy.scope():

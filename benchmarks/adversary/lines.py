@@ -455,13 +455,11 @@ FREEMATCH = (
     "pseudo_labels.kind=adaptive",
     "pseudo_labels.align=true",
 )
-#: The full method with less work in a joint step; a question of time, not of a line.
-QUICK = ("adversary.update_every=8", "adversary.clean_every=4")
 ROWS = {
     CONTROL: Row("", RANDOM),
     "learned": Row(""),
     "freematch": Row("", FREEMATCH),
-    "learned-quick": Row("quick", QUICK, control="learned"),
+    "learned-8": Row("time", ("adversary.update_every=8",), control="learned"),
     "random-own": Row("1", RANDOM, OwnStatistics),
     "learned-own": Row("1", (), OwnStatistics, "learned"),
     "hardest": Row("2", (*RANDOM, "pace.start=0.5", "pace.end=1.0"), HardestOf),

@@ -75,10 +75,10 @@ class TargetLoss(SupervisedLoss):
 
     def call(self, anchors, anchor_labels, others, other_labels):
         """Mean over both kinds of codes. See `SupervisedLoss.call`."""
-        loss = tf.reduce_mean(self.sample_losses(anchors, anchor_labels))
+        loss = self.sample_losses(anchors, anchor_labels)
         if others is not anchors:
-            loss = (loss + tf.reduce_mean(self.sample_losses(others, other_labels))) / 2
-        return loss / replica_count()
+            loss = (loss + self.sample_losses(others, other_labels)) / 2
+        return tf.reduce_mean(loss) / replica_count()
 
     def get_config(self):
         """Arguments that make an equal loss."""

@@ -48,10 +48,9 @@ class SSAH(StagedModel):
         L = L_S(u, u) + hard [L_S(u^, u^) + L_S(u, u^)] / 2 + consistency L_C
             + quantisation L_Q + balance L_B
 
-    u^ are codes of hard samples, u of labelled images as they are: of all, but in the joint stage
-    of every `clean_every`-th alone. Hard samples are constants in step 2. Images without a label
-    take part in the joint stage: in the adversary's own pairs, and in the consistency, whose
-    teacher is the moving average of H-Net's weights and gives them pseudo-labels.
+    Hard samples are constants in step 2. Images without a label take part in the joint stage: in
+    the adversary's own pairs, and in the consistency, whose teacher is the moving average of
+    H-Net's weights and gives them pseudo-labels.
 
     Args:
         hnet: The hashing network.
@@ -69,8 +68,6 @@ class SSAH(StagedModel):
         strong_view: Augmentation of the hard samples before H-Net's step; none by default.
         ramp_steps: Joint steps in which the consistency rises from 0 to its weight.
         update_every: Joint steps from one update of A-Net to the next, 1 or more.
-        clean_every: Of so many labelled images a joint step sees one as it is, too, 1 or more. The
-            batch of a device must be a multiple of it.
         seed: Seed of all randomness in the game.
     """
 
@@ -93,7 +90,6 @@ class SSAH(StagedModel):
         strong_view: StrongView | None = None,
         ramp_steps: int = 0,
         update_every: int = 1,
-        clean_every: int = 1,
         seed: int = 0,
         **kwargs,
     ):
@@ -112,7 +108,6 @@ class SSAH(StagedModel):
         self.strong_view = strong_view
         self.ramp_steps = ramp_steps
         self.update_every = update_every
-        self.clean_every = clean_every
         self.seed = seed
 
     def build(self, input_shape):
@@ -355,17 +350,15 @@ class SSAH(StagedModel):
         terms = {}
         of_clean, of_hard = tf.unstack(tf.random.split(seed, 2))
         change = (self.contrast, self.brightness)
-        clean, known = images.labelled, labels
+        clean = random_brightness_contrast(images.labelled, of_clean, *change)
         if hard is not None:
-            clean, known = (rows[:: self.clean_every] for rows in (clean, known))
             if self.strong_view is not None:
                 hard = self.strong_view(hard)
             hard = random_brightness_contrast(hard, of_hard, *change)
-        clean = random_brightness_contrast(clean, of_clean, *change)
         codes = self.training_codes(clean, hard)
-        count = tf.shape(known)[0]
+        count = tf.shape(labels)[0]
         u, v = codes[:count], codes[count:]
-        terms["supervised"] = self.supervised_loss(u, known, u, known)
+        terms["supervised"] = self.supervised_loss(u, labels, u, labels)
         terms["quantisation"] = quantisation_loss(codes)
         terms["balance"] = bit_balance_loss(codes)
         loss = terms["supervised"] + self.quantisation_weight * terms["quantisation"]
@@ -375,7 +368,7 @@ class SSAH(StagedModel):
         v_labelled, v_unlabelled = like(v, teacher_codes.unlabelled)
         terms["hard"] = (
             self.supervised_loss(v_labelled, labels, v_labelled, labels)
-            + self.supervised_loss(u, known, v_labelled, labels)
+            + self.supervised_loss(u, labels, v_labelled, labels)
         ) / 2
         loss += self.hard_weight * terms["hard"]
         if teacher_codes.unlabelled is not None:
@@ -385,7 +378,7 @@ class SSAH(StagedModel):
             targets, trust = self.pseudo_labels(posterior, labels)
             terms["trusted"] = tf.reduce_mean(trust) / replica_count()
             terms["consistency"] = consistency_loss(
-                self.supervised_loss, v_unlabelled, u, targets, trust, known
+                self.supervised_loss, v_unlabelled, u, targets, trust, labels
             )
             loss += self.consistency_weight * self.ramp() * terms["consistency"]
         return loss, terms
@@ -441,7 +434,6 @@ class SSAH(StagedModel):
             "strong_view": None if self.strong_view is None else serialize(self.strong_view),
             "ramp_steps": self.ramp_steps,
             "update_every": self.update_every,
-            "clean_every": self.clean_every,
             "seed": self.seed,
         }
 

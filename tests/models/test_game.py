@@ -108,38 +108,6 @@ def test_rows_of_a_batch():
     np.testing.assert_array_equal(alone, images.labelled)
 
 
-@pytest.mark.parametrize("loss", ["orthohash", "likelihood"])
-@pytest.mark.parametrize("ratio", [0, 2])
-def test_every_second_labelled_image_is_seen_as_it_is(loss, ratio, eager):
-    """By hand: terms of a joint step, whose codes are watched; a warm-up sees all images."""
-    game = make_game(loss=loss, clean_every=2, contrast=0.0, brightness=0.0)
-    seen = []
-    codes_of = game.training_codes
-
-    def watched(images, hard):
-        codes = codes_of(images, hard)
-        seen.append((images, hard, codes))
-        return codes
-
-    game.training_codes = watched
-    (batch,) = batches(1, ratio=ratio)
-    game.begin("hnet_warmup")
-    game.train_step(batch)
-    assert len(seen[0][0]) == BATCH
-    game.begin("joint")
-    terms = game.train_step(batch)
-    (images, hard, codes), labels = seen[1], batch["labels"]
-    assert len(hard) == BATCH * (1 + ratio)
-    np.testing.assert_array_equal(images, tf.cast(batch["images"][::2, 0], tf.float32))
-    u, v = codes[: BATCH // 2], codes[BATCH // 2 :: 1 + ratio]
-    np.testing.assert_allclose(
-        terms["supervised"], game.supervised_loss(u, labels[::2], u, labels[::2]), rtol=1e-5
-    )
-    expected = game.supervised_loss(v, labels, v, labels)
-    expected += game.supervised_loss(u, labels[::2], v, labels)
-    np.testing.assert_allclose(terms["hard"], expected / 2, rtol=1e-5)
-
-
 def test_a_posterior_without_support_needs_no_codes_of_labelled_images(eager):
     images = in_parts(next(iter(batches(1)))["images"])
     with_support, without = (
@@ -324,7 +292,7 @@ def test_two_devices_equal_one(mirrored):
     def make():
         pace = CompetencePace(wait=1, mastery=1.0, increment=0.2)
         # The steeper the loss, the faster rounding errors grow.
-        return make_game(ema=True, pace=pace, rate=3e-4, clean_every=2)
+        return make_game(ema=True, pace=pace, rate=3e-4)
 
     one = make()
     before = snapshot(one.hnet.trainable_variables)

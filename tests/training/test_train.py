@@ -309,9 +309,3 @@ def test_batch_that_two_devices_cannot_share(tmp_path):
     run, images = begin(tmp_path / "run", "train.batch=33")
     with pytest.raises(RunError, match="33 cannot be shared evenly by 2 devices"):
         train(run, images, devices=2)
-
-
-def test_every_third_labelled_image_of_64(tmp_path):
-    run, images = begin(tmp_path / "run", "train.batch=64", "adversary.clean_every=3")
-    with pytest.raises(RunError, match="clean_every 3 does not divide the 64 labelled images"):
-        train(run, images)
