@@ -60,7 +60,10 @@ def to_onnx(function: tf.types.experimental.PolymorphicFunction, opset: int) -> 
             )
         del graph
         gc.collect()
-        return optimized(converted).make_model("ssah")
+        model = optimized(converted).make_model("ssah")
+        del converted
+        gc.collect()
+        return model
 
 
 def frozen(concrete: tf.types.experimental.ConcreteFunction) -> tf.compat.v1.GraphDef:
