@@ -25,8 +25,9 @@ def prepare(file, work):
     network.load_model(str(work / "encoder.ncnn.bin"))
 
     def one(image):
+        floats = np.ascontiguousarray(image, np.float32)  # a Mat does not keep it
         with network.create_extractor() as extractor:
-            extractor.input("in0", ncnn.Mat(image.astype(np.float32)).clone())
+            extractor.input("in0", ncnn.Mat(floats).clone())
             return np.array(extractor.extract("out0")[1])
 
     return lambda images: pack(np.stack([one(image) for image in images]))
