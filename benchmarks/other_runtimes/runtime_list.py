@@ -126,7 +126,7 @@ RUNTIMES = (
         "ncnn_logits.py",
         "encoder.logits.onnx",
         packages=("--no-deps", "ncnn==1.0.20261020", "pnnx==20261020", NUMPY),
-        words="`pnnx` with `fp16=0`; an image a call, whose array you keep; pack the logits yourself",
+        words="`pnnx` with `fp16=0`; an image a call, whose array you keep; pack logits yourself",
     ),
     Runtime(
         "tract 0.23.9",
