@@ -11,8 +11,8 @@ from ssah_tf.system.errors import ImageError
 
 #: Previews whose shorter side has fewer pixels are refused: they are thumbnails of a screen.
 SMALLEST = 240
-#: Bytes at the end of a preview that must be in the file.
-TAIL = 1024
+#: Bytes at the beginning of a preview that may be of LibRaw, which puts some 1,400 there.
+HEAD = 2048
 #: How LibRaw says that a picture is to be turned -> EXIF's word for it.
 ORIENTATION = {0: 1, 1: 2, 2: 4, 3: 3, 4: 5, 5: 8, 6: 6, 7: 7}
 #: Orientations of pictures that lie on their sides.
@@ -48,7 +48,7 @@ def preview(stream: BinaryIO) -> Image.Image:
         raise ImageError(f"a raw image {why}; {ADVICE}") from None
     data = found.data
     whole = data if isinstance(data, bytes) else data.tobytes()
-    if whole[-TAIL:] not in content:  # LibRaw hands out whatever was in memory behind a file's end
+    if not lies_in(whole, content):
         raise ImageError(f"a raw image whose preview is cut off; {ADVICE}")
     if isinstance(data, bytes):  # a JPEG file
         image: Image.Image = Image.open(io.BytesIO(data), formats=("JPEG",))
@@ -65,6 +65,16 @@ def preview(stream: BinaryIO) -> Image.Image:
         orientation = 1  # the camera has turned the preview, and not what the sensor saw
     exif[Base.Orientation] = orientation
     return image
+
+
+def lies_in(preview: bytes, content: bytes) -> bool:
+    """Whether a preview is in a file as a whole, but for its beginning.
+
+    Behind the end of a file that is cut off LibRaw hands out whatever was in memory. That may be
+    the rest of the same preview, or go on as a flat picture does; so an end that is somewhere in
+    the file proves nothing.
+    """
+    return preview[min(HEAD, len(preview) // 2) :] in content
 
 
 def stands(width: int, height: int) -> int:

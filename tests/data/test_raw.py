@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from ssah_tf.data.decode import decode, readable
-from ssah_tf.data.raw import SMALLEST
+from ssah_tf.data.raw import SMALLEST, lies_in
 from ssah_tf.data.tiff import is_raw
 from ssah_tf.system.errors import ImageError
 
@@ -97,6 +97,16 @@ def test_a_preview_that_is_cut_off(files, jpeg, kind):
     for _ in range(5):
         assert seen(content) == ((640, 480), "above")
         assert message(content[:at]).startswith("x: ")
+
+
+def test_a_flat_preview_whose_end_is_like_its_middle():
+    """Memory behind the end of the file went on as the picture does."""
+    preview = bytes(range(256)) * 8 + b"(\xa2\x80\n" * 1000
+    with_header = b"\xff\xd8" + bytes(1386) + preview[2:]
+    assert lies_in(with_header, b"before" + preview + b"behind")
+    assert not lies_in(preview, b"before" + preview[:-300])
+    assert lies_in(preview[:100], b"before" + preview[:100])
+    assert not lies_in(preview[:100], b"before" + preview[:99])
 
 
 @pytest.mark.parametrize(
