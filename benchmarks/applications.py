@@ -9,7 +9,7 @@ made those of made-up images, so that codes differ. It is saved, loaded, and exp
 SavedModel as `ssah export` does it. The bits of both are held against those of the saved encoder.
 Rows are kept in `applications.json` beside this file as they are made.
 
-Large networks need much memory: `ResNet152V2` took 14 GB.
+Large networks need much memory: `ConvNeXtLarge` took 14 GB, `ConvNeXtXLarge` more than 22.
 """
 
 import argparse

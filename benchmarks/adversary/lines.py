@@ -16,7 +16,7 @@ from ssah_tf.models import SSAH, ANet, HNet, RandomDeformation
 from ssah_tf.models.anet import standardised
 from ssah_tf.models.batch_norm import BatchNorm
 from ssah_tf.models.deformation import Deformer
-from ssah_tf.models.game import in_rows
+from ssah_tf.models.game import unlabelled_rows
 from ssah_tf.models.occlusion import cells_to_pixels, choose_cells, occlude
 from ssah_tf.models.rotation import offsets, sampled
 
@@ -115,7 +115,7 @@ class HardestOf(SSAH):
         self.tries = tries
         self.guard = guard
 
-    def hard_samples(self, images, teacher_codes, labels, seed, update_anet=True):
+    def hard_samples(self, images, teacher_codes, labels, columns, seed, update_anet=True):
         """See `SSAH.hard_samples`; `recognised` is the share of tries that the teacher knows."""
         seeds = [seed, *tf.unstack(tf.random.split(seed, self.tries))[1:]]
         looks = tf.stack([self.deformer.deform(images, s) for s in seeds], axis=1)
@@ -141,17 +141,18 @@ def classes_of(labels: tf.Tensor, posterior: tf.Tensor) -> tuple[tf.Tensor, tf.T
 
     Args:
         labels: Of the labelled images, `(batch, classes)`.
-        posterior: The teacher's of the others as they are, `(batch * ratio, classes)`.
+        posterior: The teacher's of the others as they are, `(batch * (columns - 1), classes)`.
 
     Returns:
-        Distributions over the classes, float `(rows, classes)` in the order of
-        `SSAH.deformed_images`, and which classes an image may be taken for, bool of that shape.
+        Distributions over the classes, float `(batch * columns, classes)`, and which classes an
+        image may be taken for, bool of the same shape.
     """
     share = labels / tf.maximum(tf.reduce_sum(labels, axis=1, keepdims=True), 1)
     best = tf.one_hot(tf.argmax(posterior, axis=1), labels.shape[1], on_value=True, off_value=False)
 
     def together(of_labelled, of_others):
-        rows = tf.concat([of_labelled[:, None], in_rows(of_others, of_labelled)], axis=1)
+        grouped = tf.reshape(of_others, [tf.shape(labels)[0], -1, labels.shape[1]])
+        rows = tf.concat([of_labelled[:, None], grouped], axis=1)
         return tf.reshape(rows, [-1, labels.shape[1]])
 
     return together(share, posterior), together(labels > 0, best)
@@ -197,17 +198,17 @@ class Perturbed(SSAH):
         self.strength = strength
         self.virtual = virtual
 
-    def hashing_loss(self, images, hard, teacher_codes, labels, seed):
+    def hashing_loss(self, images, hard, teacher_codes, labels, columns, seed):
         """See `SSAH.hashing_loss`; the term is `local`."""
-        loss, terms = super().hashing_loss(images, hard, teacher_codes, labels, seed)
-        clean = images.unlabelled
-        if hard is None or clean is None:
+        loss, terms = super().hashing_loss(images, hard, teacher_codes, labels, columns, seed)
+        if hard is None or columns == 1:
             return loss, terms
         posterior = partial(
             self.supervised_loss.posterior,
             support=teacher_codes.labelled,
             support_labels=labels,
         )
+        clean = unlabelled_rows(images, columns)
         moved = clean + self.perturbation(clean, posterior, tf.random.split(seed, 3)[2])
         targets = posterior(teacher_codes.unlabelled)
         found = posterior(self.hnet(moved, training=True))

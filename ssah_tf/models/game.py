@@ -24,16 +24,16 @@ from ssah_tf.models.staged_model import StagedModel
 from ssah_tf.models.strong_view import StrongView
 
 
-class Parts(NamedTuple):
-    """Images of a batch, or what belongs to them.
+class TeacherCodes(NamedTuple):
+    """Codes by the moving average of H-Net's weights.
 
     Attributes:
-        labelled: Of labelled images, `(batch, ...)`.
-        unlabelled: Of the others, `(batch * ratio, ...)`, or `None` if there are none.
+        labelled: float32 `(batch, bits)`; no row if the posterior of the loss does not ask.
+        unlabelled: float32 `(batch * (columns - 1), bits)`.
     """
 
     labelled: tf.Tensor
-    unlabelled: tf.Tensor | None
+    unlabelled: tf.Tensor
 
 
 @keras.saving.register_keras_serializable(package="ssah_tf")
@@ -170,7 +170,9 @@ class SSAH(StagedModel):
             The terms over the global batch, by name, and the rho that they had.
         """
         labels = tf.cast(batch["labels"], self.compute_dtype)
-        images = in_parts(tf.cast(batch["images"], self.compute_dtype))
+        columns = batch["images"].shape[1]
+        images = tf.cast(batch["images"], self.compute_dtype)
+        images = tf.reshape(images, [-1, *images.shape[2:]])  # (B * columns, S, S, 3)
         step = tf.convert_to_tensor(self.hnet_optimizer.iterations)
         if self.stage == "anet_warmup":  # H-Net is not trained, so its own count does not rise
             step = -1 - tf.convert_to_tensor(self.anet_optimizer.iterations)
@@ -179,13 +181,13 @@ class SSAH(StagedModel):
         terms: dict[str, tf.Tensor] = {}
         hard = teacher_codes = None
         if self.stage != "hnet_warmup" and self.deformer is not None:
-            teacher_codes = self.teacher_codes(images)
+            teacher_codes = self.teacher_codes(images, columns)
             hard, terms = self.hard_samples(
-                self.deformed_images(images), teacher_codes, labels, seed, update_anet
+                images, teacher_codes, labels, columns, seed, update_anet
             )
             hard = tf.stop_gradient(hard)
         if self.stage != "anet_warmup":
-            terms |= self.hashing_step(images, hard, teacher_codes, labels, seed)
+            terms |= self.hashing_step(images, hard, teacher_codes, labels, columns, seed)
         whole = tf.unstack(sum_over_replicas(tf.stack(list(terms.values()))))
         terms = dict(zip(terms, whole, strict=True)) | {"rho": tf.convert_to_tensor(self.pace.rho)}
         if self.stage == "joint" and hard is not None:
@@ -207,49 +209,32 @@ class SSAH(StagedModel):
         )
         return codes
 
-    def teacher_codes(self, images: Parts) -> Parts:
-        """The teacher's codes, `(images, bits)`, without a gradient.
-
-        Those of labelled images only if the posterior of the loss asks for them; none otherwise.
-        """
-        labelled, unlabelled = images
-        if unlabelled is None:
-            return Parts(tf.zeros([0, self.hnet.bits]), None)
-        if not self.supervised_loss.uses_support:
-            codes = tf.stop_gradient(self.teacher(unlabelled))
-            return Parts(codes[:0], codes)
-        codes = tf.stop_gradient(self.teacher(tf.concat([labelled, unlabelled], axis=0)))
-        count = tf.shape(labelled)[0]
-        return Parts(codes[:count], codes[count:])
-
-    def deformed_images(self, images: Parts) -> tf.Tensor:
-        """Images that get a hard sample, in rows: a labelled one, then the others up to the next.
-
-        In this order each device has the rows that it has on one device, and so the same random
-        numbers. `like` takes them apart.
-        """
-        labelled = images.labelled
-        if images.unlabelled is None:
-            return labelled
-        return tf.reshape(
-            tf.concat([labelled[:, None], in_rows(images.unlabelled, labelled)], axis=1),
-            [-1, *labelled.shape[1:]],
-        )
+    def teacher_codes(self, images: tf.Tensor, columns: int) -> TeacherCodes:
+        """What the teacher is asked for of a batch, without a gradient."""
+        if columns > 1 and self.supervised_loss.uses_support:
+            codes = tf.stop_gradient(self.teacher(images))
+            return TeacherCodes(labelled_rows(codes, columns), unlabelled_rows(codes, columns))
+        codes = tf.zeros([0, self.hnet.bits])
+        if columns > 1:
+            codes = tf.stop_gradient(self.teacher(unlabelled_rows(images, columns)))
+        return TeacherCodes(codes[:0], codes)
 
     def hard_samples(
         self,
         images: tf.Tensor,
-        teacher_codes: Parts,
+        teacher_codes: TeacherCodes,
         labels: tf.Tensor,
+        columns: int,
         seed: tf.Tensor,
         update_anet: bool = True,
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        """Hard samples; what is learnt of the deformation makes its step.
+        """Hard samples of all images; what is learnt of the deformation makes its step.
 
         Args:
-            images: See `deformed_images`; float32 `(rows, size, size, 3)`.
+            images: float32 `(batch * columns, size, size, 3)`.
             teacher_codes: The teacher's codes.
-            labels: Of all labelled images, float32 `(batch, classes)`.
+            labels: float32 `(batch, classes)`.
+            columns: 1 + unlabelled images for each labelled one.
             seed: int32 `(2,)`, of the deformation.
             update_anet: See `train_step`.
 
@@ -259,18 +244,18 @@ class SSAH(StagedModel):
         assert self.deformer is not None
         if not (self.has_adversary and update_anet):
             return self.deformer.deform(images, seed, training=True), {}
-        hard, loss = self.adversary_step(images, teacher_codes, labels, seed)
+        hard, loss = self.adversary_step(images, teacher_codes, labels, columns, seed)
         return hard, {"adversary": loss}
 
     def hard_codes(self, hard: tf.Tensor) -> tf.Tensor:
-        """H-Net's codes of hard samples as the adversary sees them, `(rows, bits)`."""
+        """H-Net's codes of hard samples as the adversary sees them, `(batch * columns, bits)`."""
         return self.hnet(hard, training=False)
 
     def training_codes(self, images: tf.Tensor, hard: tf.Tensor | None) -> tf.Tensor:
         """H-Net's codes of labelled images, then of hard samples, if any, as one batch.
 
         Returns:
-            float32 `(batch, bits)`, or `(batch + rows, bits)`.
+            float32 `(batch, bits)`, or `(batch + batch * columns, bits)`.
         """
         seen = images if hard is None else tf.concat([images, hard], axis=0)
         return self.hnet(seen, training=True)
@@ -278,15 +263,16 @@ class SSAH(StagedModel):
     def adversary_step(
         self,
         images: tf.Tensor,
-        teacher_codes: Parts,
+        teacher_codes: TeacherCodes,
         labels: tf.Tensor,
+        columns: int,
         seed: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Step 1: make A-Net's hard samples harder for the present H-Net.
 
         Returns:
-            The hard samples, of the shape of `images`, and this replica's share of the adversarial
-            loss.
+            The hard samples, `(batch * columns, size, size, 3)`, and this replica's share of the
+            adversarial loss.
         """
         rho, deformer = tf.convert_to_tensor(self.pace.rho), self.deformer
         assert deformer is not None  # see `has_adversary`
@@ -294,10 +280,10 @@ class SSAH(StagedModel):
             tape.watch([v.value for v in deformer.trainable_variables])
             hard = deformer.deform(images, seed, training=True)
             u_hard = self.hard_codes(hard)
-            of_labelled, of_unlabelled = like(u_hard, teacher_codes.unlabelled)
-            loss = adversarial_loss(of_labelled, labels, rho)
-            if teacher_codes.unlabelled is not None:
-                loss += own_pair_adversarial_loss(teacher_codes.unlabelled, of_unlabelled, rho)
+            loss = adversarial_loss(labelled_rows(u_hard, columns), labels, rho)
+            if columns > 1:
+                deformed = unlabelled_rows(u_hard, columns)
+                loss += own_pair_adversarial_loss(teacher_codes.unlabelled, deformed, rho)
         variables = deformer.trainable_variables
         gradients = tape.gradient(loss, [v.value for v in variables])
         self.anet_optimizer.apply_gradients(zip(gradients, variables, strict=True))
@@ -305,19 +291,21 @@ class SSAH(StagedModel):
 
     def hashing_step(
         self,
-        images: Parts,
+        images: tf.Tensor,
         hard: tf.Tensor | None,
-        teacher_codes: Parts | None,
+        teacher_codes: TeacherCodes | None,
         labels: tf.Tensor,
+        columns: int,
         seed: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
-        """Step 2: update H-Net on labelled images and on hard samples.
+        """Step 2: update H-Net on labelled images and on the hard samples of all images.
 
         Args:
-            images: float32 `(rows, size, size, 3)`.
-            hard: Hard samples of `deformed_images`, or `None`: then the labelled images are all.
-            teacher_codes: The teacher's codes, or `None` if there is no hard sample.
-            labels: Of the labelled images, float32 `(batch, classes)`.
+            images: float32 `(batch * columns, size, size, 3)`.
+            hard: Their hard samples, or `None`: then the labelled images are all.
+            teacher_codes: The teacher's codes, or `None`.
+            labels: float32 `(batch, classes)`.
+            columns: 1 + unlabelled images for each labelled one.
             seed: int32 `(2,)`, of contrast and brightness.
 
         Returns:
@@ -325,17 +313,18 @@ class SSAH(StagedModel):
         """
         variables = self.hnet.trainable_variables
         with tf.GradientTape() as tape:
-            loss, terms = self.hashing_loss(images, hard, teacher_codes, labels, seed)
+            loss, terms = self.hashing_loss(images, hard, teacher_codes, labels, columns, seed)
         gradients = tape.gradient(loss, [v.value for v in variables])
         self.hnet_optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return {"loss": loss, **terms}
 
     def hashing_loss(
         self,
-        images: Parts,
+        images: tf.Tensor,
         hard: tf.Tensor | None,
-        teacher_codes: Parts | None,
+        teacher_codes: TeacherCodes | None,
         labels: tf.Tensor,
+        columns: int,
         seed: tf.Tensor,
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """What step 2 minimises, and its terms by name: this replica's shares.
@@ -345,40 +334,42 @@ class SSAH(StagedModel):
             hard: Hard samples or `None`.
             teacher_codes: The teacher's codes or `None`.
             labels: Of the labelled images.
+            columns: 1 + unlabelled images for each labelled one.
             seed: Of contrast and brightness.
         """
         terms = {}
         of_clean, of_hard = tf.unstack(tf.random.split(seed, 2))
         change = (self.contrast, self.brightness)
-        clean = random_brightness_contrast(images.labelled, of_clean, *change)
+        clean = random_brightness_contrast(labelled_rows(images, columns), of_clean, *change)
         if hard is not None:
             if self.strong_view is not None:
                 hard = self.strong_view(hard)
             hard = random_brightness_contrast(hard, of_hard, *change)
         codes = self.training_codes(clean, hard)
-        count = tf.shape(labels)[0]
-        u, v = codes[:count], codes[count:]
+        batch = tf.shape(labels)[0]
+        u, v = codes[:batch], codes[batch:]  # (B, K), (B * columns, K)
         terms["supervised"] = self.supervised_loss(u, labels, u, labels)
         terms["quantisation"] = quantisation_loss(codes)
         terms["balance"] = bit_balance_loss(codes)
         loss = terms["supervised"] + self.quantisation_weight * terms["quantisation"]
         loss += self.balance_weight * terms["balance"]
-        if teacher_codes is None:
-            return loss, terms
-        v_labelled, v_unlabelled = like(v, teacher_codes.unlabelled)
-        terms["hard"] = (
-            self.supervised_loss(v_labelled, labels, v_labelled, labels)
-            + self.supervised_loss(u, labels, v_labelled, labels)
-        ) / 2
-        loss += self.hard_weight * terms["hard"]
-        if teacher_codes.unlabelled is not None:
-            posterior = self.supervised_loss.posterior(
-                teacher_codes.unlabelled, teacher_codes.labelled, labels
+        if hard is not None:
+            v_labelled = labelled_rows(v, columns)
+            terms["hard"] = (
+                self.supervised_loss(v_labelled, labels, v_labelled, labels)
+                + self.supervised_loss(u, labels, v_labelled, labels)
+            ) / 2
+            loss += self.hard_weight * terms["hard"]
+        if hard is not None and columns > 1:
+            targets, trust = self.pseudo_labels(
+                self.supervised_loss.posterior(
+                    teacher_codes.unlabelled, teacher_codes.labelled, labels
+                ),
+                labels,
             )
-            targets, trust = self.pseudo_labels(posterior, labels)
             terms["trusted"] = tf.reduce_mean(trust) / replica_count()
             terms["consistency"] = consistency_loss(
-                self.supervised_loss, v_unlabelled, u, targets, trust, labels
+                self.supervised_loss, unlabelled_rows(v, columns), u, targets, trust, labels
             )
             loss += self.consistency_weight * self.ramp() * terms["consistency"]
         return loss, terms
@@ -473,22 +464,12 @@ def build_optimizer(optimizer, variables) -> None:
     optimizer.build(variables)
 
 
-def in_parts(rows: tf.Tensor) -> Parts:
-    """Images in rows of `(batch, 1 + ratio, size, size, 3)`, the first of each row labelled."""
-    if rows.shape[1] == 1:
-        return Parts(rows[:, 0], None)
-    return Parts(rows[:, 0], tf.reshape(rows[:, 1:], [-1, *rows.shape[2:]]))
+def labelled_rows(rows: tf.Tensor, columns: int) -> tf.Tensor:
+    """The labelled images of a batch, `(batch * columns, ...) -> (batch, ...)`."""
+    return rows[::columns]
 
 
-def in_rows(unlabelled: tf.Tensor, labelled: tf.Tensor) -> tf.Tensor:
-    """Rows of unlabelled images, in equal parts behind each labelled one, `(labelled, n, ...)`."""
-    return tf.reshape(unlabelled, [tf.shape(labelled)[0], -1, *unlabelled.shape[1:]])
-
-
-def like(rows: tf.Tensor, unlabelled: tf.Tensor | None) -> Parts:
-    """Rows in the order of `SSAH.deformed_images`, taken apart."""
-    if unlabelled is None:
-        return Parts(rows, None)
-    count = tf.shape(rows)[0] - tf.shape(unlabelled)[0]
-    grouped = tf.reshape(rows, [count, -1, *rows.shape[1:]])
-    return Parts(grouped[:, 0], tf.reshape(grouped[:, 1:], [-1, *rows.shape[1:]]))
+def unlabelled_rows(rows: tf.Tensor, columns: int) -> tf.Tensor:
+    """The others, `(batch * columns, ...) -> (batch * (columns - 1), ...)`."""
+    grouped = tf.reshape(rows, [-1, columns, *rows.shape[1:]])
+    return tf.reshape(grouped[:, 1:], [-1, *rows.shape[1:]])

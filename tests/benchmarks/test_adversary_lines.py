@@ -18,7 +18,7 @@ from ssah_tf.data.pipeline import training_batches
 from ssah_tf.losses import OrthoHash
 from ssah_tf.models import SSAH, HNet, RandomDeformation, SchedulePace
 from ssah_tf.models.backbones import ConvNet
-from ssah_tf.models.game import Parts
+from ssah_tf.models.game import TeacherCodes
 from ssah_tf.models.saved import load_hnet
 from ssah_tf.training.build import build_game, build_split
 from ssah_tf.training.collapse import variety
@@ -185,7 +185,7 @@ def test_hardest_that_the_teacher_recognises(lines, guard, rho, chosen):
     images = tf.zeros([4, 2, 2, 3])
     own = tf.constant([[50.0], [40.0], [40.0], [50.0]])  # the labelled ones are taken wrongly
     found, terms = lines.HardestOf.hard_samples(
-        game, images, Parts(own[::2], own[1::2]), tf.eye(2), tf.constant([0, 0])
+        game, images, TeacherCodes(own[::2], own[1::2]), tf.eye(2), 2, tf.constant([0, 0])
     )
     np.testing.assert_array_equal(found[:, 0, 0, 0], chosen)
     np.testing.assert_allclose(terms["recognised"], (2 + 2 + 1 + 1) / 12)

@@ -8,7 +8,7 @@ from ssah_tf.data.pipeline import training_batches
 from ssah_tf.losses import SUPERVISED_LOSSES, Likelihood
 from ssah_tf.models import SSAH, ANet, CompetencePace, HNet, RandomDeformation, SchedulePace
 from ssah_tf.models.backbones import ConvNet
-from ssah_tf.models.game import Parts, in_parts, like
+from ssah_tf.models.game import labelled_rows, unlabelled_rows
 from ssah_tf.models.precision import default_policy
 
 CLASSES, SIZE, BATCH = 10, 28, 8
@@ -93,29 +93,21 @@ def largest_change(before, variables):
 
 
 def test_rows_of_a_batch():
-    """Four rows of a labelled image and two others: 0 1 2 | 3 4 5 | 6 7 8 | 9 10 11."""
-    images = in_parts(tf.reshape(tf.range(12), [4, 3, 1, 1, 1]))
-    others = [1, 2, 4, 5, 7, 8, 10, 11]
-    assert tf.reshape(images.labelled, [-1]).numpy().tolist() == [0, 3, 6, 9]
-    assert tf.reshape(images.unlabelled, [-1]).numpy().tolist() == others
-    game = make_game("none")
-    rows = game.deformed_images(images)
-    assert tf.reshape(rows, [-1]).numpy().tolist() == list(range(12))
-    apart = like(rows, images.unlabelled)
-    np.testing.assert_array_equal(apart.labelled, images.labelled)
-    np.testing.assert_array_equal(apart.unlabelled, images.unlabelled)
-    alone = game.deformed_images(Parts(images.labelled, None))
-    np.testing.assert_array_equal(alone, images.labelled)
+    """Three rows of a labelled image and two others: 0 1 2 | 3 4 5 | 6 7 8."""
+    rows = tf.reshape(tf.range(9), [9, 1])
+    np.testing.assert_array_equal(labelled_rows(rows, 3)[:, 0], [0, 3, 6])
+    np.testing.assert_array_equal(unlabelled_rows(rows, 3)[:, 0], [1, 2, 4, 5, 7, 8])
 
 
 def test_a_posterior_without_support_needs_no_codes_of_labelled_images(eager):
-    images = in_parts(next(iter(batches(1)))["images"])
-    with_support, without = (
-        make_game(loss=loss, ema=True).teacher_codes(images) for loss in ("likelihood", "orthohash")
-    )
+    images = tf.reshape(next(iter(batches(1)))["images"], [-1, SIZE, SIZE, 3])
+    games = [make_game(loss=loss, ema=True) for loss in ("likelihood", "orthohash")]
+    with_support, without = (game.teacher_codes(images, 2) for game in games)
     assert len(with_support.labelled) == BATCH
     assert len(without.labelled) == 0
     assert len(without.unlabelled) == BATCH
+    np.testing.assert_allclose(without.unlabelled, games[1].teacher(images[1::2]), atol=1e-6)
+    assert len(games[1].teacher_codes(images, 1).unlabelled) == 0
 
 
 def test_each_stage_updates_its_own_network(eager):

@@ -8,16 +8,8 @@ import threading
 
 import pytest
 
-from ssah_tf.system import signals
 from ssah_tf.system.errors import SsahError, Stopped
 from ssah_tf.system.signals import StopSignals, Watch, ends_on_signals, raise_if_ending
-
-
-@pytest.fixture(autouse=True)
-def patient(monkeypatch):
-    """In this process, which the watch would end if it stood still for a second."""
-    monkeypatch.setattr(signals, "PATIENCE", 60)
-
 
 #: A program in which each case is the block; it says when it is in there.
 PROGRAM = """
