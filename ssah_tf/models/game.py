@@ -360,7 +360,7 @@ class SSAH(StagedModel):
                 + self.supervised_loss(u, labels, v_labelled, labels)
             ) / 2
             loss += self.hard_weight * terms["hard"]
-        if hard is not None and columns > 1:
+        if teacher_codes is not None and columns > 1:
             targets, trust = self.pseudo_labels(
                 self.supervised_loss.posterior(
                     teacher_codes.unlabelled, teacher_codes.labelled, labels
