@@ -32,7 +32,7 @@ from selenium import webdriver
 from ssah_tf import Encoder
 from ssah_tf.export.web import files_of_coding
 from ssah_tf.metrics.hamming import code_bytes
-from ssah_tf.training.ablation import machine
+from ssah_tf.training.machine import machine
 
 WIDTH, HEIGHT = 4000, 3000
 #: Loads the encoder; then, photo by photo, takes a file, and codes it.

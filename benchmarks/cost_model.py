@@ -65,7 +65,7 @@ def main() -> None:
 
 def measure() -> dict:
     """Lines and their checks."""
-    from ssah_tf.training.ablation import machine
+    from ssah_tf.training.machine import machine
 
     lines, checks = {}, []
     with tempfile.TemporaryDirectory() as folder:

@@ -100,7 +100,7 @@ def main() -> None:
             with processes.Pool(1) as pool:
                 rows.append(pool.apply(one, (count, by_hashes)))
             print(line.format(*rows[-1].values()), flush=True)
-    from ssah_tf.training.ablation import machine  # TensorFlow: not in the memory of a row
+    from ssah_tf.training.machine import machine  # TensorFlow: not in the memory of a row
 
     print(json.dumps({"machine": machine(), "candidates": CANDIDATES, "rows": rows}))
 

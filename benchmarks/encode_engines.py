@@ -23,7 +23,7 @@ from PIL import Image
 from ssah_tf import Encoder
 from ssah_tf.data.decode import decode
 from ssah_tf.encoding.shards import SUMMARY
-from ssah_tf.training.ablation import machine
+from ssah_tf.training.machine import machine
 
 BATCH = 64
 SHARD = 256

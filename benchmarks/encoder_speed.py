@@ -38,7 +38,7 @@ from ssah_tf.export.verify import INT8
 from ssah_tf.models import HNet
 from ssah_tf.models.backbones import BACKBONES
 from ssah_tf.system.onnx_session import open_session
-from ssah_tf.training.ablation import machine
+from ssah_tf.training.machine import machine
 
 BITS = 48
 BATCH = 64

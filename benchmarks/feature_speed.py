@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from ssah_tf.models.backbones import EfficientNetLite0
 from ssah_tf.models.inference import converted, in_onnx_runtime, in_openvino
-from ssah_tf.training.ablation import machine
+from ssah_tf.training.machine import machine
 
 BATCH = 64
 

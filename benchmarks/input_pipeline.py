@@ -27,7 +27,7 @@ from ssah_tf.data.decode import decode
 from ssah_tf.data.pipeline import training_batches
 from ssah_tf.data.protocols import split_by_protocol
 from ssah_tf.data.threads import decoder_pool
-from ssah_tf.training.ablation import machine
+from ssah_tf.training.machine import machine
 
 SPLIT = {
     "validation_per_class": 10,

@@ -28,7 +28,7 @@ from ssah_tf.encoding.records import encode_readable
 from ssah_tf.metrics.hamming import code_bytes
 from ssah_tf.search.photo_index import PhotoIndex
 from ssah_tf.search.photo_table import Photo, PhotoTable
-from ssah_tf.training.ablation import machine
+from ssah_tf.training.machine import machine
 
 SSAH = (sys.executable, "-m", "ssah_tf.cli")
 ORDERS = ("appearance", "id")

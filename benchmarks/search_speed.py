@@ -31,7 +31,7 @@ from timing import rates
 
 from ssah_tf.search import CodeIndex, Index
 from ssah_tf.search.backends.schemes import open_index
-from ssah_tf.training.ablation import machine
+from ssah_tf.training.machine import machine
 
 #: Single queries and those of a batch: of FAISS, of NumPy, of databases.
 FAISS, NUMPY, STORED = (50, 1000), (10, 50), (20, 100)

@@ -56,7 +56,7 @@ def make(folder: Path, encoder: Path | None) -> None:
     """Photos, an encoder and an index; what machine this is."""
     from input_pipeline import make_photos
 
-    from ssah_tf.training.ablation import machine
+    from ssah_tf.training.machine import machine
 
     (folder / "machine").write_text(machine())
     photos = make_photos(folder / "photos")

@@ -15,8 +15,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import tensorflow as tf
 
-from ssah_tf.training.ablation import machine
 from ssah_tf.training.build import build_game, build_images, build_split
+from ssah_tf.training.machine import machine
 from ssah_tf.training.recipe import load_recipe
 from ssah_tf.training.train import training_batches_of
 

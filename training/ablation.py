@@ -1,8 +1,6 @@
 """The rows that a claim needs: the same recipe with less, at the same steps and batches."""
 
 import json
-import os
-import platform
 import shutil
 from datetime import date
 from pathlib import Path
@@ -13,6 +11,7 @@ import numpy as np
 from ssah_tf.system.errors import RunError
 from ssah_tf.system.files import write_atomically
 from ssah_tf.training.devices import refuse_workers
+from ssah_tf.training.machine import machine
 from ssah_tf.training.measure import measure
 from ssah_tf.training.photos import photos_of, some_images
 from ssah_tf.training.recipe import Recipe, load_recipe
@@ -91,22 +90,3 @@ def one(recipe: Recipe, folder: Path) -> dict:
     keras.backend.clear_session()
     train(run, images)
     return measure(run, images)
-
-
-def machine() -> str:
-    """The machine in words: processor, cores, GPU if there is one."""
-    import tensorflow as tf
-
-    name = platform.processor() or platform.machine()
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                name = line.split(":", 1)[1].strip()
-                break
-    except OSError:
-        pass
-    gpus = [
-        tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
-        for gpu in tf.config.list_physical_devices("GPU")
-    ]
-    return f"{os.cpu_count()} cores of {name}, {', '.join(gpus) or 'no GPU'}"

@@ -10,8 +10,11 @@ from ssah_tf.data import ImageSet
 from ssah_tf.models.backbones import with_file
 from ssah_tf.models.backbones.keras_hub_preset import open_preset
 from ssah_tf.models.backbones.onnx_network import read_network
+from ssah_tf.system.durations import in_words
 from ssah_tf.system.errors import RecipeError
+from ssah_tf.system.text import plain_console
 from ssah_tf.training.build import make
+from ssah_tf.training.hash_layer.calibration import seconds_a_megapixel
 from ssah_tf.training.hash_layer.features import SAMPLE as UNLABELLED
 from ssah_tf.training.recipe import Recipe
 
@@ -22,8 +25,12 @@ GPU_SIZES = (64, 96, 128)
 #: Sides for a frozen backbone, which looks at each image once or twice: the first at least. It was
 #: pretrained at 224 px, and sees more in small images, too, if they are enlarged to that.
 FROZEN_SIZES = (96, 128, 160, 224)
-#: Pixels that such a backbone should look at, without a GPU: 2 to 7 minutes on 2 cores.
-FROZEN_PIXELS = 540_000_000
+#: For where no side plays a part, so that none is chosen by a look at images and machine.
+ANY_SIDE = f"data.image_size={FROZEN_SIZES[-1]}"
+#: Images for which such a backbone takes the largest side without a look at its speed.
+FEW = 2_000
+#: Seconds that it may take for all images that it looks at, without a GPU; decoding comes on top.
+FROZEN_SECONDS = 300.0
 #: Sides that a recipe can have.
 SMALLEST, LARGEST = 28, 1024
 #: Images whose size is looked at.
@@ -35,9 +42,9 @@ def resolve(recipe: Recipe, images: ImageSet) -> Recipe:
 
     - `data.image_size`: the largest of 32 and 48 px (with a GPU also 64, 96, 128) that at least
       half of the photos fill with their shorter side; 32 if none. With `train.cached_features` of
-      96, 128, 160 and 224 px the largest that, without a GPU, lets the backbone be done with all
-      images in minutes. An ONNX file and a preset of KerasHub take the side that they were made
-      for, if that is known.
+      96, 128, 160 and 224 px the largest with which the backbone is done in five minutes, by its
+      speed on this machine; a line says so. With a GPU, and for few images, it is 224 px. An ONNX
+      file and a preset of KerasHub take the side that they were made for, if that is known.
     - `model.bits`: 48 for up to 20 classes, else 64; 64 without classes.
     - `train.batch`: 64 labelled images, 32 if fewer than 100 images have a label.
     - `train.joint`: epochs in which every image is seen twice, at least 26, at most 60.
@@ -59,7 +66,7 @@ def resolve(recipe: Recipe, images: ImageSet) -> Recipe:
         data["image_size"] = made_for
     if data["image_size"] == "auto":
         if train["cached_features"]:
-            data["image_size"] = frozen_size(images)
+            data["image_size"] = frozen_size(Recipe.model_validate(values), images)
         else:
             sizes = SIZES + (GPU_SIZES if has_gpu() else ())
             largest = np.median(short_sides(images))
@@ -74,13 +81,27 @@ def resolve(recipe: Recipe, images: ImageSet) -> Recipe:
     return Recipe.model_validate(values)
 
 
-def frozen_size(images: ImageSet) -> int:
-    """Side in pixels at which a frozen backbone looks at images. See `resolve`."""
-    if has_gpu():
-        return FROZEN_SIZES[-1]
+def frozen_size(recipe: Recipe, images: ImageSet) -> int:
+    """Side in pixels at which a frozen backbone looks at images. See `resolve`.
+
+    Args:
+        recipe: What its backbone is, is known.
+        images: The images.
+    """
     labelled = int(images.labels.any(axis=1).sum())
-    most = FROZEN_PIXELS / min(len(images), labelled + UNLABELLED)
-    return max((size for size in FROZEN_SIZES if size**2 <= most), default=FROZEN_SIZES[0])
+    seen = min(len(images), labelled + UNLABELLED)
+    if seen <= FEW or has_gpu():
+        return FROZEN_SIZES[-1]
+    megapixels = {side: seen * side**2 / 1e6 for side in FROZEN_SIZES}
+    speed = seconds_a_megapixel(recipe, images)
+    in_time = [side for side in FROZEN_SIZES if megapixels[side] * speed <= FROZEN_SECONDS]
+    size = max(in_time, default=FROZEN_SIZES[0])
+    plain_console().print(
+        f"data.image_size: {size} px; the backbone takes about "
+        f"{in_words(megapixels[size] * speed)} for {seen:,} images on this machine",
+        soft_wrap=True,
+    )
+    return size
 
 
 def resolve_onnx(model: dict, cached_features: bool) -> int | None:

@@ -26,6 +26,8 @@ from ssah_tf.training.recipe_sections import OptimizerSection, Recipe
 
 #: Policy of Keras for each `train.precision`; weights are float32 in both.
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+#: Images that a frozen backbone normalises by, if it begins by chance.
+FEW = 32
 
 
 def build_images(recipe: Recipe) -> Loaded:
@@ -158,6 +160,26 @@ def build_backbone(recipe: Recipe, images: ImageSet, split: Split) -> Backbone:
         given = {"mean": mean, "std": std}
     with default_policy(POLICIES[recipe.train.precision]):
         return make("model.backbone", BACKBONES, name, options, **given)
+
+
+def build_frozen(recipe: Recipe, images: ImageSet) -> HNet:
+    """An H-Net of one bit on the backbone of a recipe, built; for its features alone.
+
+    Args:
+        recipe: It has an image size.
+        images: Some of them are looked at by a backbone that begins by chance.
+
+    Raises:
+        RecipeError: The backbone is not there, or does not take such images.
+    """
+    few = tuple(evenly(np.array(images.ids), FEW).tolist())
+    hnet = HNet(build_backbone(recipe, images, Split((), (), few, (), (), recipe.seed, "")), 1)
+    size = recipe.data.image_size
+    try:
+        hnet.build((None, size, size, 3))
+    except ValueError as error:
+        raise RecipeError(f"data.image_size, model.backbone: {error}") from None
+    return hnet
 
 
 def channel_statistics(

@@ -207,3 +207,7 @@ class Recipe(Section):
     def save(self, path: Path) -> None:
         """Write the recipe with all its values as YAML."""
         write_atomically(path, yaml.safe_dump(self.model_dump(), sort_keys=False).encode())
+
+    def with_image_size(self, size: int) -> "Recipe":
+        """The same with images of another side, in pixels."""
+        return self.model_copy(update={"data": self.data.model_copy(update={"image_size": size})})

@@ -37,10 +37,10 @@ from ssah_tf.data.split import draw_queries
 from ssah_tf.metrics import paired_difference
 from ssah_tf.system.errors import RunError
 from ssah_tf.system.files import write_atomically
-from ssah_tf.training.ablation import machine
 from ssah_tf.training.auto import resolve
 from ssah_tf.training.build import build_split
 from ssah_tf.training.evaluate import evaluate
+from ssah_tf.training.machine import machine
 from ssah_tf.training.recipe import Recipe, load_recipe
 from ssah_tf.training.run import Run
 from ssah_tf.training.train import train

@@ -31,10 +31,10 @@ from ssah_tf.metrics.hamming import code_bytes, hamming_distances
 from ssah_tf.metrics.tie_aware import tie_aware_average_precision, tie_aware_precision
 from ssah_tf.models import HNet
 from ssah_tf.system.reading import read_arrays
-from ssah_tf.training.ablation import machine
 from ssah_tf.training.build import build_split
 from ssah_tf.training.hash_layer.appearance import with_appearance
 from ssah_tf.training.hash_layer.frozen import CachedFeatures, train_on_features
+from ssah_tf.training.machine import machine
 from ssah_tf.training.recipe import load_recipe
 
 #: Coarse classes of garments and of the parts of mosaics.

@@ -35,11 +35,12 @@ from ssah_tf.metrics import RetrievalResult, evaluate_retrieval
 from ssah_tf.models import HNet
 from ssah_tf.models.backbones.backbone import Backbone
 from ssah_tf.system.files import atomic_path, write_atomically
-from ssah_tf.training.ablation import machine, one
+from ssah_tf.training.ablation import one
 from ssah_tf.training.build import build_backbone, build_split
 from ssah_tf.training.hash_layer.features import features_of, sample_of
 from ssah_tf.training.hash_layer.frozen import CachedFeatures, train_on_features
 from ssah_tf.training.hash_layer.itq import begin_with_itq
+from ssah_tf.training.machine import machine
 from ssah_tf.training.recipe import Recipe, load_recipe
 
 GRID = Path(__file__).with_name("grid.yaml")

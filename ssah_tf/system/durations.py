@@ -1,4 +1,4 @@
-"""Times as people type them."""
+"""Times as people type them, and read them."""
 
 import re
 
@@ -26,3 +26,11 @@ def parse_duration(text: str, option: str) -> float:
     if not seconds:
         raise SsahError(f"{option} {text}: expected a time such as 90s, 10m or 2h")
     return seconds
+
+
+def in_words(seconds: float) -> str:
+    """A time for a person to read: `45 s`, `8 min`, `2 h 5 min`."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"

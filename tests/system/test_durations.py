@@ -2,7 +2,7 @@
 
 import pytest
 
-from ssah_tf.system.durations import parse_duration
+from ssah_tf.system.durations import in_words, parse_duration
 from ssah_tf.system.errors import SsahError
 
 
@@ -20,3 +20,13 @@ def test_times_that_are_read(text, seconds):
 def test_times_that_are_refused(text):
     with pytest.raises(SsahError, match=r"--budget .*: expected a time such as 90s, 10m or 2h"):
         parse_duration(text, "--budget")
+
+
+def test_times_in_words():
+    assert [in_words(s) for s in (0.2, 89, 90, 600, 7300)] == [
+        "1 s",
+        "89 s",
+        "2 min",
+        "10 min",
+        "2 h 2 min",
+    ]

@@ -38,31 +38,46 @@ def test_image_size(tmp_path, monkeypatch, size, gpu, expected):
     assert recipe.data.image_size == expected
 
 
+@pytest.fixture
+def speed(monkeypatch):
+    """Sets the seconds that a frozen backbone takes for a megapixel; `None` where none is asked."""
+
+    def set_to(seconds, gpu=False):
+        monkeypatch.setattr(auto, "has_gpu", lambda: gpu)
+        monkeypatch.setattr(auto, "seconds_a_megapixel", lambda recipe, images: seconds)
+
+    return set_to
+
+
 @pytest.mark.parametrize(
-    ("side", "photos", "gpu", "expected"),
+    ("seconds", "photos", "gpu", "expected"),
     [
-        (15, 300, False, 224),  # small pictures are enlarged
-        (640, 10_762, False, 224),  # 540 million pixels
-        (640, 10_763, False, 160),
-        (640, 50_000, False, 96),  # all of them labelled
-        (640, 50_000, True, 224),
+        (None, 2_000, False, 224),
+        (0.25, 23_915, False, 224),  # 1,200 million pixels in 300 s
+        (0.25, 23_916, False, 160),
+        (2.0, 20_000, False, 96),
+        (1e3, 2_001, False, 96),
+        (None, 50_000, True, 224),
     ],
 )
-def test_a_frozen_backbone_takes_larger_images(tmp_path, monkeypatch, side, photos, gpu, expected):
-    monkeypatch.setattr(auto, "has_gpu", lambda: gpu)
-    for recipe in ("frozen", "baseline"):
-        images = images_of(tmp_path, photos, 2, (side, side + 9))
-        monkeypatch.setattr(auto, "short_sides", lambda images: [side])
-        assert auto.resolve(load_recipe(recipe), images).data.image_size == expected
+@pytest.mark.parametrize("recipe", ["frozen", "baseline"])
+def test_a_frozen_backbone_takes_what_it_is_done_with_in_time(
+    tmp_path, speed, recipe, seconds, photos, gpu, expected, capsys
+):
+    speed(seconds, gpu)
+    images = images_of(tmp_path, photos, 2, (15, 20))  # small pictures are enlarged
+    assert auto.resolve(load_recipe(recipe), images).data.image_size == expected
+    said = capsys.readouterr().out
+    assert (f"data.image_size: {expected} px; the backbone takes about " in said) == bool(seconds)
 
 
-def test_few_labels_among_many_photos(tmp_path, monkeypatch):
+def test_few_labels_among_many_photos(tmp_path, speed, capsys):
     """20,000 unlabelled photos and 300 labelled are looked at, whatever there are."""
-    monkeypatch.setattr(auto, "has_gpu", lambda: False)
-    monkeypatch.setattr(auto, "short_sides", lambda images: [480])
+    speed(0.25)
     images = images_of(tmp_path, 100_000, 2, (40, 40))
     images.labels[300:] = 0
-    assert auto.resolve(load_recipe("frozen"), images).data.image_size == 160
+    assert auto.resolve(load_recipe("frozen"), images).data.image_size == 224
+    assert "about 4 min for 20,300 images" in capsys.readouterr().out
 
 
 def test_bits_follow_the_classes_and_the_batch_the_labels(monkeypatch, tmp_path):

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from ssah_tf.data import ImageSet, Loaded, Split
 from ssah_tf.encoding.feature_parts import features_in
+from ssah_tf.system.durations import in_words
 from ssah_tf.system.errors import RunError, SsahError
-from ssah_tf.training.auto import resolve
+from ssah_tf.training.auto import ANY_SIDE, resolve
 from ssah_tf.training.build import build_images, build_split
-from ssah_tf.training.choose.budget import Clock, written
+from ssah_tf.training.choose.budget import Clock
 from ssah_tf.training.choose.candidates import (
     CANDIDATES,
     NAMES,
@@ -58,7 +59,7 @@ def load(overrides: tuple[str, ...]) -> tuple[Loaded, Split, tuple[str, ...]]:
     ):
         enough = math.ceil(VALIDATION / len(loaded.images.classes))
         overrides += (f"{HELD_OUT}={max(enough, recipe.data.validation_per_class)}",)
-    recipe = resolve(load_recipe("baseline", overrides), loaded.images)
+    recipe = resolve(load_recipe("baseline", (*overrides, ANY_SIDE)), loaded.images)
     split = build_split(recipe, loaded.images)
     bits = fitting_bits(recipe, split, loaded.images)
     if bits < recipe.model.bits:
@@ -127,7 +128,7 @@ def plan(
         costs.games["folder"] = time_game(recipes["folder"], images, split)
     if against["pretrained"] is None:
         if (least := costs.at_least("pretrained", SHARES[-1])) > PLANNED * clock.left:
-            against["pretrained"] = f"would take {written(least)} at least"
+            against["pretrained"] = f"would take {in_words(least)} at least"
         else:
             costs.games["pretrained"] = time_game(recipes["pretrained"], images, split)
     sensible = {name: of for name, of in sizes.items() if against[name] is None}

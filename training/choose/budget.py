@@ -1,15 +1,7 @@
-"""The time that a person gives: how it is written, and how much of it is left."""
+"""The time that a person gives, and how much of it is left."""
 
 import math
 import time
-
-
-def written(seconds: float) -> str:
-    """A time for a person to read: `45 s`, `8 min`, `2 h 5 min`."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def smallest_budget(seconds: float) -> str:

@@ -2,8 +2,8 @@
 
 from rich.table import Table
 
+from ssah_tf.system.durations import in_words
 from ssah_tf.system.text import plain_console, printable
-from ssah_tf.training.choose.budget import written
 from ssah_tf.training.choose.record import Record
 
 
@@ -15,17 +15,17 @@ def print_plan(record: Record) -> None:
         table.add_column(column, overflow="fold")
     if record.features:
         why = f"shared; of {record.kept:,} photos they are there" if record.kept else "shared"
-        table.add_row("features", str(record.planned[0].size), written(record.features), why)
+        table.add_row("features", str(record.planned[0].size), in_words(record.features), why)
     for planned in record.planned:
-        row = (planned.name, str(planned.size), written(planned.seconds), planned.why)
+        row = (planned.name, str(planned.size), in_words(planned.seconds), planned.why)
         table.add_row(*row)
     for left_out in record.left_out:
         table.add_row(left_out.name, "-", "left out", printable(left_out.why))
     total = record.features + sum(planned.seconds for planned in record.planned)
     console.print(
-        f"\nplan: {written(record.budget)} in all, of which {written(record.spent)} are gone and "
-        f"about {written(total)} are planned; measuring the chosen one, about "
-        f"{written(record.evaluation)}, comes on top",
+        f"\nplan: {in_words(record.budget)} in all, of which {in_words(record.spent)} are gone and "
+        f"about {in_words(total)} are planned; measuring the chosen one, about "
+        f"{in_words(record.evaluation)}, comes on top",
         soft_wrap=True,
     )
     console.print(table)
@@ -41,8 +41,8 @@ def summary_of(record: Record) -> dict[str, str]:
     return {
         "chosen": record.chosen or "nothing",
         "why": record.why,
-        "budget": written(record.budget),
-        "spent": written(record.spent),
+        "budget": in_words(record.budget),
+        "spent": in_words(record.spent),
     }
 
 
@@ -56,7 +56,7 @@ def rows_of(record: Record) -> list[dict]:
             "validation": "–"
             if result.validation_map is None
             else f"{result.validation_map:.3f} ± {result.validation_error:.3f}",
-            "time": written(result.seconds),
+            "time": in_words(result.seconds),
             "note": "; ".join(notes_of(record, result.name)),
         }
         for result in record.results

@@ -14,7 +14,7 @@ from ssah_tf.data.label_round import Layout, Outcome, Task
 from ssah_tf.data.labels import sparse_zeros
 from ssah_tf.metrics import evaluate_retrieval
 from ssah_tf.models import HNet
-from ssah_tf.training.auto import resolve
+from ssah_tf.training.auto import ANY_SIDE, resolve
 from ssah_tf.training.bars import Bars
 from ssah_tf.training.hash_layer.bits import as_many_as_fit, most_bits
 from ssah_tf.training.hash_layer.feature_store import FeatureStore
@@ -37,8 +37,6 @@ from ssah_tf.training.recipe import load_recipe
 WEAK, FEW = 5, 2
 #: Epochs of a training: 10,000 photos take less than 30 s on 2 cores.
 EPOCHS = 10
-#: Any side, so that none is chosen by a look at the photos.
-SIDE = "data.image_size=224"
 
 #: Position of a photo -> its classes, of the labelled ones.
 Known = Mapping[int, tuple[str, ...]]
@@ -180,8 +178,8 @@ class Rounds:
     ) -> HNet:
         """A hash layer for features, of photos with a label and without one."""
         images = replace(self.images, labels=labels, classes=classes)
-        # No photo is opened: features are there, so their side plays no part any more.
-        recipe = resolve(load_recipe("frozen", (*self.overrides, SIDE)), images)
+        # no photo is opened: features are there
+        recipe = resolve(load_recipe("frozen", (*self.overrides, ANY_SIDE)), images)
         recipe = recipe.model_copy(
             update={"train": recipe.train.model_copy(update={"joint": EPOCHS})}
         )

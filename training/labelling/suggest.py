@@ -8,12 +8,10 @@ from typing import Self
 import keras
 import numpy as np
 
-from ssah_tf.data import ImageSet, Split
+from ssah_tf.data import ImageSet
 from ssah_tf.data.sampling import evenly
-from ssah_tf.models import HNet
-from ssah_tf.system.errors import RecipeError
 from ssah_tf.training.auto import resolve
-from ssah_tf.training.build import build_backbone
+from ssah_tf.training.build import build_frozen
 from ssah_tf.training.hash_layer.feature_store import FeatureStore
 from ssah_tf.training.hash_layer.features import sample_of
 from ssah_tf.training.hash_layer.label_propagation import class_posterior, most_probable
@@ -24,8 +22,6 @@ from ssah_tf.training.recipe import load_recipe
 #: Power of its deviation by which a principal direction is divided. Label propagation takes more,
 #: for it is to tell classes apart; here the loud directions are those of which there is much.
 WHITENING = 0.5
-#: Photos that a backbone without weights takes its mean colours from.
-FEW = 32
 
 
 def features_of_photos(
@@ -46,16 +42,9 @@ def features_of_photos(
         RunError: The features cannot be kept.
     """
     recipe = resolve(load_recipe("frozen", overrides), images)
-    size = recipe.data.image_size
     keras.utils.set_random_seed(recipe.seed)
-    few = tuple(evenly(np.array(images.ids), FEW).tolist())  # a pretrained one has its mean colours
-    split = Split((), (), few, (), (), recipe.seed, "")
-    hnet = HNet(build_backbone(recipe, images, split), 1)
-    try:
-        hnet.build((None, size, size, 3))
-    except ValueError as error:
-        raise RecipeError(f"data.image_size, model.backbone: {error}") from None
-    return store(hnet, images, np.arange(len(images)), size)
+    hnet = build_frozen(recipe, images)
+    return store(hnet, images, np.arange(len(images)), recipe.data.image_size)
 
 
 def suggest(
