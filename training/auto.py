@@ -15,7 +15,6 @@ from ssah_tf.system.errors import RecipeError
 from ssah_tf.system.text import plain_console
 from ssah_tf.training.build import make
 from ssah_tf.training.hash_layer.calibration import seconds_a_megapixel
-from ssah_tf.training.hash_layer.features import SAMPLE as UNLABELLED
 from ssah_tf.training.recipe import Recipe
 
 #: Sides that are chosen from, in pixels; the largest that the photos fill.
@@ -89,7 +88,7 @@ def frozen_size(recipe: Recipe, images: ImageSet) -> int:
         images: The images.
     """
     labelled = int(images.labels.any(axis=1).sum())
-    seen = min(len(images), labelled + UNLABELLED)
+    seen = min(len(images), labelled + recipe.train.most_unlabelled)
     if seen <= FEW or has_gpu():
         return FROZEN_SIZES[-1]
     megapixels = {side: seen * side**2 / 1e6 for side in FROZEN_SIZES}

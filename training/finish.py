@@ -24,7 +24,7 @@ def finish_encoder(run: Run, images: ImageSet) -> None:
     keras.utils.set_random_seed(run.recipe.seed)  # first: layers draw seeds when they are loaded
     encoder = run.encoder()
     recalibrate(encoder, run, images)
-    positions = training_positions(run.split, images)
+    positions = training_positions(run.split, images, run.recipe.train.most_unlabelled)
     features = features_of(encoder, images, positions, run.recipe.data.image_size)
     if run.recipe.train.refit:
         refit_hash_layer(encoder, run, features, images)

@@ -150,6 +150,7 @@ class TrainSection(Section):
     joint: Annotated[int, Field(ge=0)] | Auto = 26
     # the backbone is frozen, and its features are computed once; adversary plain or none
     cached_features: bool = False
+    most_unlabelled: Positive = 20_000  # that a hash layer on features learns from, evenly spread
     refit: bool = True  # the hash layer anew at the end, with the labels of the validation images
     precision: Literal["float32", "bfloat16"] = "float32"  # of H-Net's backbone, while training
     hnet: HNetOptimizerSection = HNetOptimizerSection()

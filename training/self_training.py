@@ -99,7 +99,7 @@ def write_pseudo_labels(run: Run, teacher_folder: Path, images: ImageSet) -> Non
     known = images.positions(split.labelled + split.validation)
     # The backbone of the teacher has learnt the labels of the labelled images.
     unseen = np.arange(len(split.labelled), len(known))
-    positions = training_positions(split, images)
+    positions = training_positions(split, images, run.recipe.train.most_unlabelled)
     features = features_of(encoder, images, positions, teacher.recipe.data.image_size)
     rows, given = propagate_labels(features, images.labels[known], spec.label_propagation, unseen)
     text = io.StringIO(newline="")

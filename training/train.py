@@ -226,7 +226,8 @@ def begin_with_features(
         directions.
     """
     recipe, labelled = run.recipe, images.positions(split.labelled)
-    positions = np.concatenate([labelled, sample_of(images.positions(split.unlabelled))])
+    rest = sample_of(images.positions(split.unlabelled), recipe.train.most_unlabelled)
+    positions = np.concatenate([labelled, rest])
     features = features_of(game.hnet, images, positions, recipe.data.image_size)
     begin = partial(
         begin_game_with_itq, features=features, labels=images.labels[labelled], seed=recipe.seed

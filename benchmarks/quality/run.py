@@ -139,7 +139,7 @@ def one_on_features(method: str, recipe: Recipe, folder: Path) -> dict:
     known = images.positions(split.labelled + split.validation)
     rest, query, database = map(images.positions, (split.unlabelled, split.query, split.database))
     labels = images.labels[known]
-    positions = np.concatenate([known, sample_of(rest)])
+    positions = np.concatenate([known, sample_of(rest, recipe.train.most_unlabelled)])
     if method.startswith(VIEWS):
         positions.sort()  # no labels: one file does for all numbers of them
         second = cached_features(recipe, images, split, positions, folder.parent, SecondView)

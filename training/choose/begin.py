@@ -2,6 +2,7 @@
 
 import math
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from ssah_tf.data import ImageSet, Loaded, Split
@@ -21,7 +22,7 @@ from ssah_tf.training.choose.candidates import (
 )
 from ssah_tf.training.choose.costs import Costs, Counts
 from ssah_tf.training.choose.kept import contents_seen, missing_features
-from ssah_tf.training.choose.plan import PLANNED, SHARES, Choice, make_plan, reason_of
+from ssah_tf.training.choose.plan import PLANNED, SHARES, Choice, best_plan, reason_of
 from ssah_tf.training.choose.record import LeftOut, Planned, Record
 from ssah_tf.training.choose.rule import enough_labels
 from ssah_tf.training.choose.timing import time_frozen, time_game
@@ -30,6 +31,9 @@ from ssah_tf.training.hash_layer.bits import NO_MORE, fitting_bits, tell_fewer
 from ssah_tf.training.recipe import load_recipe
 from ssah_tf.training.run import Run
 
+#: The key of how many unlabelled images a frozen backbone looks at, and how many it may be if time
+#: is short: docs/notebook/choice.md.
+PHOTOS, FEWER = "train.most_unlabelled", (10_000, 5_000)
 #: Images that are to validate, if there are labels enough, and the key that says how many a class.
 VALIDATION, HELD_OUT = 100, "data.validation_per_class"
 
@@ -120,10 +124,9 @@ def plan(
     sizes = {c.name: sizes_of(c, traits, None if given == "auto" else given) for c in CANDIDATES}
     recipes = {c.name: recipe_of(c, images, sizes[c.name][0], overrides) for c in CANDIDATES}
     timing = time_frozen(recipes["frozen"], images, split, sizes["frozen"])
-    contents = contents_seen(images, split)
-    missing = {side: missing_features(kept, key, contents) for side, key in timing.keys.items()}
-    costs = Costs(Counts.of(split, len(images)), recipes, timing, missing=missing)
     against = {c.name: objection(c, traits, timing.no_weights) for c in CANDIDATES}
+    most = photos_of(overrides, len(split.unlabelled))
+    costs = Costs(Counts.of(split, len(images), most[0]), recipes, timing)
     if against["folder"] is None:
         costs.games["folder"] = time_game(recipes["folder"], images, split)
     if against["pretrained"] is None:
@@ -134,7 +137,10 @@ def plan(
     sensible = {name: of for name, of in sizes.items() if against[name] is None}
     if not sensible:
         raise SsahError(f"no recipe can be tried: {against['baseline']}")
-    chosen, late = make_plan(clock.left, clock.spent, costs, sensible)
+    choices = [costs_with(some, costs, images, split, kept) for some in most]
+    chosen, late, costs = best_plan(clock.left, clock.spent, choices, sensible)
+    overrides += (f"{PHOTOS}={costs.counts.most}",)
+    contents = contents_seen(images, split, costs.counts.most)
     side = side_of_features(chosen, costs)
     dearest = max(costs.evaluation(name, size) for name, (size, _) in chosen.of.items())
     return Record(
@@ -143,7 +149,7 @@ def plan(
         features=0.0 if side is None else costs.features(side),
         feature_key="" if side is None else timing.keys.get(side, ""),
         to_compute=0 if side is None else costs.to_compute(side),
-        kept=len(contents) - missing[side] if side in missing else 0,
+        kept=len(contents) - costs.missing[side] if side in costs.missing else 0,
         evaluation=dearest,
         enough=enough_labels(traits),
         planned=[
@@ -155,6 +161,41 @@ def plan(
             for c in CANDIDATES
             if (why := against[c.name] or late.get(c.name))
         ],
+    )
+
+
+def photos_of(overrides: tuple[str, ...], unlabelled: int) -> list[int]:
+    """How many unlabelled images a frozen backbone may look at: what was set, or what is planned.
+
+    Args:
+        overrides: See `load`.
+        unlabelled: How many there are.
+
+    Returns:
+        Numbers, descending; one if it was set, or there are no more images.
+    """
+    usual = load_recipe("frozen", overrides).train.most_unlabelled
+    if any(override.startswith(f"{PHOTOS}=") for override in overrides):
+        return [usual]
+    return [usual, *(some for some in FEWER if some < min(usual, unlabelled))]
+
+
+def costs_with(most: int, costs: Costs, images: ImageSet, split: Split, kept: Path) -> Costs:
+    """Costs where a frozen backbone looks at so many unlabelled images; kept features cost nothing.
+
+    Args:
+        most: How many, at most.
+        costs: Costs with another number.
+        images: The images.
+        split: Their parts.
+        kept: Where features lie.
+    """
+    contents = contents_seen(images, split, most)
+    keys = costs.timing.keys
+    return replace(
+        costs,
+        counts=Counts.of(split, len(images), most),
+        missing={side: missing_features(kept, key, contents) for side, key in keys.items()},
     )
 
 

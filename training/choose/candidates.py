@@ -10,7 +10,14 @@ from ssah_tf.training.recipe import load_recipe
 from ssah_tf.training.recipe_sections import Recipe
 
 #: Keys that a person may set for all of them.
-COMMON = ("seed", "data.", "model.bits", "train.batch", "train.steps_per_epoch")
+COMMON = (
+    "seed",
+    "data.",
+    "model.bits",
+    "train.batch",
+    "train.most_unlabelled",
+    "train.steps_per_epoch",
+)
 #: Sides for a frozen backbone: one more than recipes take by themselves. It costs two thirds more,
 #: and finds a little more: docs/notebook/efficientnet_lite.md.
 SIZES = (*FROZEN_SIZES, 288)

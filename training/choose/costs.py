@@ -7,7 +7,6 @@ from ssah_tf.data.image_set import fits
 from ssah_tf.training.batch_statistics import SAMPLE as RECALIBRATED
 from ssah_tf.training.choose.candidates import shortened
 from ssah_tf.training.choose.timing import FrozenTiming, GameTiming
-from ssah_tf.training.hash_layer.features import SAMPLE
 from ssah_tf.training.recipe_sections import Recipe
 from ssah_tf.training.with_labels import VALIDATION_DATABASE
 
@@ -30,6 +29,7 @@ class Counts:
         validated: That are encoded in a validation.
         measured: Queries and database.
         unlabelled: Without a label.
+        most: Of these, what a frozen backbone looks at, at most.
     """
 
     images: int
@@ -38,18 +38,20 @@ class Counts:
     validated: int
     measured: int
     unlabelled: int
+    most: int
 
     @classmethod
-    def of(cls, split: Split, images: int) -> "Counts":
-        """Count the parts of a split of so many images."""
+    def of(cls, split: Split, images: int, most: int) -> "Counts":
+        """Count the parts of a split of so many images, with `most`."""
         known = len(split.labelled) + len(split.validation)
         return cls(
             images=images,
             known=known,
-            seen=known + min(len(split.unlabelled), SAMPLE),
+            seen=known + min(len(split.unlabelled), most),
             validated=len(split.validation) + min(len(split.labelled), VALIDATION_DATABASE),
             measured=len(split.query) + len(split.database),
             unlabelled=len(split.unlabelled),
+            most=most,
         )
 
 
@@ -83,8 +85,8 @@ class Costs:
 
     def features(self, size: int) -> float:
         """Of the features of a frozen backbone, which its candidates share; kept ones are there."""
-        new = self.to_compute(size)
-        return self.timing.start + self.decoding(size, new) + new * self.timing.forward[size]
+        each = self.timing.decode + self.timing.forward[size]
+        return self.timing.start + self.to_compute(size) * each
 
     def seconds(self, name: str, size: int, share: float = 1.0) -> float:
         """Of a candidate, without the shared features."""

@@ -8,9 +8,9 @@ from ssah_tf.training.choose.record import Record
 from ssah_tf.training.hash_layer.features import training_positions
 
 
-def contents_seen(images: ImageSet, split: Split) -> frozenset[str]:
-    """Contents of the images whose features the candidates share."""
-    return frozenset(images.digests[p] for p in training_positions(split, images).tolist())
+def contents_seen(images: ImageSet, split: Split, most: int) -> frozenset[str]:
+    """Contents of the images whose features the candidates share; see `training_positions`."""
+    return frozenset(images.digests[p] for p in training_positions(split, images, most).tolist())
 
 
 def missing_features(folder: Path, key: str, contents: frozenset[str]) -> int:
@@ -34,7 +34,7 @@ def recount(record: Record, images: ImageSet, split: Split, folder: Path) -> Non
         folder: Where parts lie.
     """
     if record.to_compute:
-        contents = contents_seen(images, split)
+        contents = contents_seen(images, split, record.planned[0].recipe.train.most_unlabelled)
         missing = missing_features(folder, record.feature_key, contents)
         record.features *= missing / record.to_compute
         record.to_compute, record.kept = missing, len(contents) - missing

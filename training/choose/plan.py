@@ -1,6 +1,7 @@
 """Which candidates fit into the time that is left: at which size, at which length."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ssah_tf.system.errors import SsahError
@@ -88,6 +89,44 @@ def make_plan(
         name: f"not in this time: --budget {smallest_budget(needed)} would try it"
         for name, needed in dropped.items()
     }
+
+
+def best_plan(
+    left: float,
+    spent: float,
+    costs: Sequence[Costs],
+    sizes: dict[str, tuple[int, ...]],
+) -> tuple[Choice, dict[str, str], Costs]:
+    """Plan with as many images as leave time for images of the side a backbone was made for.
+
+    Larger images are worth more than more of them: docs/notebook/choice.md.
+
+    Args:
+        left: See `make_plan`.
+        spent: See `make_plan`.
+        costs: With fewer and fewer images that a frozen backbone looks at; one or more.
+        sizes: See `make_plan`.
+
+    Returns:
+        As `make_plan`, and the costs that were planned with.
+
+    Raises:
+        SsahError: Nothing fits, with however few images.
+    """
+    for each in costs:
+        try:
+            plan, dropped = make_plan(left, spent, each, sizes)
+        except SsahError:
+            if each is costs[-1]:
+                raise
+            continue
+        if each is costs[-1] or all(
+            name in plan.of and plan.of[name][0] >= min(MADE_FOR, sizes[name][-1])
+            for name in LOOKING
+            if name in sizes
+        ):
+            break
+    return plan, dropped, each
 
 
 def enlarged(

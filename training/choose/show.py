@@ -14,7 +14,9 @@ def print_plan(record: Record) -> None:
     for column in ("recipe", "px", "about", "why"):
         table.add_column(column, overflow="fold")
     if record.features:
-        why = f"shared; of {record.kept:,} photos they are there" if record.kept else "shared"
+        why = f"shared; of {record.to_compute + record.kept:,} photos"
+        if record.kept:
+            why += f", of {record.kept:,} they are there"
         table.add_row("features", str(record.planned[0].size), in_words(record.features), why)
     for planned in record.planned:
         row = (planned.name, str(planned.size), in_words(planned.seconds), planned.why)

@@ -35,7 +35,8 @@ def fitting_bits(recipe: Recipe, split: Split, images: ImageSet) -> int:
     fits = recipe.train.cached_features or recipe.train.refit or recipe.model.hash_layer == "itq"
     if not fits:
         return recipe.model.bits
-    trained = [images.positions(split.labelled), sample_of(images.positions(split.unlabelled))]
+    rest = sample_of(images.positions(split.unlabelled), recipe.train.most_unlabelled)
+    trained = [images.positions(split.labelled), rest]
     digests = (images.digests[position] for part in trained for position in part.tolist())
     return min(recipe.model.bits, most_bits(digests))
 

@@ -14,21 +14,27 @@ from ssah_tf.system.signals import raise_if_ending
 
 #: See `features_of`.
 Features = Callable[[HNet, ImageSet, np.ndarray, int], np.ndarray]
-#: Images on which directions and rotation are fitted, at most.
+#: Images without a label that a hash layer on features learns from, at most, if nobody says more.
 SAMPLE = 20_000
 #: Images of a batch of features, and of codes.
 BATCH, ENCODED = 64, 256
 
 
-def sample_of(positions: np.ndarray) -> np.ndarray:
-    """Some of the images, spread evenly, where there are very many."""
-    return evenly(positions, SAMPLE)
+def sample_of(positions: np.ndarray, most: int | None = None) -> np.ndarray:
+    """Some of the images, spread evenly, where there are more than `most`, or `SAMPLE`."""
+    return evenly(positions, SAMPLE if most is None else most)
 
 
-def training_positions(split: Split, images: ImageSet) -> np.ndarray:
-    """Images that an encoder may learn from, never queries: those with a label come first."""
+def training_positions(split: Split, images: ImageSet, most: int | None = None) -> np.ndarray:
+    """Images that an encoder may learn from, never queries: those with a label come first.
+
+    Args:
+        split: Their parts.
+        images: The images.
+        most: Those without a label that there are at most; see `sample_of`.
+    """
     known = images.positions(split.labelled + split.validation)
-    return np.concatenate([known, sample_of(images.positions(split.unlabelled))])
+    return np.concatenate([known, sample_of(images.positions(split.unlabelled), most)])
 
 
 def features_of(hnet: HNet, images: ImageSet, positions: np.ndarray, size: int) -> np.ndarray:

@@ -58,7 +58,7 @@ def train_on_frozen_backbone(
     except ValueError as error:
         raise RecipeError(f"data.image_size, model.backbone: {error}") from None
     labelled, validation = map(images.positions, (split.labelled, split.validation))
-    positions = training_positions(split, images)
+    positions = training_positions(split, images, recipe.train.most_unlabelled)
     features = features_of(hnet, images, positions, recipe.data.image_size)
     validate = Validate(run, images, range(1), (positions, features))
     held_out = np.isin(positions, validation)

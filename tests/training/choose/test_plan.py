@@ -18,7 +18,7 @@ from ssah_tf.training.choose.candidates import (
     sizes_of,
 )
 from ssah_tf.training.choose.costs import Costs, Counts
-from ssah_tf.training.choose.plan import PLANNED, make_plan
+from ssah_tf.training.choose.plan import PLANNED, best_plan, make_plan
 from ssah_tf.training.choose.timing import FrozenTiming, GameTiming
 from ssah_tf.training.choose.traits import Traits
 
@@ -55,7 +55,9 @@ def recipes():
 def plan_of(recipes, traits, left, spent=20.0, frozen=FROZEN):
     games = {"folder": SCRATCH, "pretrained": TUNING}
     sensible = [c for c in CANDIDATES if objection(c, traits, frozen.no_weights) is None]
-    counts = Counts(traits.images, traits.labelled, traits.images, 2000, 2000, traits.images)
+    counts = Counts(
+        traits.images, traits.labelled, traits.images, 2000, 2000, traits.images, 20_000
+    )
     costs = Costs(counts, recipes, frozen, {n: g for n, g in games.items() if NAMES[n] in sensible})
     sizes = {c.name: sizes_of(c, traits, None) for c in sensible}
     return *make_plan(left, spent, costs, sizes), costs
@@ -76,20 +78,16 @@ def test_small_pictures_on_an_empty_ground(recipes):
 
 
 def test_features_that_are_kept_cost_nothing(recipes):
-    """Those of 5,000 of 6,000 images at 224 px are there, and 300 seconds are enough for more.
-
-    1,000 are decoded and seen; where all pixels fit into memory, all are decoded.
-    """
+    """Those of 5,000 of 6,000 images at 224 px are there, and 300 seconds are enough for more."""
     whole = plan_of(recipes, CLOTHES, 300)[2]
     costs = replace(whole, missing={224: 1000})
     assert whole.features(224) == pytest.approx(4 + 6000 * (0.0005 + FROZEN.forward[224]))
     assert whole.evaluation("frozen", 96) == pytest.approx(
         15 + 6000 * 0.0005 + 2000 * FROZEN.forward[96]  # they are held in memory
     )
-    assert costs.features(224) == pytest.approx(4 + 6000 * 0.0005 + 1000 * FROZEN.forward[224])
+    assert costs.features(224) == pytest.approx(4 + 1000 * (0.0005 + FROZEN.forward[224]))
     assert costs.features(96) == whole.features(96)
     many = replace(costs, counts=replace(costs.counts, images=50_000))
-    assert many.features(224) == pytest.approx(4 + 1000 * (0.0005 + FROZEN.forward[224]))
     assert many.evaluation("frozen", 224) == pytest.approx(
         15 + 2000 * (0.0005 + FROZEN.forward[224])
     )
@@ -145,6 +143,31 @@ def test_too_small_for_anything(recipes):
     assert set(plan.of) == {"baseline"}
     with pytest.raises(SsahError, match="too small"):
         plan_of(recipes, MANY, seconds - 100)
+
+
+def test_larger_images_come_before_more_of_them(recipes):
+    """Photos of which each takes a fiftieth of a second to decode; 300 have labels."""
+    photos = replace(BIRDS, images=50_300)
+    slow = replace(FROZEN, decode=0.02)
+    sizes = {c.name: sizes_of(c, photos, None) for c in CANDIDATES[:2]}
+    costs = [
+        Costs(Counts(50_300, 300, 300 + some, 300, 2000, 50_000, some), recipes, slow)
+        for some in (20_000, 10_000, 5_000)
+    ]
+
+    def planned(left):
+        plan, _, chosen = best_plan(left, 20.0, costs, sizes)
+        assert plan.seconds(chosen) <= PLANNED * left
+        return plan.of.get("frozen", (0, 0))[0], chosen.counts.most
+
+    assert planned(4000) == (288, 20_000)
+    assert planned(1600) == (224, 20_000)
+    assert planned(1200) == (288, 10_000)
+    assert planned(800) == (224, 10_000)
+    assert planned(500) == (224, 5_000)
+    assert planned(350) == (160, 5_000)
+    with pytest.raises(SsahError, match="the smallest that works is --budget 190s"):
+        planned(100)
 
 
 def test_without_weights_a_small_network_is_all_there_is(recipes):

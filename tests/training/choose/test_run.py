@@ -16,6 +16,7 @@ from ssah_tf.training.choose.begin import begin, load, plan
 from ssah_tf.training.choose.budget import Clock
 from ssah_tf.training.choose.deadline import Deadline, OutOfTime
 from ssah_tf.training.choose.kept import contents_seen, recount
+from ssah_tf.training.choose.plan import PLANNED
 from ssah_tf.training.choose.record import read_record, undecided
 from ssah_tf.training.choose.run import carry_out, promote, tidy
 from ssah_tf.training.choose.timing import FrozenTiming, GameTiming
@@ -451,7 +452,7 @@ def test_features_that_are_there_are_no_part_of_the_plan(photos, tmp_path):
     images = load_images(str(photos)).images
     timing = FrozenTiming(1.0, 0.001, {32: 0.01}, 1.0, 0.05, keys={32: "key"})
     work = tmp_path / "work"
-    seen = tuple(contents_seen(images, started(photos, tmp_path / "any")[0].whole_split))
+    seen = tuple(contents_seen(images, started(photos, tmp_path / "any")[0].whole_split, 99))
     (work / "features").mkdir(parents=True)
     write_part(work / "features", "key", list(seen[:30]), np.zeros((30, 4), np.float32))
     write_part(work / "features", "other", list(seen), np.zeros((len(seen), 4), np.float32))
@@ -464,14 +465,40 @@ def test_features_that_are_there_are_no_part_of_the_plan(photos, tmp_path):
     left = len(seen) - 30
     assert (new.kept, new.to_compute) == (0, len(seen))
     assert (record.kept, record.to_compute) == (30, left)
-    decoded = 80 * 0.001  # all are held in memory
-    assert new.features == pytest.approx(1 + decoded + len(seen) * 0.01)
-    assert record.features == pytest.approx(1 + decoded + left * 0.01)
+    assert new.features == pytest.approx(1 + len(seen) * 0.011)
+    assert record.features == pytest.approx(1 + left * 0.011)
     write_part(work / "features", "key", list(seen[30:40]), np.zeros((10, 4), np.float32))
     before = record.features
     recount(record, loaded.images, split, work / "features")
     assert (record.kept, record.to_compute) == (40, left - 10)
     assert record.features == pytest.approx(before * (left - 10) / left)
+
+
+def test_in_a_short_time_fewer_photos_are_looked_at(photos, tmp_path, monkeypatch):
+    """Unless their number was set; a recipe that was planned says how many."""
+    few = (f"data.source={json.dumps(str(photos))}", *SMALL, "data.labelled_per_class=5")
+    loaded, split, changes = load(few)
+    timing = FrozenTiming(1.0, 10.0, {32: 0.01}, 1.0, 0.05, keys={32: "key"})
+    monkeypatch.setattr(begin_module, "time_frozen", lambda *_: timing)
+    monkeypatch.setattr(begin_module, "FEWER", (20, 10))
+    assert len(split.unlabelled) > 30
+
+    def planned(seconds, *more):
+        """The plan, and how many unlabelled photos its recipes look at."""
+        record = plan(loaded.images, split, (*changes, *more), Clock(seconds), tmp_path)
+        (most,) = {part.recipe.train.most_unlabelled for part in record.planned}
+        known = len(split.labelled) + len(split.validation)
+        assert record.to_compute == known + min(len(split.unlabelled), most)
+        return record, most
+
+    whole, most = planned(10_000)
+    assert most == 20_000
+    needed = (whole.features + sum(part.seconds for part in whole.planned)) / PLANNED
+    assert planned(needed - 50)[1] == 20
+    assert planned(needed - 50 - 10 * (len(split.unlabelled) - 20) / PLANNED)[1] == 10
+    assert planned(10_000, "train.most_unlabelled=15")[1] == 15
+    with pytest.raises(SsahError, match="the budget is too small for anything"):
+        planned(100)
 
 
 def test_without_labels_the_baseline_is_planned(photos, tmp_path):
