@@ -46,12 +46,12 @@ class Calibration(CalibrationDataReader):
         return None if batch is None else {"images": batch}
 
 
-def write_int8(source: Path, target: Path, images: np.ndarray) -> None:
-    """Quantise an exported ONNX file statically, weights by channel, in the QDQ form.
+def quantise(source: Path, target: Path, images: np.ndarray) -> None:
+    """Quantise a network in ONNX statically, weights by channel, in the QDQ form.
 
     Args:
-        source: The file in floats.
-        target: The file to write; it keeps the metadata, with an id of its own.
+        source: The file in floats; it takes `images`.
+        target: The file to write.
         images: uint8 `(n, size, size, 3)`, training images to calibrate on.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -71,6 +71,11 @@ def write_int8(source: Path, target: Path, images: np.ndarray) -> None:
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
         )
+
+
+def write_int8(source: Path, target: Path, images: np.ndarray) -> None:
+    """Quantise an exported file; it keeps the metadata, with an id of its own. See `quantise`."""
+    quantise(source, target, images)
     model = onnx.load(target)
     make_portable(model)
     about = {entry.key: entry.value for entry in onnx.load(source).metadata_props}
