@@ -450,6 +450,7 @@ class Row:
 #: The row that every other one is compared with.
 CONTROL = "random"
 RANDOM = ("adversary.kind=random",)
+LEARNED = ("adversary.update_every=1",)
 FREEMATCH = (
     "adversary.kind=plain",
     "adversary.rand_augment=0.5",
@@ -458,15 +459,15 @@ FREEMATCH = (
 )
 ROWS = {
     CONTROL: Row("", RANDOM),
-    "learned": Row(""),
+    "learned": Row("", LEARNED),
     "freematch": Row("", FREEMATCH),
     "learned-8": Row("time", ("adversary.update_every=8",), control="learned"),
     "random-own": Row("1", RANDOM, OwnStatistics),
-    "learned-own": Row("1", (), OwnStatistics, "learned"),
+    "learned-own": Row("1", LEARNED, OwnStatistics, "learned"),
     "hardest": Row("2", (*RANDOM, "pace.start=0.5", "pace.end=1.0"), HardestOf),
     "maxup": Row("2", RANDOM, partial(HardestOf, guard=False)),
     "virtual": Row("3", RANDOM, Perturbed, "noise"),
     "noise": Row("3", RANDOM, partial(Perturbed, virtual=False)),
-    "operations-learned": Row("4", (), with_operations, "operations-random"),
+    "operations-learned": Row("4", LEARNED, with_operations, "operations-random"),
     "operations-random": Row("4", RANDOM, with_operations),
 }
