@@ -4,6 +4,8 @@
   Both go into the convolution, in the arithmetic in which ONNX Runtime does it when it loads.
 - `noop_with_empty_axes` says nothing where axes are given, but needs opset 18 and hinders
   converters to older ones.
+- `auto_pad`, with which OpenCV 5 adds the odd pixel on the other side, is written out in `pads`;
+  not where a side is free, or with dilations, with which ONNX Runtime pads otherwise than others.
 - Sets of operators that no node is of, and shapes inside the graph that speak of a free batch.
 """
 
@@ -16,6 +18,8 @@ from onnx import numpy_helper
 
 #: What a convolution adds to the name of the tensor that it makes, for its own.
 PARTS = ("kernel", "bias")
+#: Operators that have pads around what they look at.
+PADDED = ("Conv", "MaxPool", "AveragePool", "LpPool")
 
 
 def make_portable(model: onnx.ModelProto) -> None:
@@ -25,6 +29,7 @@ def make_portable(model: onnx.ModelProto) -> None:
         model: A whole model, its weights inside.
     """
     fold_into_convolutions(model.graph)
+    write_pads(model)
     nodes = list(nodes_of(model.graph))
     for node in nodes:
         if len(node.input) > 1 and node.input[1]:
@@ -48,6 +53,40 @@ def replace(field, values: list) -> None:
     """Put other messages into a repeated field."""
     del field[:]
     field.extend(values)
+
+
+def write_pads(model: onnx.ModelProto) -> None:
+    """Write the pads of convolutions and poolings out, where `auto_pad` says that sides stay."""
+    automatic = [node for node in model.graph.node if node.op_type in PADDED and same_pad(node)]
+    if not automatic:
+        return
+    found = onnx.shape_inference.infer_shapes(model).graph
+    values = (*found.value_info, *found.input)
+    shapes = {value.name: value.type.tensor_type.shape.dim for value in values}
+    kernels = {tensor.name: tensor.dims[2:] for tensor in model.graph.initializer}
+    for node in automatic:
+        of = {part.name: onnx.helper.get_attribute_value(part) for part in node.attribute}
+        sides = [dim.dim_value for dim in shapes.get(node.input[0], ())][2:]
+        kernel = of.get("kernel_shape") or (kernels.get(node.input[1]) if node.input[1:] else None)
+        if not sides or 0 in sides or not kernel or set(of.get("dilations", [1])) != {1}:
+            continue
+        pads = []
+        for side, reach, step in zip(
+            sides, kernel, of.get("strides", [1] * len(sides)), strict=True
+        ):
+            more = max(0, (-(-side // step) - 1) * step + reach - side)
+            pads.append(
+                sorted((more // 2, more - more // 2), reverse=same_pad(node) == "SAME_LOWER")
+            )
+        replace(node.attribute, [part for part in node.attribute if part.name != "auto_pad"])
+        ends = [pad[end] for end in (0, 1) for pad in pads]
+        node.attribute.append(onnx.helper.make_attribute("pads", ends))
+
+
+def same_pad(node: onnx.NodeProto) -> str:
+    """SAME_UPPER or SAME_LOWER, if a node says so, else ""."""
+    words = [part.s.decode() for part in node.attribute if part.name == "auto_pad"]
+    return "".join(word for word in words if word.startswith("SAME_"))
 
 
 def fold_into_convolutions(graph: onnx.GraphProto) -> None:

@@ -1,10 +1,11 @@
 """What cannot be exported is refused before a training, in a line that names the layer."""
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
-from ssah_tf.export.convertible import check_convertible, try_conversion
+from ssah_tf.export.convertible import check_convertible, difference, try_conversion
 from ssah_tf.models.backbones.keras_application import APPLICATIONS, KerasApplication
 from ssah_tf.system.errors import RecipeError
 from ssah_tf.training.recipe import load_recipe
@@ -104,3 +105,15 @@ def test_a_network_that_amplifies_rounding_is_not_refused(monkeypatch):
             return tf.sin(1e7 * x)
 
     check_convertible(recipe_of(monkeypatch, Amplified(name="amplified")))
+
+
+def test_rounding_of_what_does_not_amplify_is_allowed_beside_what_does(rng):
+    """The weights that are changed move the second output alone."""
+    kernel = keras.Variable(np.ones((1, 1), np.float32))
+    images = rng.integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
+
+    def network(images):
+        x = tf.cast(images, tf.float32)
+        return [tf.exp(x / 50), tf.sin(1e7 * tf.tanh(x / 100) * kernel.value)]
+
+    assert difference(network, images, kernel) == ""

@@ -125,3 +125,60 @@ def test_branches_keep_what_they_use(rng):
     (before,) = run(model, x)
     make_portable(model)
     np.testing.assert_array_equal(run(model, x)[0], before)
+
+
+def padded(kind, **changes):
+    """A convolution or a pooling with automatic pads."""
+    inputs = ["x", "k"] if kind == "Conv" else ["x"]
+    return helper.make_node(kind, inputs, ["y"], kernel_shape=[3, 2], **changes)
+
+
+@pytest.mark.parametrize("pad", ["SAME_UPPER", "SAME_LOWER"])
+@pytest.mark.parametrize("kind", ["Conv", "MaxPool", "AveragePool", "LpPool"])
+@pytest.mark.parametrize("changes", [{}, {"strides": [2, 3]}, {"strides": [5, 1]}], ids=str)
+def test_pads_are_written_out(rng, kind, pad, changes):
+    model = model_of([padded(kind, auto_pad=pad, **changes)], k=numbers(rng, 2, 3, 3, 2))
+    if kind != "Conv":
+        del model.graph.initializer[:]
+    x = numbers(rng, *SHAPE)
+    (before,) = run(model, x)
+    make_portable(model)
+    (node,) = model.graph.node
+    assert {part.name for part in node.attribute} >= {"pads"}
+    assert "auto_pad" not in {part.name for part in node.attribute}
+    np.testing.assert_array_equal(run(model, x)[0], before)
+
+
+def test_the_odd_pixel_is_where_it_was():
+    of = {}
+    for pad in ("SAME_UPPER", "SAME_LOWER"):
+        node = helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[3, 2], auto_pad=pad)
+        model = model_of([node])
+        make_portable(model)
+        (of[pad],) = (part.ints for part in model.graph.node[0].attribute if part.name == "pads")
+    assert of == {"SAME_UPPER": [1, 0, 1, 1], "SAME_LOWER": [1, 1, 1, 0]}
+
+
+@pytest.mark.parametrize("pad", ["VALID", "NOTSET", None])
+def test_pads_that_are_not_automatic_stay(rng, pad):
+    node = padded("Conv", **({} if pad is None else {"auto_pad": pad}))
+    model = model_of([node], k=numbers(rng, 2, 3, 3, 2))
+    before = model.SerializeToString()
+    make_portable(model)
+    assert model.graph.node[0] == onnx.load_from_string(before).graph.node[0]
+
+
+def test_pads_with_dilations_stay(rng):
+    """ONNX Runtime does not count dilations here, so pads that do would change what was learnt."""
+    model = model_of([padded("MaxPool", auto_pad="SAME_UPPER", dilations=[2, 1])])
+    x = numbers(rng, *SHAPE)
+    (before,) = run(model, x)
+    make_portable(model)
+    np.testing.assert_array_equal(run(model, x)[0], before)
+
+
+def test_pads_of_free_sides_stay(rng):
+    model = model_of([padded("Conv", auto_pad="SAME_UPPER")], k=numbers(rng, 2, 3, 3, 2))
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"
+    make_portable(model)
+    assert "auto_pad" in {part.name for part in model.graph.node[0].attribute}
