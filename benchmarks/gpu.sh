@@ -40,7 +40,7 @@ fi
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-steps=60 rounds=5 sides="224 160"
+steps=24 rounds=5 sides="224 160"
 if [ "$small" ]; then
     export CUDA_VISIBLE_DEVICES=-1
     steps=2 rounds=1 sides="64"
@@ -49,10 +49,12 @@ on_cpu=(env CUDA_VISIBLE_DEVICES=-1 "$PYTHON")
 part "20 steps in float32 on the CPU" "${on_cpu[@]}" benchmarks/gpu_weights.py "$folder/weights.npz"
 part "the same here, against them" "$PYTHON" benchmarks/gpu_weights.py "$folder/weights.npz"
 part "a step in other forms" "$PYTHON" benchmarks/step_variants.py --rounds $rounds
-part "steps of the controls" "$PYTHON" benchmarks/training_speed.py --steps $steps
+part "steps of the controls" "$PYTHON" benchmarks/training_speed.py \
+    --steps $steps --rounds $rounds
 part "features" "$PYTHON" benchmarks/feature_speed.py --sides $sides --rounds $rounds
 if [ ! "$small" ]; then
-    part "steps of the controls on the CPU" "${on_cpu[@]}" benchmarks/training_speed.py --steps 20
+    part "steps of the controls on the CPU" "${on_cpu[@]}" benchmarks/training_speed.py \
+        --steps 8 --rounds 3
     part "features on the CPU" "${on_cpu[@]}" benchmarks/feature_speed.py --sides $sides --rounds 3
 fi
 if [ "$data" ]; then

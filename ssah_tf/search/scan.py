@@ -18,7 +18,7 @@ PositionsDistances = tuple[np.ndarray, np.ndarray]
 #: Bytes of a code for which FAISS has a routine of its own; others are several times slower.
 WIDTHS = (4, 8, 16, 20, 32, 64)
 #: Queries that are compared with a code at a time, so that they stay in the cache.
-QUERIES = 32
+QUERIES = 8
 #: Comparisons of 8 bytes that are worth a second thread: about half a millisecond.
 WORK = 1 << 19
 #: Codes that NumPy compares at a time, so that the temporaries stay in the cache.

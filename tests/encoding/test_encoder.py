@@ -217,7 +217,6 @@ def test_threads_and_providers_are_handed_on(path, monkeypatch):
     assert options.intra_op_num_threads == 3
     assert options.log_severity_level == 4  # what it logs as an error, it raises, too
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
-    assert options.get_session_config_entry("session.x64quantprecision") == "1"
     assert opened[0].get_providers() == ["CPUExecutionProvider"]
     Encoder.load(path)
     assert opened[1].get_session_options().intra_op_num_threads == 0
