@@ -76,17 +76,16 @@ def write_pads(model: onnx.ModelProto) -> None:
         ):
             more = max(0, (-(-side // step) - 1) * step + reach - side)
             pads.append(
-                sorted((more // 2, more - more // 2), reverse=same_pad(node) == "SAME_LOWER")
+                sorted((more // 2, more - more // 2), reverse=of["auto_pad"] == b"SAME_LOWER")
             )
         replace(node.attribute, [part for part in node.attribute if part.name != "auto_pad"])
         ends = [pad[end] for end in (0, 1) for pad in pads]
         node.attribute.append(onnx.helper.make_attribute("pads", ends))
 
 
-def same_pad(node: onnx.NodeProto) -> str:
-    """SAME_UPPER or SAME_LOWER, if a node says so, else ""."""
-    words = [part.s.decode() for part in node.attribute if part.name == "auto_pad"]
-    return "".join(word for word in words if word.startswith("SAME_"))
+def same_pad(node: onnx.NodeProto) -> bool:
+    """Whether a node pads so that sides stay."""
+    return any(part.name == "auto_pad" and part.s.startswith(b"SAME_") for part in node.attribute)
 
 
 def fold_into_convolutions(graph: onnx.GraphProto) -> None:

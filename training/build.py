@@ -162,24 +162,30 @@ def build_backbone(recipe: Recipe, images: ImageSet, split: Split) -> Backbone:
         return make("model.backbone", BACKBONES, name, options, **given)
 
 
-def build_frozen(recipe: Recipe, images: ImageSet) -> HNet:
-    """An H-Net of one bit on the backbone of a recipe, built; for its features alone.
-
-    Args:
-        recipe: It has an image size.
-        images: Some of them are looked at by a backbone that begins by chance.
+def build_hnet(recipe: Recipe, images: ImageSet, split: Split) -> HNet:
+    """H-Net on the backbone of a recipe, built for images of its size.
 
     Raises:
         RecipeError: The backbone is not there, or does not take such images.
     """
-    few = tuple(evenly(np.array(images.ids), FEW).tolist())
-    hnet = HNet(build_backbone(recipe, images, Split((), (), few, (), (), recipe.seed, "")), 1)
-    size = recipe.data.image_size
+    hnet, size = (
+        HNet(build_backbone(recipe, images, split), recipe.model.bits),
+        recipe.data.image_size,
+    )
     try:
         hnet.build((None, size, size, 3))
     except ValueError as error:
         raise RecipeError(f"data.image_size, model.backbone: {error}") from None
     return hnet
+
+
+def build_frozen(recipe: Recipe, images: ImageSet) -> HNet:
+    """An H-Net of one bit, for the features of its backbone alone. See `build_hnet`.
+
+    A backbone that begins by chance normalises by some of the images.
+    """
+    few = tuple(evenly(np.array(images.ids), FEW).tolist())
+    return build_hnet(recipe.with_bits(1), images, Split((), (), few, (), (), recipe.seed, ""))
 
 
 def channel_statistics(

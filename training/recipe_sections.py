@@ -17,6 +17,10 @@ else:
     Auto = Literal["auto"]  # resolved by `ssah_tf.training.auto` from the images
 
 
+#: Images without a label that a hash layer on features learns from, at most, if nobody says more.
+MOST_UNLABELLED = 20_000
+
+
 class Section(BaseModel):
     """A part of a recipe: no unknown keys, no silent conversion of types."""
 
@@ -150,7 +154,9 @@ class TrainSection(Section):
     joint: Annotated[int, Field(ge=0)] | Auto = 26
     # the backbone is frozen, and its features are computed once; adversary plain or none
     cached_features: bool = False
-    most_unlabelled: Positive = 20_000  # that a hash layer on features learns from, evenly spread
+    most_unlabelled: Positive = (
+        MOST_UNLABELLED  # that a hash layer on features learns from, evenly spread
+    )
     refit: bool = True  # the hash layer anew at the end, with the labels of the validation images
     precision: Literal["float32", "bfloat16"] = "float32"  # of H-Net's backbone, while training
     hnet: HNetOptimizerSection = HNetOptimizerSection()

@@ -17,7 +17,7 @@ from ssah_tf.system.parallel import cores, parallel
 PositionsDistances = tuple[np.ndarray, np.ndarray]
 #: Bytes of a code for which FAISS has a routine of its own; others are several times slower.
 WIDTHS = (4, 8, 16, 20, 32, 64)
-#: Queries that are compared with a code at a time, so that they stay in the cache.
+#: Queries of a piece of work: they stay in the cache, and threads have as much to do.
 QUERIES = 8
 #: Comparisons of 8 bytes that are worth a second thread: about half a millisecond.
 WORK = 1 << 19

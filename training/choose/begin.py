@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ssah_tf.data import ImageSet, Loaded, Split
-from ssah_tf.encoding.feature_parts import features_in
+from ssah_tf.encoding.feature_parts import features_in, names_kept
 from ssah_tf.system.durations import in_words
 from ssah_tf.system.errors import RunError, SsahError
 from ssah_tf.training.auto import ANY_SIDE, resolve
@@ -21,7 +21,7 @@ from ssah_tf.training.choose.candidates import (
     sizes_of,
 )
 from ssah_tf.training.choose.costs import Costs, Counts
-from ssah_tf.training.choose.kept import contents_seen, missing_features
+from ssah_tf.training.choose.kept import contents_seen
 from ssah_tf.training.choose.plan import PLANNED, SHARES, Choice, best_plan, reason_of
 from ssah_tf.training.choose.record import LeftOut, Planned, Record
 from ssah_tf.training.choose.rule import enough_labels
@@ -137,7 +137,8 @@ def plan(
     sensible = {name: of for name, of in sizes.items() if against[name] is None}
     if not sensible:
         raise SsahError(f"no recipe can be tried: {against['baseline']}")
-    choices = [costs_with(some, costs, images, split, kept) for some in most]
+    there = {side: names_kept(kept, key) for side, key in timing.keys.items()}
+    choices = [costs_with(some, costs, images, split, there) for some in most]
     chosen, late, costs = best_plan(clock.left, clock.spent, choices, sensible)
     overrides += (f"{PHOTOS}={costs.counts.most}",)
     contents = contents_seen(images, split, costs.counts.most)
@@ -180,7 +181,9 @@ def photos_of(overrides: tuple[str, ...], unlabelled: int) -> list[int]:
     return [usual, *(some for some in FEWER if some < min(usual, unlabelled))]
 
 
-def costs_with(most: int, costs: Costs, images: ImageSet, split: Split, kept: Path) -> Costs:
+def costs_with(
+    most: int, costs: Costs, images: ImageSet, split: Split, there: dict[int, set[str]]
+) -> Costs:
     """Costs where a frozen backbone looks at so many unlabelled images; kept features cost nothing.
 
     Args:
@@ -188,14 +191,13 @@ def costs_with(most: int, costs: Costs, images: ImageSet, split: Split, kept: Pa
         costs: Costs with another number.
         images: The images.
         split: Their parts.
-        kept: Where features lie.
+        there: Contents whose features are kept, by side.
     """
     contents = contents_seen(images, split, most)
-    keys = costs.timing.keys
     return replace(
         costs,
         counts=Counts.of(split, len(images), most),
-        missing={side: missing_features(kept, key, contents) for side, key in keys.items()},
+        missing={side: len(contents - kept) for side, kept in there.items()},
     )
 
 

@@ -13,17 +13,6 @@ def contents_seen(images: ImageSet, split: Split, most: int) -> frozenset[str]:
     return frozenset(images.digests[p] for p in training_positions(split, images, most).tolist())
 
 
-def missing_features(folder: Path, key: str, contents: frozenset[str]) -> int:
-    """How many contents have no features in a folder.
-
-    Args:
-        folder: Where parts lie.
-        key: Names the features: see `feature_key`.
-        contents: Digests of images.
-    """
-    return len(contents - names_kept(folder, key))
-
-
 def recount(record: Record, images: ImageSet, split: Split, folder: Path) -> None:
     """Correct the seconds of the features in a plan by those that were computed since.
 
@@ -35,6 +24,6 @@ def recount(record: Record, images: ImageSet, split: Split, folder: Path) -> Non
     """
     if record.to_compute:
         contents = contents_seen(images, split, record.planned[0].recipe.train.most_unlabelled)
-        missing = missing_features(folder, record.feature_key, contents)
+        missing = len(contents - names_kept(folder, record.feature_key))
         record.features *= missing / record.to_compute
         record.to_compute, record.kept = missing, len(contents) - missing

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from ssah_tf.system.errors import SsahError
@@ -113,20 +114,17 @@ def best_plan(
     Raises:
         SsahError: Nothing fits, with however few images.
     """
-    for each in costs:
-        try:
+    *more, fewest = costs
+    for each in more:
+        with suppress(SsahError):
             plan, dropped = make_plan(left, spent, each, sizes)
-        except SsahError:
-            if each is costs[-1]:
-                raise
-            continue
-        if each is costs[-1] or all(
-            name in plan.of and plan.of[name][0] >= min(MADE_FOR, sizes[name][-1])
-            for name in LOOKING
-            if name in sizes
-        ):
-            break
-    return plan, dropped, each
+            if all(
+                name in plan.of and plan.of[name][0] >= min(MADE_FOR, sizes[name][-1])
+                for name in LOOKING
+                if name in sizes
+            ):
+                return plan, dropped, each
+    return *make_plan(left, spent, fewest, sizes), fewest
 
 
 def enlarged(

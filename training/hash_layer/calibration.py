@@ -15,6 +15,7 @@ from ssah_tf.models.inference import quick_backbone
 from ssah_tf.system.errors import RunError
 from ssah_tf.system.files import cache_folder, make_folder, write_atomically
 from ssah_tf.system.parallel import cores
+from ssah_tf.system.reading import parse_json
 from ssah_tf.training.build import build_frozen
 from ssah_tf.training.hash_layer.features import in_tensorflow
 from ssah_tf.training.machine import machine
@@ -45,7 +46,7 @@ def seconds_a_megapixel(recipe: Recipe, images: ImageSet) -> float:
     """
     path = kept_at(recipe)
     with suppress(OSError, ValueError, KeyError, TypeError):
-        found = float(json.loads(path.read_bytes())["seconds_a_megapixel"])
+        found = float(parse_json(path.read_bytes())["seconds_a_megapixel"])
         if found > 0 and math.isfinite(found):
             return found
     found = coarse(time_backbone(recipe, images))

@@ -11,11 +11,10 @@ from ssah_tf.data.sampling import evenly
 from ssah_tf.models import HNet
 from ssah_tf.models.inference import See, quick_backbone
 from ssah_tf.system.signals import raise_if_ending
+from ssah_tf.training.recipe_sections import MOST_UNLABELLED as SAMPLE
 
 #: See `features_of`.
 Features = Callable[[HNet, ImageSet, np.ndarray, int], np.ndarray]
-#: Images without a label that a hash layer on features learns from, at most, if nobody says more.
-SAMPLE = 20_000
 #: Images of a batch of features, and of codes.
 BATCH, ENCODED = 64, 256
 

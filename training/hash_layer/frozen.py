@@ -12,9 +12,8 @@ from ssah_tf.data import ImageSet
 from ssah_tf.data.pipeline import not_tuned
 from ssah_tf.data.sampling import BatchPlan
 from ssah_tf.models import HNet, SchedulePace
-from ssah_tf.system.errors import RecipeError
 from ssah_tf.system.files import atomic_path
-from ssah_tf.training.build import assemble_game, build_backbone, build_optimizer
+from ssah_tf.training.build import assemble_game, build_hnet, build_optimizer
 from ssah_tf.training.callbacks import StopOnNaN, Validate
 from ssah_tf.training.hash_layer.appearance import with_appearance
 from ssah_tf.training.hash_layer.bits import NO_DIRECTIONS, as_many_as_fit, tell_fewer
@@ -52,11 +51,7 @@ def train_on_frozen_backbone(
     began = time.monotonic()
     recipe, split = run.recipe, run.split
     keras.utils.set_random_seed(recipe.seed)
-    hnet = HNet(build_backbone(recipe, images, split), recipe.model.bits)
-    try:
-        hnet.build((None, recipe.data.image_size, recipe.data.image_size, 3))
-    except ValueError as error:
-        raise RecipeError(f"data.image_size, model.backbone: {error}") from None
+    hnet = build_hnet(recipe, images, split)
     labelled, validation = map(images.positions, (split.labelled, split.validation))
     positions = training_positions(split, images, recipe.train.most_unlabelled)
     features = features_of(hnet, images, positions, recipe.data.image_size)
