@@ -18,7 +18,7 @@ from ssah_tf.models.batch_norm import BatchNorm
 from ssah_tf.models.deformation import Deformer
 from ssah_tf.models.game import unlabelled_rows
 from ssah_tf.models.occlusion import cells_to_pixels, choose_cells, occlude
-from ssah_tf.models.rotation import offsets, sampled
+from ssah_tf.models.rotation import offsets, rotate, sampled
 
 # ---- line 1: hard samples have a batch normalisation of their own
 
@@ -412,6 +412,46 @@ def with_operations(hnet: HNet, deformer: Deformer, *args, **kwargs) -> SSAH:
     return SSAH(hnet, operations, *args, **kwargs)
 
 
+# ---- line 5: occlusion where the network looks
+
+
+class AttentionGuided(SSAH):
+    """The game with random angles, and with occlusion where H-Net's attention is highest.
+
+    The attention is one channel of the maps of stride 16 (Hu et al., WS-DAN, arXiv 1901.09891),
+    of an EfficientNet-Lite.
+    """
+
+    #: Stages of the backbone before the maps are taken.
+    STAGES_BEFORE = 5
+
+    def hard_samples(self, images, teacher_codes, labels, columns, seed, update_anet=True):
+        """See `SSAH.hard_samples`."""
+        _, angles = self.deformer.choose(images, seed, training=True)
+        fill = tf.constant(self.deformer.fill, images.dtype)
+        images = rotate(images, angles, fill)
+        maps = self.attention(images, tf.random.split(seed, 5)[4])
+        cell, n = self.deformer.grids[0]
+        scores = tf.reshape(tf.image.resize(maps[..., None], (n, n)), [-1, n * n])
+        marks = choose_cells(scores, round(self.deformer.area * n * n))
+        cells = tf.reshape(marks, [-1, n, n])
+        return occlude(images, cells_to_pixels(cells, cell, self.deformer.image_size), fill), {}
+
+    def attention(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """One map of each image, `(batch, rows, columns)`, drawn by the root of its mean."""
+        backbone = self.hnet.backbone
+        x = (images - tf.constant(backbone.mean)) / tf.constant(backbone.std)
+        x = backbone.stem(x, training=False)
+        for stage in backbone.stages[: self.STAGES_BEFORE]:
+            for block in stage:
+                x = block(x, training=False)
+        maps = tf.nn.relu(x)
+        logits = tf.math.log(tf.reduce_mean(maps, axis=(1, 2)) + 1e-8) / 2
+        shape = (tf.shape(images)[0], maps.shape[3])
+        drawn = tf.argmax(logits + random_gumbel(seed, shape), axis=1)
+        return tf.gather(maps, drawn, axis=3, batch_dims=1)
+
+
 # ---- the rows
 
 
@@ -470,4 +510,5 @@ ROWS = {
     "noise": Row("3", RANDOM, partial(Perturbed, virtual=False)),
     "operations-learned": Row("4", LEARNED, with_operations, "operations-random"),
     "operations-random": Row("4", RANDOM, with_operations),
+    "attended": Row("5", RANDOM, AttentionGuided, "learned"),
 }

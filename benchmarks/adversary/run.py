@@ -4,7 +4,7 @@
                                        [--data cifar10=DIR] [--jobs 2] [--output runs/adversary]
     python benchmarks/adversary/run.py --table
 
-A line is a number, 1 to 4, or the name of a row; `NAME@N` is that row with N joint epochs. Random
+A line is a number, 1 to 5, or the name of a row; `NAME@N` is that row with N joint epochs. Random
 deformation is always among them. The query images of a set are left out of it altogether. What is
 compared, and when a line is stopped, is in `docs/notebook/adversary-2.md`.
 
@@ -22,7 +22,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -48,22 +48,51 @@ from ssah_tf.training.train import train
 FINISHED = Path(__file__).with_name("rows")
 #: Seeds that choose a line; all others are of a claim.
 SCREEN = range(5)
-#: Images a class that a set without official queries gives up in their place.
-KEPT_BACK = 100
-DEVELOPMENT = ("data.protocol=n-per-class", "data.query_per_class=50")
-#: Recipe and overrides of each set.
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A set, and the recipe that its rows are variants of.
+
+    Attributes:
+        recipe: Name of the recipe.
+        changes: Overrides of it.
+        kept_back: Images a class that a set without official queries gives up in their place; 0 if
+            what is given is a training part already.
+    """
+
+    recipe: str
+    changes: tuple[str, ...]
+    kept_back: int = 100
+
+
 SETS = {
-    "fashion": ("fashion", DEVELOPMENT),
-    "cifar10": (
+    "fashion": Trial("fashion", ("data.protocol=n-per-class", "data.query_per_class=50")),
+    "cifar10": Trial(
         "cifar10",
         (
-            *DEVELOPMENT,
+            "data.protocol=n-per-class",
+            "data.query_per_class=50",
             "data.labelled_per_class=100",
             "data.validation_per_class=5",
             "model.backbone=convnet",
             "train.hnet_warmup=4",
             "train.joint=26",
         ),
+    ),
+    "birds": Trial(
+        "pretrained",
+        (
+            "data.protocol=n-per-class",
+            "data.query_per_class=6",
+            "data.labelled_per_class=10",
+            "data.validation_per_class=2",
+            "data.image_size=96",
+            "model.options={frozen_stages: 3}",
+            "train.hnet_warmup=2",
+            "train.joint=6",
+        ),
+        kept_back=0,
     ),
 }
 
@@ -112,7 +141,7 @@ def rows_of(line: str) -> list[str]:
     if not rows and line.partition("@")[0] in ROWS:
         rows = [line]
     if not rows:
-        sys.exit(f"no line {line!r}: 1 to 4, or one of {', '.join(ROWS)}, with @N or without")
+        sys.exit(f"no line {line!r}: 1 to 5, or one of {', '.join(ROWS)}, with @N or without")
     return list(dict.fromkeys([CONTROL, *rows]))
 
 
@@ -129,10 +158,11 @@ def recipe_of(
         overrides: Of all rows.
     """
     base, joint = row.partition("@")[::2]
-    recipe, changes = SETS[name]
+    trial = SETS[name]
     more = [f"data.source={json.dumps(source)}"] if source else []
     more += [f"train.joint={joint}"] if joint else []
-    return load_recipe(recipe, (*changes, *ROWS[base].changes, *overrides, *more, f"seed={seed}"))
+    changes = (*trial.changes, *ROWS[base].changes, *overrides, *more, f"seed={seed}")
+    return load_recipe(trial.recipe, changes)
 
 
 def work_off(queue: list[tuple[str, str, int]], given: argparse.Namespace) -> None:
@@ -176,7 +206,8 @@ def train_row(name: str, row: str, recipe: Recipe, output: Path, rows: Path) -> 
     Raises:
         RunError: The folder of the run holds another one.
     """
-    images = development(load_images(recipe.data.source, recipe.data.labels).images)
+    images = load_images(recipe.data.source, recipe.data.labels).images
+    images = development(images, SETS[name].kept_back)
     recipe = resolve(recipe, images)
     folder = output / f"{name}-{row}-{recipe.seed}"
     resumed = (folder / "recipe.yaml").is_file()
@@ -218,16 +249,16 @@ def last_epoch(run: Run) -> dict[str, float]:
     return {k: round(v, 4) for k, v in run.history[-1].items() if k not in left_out}
 
 
-def development(images: ImageSet) -> ImageSet:
+def development(images: ImageSet, kept_back: int) -> ImageSet:
     """A set without the images that its final numbers are measured on.
 
-    These are its official queries, or else `KEPT_BACK` of each class, the same ones always.
+    These are its official queries, or else `kept_back` of each class, the same ones always.
     """
     if images.official_queries:
         query = images.positions(images.official_queries)
     else:
         order = np.random.default_rng(0).permutation(len(images))
-        query = draw_queries(images, order, KEPT_BACK, as_available=False)
+        query = draw_queries(images, order, kept_back, as_available=False)
     kept = np.setdiff1d(np.arange(len(images)), query)
 
     def of(values: tuple[str, ...]) -> tuple[str, ...]:

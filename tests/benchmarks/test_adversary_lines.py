@@ -17,7 +17,7 @@ from ssah_tf.data import load_fashion
 from ssah_tf.data.pipeline import training_batches
 from ssah_tf.losses import OrthoHash
 from ssah_tf.models import SSAH, HNet, RandomDeformation, SchedulePace
-from ssah_tf.models.backbones import ConvNet
+from ssah_tf.models.backbones import ConvNet, EfficientNetLite0
 from ssah_tf.models.game import TeacherCodes
 from ssah_tf.models.saved import load_hnet
 from ssah_tf.training.build import build_game, build_split
@@ -363,18 +363,64 @@ def test_operations_take_the_place_of_either_deformer(scripts):
         assert game.has_adversary == (row == "operations-learned")
 
 
+# ---- line 5
+
+
+@pytest.fixture
+def attention_guided(lines):
+    keras.utils.set_random_seed(0)
+    hnet = HNet(EfficientNetLite0(), 8)
+    deformer = RandomDeformation(32, fill=(300.0,) * 3, max_angle=1e-3)
+    game = lines.AttentionGuided(hnet, deformer, OrthoHash(), SchedulePace(0, end=1.0))
+    hnet.build((None, 32, 32, 3))
+    return game
+
+
+def test_attention_is_one_of_the_maps_of_stride_16(attention_guided):
+    images = tf.random.stateless_uniform((5, 64, 64, 3), [1, 2], 0, 255)
+    backbone = attention_guided.hnet.backbone
+    x = (images - tf.constant(backbone.mean)) / tf.constant(backbone.std)
+    x = backbone.stem(x)
+    for block in (block for stage in backbone.stages[:5] for block in stage):
+        x = block(x)
+    maps = tf.nn.relu(x).numpy()
+    assert maps.shape == (5, 4, 4, 112)
+    drawn = set()
+    for seed in range(4):
+        attention = attention_guided.attention(images, tf.constant([7, seed])).numpy()
+        for image, of_image in zip(maps, attention, strict=True):
+            apart = np.abs(image - of_image[..., None]).max(axis=(0, 1))
+            assert apart.min() < 1e-4 * of_image.max()
+            drawn.add(apart.argmin())
+    assert len(drawn) > 3
+
+
+def test_what_attention_is_highest_on_is_hidden(attention_guided, monkeypatch):
+    """A map that is bright to the left: a third of the image is hidden there, and no more."""
+    bright = np.zeros((4, 2, 2), np.float32)
+    bright[:, :, 0] = 1
+    monkeypatch.setattr(attention_guided, "attention", lambda *_: tf.constant(bright))
+    images = tf.random.stateless_uniform((4, 32, 32, 3), [1, 2], 0, 255)
+    hard, terms = attention_guided.hard_samples(images, None, None, 2, tf.constant([0, 1]))
+    hidden = (hard.numpy() > 299).all(axis=3)
+    assert terms == {}
+    np.testing.assert_allclose(hidden.mean(axis=(1, 2)), 1 / 3, atol=0.01)
+    assert not hidden[:, :, 20:].any()
+
+
 # ---- the rows, and the runner
 
 
 def parts_of(scripts, row, seed=3):
     recipe = scripts.run.recipe_of("fashion", row, seed)
-    images = scripts.run.development(FASHION)
+    images = scripts.run.development(FASHION, 0)
     return recipe, images, build_split(recipe, images)
 
 
 def test_rows_of_a_seed_share_split_batches_and_first_weights(scripts):
     found = []
-    for row in (*scripts.lines.ROWS, "random@7"):
+    rows = [name for name, row in scripts.lines.ROWS.items() if row.line != "5"]  # of photos
+    for row in (*rows, "random@7"):
         recipe, images, split = parts_of(scripts, row)
         kind = scripts.lines.ROWS[row.partition("@")[0]].kind
         game = build_game(recipe, images, split, scripts.lines.paired(kind))
@@ -391,7 +437,7 @@ def test_rows_of_a_seed_share_split_batches_and_first_weights(scripts):
 
 
 def test_development_split_has_no_query_image(scripts):
-    images = scripts.run.development(FASHION)
+    images = scripts.run.development(FASHION, 0)
     assert len(images) == 5000
     assert not set(images.ids) & set(FASHION.official_queries)
     _, _, split = parts_of(scripts, "random")
@@ -404,7 +450,7 @@ def test_development_split_has_no_query_image(scripts):
 
 def test_set_without_queries_gives_up_the_same_images_always(scripts):
     whole = scripts.run.replace(FASHION, official_queries=())
-    first, second = scripts.run.development(whole), scripts.run.development(whole)
+    first, second = (scripts.run.development(whole, 100) for _ in range(2))
     assert first.ids == second.ids
     assert len(first) == 5000  # 100 of each of ten classes
     assert (first.labels.sum(axis=0) == 500).all()
