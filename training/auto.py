@@ -46,7 +46,7 @@ def resolve(recipe: Recipe, images: ImageSet) -> Recipe:
       file and a preset of KerasHub take the side that they were made for, if that is known.
     - `model.bits`: 48 for up to 20 classes, else 64; 64 without classes.
     - `train.batch`: 64 labelled images, 32 if fewer than 100 images have a label.
-    - `train.joint`: epochs in which every image is seen twice, at least 26, at most 60.
+    - `train.joint`: epochs in which every image is seen twice, at least 40, at most 60.
 
     An ONNX file is named by its absolute path, its SHA-256 and all that was found out about it; the
     folder of a preset by its absolute path.
@@ -76,7 +76,7 @@ def resolve(recipe: Recipe, images: ImageSet) -> Recipe:
         train["batch"] = 64 if images.labels.any(axis=1).sum() >= 100 else 32
     if train["joint"] == "auto":
         a_pass = len(images) / (train["batch"] * max(1, train["ratio"]) * train["steps_per_epoch"])
-        train["joint"] = int(np.clip(np.ceil(2 * a_pass), 26, 60))
+        train["joint"] = int(np.clip(np.ceil(2 * a_pass), 40, 60))
     return Recipe.model_validate(values)
 
 

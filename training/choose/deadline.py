@@ -7,6 +7,7 @@ import keras
 
 from ssah_tf.system.errors import RunError
 from ssah_tf.training.recipe_sections import Recipe
+from ssah_tf.training.train import stages
 
 #: Seconds that a training may take beyond its time, as a share of the budget.
 OVERRUN = 0.04
@@ -40,9 +41,8 @@ class Deadline(keras.callbacks.Callback):
 
     @property
     def epochs(self) -> int:
-        """Epochs of the whole training, also where a stage is left out."""
-        train = self.recipe.train
-        return train.hnet_warmup + train.anet_warmup + train.joint
+        """Epochs of the whole training."""
+        return stages(self.recipe, self.model.has_adversary)[-1].last
 
     @property
     def last_stage(self) -> str:

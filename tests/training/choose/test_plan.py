@@ -35,7 +35,7 @@ FROZEN = FrozenTiming(
     fit=3.0,
     step=0.015,
 )
-SCRATCH = GameTiming(28, 15.0, {"hnet_warmup": 0.05, "anet_warmup": 0.1, "joint": 0.16}, 0.0004)
+SCRATCH = GameTiming(28, 15.0, {"hnet_warmup": 0.05, "joint": 0.1}, 0.0004)
 TUNING = GameTiming(64, 30.0, {"hnet_warmup": 0.25, "joint": 0.25}, 0.003)
 
 

@@ -315,7 +315,7 @@ def test_a_damaged_record(tmp_path):
 class Model:
     """Of a game, what the deadline looks at."""
 
-    stage, stop_training = "joint", False
+    stage, stop_training, has_adversary = "joint", False, True
 
 
 def epochs(deadline, model, count):
@@ -345,6 +345,10 @@ def test_a_training_ends_with_its_time():
     last.set_model(model := Model())
     last.on_epoch_begin(30)
     last.on_epoch_end(30)  # nothing is left to cut
+    assert (model.stop_training, last.cut) == (False, 0)
+    model.has_adversary = False  # and no warm-up of A-Net
+    last.on_epoch_begin(29)
+    last.on_epoch_end(29)
     assert (model.stop_training, last.cut) == (False, 0)
 
 
