@@ -219,10 +219,11 @@ class HardSampleAlbum(keras.callbacks.Callback):
         self.originals = images.read(labelled[first][: self.COUNT], run.recipe.data.image_size)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Add the hard samples of this epoch."""
+        """Add the hard samples of this epoch; random ones are drawn anew for each."""
         if self.model.stage != "joint" or self.model.deformer is None:
             return
-        hard = self.model.deformer.deform(self.originals, np.array([0, 0], np.int32))
+        draw = 0 if self.model.has_adversary else epoch
+        hard = self.model.deformer.deform(self.originals, np.array([0, draw], np.int32))
         page = np.clip(np.rint(hard.numpy()), 0, 255).astype(np.uint8)[None]
         epochs, rho = np.array([epoch]), np.array([float(self.model.pace.rho.numpy())])
         if self.run.album_path.is_file():

@@ -166,7 +166,7 @@ class Run:
 
     @property
     def picture_path(self) -> Path:
-        """Hard samples at rising pace beside their originals."""
+        """Hard samples beside their originals."""
         return self.folder / "hard_samples.png"
 
     @cached_property

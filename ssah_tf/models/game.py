@@ -167,7 +167,7 @@ class SSAH(StagedModel):
             update_anet: Whether A-Net, if there is one, is updated.
 
         Returns:
-            The terms over the global batch, by name, and the rho that they had.
+            The terms over the global batch, by name, and the rho that an adversary had.
         """
         labels = tf.cast(batch["labels"], self.compute_dtype)
         columns = batch["images"].shape[1]
@@ -189,7 +189,9 @@ class SSAH(StagedModel):
         if self.stage != "anet_warmup":
             terms |= self.hashing_step(images, hard, teacher_codes, labels, columns, seed)
         whole = tf.unstack(sum_over_replicas(tf.stack(list(terms.values()))))
-        terms = dict(zip(terms, whole, strict=True)) | {"rho": tf.convert_to_tensor(self.pace.rho)}
+        terms = dict(zip(terms, whole, strict=True))
+        if self.has_adversary:
+            terms["rho"] = tf.convert_to_tensor(self.pace.rho)
         if self.stage == "joint" and hard is not None:
             self.pace.step(terms["hard"])
         return terms

@@ -95,6 +95,21 @@ def test_page_is_self_contained_and_holds_the_numbers(runs):
     assert "http" not in re.sub(r'"data:[^"]*"', "", page)
 
 
+def test_page_says_what_was_trained(runs):
+    page = page_of(runs[0])
+    assert "Dotted lines part warm-up of H-Net, warm-up of A-Net, joint stage. rho is" in page
+    assert "What A-Net makes of the same images, epoch by epoch; the originals on top." in page
+
+
+def test_a_training_of_one_look_at_features_has_no_curves(runs, tmp_path):
+    shutil.copytree(runs[0].folder, tmp_path / "copy")
+    run = type(runs[0]).open(tmp_path / "copy")
+    run.save_history([{k: v for k, v in run.history[-1].items() if k != "rho"}])
+    write_report(run, load_fashion())
+    assert "Training curves" in page_of(runs[0])
+    assert "Training curves" not in page_of(run)
+
+
 def test_search_by_label_is_measured_for_each_class(runs):
     """The table has each class; what is searched is what training had no label of."""
     run = runs[0]

@@ -146,6 +146,21 @@ def test_picture_of_hard_samples(finished):
         assert album["rho"][1] > album["rho"][0]
 
 
+def test_random_hard_samples_are_drawn_anew_and_the_page_has_no_word_of_a_net(tmp_path):
+    run, images = begin(tmp_path / "run", "adversary.kind=random", "train.steps_per_epoch=2")
+    train(run, images)
+    evaluate(run, images)
+    write_report(run, images)
+    with np.load(run.album_path) as album:
+        first, second = album["hard"]
+        assert (first != second).mean() > 0.1
+    assert not any("rho" in epoch for epoch in run.history)
+    page = run.report_path.read_text(encoding="utf-8")
+    assert "Dotted lines part warm-up of H-Net, joint stage." in page
+    assert "Images deformed at random; the originals on top." in page
+    assert "A-Net" not in page
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     run, images = begin(tmp_path_factory.mktemp("runs") / "whole")

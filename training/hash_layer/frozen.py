@@ -76,7 +76,7 @@ def train_on_frozen_backbone(
     with atomic_path(run.model_path) as path:
         with_appearance(hnet, features, recipe.seed).save(path)
     stage = "joint" if recipe.train.joint else "hnet_warmup"
-    entry = {"epoch": 0, "stage": stage, "seconds": round(time.monotonic() - began, 2), "rho": 0.0}
+    entry = {"epoch": 0, "stage": stage, "seconds": round(time.monotonic() - began, 2)}
     run.save_history([{**entry, "validation_map": score, "validation_error": deviation}])
 
 

@@ -1,4 +1,4 @@
-"""The picture of hard samples at rising pace beside their originals."""
+"""The picture of hard samples beside their originals."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -16,7 +16,7 @@ def draw_album(run: Run) -> None:
     """Draw `hard_samples.png` from the album of a run; nothing if it has none.
 
     A column an image; the first row shows the originals, the rows below the hard samples of later
-    and later epochs, with their rho.
+    and later epochs, with their rho if A-Net made them.
 
     Raises:
         RunError: The album is damaged.
@@ -31,7 +31,10 @@ def draw_album(run: Run) -> None:
         raise RunError(f"{run.album_path}: damaged ({error}); remove it") from None
     moments = np.unique(np.linspace(0, len(hard) - 1, MOMENTS).round().astype(int))
     rows = [("original", originals)]
-    rows += [(f"epoch {epochs[m] + 1}\nρ = {rho[m]:.2f}", hard[m]) for m in moments]
+    learned = run.recipe.adversary.kind == "learned"
+    for m in moments:
+        asked = f"\nρ = {rho[m]:.2f}" if learned else ""
+        rows.append((f"epoch {epochs[m] + 1}{asked}", hard[m]))
     figure = Figure(figsize=(1.1 * len(originals) + 1, 1.1 * len(rows)))
     axes = figure.subplots(len(rows), len(originals), squeeze=False)
     for (title, images), line in zip(rows, axes, strict=True):

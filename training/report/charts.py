@@ -72,7 +72,7 @@ def lines(
 
 
 def training_curves(history: list[dict]) -> str:
-    """Losses above; validation mAP and rho below, over the epochs."""
+    """Losses above; below validation mAP and, with A-Net, its rho; over the epochs."""
     epochs = [e["epoch"] + 1 for e in history]
     with matplotlib.rc_context({**STYLE, "figure.figsize": (8, 4.8)}):
         figure = Figure()
@@ -85,7 +85,9 @@ def training_curves(history: list[dict]) -> str:
         if above.lines:
             above.legend(ncols=3)
         below.plot(epochs, [e["validation_map"] for e in history], label="validation mAP", lw=1.8)
-        below.plot(epochs, [e["rho"] for e in history], label="rho (difficulty)", lw=1.6, ls="--")
+        if any("adversary" in e for e in history):
+            rho = [e.get("rho", np.nan) for e in history]
+            below.plot(epochs, rho, label="rho (difficulty)", lw=1.6, ls="--")
         below.set(xlabel="epoch", ylim=(0, 1))
         below.legend()
         for axis in (above, below):

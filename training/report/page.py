@@ -27,6 +27,12 @@ MATRIX_CLASSES = 25
 BAR_CLASSES = 30
 #: Confusions that are listed, the most frequent ones.
 CONFUSIONS = 10
+#: Stages of a training in words.
+STAGES = {
+    "hnet_warmup": "warm-up of H-Net",
+    "anet_warmup": "warm-up of A-Net",
+    "joint": "joint stage",
+}
 #: Lengths of the table of shorter codes.
 LENGTHS = (8, 12, 16, 24, 32, 48, 64, 128)
 
@@ -118,7 +124,9 @@ def what_labels_say(
             log_x=True,
             markers=True,
         ),
-        "training": charts.training_curves(run.history),
+        "training": charts.training_curves(run.history) if len(run.history) > 1 else None,
+        "training_note": training_note(run.history),
+        "learned": run.recipe.adversary.kind == "learned",
         "by_class": charts.bars(*shortened(by_class), "mAP, tie-aware"),
         "by_class_note": class_note(by_class),
         "label_search": label_rows(report),
@@ -140,6 +148,15 @@ def guessing(found: dict) -> dict[str, tuple[list[int], list[float]]]:
     """P@k of random codes as a curve; none for numbers of an older version."""
     chance = found.get("chance", {}).get("precision_at_k", {})
     return {"guessing": ([int(k) for k in chance], list(chance.values()))} if chance else {}
+
+
+def training_note(history: list[dict]) -> str:
+    """What is to be said of the training curves."""
+    stages = list(dict.fromkeys(STAGES[epoch["stage"]] for epoch in history))
+    parts = [f"Dotted lines part {', '.join(stages)}."] if len(stages) > 1 else []
+    if any("adversary" in epoch for epoch in history):
+        parts.append("rho is the difficulty that A-Net is asked for.")
+    return " ".join(parts)
 
 
 def png_address(run: Run) -> str | None:
