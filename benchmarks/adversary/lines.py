@@ -479,12 +479,14 @@ class Row:
         changes: Overrides of the recipe.
         kind: Makes the game; see `paired`.
         control: The row that it must be above, beside random deformation.
+        as_long: Random deformation with as many joint epochs as take the same time.
     """
 
     line: str
     changes: tuple[str, ...] = ()
     kind: Callable[..., SSAH] = SSAH
     control: str | None = None
+    as_long: str | None = None
 
 
 #: The row that every other one is compared with.
@@ -501,11 +503,13 @@ ROWS = {
     CONTROL: Row("", RANDOM),
     "learned": Row("", LEARNED),
     "freematch": Row("", FREEMATCH),
-    "learned-8": Row("time", ("adversary.update_every=8",), control="learned"),
+    "learned-8": Row("time", ("adversary.update_every=8",), SSAH, "learned", "random@30"),
     "random-own": Row("1", RANDOM, OwnStatistics),
     "learned-own": Row("1", LEARNED, OwnStatistics, "learned"),
-    "hardest": Row("2", (*RANDOM, "pace.start=0.5", "pace.end=1.0"), HardestOf),
-    "maxup": Row("2", RANDOM, partial(HardestOf, guard=False)),
+    "hardest": Row(
+        "2", (*RANDOM, "pace.start=0.5", "pace.end=1.0"), HardestOf, as_long="random@47"
+    ),
+    "maxup": Row("2", RANDOM, partial(HardestOf, guard=False), as_long="random@47"),
     "virtual": Row("3", RANDOM, Perturbed, "noise"),
     "noise": Row("3", RANDOM, partial(Perturbed, virtual=False)),
     "operations-learned": Row("4", LEARNED, with_operations, "operations-random"),

@@ -279,16 +279,22 @@ def development(images: ImageSet, kept_back: int) -> ImageSet:
 def table(rows: Path) -> str:
     """Markdown of the finished rows: means, and paired differences with 95 % t intervals.
 
-    Seeds of the screen and of the claim are apart. A row is compared with random deformation, with
-    its own control, and with FreeMatch, also of equal time, by the seeds that both have.
+    Seeds of the screen and the others are apart; then all together, where there are others. A row
+    is compared with random deformation, as many steps and as long, with its own control, and with
+    FreeMatch, by the seeds that both have.
     """
     found: dict[tuple[str, str], dict[str, dict[int, float]]] = defaultdict(dict)
     for path in sorted(rows.glob("*.json")):
         row = json.loads(path.read_bytes())
-        part = "screen" if row["seed"] in SCREEN else "claim"
-        found[row["set"], part].setdefault(row["row"], {})[row["seed"]] = row["map"]
+        for part in ("screen" if row["seed"] in SCREEN else "further seeds", "all seeds"):
+            found[row["set"], part].setdefault(row["row"], {})[row["seed"]] = row["map"]
     lines = []
     for (name, part), values in sorted(found.items(), reverse=True):
+        further = found.get((name, "further seeds"), {})
+        if part == "all seeds":
+            values = {row: seeds for row, seeds in values.items() if row in further}
+            if not values:
+                continue
         lines += [f"{name}, {part}", "", "| row | seeds | mAP@all | less | difference | 95 % |"]
         lines += ["|---|---|---|---|---|---|"]
         for row in sorted(values, key=lambda row: [*ROWS].index(row.partition("@")[0])):
@@ -302,11 +308,12 @@ def table(rows: Path) -> str:
 
 def compared(row: str, values: dict[str, dict[int, float]]) -> list[str]:
     """The last cells of the lines of a row: what it is compared with, difference and interval."""
-    others = (CONTROL, ROWS[row.partition("@")[0]].control, "freematch")
+    of_row = ROWS[row.partition("@")[0]]
+    others = (CONTROL, of_row.as_long, of_row.control, "freematch")
     cells = []
-    for other in values if row != CONTROL else ():
-        seeds = sorted(values[row].keys() & values[other].keys())
-        if other != row and other.partition("@")[0] in others and seeds:
+    for other in dict.fromkeys(others) if row != CONTROL else ():
+        seeds = sorted(values[row].keys() & values.get(other or "", {}).keys())
+        if other != row and seeds:
             pairs = [[values[name][seed] for seed in seeds] for name in (row, other)]
             difference = paired_difference(*pairs)
             fewer = "" if len(seeds) == len(values[row]) else f", {len(seeds)} seeds"

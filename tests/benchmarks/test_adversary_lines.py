@@ -464,7 +464,7 @@ def test_lines_have_their_rows(scripts):
         scripts.run.rows_of("7")
 
 
-def test_table_pairs_by_seed_and_keeps_screen_and_claim_apart(scripts, tmp_path):
+def test_table_pairs_by_seed_and_keeps_seeds_of_the_screen_apart(scripts, tmp_path):
     """Differences .01, .02, .03, .04, .05: mean .03, t interval .03 +- 2.776 * .0158 / sqrt 5."""
     for seed in range(7):
         for row, value in (("random", 0.7 + 0.1 * seed), ("hardest", 0.71 + 0.11 * seed)):
@@ -474,13 +474,16 @@ def test_table_pairs_by_seed_and_keeps_screen_and_claim_apart(scripts, tmp_path)
                     json.dumps({"set": "fashion", "row": row, "seed": seed, "map": value})
                 )
     printed = scripts.run.table(tmp_path)
-    screen, claim = printed.split("fashion, claim")
+    screen, further = printed.split("fashion, further seeds")
     assert "| random | 5 | 0.9000 ± 0.1581 | | | |" in screen
     assert (
         "| hardest | 5 | 0.9300 ± 0.1739 | random | +0.0300 ± 0.0158 | +0.0104 to +0.0496 |"
         in screen
     )
-    assert "| hardest | 1 | 1.2600 | random | +0.0600 |  |" in claim
+    further, every = further.split("fashion, all seeds")
+    assert "| hardest | 1 | 1.2600 | random | +0.0600 |  |" in further
+    assert "| random | 7 | 1.0000 " in every
+    assert "| hardest | 6 | 0.9850 " in every
 
 
 @pytest.mark.slow
