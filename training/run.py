@@ -165,6 +165,11 @@ class Run:
         return self.folder / "hard_samples.npz"
 
     @property
+    def has_adversary(self) -> bool:
+        """Whether A-Net was trained, as its history says."""
+        return any("adversary" in epoch for epoch in self.history)
+
+    @property
     def picture_path(self) -> Path:
         """Hard samples beside their originals."""
         return self.folder / "hard_samples.png"

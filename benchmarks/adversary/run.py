@@ -46,7 +46,7 @@ from ssah_tf.training.run import Run
 from ssah_tf.training.train import train
 
 FINISHED = Path(__file__).with_name("rows")
-#: Seeds that choose a line; all others are of a claim.
+#: Seeds that a line is stopped by.
 SCREEN = range(5)
 
 
@@ -56,23 +56,24 @@ class Trial:
 
     Attributes:
         recipe: Name of the recipe.
-        changes: Overrides of it.
+        queries: Development queries a class.
+        changes: Further overrides of it.
         kept_back: Images a class that a set without official queries gives up in their place; 0 if
             what is given is a training part already.
     """
 
     recipe: str
-    changes: tuple[str, ...]
+    queries: int
+    changes: tuple[str, ...] = ()
     kept_back: int = 100
 
 
 SETS = {
-    "fashion": Trial("fashion", ("data.protocol=n-per-class", "data.query_per_class=50")),
+    "fashion": Trial("fashion", 50),
     "cifar10": Trial(
         "cifar10",
+        50,
         (
-            "data.protocol=n-per-class",
-            "data.query_per_class=50",
             "data.labelled_per_class=100",
             "data.validation_per_class=5",
             "model.backbone=convnet",
@@ -82,9 +83,8 @@ SETS = {
     ),
     "birds": Trial(
         "pretrained",
+        6,
         (
-            "data.protocol=n-per-class",
-            "data.query_per_class=6",
             "data.labelled_per_class=10",
             "data.validation_per_class=2",
             "data.image_size=96",
@@ -161,7 +161,8 @@ def recipe_of(
     trial = SETS[name]
     more = [f"data.source={json.dumps(source)}"] if source else []
     more += [f"train.joint={joint}"] if joint else []
-    changes = (*trial.changes, *ROWS[base].changes, *overrides, *more, f"seed={seed}")
+    split = ("data.protocol=n-per-class", f"data.query_per_class={trial.queries}")
+    changes = (*split, *trial.changes, *ROWS[base].changes, *overrides, *more, f"seed={seed}")
     return load_recipe(trial.recipe, changes)
 
 

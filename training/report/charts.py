@@ -71,7 +71,7 @@ def lines(
         return as_data(figure)
 
 
-def training_curves(history: list[dict]) -> str:
+def training_curves(history: list[dict], has_adversary: bool) -> str:
     """Losses above; below validation mAP and, with A-Net, its rho; over the epochs."""
     epochs = [e["epoch"] + 1 for e in history]
     with matplotlib.rc_context({**STYLE, "figure.figsize": (8, 4.8)}):
@@ -85,7 +85,7 @@ def training_curves(history: list[dict]) -> str:
         if above.lines:
             above.legend(ncols=3)
         below.plot(epochs, [e["validation_map"] for e in history], label="validation mAP", lw=1.8)
-        if any("adversary" in e for e in history):
+        if has_adversary:
             rho = [e.get("rho", np.nan) for e in history]
             below.plot(epochs, rho, label="rho (difficulty)", lw=1.6, ls="--")
         below.set(xlabel="epoch", ylim=(0, 1))

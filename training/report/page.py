@@ -124,9 +124,11 @@ def what_labels_say(
             log_x=True,
             markers=True,
         ),
-        "training": charts.training_curves(run.history) if len(run.history) > 1 else None,
-        "training_note": training_note(run.history),
-        "learned": run.recipe.adversary.kind == "learned",
+        "training": charts.training_curves(run.history, run.has_adversary)
+        if len(run.history) > 1
+        else None,
+        "stages": list(dict.fromkeys(STAGES[epoch["stage"]] for epoch in run.history)),
+        "has_adversary": run.has_adversary,
         "by_class": charts.bars(*shortened(by_class), "mAP, tie-aware"),
         "by_class_note": class_note(by_class),
         "label_search": label_rows(report),
@@ -148,15 +150,6 @@ def guessing(found: dict) -> dict[str, tuple[list[int], list[float]]]:
     """P@k of random codes as a curve; none for numbers of an older version."""
     chance = found.get("chance", {}).get("precision_at_k", {})
     return {"guessing": ([int(k) for k in chance], list(chance.values()))} if chance else {}
-
-
-def training_note(history: list[dict]) -> str:
-    """What is to be said of the training curves."""
-    stages = list(dict.fromkeys(STAGES[epoch["stage"]] for epoch in history))
-    parts = [f"Dotted lines part {', '.join(stages)}."] if len(stages) > 1 else []
-    if any("adversary" in epoch for epoch in history):
-        parts.append("rho is the difficulty that A-Net is asked for.")
-    return " ".join(parts)
 
 
 def png_address(run: Run) -> str | None:
