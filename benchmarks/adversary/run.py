@@ -68,6 +68,7 @@ class Trial:
     kept_back: int = 100
 
 
+#: What is trained on, by name.
 SETS = {
     "fashion": Trial("fashion", 50),
     "cifar10": Trial(
@@ -313,7 +314,7 @@ def compared(row: str, values: dict[str, dict[int, float]]) -> list[str]:
     others = (CONTROL, of_row.as_long, of_row.control, "freematch")
     cells = []
     for other in dict.fromkeys(others) if row != CONTROL else ():
-        seeds = sorted(values[row].keys() & values.get(other or "", {}).keys())
+        seeds = sorted(values[row].keys() & values.get(other, {}).keys())
         if other != row and seeds:
             pairs = [[values[name][seed] for seed in seeds] for name in (row, other)]
             difference = paired_difference(*pairs)

@@ -31,8 +31,9 @@ def draw_album(run: Run) -> None:
         raise RunError(f"{run.album_path}: damaged ({error}); remove it") from None
     moments = np.unique(np.linspace(0, len(hard) - 1, MOMENTS).round().astype(int))
     rows = [("original", originals)]
+    has_adversary = run.has_adversary
     for m in moments:
-        asked = f"\nρ = {rho[m]:.2f}" if run.has_adversary else ""
+        asked = f"\nρ = {rho[m]:.2f}" if has_adversary else ""
         rows.append((f"epoch {epochs[m] + 1}{asked}", hard[m]))
     figure = Figure(figsize=(1.1 * len(originals) + 1, 1.1 * len(rows)))
     axes = figure.subplots(len(rows), len(originals), squeeze=False)

@@ -106,6 +106,7 @@ def what_labels_say(
         progress: See `write_report`.
     """
     classes, found = report["classes"], report["retrieval"]
+    history, has_adversary = run.history, run.has_adversary
     by_class = sorted(
         ((name, ap) for name, ap in zip(classes, found["map_per_class"], strict=True) if ap),
         key=lambda entry: -entry[1],
@@ -124,11 +125,9 @@ def what_labels_say(
             log_x=True,
             markers=True,
         ),
-        "training": charts.training_curves(run.history, run.has_adversary)
-        if len(run.history) > 1
-        else None,
-        "stages": list(dict.fromkeys(STAGES[epoch["stage"]] for epoch in run.history)),
-        "has_adversary": run.has_adversary,
+        "training": charts.training_curves(history, has_adversary) if len(history) > 1 else None,
+        "stages": list(dict.fromkeys(STAGES[epoch["stage"]] for epoch in history)),
+        "has_adversary": has_adversary,
         "by_class": charts.bars(*shortened(by_class), "mAP, tie-aware"),
         "by_class_note": class_note(by_class),
         "label_search": label_rows(report),
